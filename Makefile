@@ -1,0 +1,45 @@
+# make demo    set up and run the whole loop on the shipped pictures
+# make test    set up and run the tests
+# make check   set up and run what needs no running: format, lint, types, layers
+# make bench   the short benchmarks
+# PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# constraints.txt holds the versions that the tests last passed with; pyproject.toml says what is allowed.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.installed
+	$(BIN)/shotdex demo --out demo-out
+
+test: $(VENV)/.developed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.developed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p shotdex
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed
+	for program in benchmarks/bench_*.py; do $(BIN)/python $$program || exit 1; done
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shotdex needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "installing shotdex and what it needs into $(VENV); torch is large, so this takes some minutes the first time"
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""From stored vectors and labels to numbers, projections and figures."""

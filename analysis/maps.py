@@ -1,0 +1,137 @@
+"""The map: every image a point or a thumbnail, near what it resembles; coordinates are kept and used again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.store.encoders import choose_encoder
+from shotdex.store.errors import EmptyStore, SettingsError, StoreError
+from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
+from shotdex.store.runs import find_run
+from shotdex.store.store import Store
+from shotdex.store.vectors import encoded_ids, load_vectors
+from shotdex.store.words import Ids, Space
+
+from .figures.map_points import point_map
+from .figures.map_thumbnails import thumbnail_map
+from .projections import ProjectionSettings, project
+from .thumbnails import load_thumbnails
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("category", "condition", "split", "correct")
+THUMBNAIL = 200
+"""Pixels: the longest side at which pictures are read for a map; none is drawn larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapRequest:
+    """Which map. Above `limit` images a seeded sample of that many is drawn, and the title says so."""
+
+    space: Space = Space.JOINT
+    projection: ProjectionSettings = field(default_factory=ProjectionSettings)
+    colour: str = "category"
+    thumbnails: bool = False
+    where: str | None = None
+    run: str | None = None
+    encoder_name: str | None = None
+    limit: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Images placed in the plane: ids (N,), xy (N, 2), of how many in all, and whether they were kept already."""
+
+    ids: Ids
+    xy: npt.NDArray[np.float64]
+    of: int
+    reused: bool
+    encoder: str
+
+
+def coordinates(store: Store, request: MapRequest) -> Coordinates:
+    """Return the coordinates of a map, from the catalog where the same map was made before.
+
+    Raises:
+        EmptyStore: the filter leaves no image.
+        SettingsError, BadSql.
+    """
+    with store.reading() as con:
+        encoder_id, encoder = choose_encoder(con, request.encoder_name)
+        every = encoded_ids(con, encoder_id, request.where)
+        ids = _sample(every, request.limit, request.projection.seed)
+        if len(ids) == 0:
+            raise EmptyStore("there is no image to draw", "loosen --where, or index pictures: shotdex index FOLDER")
+        key = ProjectionKey(
+            encoder_id,
+            request.space,
+            request.projection.method,
+            asdict(request.projection),
+            request.where,
+            digest_ids(ids),
+        )
+        kept = load_projection(con, key)
+        if kept is not None:
+            return Coordinates(ids, kept, len(every), True, encoder.name)
+        _, vectors = load_vectors(con, encoder_id, encoder, request.space, ids)
+    xy = project(vectors, request.projection)
+    try:
+        with store.writing() as con:
+            save_projection(con, key, ids, xy)
+    except StoreError:  # a store that cannot be written to can still be drawn
+        pass
+    return Coordinates(ids, xy, len(every), False, encoder.name)
+
+
+def _sample(ids: Ids, limit: int, seed: int) -> Ids:
+    if limit < 1:
+        raise SettingsError(f"cannot draw {limit} images", "give a limit of at least 1")
+    if len(ids) <= limit:
+        return ids
+    return np.sort(np.random.default_rng(seed).choice(ids, limit, replace=False))
+
+
+def draw_map(store: Store, request: MapRequest) -> tuple[Figure, Coordinates]:
+    """Draw a map and return it with its coordinates.
+
+    Raises:
+        SettingsError: nothing to colour by, or no run to say what is correct.
+        EmptyStore, BadSql; UnreadableImage only where no picture at all can be read.
+    """
+    if request.colour not in COLOURS:
+        raise SettingsError(f"cannot colour by {request.colour!r}", f"colour by one of: {', '.join(COLOURS)}")
+    labels_of, run_name = _labels(store, request)
+    placed = coordinates(store, request)
+    labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
+    title = _title(request, placed, run_name)
+    if not request.thumbnails:
+        return point_map(placed.xy, labels, title, request.colour), placed
+    thumbnails = load_thumbnails(store, placed.ids, THUMBNAIL)
+    drawn = [i for i, thumbnail in enumerate(thumbnails) if thumbnail is not None]
+    pictures = [thumbnail for thumbnail in thumbnails if thumbnail is not None]
+    return thumbnail_map(placed.xy[drawn], pictures, [labels[i] for i in drawn], title, request.colour), placed
+
+
+def _labels(store: Store, request: MapRequest) -> tuple[dict[int, str | None], str]:
+    with store.reading() as con:
+        if request.colour != "correct":
+            return dict(con.rows(f"SELECT image_id, {request.colour} FROM images")), ""
+        run = find_run(con, request.run)
+        rows: Sequence[tuple[int, bool | None]] = con.rows(
+            "SELECT image_id, correct FROM outcomes WHERE run_id = $run", {"run": run.run_id}
+        )
+    words = {True: "correct", False: "wrong", None: None}
+    return {image_id: words[correct] for image_id, correct in rows}, run.name
+
+
+def _title(request: MapRequest, placed: Coordinates, run_name: str) -> str:
+    method = {"umap": "UMAP", "tsne": "t-SNE"}[request.projection.method]
+    drawn = f"{len(placed.ids):,}" + (f" of {placed.of:,}" if len(placed.ids) < placed.of else "")
+    run = f", run {run_name}" if run_name else ""
+    return f"{method} of {drawn} images, {request.space} space of {placed.encoder.rsplit('/', 1)[-1]}{run}"

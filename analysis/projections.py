@@ -1,0 +1,129 @@
+"""From many dimensions to two: t-SNE and UMAP over unit vectors, the same picture every time."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.store.errors import SettingsError
+from shotdex.store.words import Vectors
+
+Points = npt.NDArray[np.float64]
+"""Places in the plane, shape (N, 2)."""
+
+METHODS = ("umap", "tsne")
+
+FEWEST = 10
+"""Below this many pictures a neighbourhood says nothing: their first two principal components are drawn instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionSettings:
+    """How to project. `neighbours` and `min_dist` are UMAP's, `perplexity` is t-SNE's; both take `seed` and `pca`.
+
+    `neighbours` and `perplexity` are clipped to what N pictures allow. `pca` is the number of principal components
+    that either method starts from (t-SNE's authors use 30 to 50; it removes noise and most of the time).
+
+    Raises:
+        SettingsError: an unknown method or a value out of range.
+    """
+
+    method: str = "umap"
+    seed: int = 0
+    neighbours: int = 15
+    min_dist: float = 0.1
+    perplexity: float = 30.0
+    pca: int = 50
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise SettingsError(f"unknown projection {self.method!r}", f"Choose one of {', '.join(METHODS)}.")
+        if self.neighbours < 2 or self.perplexity <= 1 or self.pca < 2:
+            raise SettingsError("a projection needs neighbours >= 2, perplexity > 1 and pca >= 2")
+        if not 0 <= self.min_dist <= 1:
+            raise SettingsError(f"min_dist is {self.min_dist}, outside 0 to 1")
+        if not 0 <= self.seed < 2**32:
+            raise SettingsError(f"seed is {self.seed}, outside 0 to 2**32 - 1")
+
+
+def project(vectors: Vectors, settings: ProjectionSettings | None = None) -> Points:
+    """Place N vectors in the plane so that neighbours by cosine stay neighbours.
+
+    Rows are made unit length first: then squared Euclidean distance is 2 - 2 cosine, and Euclidean neighbours, which
+    both methods look for, are the cosine neighbours. Zero rows stay zero. The same input and settings give the same
+    output to the last bit on one machine. All N are projected: to draw fewer, pass fewer.
+
+    Degenerate cases: no picture gives (0, 2); one picture, or pictures that are all the same, lie at the origin; two
+    lie on a line; fewer than `FEWEST` are placed by principal components.
+
+    Args:
+        vectors: (N, D) float, finite.
+        settings: UMAP with its defaults when absent.
+
+    Returns:
+        (N, 2) float64, in no particular unit.
+
+    Raises:
+        ValueError: `vectors` is not a finite matrix.
+
+    Sources: McInnes, Healy and Melville (2018), arXiv:1802.03426; van der Maaten and Hinton (2008), JMLR 9.
+    """
+    chosen = settings or ProjectionSettings()
+    rows = _unit(vectors)
+    count = len(rows)
+    if count < 2 or np.ptp(rows, axis=0).max(initial=0.0) < 1e-6:
+        return np.zeros((count, 2))
+    if count < FEWEST:
+        return _padded(_principal(rows, 2, chosen.seed))
+    reduced = _principal(rows, chosen.pca, chosen.seed) if rows.shape[1] > chosen.pca else rows
+    # Both libraries warn about their own defaults (thread counts, missing TensorFlow, spectral fallbacks on tied
+    # rows); none of it is something a user of ours can act on.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _umap(reduced, chosen) if chosen.method == "umap" else _tsne(reduced, chosen)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    rows = np.asarray(vectors, dtype=np.float32)
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError(f"vectors of shape {rows.shape} are not a finite matrix")
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def _principal(rows: Vectors, components: int, seed: int) -> Vectors:
+    from sklearn.decomposition import PCA
+
+    pca = PCA(n_components=min(components, *rows.shape), random_state=seed)
+    scores: Vectors = pca.fit_transform(rows)
+    return scores
+
+
+def _padded(scores: Vectors) -> Points:
+    """Give one-dimensional scores a second coordinate of zero."""
+    return np.pad(scores.astype(np.float64), ((0, 0), (0, 2 - scores.shape[1])))
+
+
+def _umap(rows: Vectors, settings: ProjectionSettings) -> Points:
+    from umap import UMAP
+
+    reducer = UMAP(
+        n_neighbors=min(settings.neighbours, len(rows) - 1),
+        min_dist=settings.min_dist,
+        metric="euclidean",
+        random_state=settings.seed,
+        n_jobs=1,  # what a fixed random_state forces anyway
+    )
+    return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
+
+
+def _tsne(rows: Vectors, settings: ProjectionSettings) -> Points:
+    from sklearn.manifold import TSNE
+
+    # t-SNE looks at 3 x perplexity neighbours, so more than (N - 1) / 3 cannot be met.
+    perplexity = min(settings.perplexity, (len(rows) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=settings.seed)
+    return np.asarray(tsne.fit_transform(rows), dtype=np.float64)

@@ -1,0 +1,93 @@
+"""A run's results, read back from the catalog as plain numbers for tables and figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.store.connection import Connection
+from shotdex.store.errors import MissingLabels, SettingsError
+from shotdex.store.prompt_sets import load_prompt_set
+from shotdex.store.store import sql_errors
+from shotdex.store.words import Estimate, Run
+
+from .estimates import wilson
+
+GROUPS = ("category", "condition", "split")
+UNLABELLED = "unlabelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """The images of a run that have a category among its classes, row for row, by rising image id."""
+
+    classes: tuple[str, ...]
+    truth: tuple[str, ...]
+    predicted: tuple[str, ...]
+    true_rank: npt.NDArray[np.int64]
+
+
+def outcomes(con: Connection, run: Run) -> Outcomes:
+    """Return a run's outcomes.
+
+    Raises:
+        MissingLabels: no scored image has a category among the classes.
+    """
+    rows = con.rows(
+        "SELECT category, predicted, true_rank FROM outcomes "
+        "WHERE run_id = $run AND correct IS NOT NULL ORDER BY image_id",
+        {"run": run.run_id},
+    )
+    if not rows:
+        raise MissingLabels(
+            f"no image of the run {run.name!r} has a category among its classes, so nothing is right or wrong",
+            "label the images: shotdex index SOURCE --layout '{category}/*'   or see the predictions with shotdex sql",
+        )
+    truth, predicted, rank = zip(*rows, strict=True)
+    classes = tuple(load_prompt_set(con, run.prompt_set_id).classes)
+    return Outcomes(classes, truth, predicted, np.array(rank, dtype=np.int64))
+
+
+def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:
+    """Return accuracy@1 by category, condition or split, with Wilson intervals, in alphabetical order.
+
+    Images without that label stand under "unlabelled", last.
+
+    Raises:
+        SettingsError: no such grouping.
+    """
+    if group not in GROUPS:
+        raise SettingsError(f"cannot group by {group!r}", f"group by one of: {', '.join(GROUPS)}")
+    rows = con.rows(
+        f"SELECT {group}, count(*) FILTER (correct), count(*) FROM outcomes "
+        f"WHERE run_id = $run AND correct IS NOT NULL GROUP BY {group} ORDER BY {group} NULLS LAST",
+        {"run": run.run_id},
+    )
+    return {name if name is not None else UNLABELLED: wilson(correct, n) for name, correct, n in rows}
+
+
+def overall(con: Connection, run: Run) -> Estimate:
+    """Return accuracy@1 over all images of a run that have a category among its classes."""
+    correct, n = con.rows(
+        "SELECT count(*) FILTER (correct), count(correct) FROM outcomes WHERE run_id = $run", {"run": run.run_id}
+    )[0]
+    return wilson(correct, n)
+
+
+def count_by(con: Connection, rows: str, columns: str, where: str | None = None) -> dict[str, dict[str, int]]:
+    """Return how many images there are by two labels: {row label: {column label: images}}, "unlabelled" last.
+
+    Raises:
+        BadSql: the filter is not a condition on the columns of `images`.
+    """
+    with sql_errors(f"the filter {where!r} does not work"):
+        found = con.rows(
+            f"SELECT {rows}, {columns}, count(*) FROM images WHERE ({where or 'true'}\n) "
+            f"GROUP BY ALL ORDER BY {rows} NULLS LAST, {columns} NULLS LAST"
+        )
+    counts: dict[str, dict[str, int]] = {}
+    for row, column, n in found:
+        counts.setdefault(row or UNLABELLED, {})[column or UNLABELLED] = n
+    return counts

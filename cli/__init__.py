@@ -1,0 +1,83 @@
+"""The command line: parse, one library call, render. The only place that knows click, prints or exits."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from shotdex.store.errors import ShotdexError
+
+# Command -> (module, one line of help), so that `shotdex --help` imports none of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "index": ("index", "Index the pictures of a folder, a zip archive or IDX files."),
+    "search": ("search", "Find the images that match a text or a picture."),
+    "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),
+    "runs": ("runs", "List the classification runs."),
+    "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
+    "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),
+    "status": ("status", "Show what the store holds."),
+    "demo": ("demo", "Run the whole loop on the pictures and the model that ship with shotdex."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, or None where there is no such one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"shotdex.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="shotdex", message="shotdex %(version)s")
+def group() -> None:
+    """Index images once; then search them by text or picture, and evaluate CLIP models on them with SQL.
+
+    \b
+    shotdex index photos/                      index a folder
+    shotdex search "a dog in the snow"         find images
+    shotdex classify                           zero-shot accuracy, by category and condition
+    shotdex sql "FROM accuracy_by_condition"   ask for anything else
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 for done, 1 for an error, 2 for a wrong option or value."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizers warns about forks otherwise
+    try:
+        group.main(standalone_mode=False, prog_name="shotdex")
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2 if isinstance(error, click.UsageError) else 1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(1)
+    except ShotdexError as error:
+        click.echo(f"error: {error}", err=True)
+        if error.hint:
+            click.echo(f"  try: {error.hint}", err=True)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        sys.exit(0)

@@ -1,0 +1,198 @@
+"""`shotdex demo`: the whole loop, on what ships with the package, by the same calls as the other commands."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shotdex import demo
+from shotdex.store.errors import SettingsError
+from shotdex.store.location import CATALOG
+from shotdex.store.store import Store
+from shotdex.store.words import Question
+
+from .render import note, out, shown_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from shotdex.analysis.maps import MapRequest
+    from shotdex.indexer.encoder import TransformersEncoder
+
+STATEMENT = """SELECT category, predicted, count(*) AS images
+FROM outcomes WHERE run = 'names' AND NOT correct
+GROUP BY ALL ORDER BY images DESC, category, predicted LIMIT 5"""
+
+SEARCHES = (("a slice of pizza", None), ("a dog", "condition = 'silhouettes'"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the demo works: its store, its encoder, its folder."""
+
+    store: Store
+    encoder: TransformersEncoder
+    folder: Path
+
+
+@click.command("demo")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-out"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the store and the pictures go; a store that an earlier demo left there is made anew.",
+)
+def command(folder: Path) -> None:
+    """Index the shipped pictures, classify them with two prompt sets, ask, search and draw.
+
+    Needs no network: the small model ships with shotdex. It knows emoji and little else.
+    """
+    started = time.monotonic()
+    stage = _prepare(folder)
+    _index(stage)
+    _classify(stage)
+    _ask(stage)
+    _search(stage)
+    _draw(stage)
+    out()
+    out(f"All done in {time.monotonic() - started:.0f} s. Go on with, for example:")
+    out(f"  export SHOTDEX_STORE={shown_path(str(stage.store.root))}")
+    out('  shotdex search "something to drink" --sheet drinks.png')
+    out('  shotdex sql "FROM accuracy_by_category"')
+
+
+def _prepare(folder: Path) -> Stage:
+    from shotdex.indexer.encoder import load_encoder
+    from shotdex.indexer.model_files import DEMO_MODEL
+
+    place = folder / "store"
+    if place.exists():
+        if not (place / CATALOG).is_file():
+            raise SettingsError(f"{place} exists and is no store of a demo", "name another folder: --out DIR")
+        shutil.rmtree(place)
+    note("loading the demo model")
+    encoder = load_encoder(DEMO_MODEL)
+    return Stage(Store.create(place.absolute()), encoder, folder)
+
+
+def _heading(text: str) -> None:
+    out()
+    out(text)
+    out("=" * len(text))
+
+
+def _index(stage: Stage) -> None:
+    from shotdex.indexer.layout import parse_layout
+    from shotdex.indexer.run import Indexing, IndexSettings, scan_source
+    from shotdex.indexer.sources import open_source
+
+    from .progress import Bar
+
+    _heading("1. Index the pictures, once")
+    labelled = parse_layout("{condition}/{category}*", demo.CATEGORIES)
+    for place, layout in ((demo.EVALUATION, labelled), (demo.GALLERY, parse_layout("*"))):
+        source = open_source(place)
+        with Bar(f"indexing {place.name}") as bar:
+            report = Indexing(stage.store, stage.encoder, IndexSettings(layout), bar).run(source, scan_source(source))
+        labels = "with category and condition" if layout is labelled else "without labels"
+        out(f"{place.name}: {report.added:,} pictures {labels}, {report.rejected} failed")
+
+
+def _classify(stage: Stage) -> None:
+    from shotdex.analysis.classify import Classification, classify
+    from shotdex.analysis.prompts import read_prompt_file
+    from shotdex.analysis.results import accuracy_by, overall
+
+    from .render import estimate_cells, table
+
+    _heading("2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals")
+    rows: dict[str, list[str | int]] = {}
+    names = []
+    for file in ("names.toml", "sentences.toml"):
+        prompts = read_prompt_file(demo.PROMPTS / file)
+        run = classify(stage.store, Classification(prompts, name=prompts.name), lambda _: stage.encoder)
+        names.append(run.name)
+        with stage.store.reading() as con:
+            found = accuracy_by(con, run, "condition")
+            estimates = {name: found[name] for name in demo.CONDITIONS} | {"all": overall(con, run)}
+        for name, estimate in estimates.items():
+            value, interval, n = estimate_cells(estimate)
+            rows.setdefault(name, [name, n]).extend([value, interval])
+    out(table(["condition", "n", names[0], "95 % interval", names[1], "95 % interval"], list(rows.values())))
+    out(f"The other {run.unlabelled:,} pictures have no category; their predictions are kept too.")
+
+
+def _ask(stage: Stage) -> None:
+    from shotdex.query.sql import run_sql
+
+    from .render import table
+
+    _heading("3. Ask in SQL: what is taken for what?")
+    out(STATEMENT)
+    answer = run_sql(stage.store, STATEMENT)
+    out()
+    out(table(answer.columns, answer.rows))
+
+
+def _search(stage: Stage) -> None:
+    from shotdex.analysis.plots import sheet_plot
+    from shotdex.query.search import search
+
+    from .search import render
+
+    _heading("4. Search by text")
+    for text, where in SEARCHES:
+        condition = f' --where "{where}"' if where else ""
+        out(f'shotdex search "{text}" -k 5{condition}')
+        render(search(stage.store, Question((text,), where=where, k=5), lambda _: stage.encoder), "table")
+        out()
+    text = SEARCHES[0][0]
+    hits = search(stage.store, Question((text,), k=15), lambda _: stage.encoder)
+    _save(stage, "sheet.png", sheet_plot(hits, text), "the 15 pictures nearest to that text")
+
+
+def _draw(stage: Stage) -> None:
+    from shotdex.analysis import plots
+    from shotdex.analysis.maps import MapRequest
+
+    _heading("5. Draw")
+    store, runs = stage.store, ("names", "sentences")
+    _save(stage, "samples.png", plots.samples_plot(store), "a picture of each category in each condition")
+    _save(stage, "counts.png", plots.counts_plot(store, where="category IS NOT NULL"), "images per category")
+    _save(stage, "accuracy.png", plots.accuracy_plot(store, runs), "accuracy per condition, both prompt sets")
+    _save(stage, "confusion.png", plots.confusion_plot(store, runs[0]), "what is taken for what")
+    _save(stage, "topk.png", plots.topk_plot(store, runs), "accuracy among the k best")
+    labelled = "category IS NOT NULL"
+    for name, request, caption in (
+        ("map.png", MapRequest(where=labelled), "every evaluation picture, a point"),
+        (
+            "map-thumbnails.png",
+            MapRequest(where=labelled, colour="correct", thumbnails=True, run=runs[0]),
+            "right, wrong",
+        ),
+        ("map-gallery.png", MapRequest(where="category IS NULL", thumbnails=True), "the gallery by what it resembles"),
+    ):
+        _map(stage, name, request, caption)
+
+
+def _map(stage: Stage, name: str, request: MapRequest, caption: str) -> None:
+    from shotdex.analysis.maps import draw_map
+
+    figure, _ = draw_map(stage.store, request)
+    _save(stage, name, figure, caption)
+
+
+def _save(stage: Stage, name: str, figure: Figure, caption: str) -> None:
+    from shotdex.analysis.figures.style import save
+
+    target = stage.folder / name
+    save(figure, target)
+    out(f"wrote {shown_path(str(target))}: {caption}")

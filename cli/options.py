@@ -1,0 +1,65 @@
+"""Options that several commands share, and how they reach a store or an encoder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from shotdex.query.texts import LoadEncoder
+from shotdex.store.location import find_store
+from shotdex.store.store import Store
+from shotdex.store.words import Encoder, EncoderId
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+store_option = click.option(
+    "--store",
+    "store_path",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The store's folder; else $SHOTDEX_STORE, else the nearest .shotdex upward from here.",
+)
+model_option = click.option(
+    "--model", metavar="NAME", help="Which of the store's encoders, by name or number; needed where it has several."
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where the model runs.",
+)
+where_option = click.option(
+    "--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+run_option = click.option("--run", metavar="RUN", help="A run's name or number; the newest where none is named.")
+
+
+def open_store(store_path: Path | None) -> Store:
+    """Open the store that the user means.
+
+    Raises:
+        StoreNotFound and what `Store.open` raises.
+    """
+    return Store.open(find_store(store_path, os.environ, Path.cwd()))
+
+
+def encoder_loader(device: str) -> LoadEncoder:
+    """Return what loads an encoder of the store when, and only when, a model is needed; each is loaded once."""
+    loaded: dict[EncoderId, Encoder] = {}
+
+    def load(identity: EncoderId) -> Encoder:
+        if identity not in loaded:
+            from shotdex.indexer.encoder import EncoderSettings, load_encoder
+
+            loaded[identity] = load_encoder(
+                identity.name, EncoderSettings(device, identity.precision.value, identity.pooling)
+            )
+        return loaded[identity]
+
+    return load

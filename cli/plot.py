@@ -1,0 +1,168 @@
+"""`shotdex plot`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shotdex.store.words import Space
+
+from .options import Command, model_option, open_store, run_option, store_option, where_option
+from .render import note, out
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def out_option(kind: str) -> Callable[[Command], Command]:
+    """Return the option that names the file of one kind of plot."""
+    return click.option(
+        "--out",
+        "target",
+        type=click.Path(path_type=Path),
+        default=f"{kind}.png",
+        show_default=True,
+        metavar="FILE",
+        help="Where to: .png, .svg or .pdf.",
+    )
+
+
+runs_option = click.option(
+    "--run", "runs", multiple=True, metavar="RUN", help="Name or number; repeat to compare. [default: the newest]"
+)
+
+
+@click.group("plot")
+def command() -> None:
+    """Draw a figure: samples, counts, accuracy, confusion, topk or map."""
+
+
+@command.command()
+@out_option("samples")
+@where_option
+@store_option
+def samples(target: Path, where: str | None, store_path: Path | None) -> None:
+    """Draw a sample picture for each category and condition."""
+    from shotdex.analysis.plots import samples_plot
+
+    _save(samples_plot(open_store(store_path), where), target)
+
+
+@command.command()
+@out_option("counts")
+@click.option("--by", type=click.Choice(["condition", "split"]), default="condition", show_default=True, help="Stacks.")
+@where_option
+@store_option
+def counts(target: Path, by: str, where: str | None, store_path: Path | None) -> None:
+    """Draw how many images each category has, and print the table."""
+    from shotdex.analysis.plots import counts_plot, counts_table
+
+    from .render import table
+
+    store = open_store(store_path)
+    columns, rows = counts_table(store, by, where)
+    out(table(columns, rows))
+    _save(counts_plot(store, by, where), target)
+
+
+@command.command()
+@out_option("accuracy")
+@runs_option
+@click.option(
+    "--by",
+    type=click.Choice(["condition", "category", "split"]),
+    default="condition",
+    show_default=True,
+    help="What the bars stand for.",
+)
+@store_option
+def accuracy(target: Path, runs: tuple[str, ...], by: str, store_path: Path | None) -> None:
+    """Draw accuracy@1 with 95 % intervals."""
+    from shotdex.analysis.plots import accuracy_plot
+
+    _save(accuracy_plot(open_store(store_path), runs, by), target)
+
+
+@command.command()
+@out_option("confusion")
+@run_option
+@store_option
+def confusion(target: Path, run: str | None, store_path: Path | None) -> None:
+    """Draw which categories are taken for which."""
+    from shotdex.analysis.plots import confusion_plot
+
+    _save(confusion_plot(open_store(store_path), run), target)
+
+
+@command.command()
+@out_option("topk")
+@runs_option
+@store_option
+def topk(target: Path, runs: tuple[str, ...], store_path: Path | None) -> None:
+    """Draw how often the true category is among an image's k best, for every k."""
+    from shotdex.analysis.plots import topk_plot
+
+    _save(topk_plot(open_store(store_path), runs), target)
+
+
+@command.command(name="map")
+@out_option("map")
+@click.option(
+    "--method", type=click.Choice(["umap", "tsne"]), default="umap", show_default=True, help="The projection."
+)
+@click.option(
+    "--space",
+    type=click.Choice([space.value for space in Space]),
+    default="joint",
+    show_default=True,
+    help="joint: what text is compared with; vision: the image tower before its projection.",
+)
+@click.option(
+    "--color",
+    "--colour",
+    "colour",
+    type=click.Choice(["category", "condition", "split", "correct"]),
+    default="category",
+    show_default=True,
+    help="What the colours, or the thumbnails' frames, stand for.",
+)
+@click.option("--thumbnails", is_flag=True, help="Draw the pictures instead of points.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the projection and the sample.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20_000, show_default=True, help="Draw at most this many images."
+)
+@run_option
+@where_option
+@model_option
+@store_option
+def map_(
+    target: Path,
+    method: str,
+    space: str,
+    colour: str,
+    thumbnails: bool,
+    seed: int,
+    limit: int,
+    run: str | None,
+    where: str | None,
+    model: str | None,
+    store_path: Path | None,
+) -> None:
+    """Draw every image near those it resembles. Coordinates are kept; the same map drawn again is quick."""
+    from shotdex.analysis.maps import MapRequest, draw_map
+    from shotdex.analysis.projections import ProjectionSettings
+
+    request = MapRequest(Space(space), ProjectionSettings(method, seed), colour, thumbnails, where, run, model, limit)
+    figure, placed = draw_map(open_store(store_path), request)
+    note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")
+    _save(figure, target)
+
+
+def _save(figure: Figure, target: Path) -> None:
+    from shotdex.analysis.figures.style import save
+
+    save(figure, target)
+    note(f"wrote {target}")

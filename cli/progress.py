@@ -1,0 +1,37 @@
+"""A progress bar on standard error: total, rate and time left; silent where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+
+class Bar:
+    """Implements the indexer's `Progress` with tqdm; use it as a context."""
+
+    def __init__(self, title: str, unit: str = " pictures") -> None:
+        self._title = title
+        self._unit = unit
+        self._bar: Any = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def start(self, total: int) -> None:
+        """Say how many pictures there are to do."""
+        if sys.stderr.isatty() and total:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=self._title, unit=self._unit, file=sys.stderr, smoothing=0.1)
+
+    def advance(self, pictures: int) -> None:
+        """Say that some more are done."""
+        if self._bar is not None:
+            self._bar.update(pictures)

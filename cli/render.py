@@ -1,0 +1,128 @@
+"""Results as text: aligned tables, CSV, JSON. The only place that writes to standard output."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shotdex.store.words import Estimate
+
+
+def out(text: str = "") -> None:
+    """Write a line of the result."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """Write a line about the work, to standard error."""
+    click.echo(text, err=True)
+
+
+def visible(text: str) -> str:
+    """Return a text with control characters escaped: a file's name must not drive the terminal."""
+    return "".join(
+        char if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else repr(char)[1:-1] for char in text
+    )
+
+
+def cell(value: Any) -> str:
+    """Return one value as a table shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) >= 1e6 or 0 < abs(value) < 1e-4 else f"{value:.4f}".rstrip("0").rstrip(".")
+    return visible(str(value))
+
+
+def width(text: str) -> int:
+    """Return how many columns a text takes in a terminal: wide characters take two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "") -> str:
+    """Return an aligned table; a column of numbers stands to the right."""
+    cells = [[cell(value) for value in row] for row in rows]
+    right = [
+        all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
+        for i in range(len(columns))
+    ]
+    widths = [max(width(text) for text in [columns[i], *(row[i] for row in cells)]) for i in range(len(columns))]
+    lines = []
+    for row in [[visible(column) for column in columns], *cells]:
+        padded = [
+            " " * (widths[i] - width(text)) + text if right[i] else text + " " * (widths[i] - width(text))
+            for i, text in enumerate(row)
+        ]
+        lines.append((indent + "  ".join(padded)).rstrip())
+    lines.insert(1, indent + "  ".join("-" * size for size in widths))
+    return "\n".join(lines)
+
+
+def plain(value: Any) -> Any:
+    """Return a value in the terms of JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(part) for name, part in asdict(value).items()}
+    if isinstance(value, Mapping):
+        return {str(key) if key is not None else "null": plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, float) and value != value:
+        return None  # JSON has no NaN
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON over several lines."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+
+
+def as_json_line(value: Any) -> str:
+    """Return a value as JSON on one line."""
+    return json.dumps(plain(value), ensure_ascii=False)
+
+
+def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as CSV with a header, without the last line break."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def estimate_cells(estimate: Estimate) -> tuple[str, str, int]:
+    """Return an estimate's value, its 95 % interval, and n, as a table shows them."""
+    if estimate.n == 0:
+        return "-", "-", 0
+    return f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}", estimate.n
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in a handy unit."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def shown_path(path: str) -> str:
+    """Return a path as a person would type it here: relative where it lies below the working folder."""
+    here = str(Path.cwd()) + "/"
+    return path.removeprefix(here)

@@ -1,0 +1,51 @@
+"""`shotdex sql`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shotdex.query.sql import Answer, run_sql
+
+from .options import open_store, store_option
+from .render import as_csv, as_json, as_json_line, note, out, table
+
+
+@click.command("sql")
+@click.argument("statement")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="How to print the rows.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@store_option
+def command(statement: str, form: str, store_path: Path | None) -> None:
+    """Run a SQL STATEMENT over the store, read-only, with no way to other files.
+
+    Tables: images, failures, encoders, prompt_sets, prompts, runs, predictions, truths. Views: outcomes, accuracy,
+    accuracy_by_condition, accuracy_by_category, topk_accuracy, confusion, disagreements. See docs/schema.md.
+
+    \b
+    shotdex sql "FROM accuracy_by_condition"
+    shotdex sql "SELECT path, predicted FROM outcomes WHERE NOT correct ORDER BY probability DESC LIMIT 10"
+    """
+    render(run_sql(open_store(store_path), statement), form)
+
+
+def render(answer: Answer, form: str) -> None:
+    """Print an answer in one of the formats."""
+    if form == "csv":
+        out(as_csv(answer.columns, answer.rows))
+    elif form == "json":
+        out(as_json(answer.records()))
+    elif form == "jsonl":
+        for record in answer.records():
+            out(as_json_line(record))
+    else:
+        out(table(answer.columns, answer.rows))
+        note(f"{len(answer.rows):,} rows" if len(answer.rows) != 1 else "1 row")

@@ -1,0 +1,1 @@
+"""The scripts that made the shipped model and pictures; nothing here is needed to use shotdex."""

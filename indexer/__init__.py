@@ -1,0 +1,1 @@
+"""From a source of pictures to committed rows: scan, decode, encode, commit."""

@@ -1,0 +1,51 @@
+"""What differs between the families of models: how text goes in, how an image vector comes out, how cosines are read.
+
+Sources: the model cards of openai/clip-vit-base-patch32, google/siglip-base-patch16-224 and
+google/siglip2-base-patch16-224.
+SigLIP was trained on text padded to its full length; leaving that out costs 10 to 70 points of accuracy, silently.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family. `projected(model, pooled)` turns the image tower's pooled output into the joint space."""
+
+    padding: str
+    sigmoid: bool
+    projected: Callable[[Any, Any], Any]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "clip": Family("longest", False, lambda model, pooled: model.visual_projection(pooled)),
+    "siglip": Family("max_length", True, lambda model, pooled: pooled),
+    "siglip2": Family("max_length", True, lambda model, pooled: pooled),
+}
+"""By the `model_type` of a model's configuration. SigLIP 2 checkpoints of fixed resolution call themselves `siglip`."""
+
+
+def canonical_text(text: str, family: Family, tokenizer: Any) -> str:
+    """Return a text as the model met texts in training.
+
+    SigLIP 2 (a Gemma tokenizer) saw lower case without punctuation; SigLIP's own tokenizer does that itself, and CLIP's
+    lower-cases.
+    """
+    if not family.sigmoid or hasattr(tokenizer, "canonicalize_text"):
+        return text
+    return " ".join(text.lower().translate(_NO_PUNCTUATION).split())
+
+
+def projected_features(output: Any) -> Any:
+    """Return the projected vectors (N, D) of `get_text_features` or `get_image_features`.
+
+    transformers 5 returns an object with `pooler_output`; before it was the tensor itself.
+    """
+    return getattr(output, "pooler_output", output)

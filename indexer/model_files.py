@@ -1,0 +1,136 @@
+"""Finding and loading a model: `demo`, a local folder, or a name on the hub. Safetensors only, no remote code."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shotdex import demo
+from shotdex.store.errors import ModelUnavailable
+
+from .families import FAMILIES
+
+DEFAULT_MODEL = "openai/clip-vit-base-patch32"
+DEMO_MODEL = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in float32 on the CPU, in evaluation mode. `place` is what transformers loads it from."""
+
+    name: str
+    place: str
+    revision: str
+    model: Any
+    image_processor: Any
+
+
+def canonical_name(name: str) -> str:
+    """Return the name under which a model is kept: a local folder's absolute path, any other name as it is."""
+    return str(Path(name).expanduser().resolve()) if name != DEMO_MODEL and Path(name).expanduser().is_dir() else name
+
+
+def load_model(name: str) -> LoadedModel:
+    """Load a CLIP or SigLIP model and its image processor: from here, else from the hub.
+
+    Raises:
+        ModelUnavailable: it is not there, not safetensors, not one of the known families, or broken.
+    """
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    name = canonical_name(name)
+    local = name == DEMO_MODEL or Path(name).is_dir()
+    place = str(demo.MODEL) if name == DEMO_MODEL else name
+    try:
+        # What is here already is taken without asking the hub: it is quicker, and tomorrow's answer is today's.
+        return _from_pretrained(name, place, local_files_only=True)
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # transformers, the hub client and safetensors each raise what they like
+        if local:
+            raise _broken_folder(name, error) from error
+    _ask_hub(name)
+    try:
+        return _from_pretrained(name, place, local_files_only=False)
+    except ModelUnavailable:
+        raise
+    except Exception as error:
+        raise ModelUnavailable(
+            f"the model {name} cannot be loaded from the hub: {_first_line(error)}", BOTH_WAYS.format(name=name)
+        ) from error
+
+
+BOTH_WAYS = "get it while online: hf download {name}   or use the model that comes with shotdex: --model demo"
+
+
+def _from_pretrained(name: str, place: str, *, local_files_only: bool) -> LoadedModel:
+    import transformers
+
+    how = {"trust_remote_code": False, "local_files_only": local_files_only}
+    config = transformers.AutoConfig.from_pretrained(place, **how)
+    if config.model_type not in FAMILIES:
+        raise ModelUnavailable(
+            f"{name} is a {config.model_type!r} model; shotdex reads {', '.join(FAMILIES)}",
+            "name another with --model; `--model demo` comes with shotdex",
+        )
+    model = transformers.AutoModel.from_pretrained(place, config=config, dtype="float32", use_safetensors=True, **how)
+    processor = transformers.AutoImageProcessor.from_pretrained(place, backend="pil", **how)
+    return LoadedModel(name, place, getattr(config, "_commit_hash", None) or "local", model.eval(), processor)
+
+
+def _ask_hub(name: str) -> None:
+    """Make one short request, so that being offline or misspelt is said at once, not after five retries a file.
+
+    Raises:
+        ModelUnavailable: the hub cannot be reached, or has no such model.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, timeout=10)
+    except Exception as error:
+        raise ModelUnavailable(
+            f"the model {name} is neither in the local cache nor to be had from the hub ({_first_line(error)})",
+            BOTH_WAYS.format(name=name),
+        ) from error
+
+
+def load_tokenizer(place: str) -> Any:
+    """Load the tokenizer beside a model.
+
+    Raises:
+        ModelUnavailable: there is none, or a package that it needs is missing.
+    """
+    import transformers
+
+    try:
+        return transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    except Exception as error:
+        raise ModelUnavailable(
+            f"the tokenizer of {place} cannot be loaded: {_first_line(error)}",
+            "check the tokenizer files beside the model",
+        ) from error
+
+
+def _broken_folder(name: str, error: Exception) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"the model in {name} cannot be loaded: {_first_line(error)}",
+        "it needs config.json, model.safetensors and preprocessor_config.json as transformers saves them",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def weights_digest(model: Any) -> str:
+    """Return the SHA-256 over every weight by name, shape and float32 bytes: the same however the files are cut."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,130 @@
+"""From an upright RGB picture to what a model takes, equal to the transformers processor with its PIL backend.
+
+For models of one fixed input size the work is split: resize and crop to uint8 here, on any thread; scaling and
+normalising on the model's device, a whole batch at once. Others (SigLIP 2 with variable patches) go through the
+transformers processor itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from shotdex.store.words import Prepared
+
+if TYPE_CHECKING:
+    import torch
+
+PIXELS = "pixels"
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSize:
+    """Resize to a shortest edge or to an exact size, crop the centre, scale, normalise.
+
+    `shortest_edge` or `exact` (height, width) in pixels; `crop` (height, width) or None; `resample` as PIL numbers its
+    filters; a pixel p in 0..255 becomes (p * `scale` - `mean`) / `std`, per channel.
+    """
+
+    shortest_edge: int | None
+    exact: tuple[int, int] | None
+    crop: tuple[int, int] | None
+    resample: int
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Return `pixels`, uint8 (3, H, W), of an RGB picture."""
+        width, height = self._size(*image.size)
+        resized = image.resize((width, height), Image.Resampling(self.resample))
+        if self.crop is not None:
+            top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+            resized = resized.crop((left, top, left + self.crop[1], top + self.crop[0]))
+        return {PIXELS: np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))}
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        if self.exact is not None:
+            return self.exact[1], self.exact[0]
+        edge = self.shortest_edge or 0
+        # The longer side is cut, not rounded, as transformers and torchvision do.
+        return (edge, int(edge * height / width)) if width <= height else (int(edge * width / height), edge)
+
+    def collate(self, batch: Sequence[Prepared], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+        """Return the model's inputs for prepared pictures: `pixel_values` (N, 3, H, W) on the device."""
+        import torch
+
+        pixels = torch.from_numpy(np.stack([prepared[PIXELS] for prepared in batch])).to(device)
+        shape = (1, len(self.mean), 1, 1)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=device).reshape(shape)
+        std = torch.tensor(self.std, dtype=torch.float32, device=device).reshape(shape)
+        return {"pixel_values": ((pixels.to(torch.float32) * self.scale - mean) / std).to(dtype)}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that changes a pixel."""
+        return _digest(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnProcessor:
+    """The transformers processor itself, one picture at a time, for models whose inputs are not one array."""
+
+    processor: Any
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Return the processor's arrays for one RGB picture, without their batch axis."""
+        return {name: np.asarray(value)[0] for name, value in self.processor(images=image, return_tensors="np").items()}
+
+    def collate(self, batch: Sequence[Prepared], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+        """Return the model's inputs for prepared pictures on the device."""
+        import torch
+
+        stacked = {name: torch.from_numpy(np.stack([prepared[name] for prepared in batch])) for name in batch[0]}
+        return {
+            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
+            for name, value in stacked.items()
+        }
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the processor's settings."""
+        return _digest(self.processor.to_dict())
+
+
+Preprocessing = FixedSize | OwnProcessor
+
+
+def preprocessing_of(processor: Any) -> Preprocessing:
+    """Return the preprocessing that a transformers image processor stands for."""
+    settings = processor.to_dict()
+    size, crop = dict(settings.get("size") or {}), dict(settings.get("crop_size") or {})
+    if not _is_fixed(settings, size, crop):
+        return OwnProcessor(processor)
+    normalise = settings.get("do_normalize", True)
+    return FixedSize(
+        shortest_edge=size.get("shortest_edge"),
+        exact=(size["height"], size["width"]) if "shortest_edge" not in size else None,
+        crop=(crop["height"], crop["width"]) if settings.get("do_center_crop") else None,
+        resample=int(settings.get("resample", Image.Resampling.BICUBIC)),
+        scale=float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0,
+        mean=tuple(settings["image_mean"]) if normalise else (0.0, 0.0, 0.0),
+        std=tuple(settings["image_std"]) if normalise else (1.0, 1.0, 1.0),
+    )
+
+
+def _is_fixed(settings: Mapping[str, Any], size: Mapping[str, int], crop: Mapping[str, int]) -> bool:
+    if not settings.get("do_resize", True) or settings.get("do_pad") or "patch_size" in settings:
+        return False
+    if size.get("shortest_edge") and not size.get("longest_edge"):
+        # A crop larger than the resized picture would be padded, which the processor does its own way.
+        return bool(settings.get("do_center_crop")) and max(crop["height"], crop["width"]) <= size["shortest_edge"]
+    return bool(size.get("height") and size.get("width") and not settings.get("do_center_crop"))
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

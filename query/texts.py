@@ -1,0 +1,58 @@
+"""Text vectors, from the store's memory where it has them; only what it has not met needs the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from shotdex.store.errors import EncoderMismatch, StoreError
+from shotdex.store.store import Store
+from shotdex.store.vectors import remember_texts, remembered_texts
+from shotdex.store.words import Encoder, EncoderId, Vectors
+
+log = logging.getLogger(__name__)
+
+LoadEncoder = Callable[[EncoderId], Encoder]
+"""Loads the encoder of that identity; called at most once, and only when a model is needed."""
+
+
+def text_vectors(store: Store, encoder_id: int, encoder: EncoderId, texts: Sequence[str], load: LoadEncoder) -> Vectors:
+    """Return unit vectors (N, D) for N texts, and remember the new ones.
+
+    Raises:
+        EncoderMismatch: the model that `load` gave is not the one whose vectors the store holds.
+        ModelUnavailable: from `load`.
+    """
+    wanted = list(dict.fromkeys(texts))
+    with store.reading() as con:
+        vectors = remembered_texts(con, encoder_id, wanted)
+    new = [text for text in wanted if text not in vectors]
+    if new:
+        encoded = checked(load(encoder), encoder).encode_texts(new)
+        vectors |= dict(zip(new, encoded, strict=True))
+        _remember(store, encoder_id, new, encoded)
+    return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
+
+
+def checked(loaded: Encoder, wanted: EncoderId) -> Encoder:
+    """Return an encoder after making sure that its vectors can be compared with the stored ones.
+
+    Raises:
+        EncoderMismatch: its files changed since the images were indexed.
+    """
+    if loaded.id.key() != wanted.key():
+        raise EncoderMismatch(
+            f"the files of {wanted.name} changed since these images were indexed: they were {wanted}, now {loaded.id}",
+            f"index again to add the present one: shotdex index SOURCE --model {wanted.name}",
+        )
+    return loaded
+
+
+def _remember(store: Store, encoder_id: int, texts: Sequence[str], vectors: Vectors) -> None:
+    try:
+        with store.writing() as con:
+            remember_texts(con, encoder_id, texts, vectors)
+    except StoreError as error:  # a store on a read-only disk, or one that is being written, still answers
+        log.info("text vectors were not remembered: %s", error)

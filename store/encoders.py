@@ -1,0 +1,75 @@
+"""Encoders on record: every vector belongs to one, and one store holds several side by side."""
+
+from __future__ import annotations
+
+from .connection import Connection
+from .errors import EmptyStore, EncoderMismatch, SettingsError
+from .images import now
+from .schema import encoder_tables
+from .words import EncoderId, Pooling, Precision
+
+_COLUMNS = (
+    "name, revision, weights_sha256, preprocessing_sha256, precision, dim, vision_dim, pooling, "
+    "logit_scale, logit_bias, sigmoid"
+)
+
+
+def list_encoders(con: Connection) -> dict[int, EncoderId]:
+    """Return every encoder by its number, oldest first."""
+    rows = con.rows(f"SELECT encoder_id, {_COLUMNS} FROM encoders ORDER BY encoder_id")
+    return {
+        row[0]: EncoderId(
+            row[1], row[2], row[3], row[4], Precision(row[5]), row[6], row[7], Pooling(row[8]), row[9], row[10], row[11]
+        )
+        for row in rows
+    }
+
+
+def number_of(con: Connection, encoder: EncoderId) -> int | None:
+    """Return the number of this very encoder, or None where the store does not know it."""
+    return next((number for number, known in list_encoders(con).items() if known.key() == encoder.key()), None)
+
+
+def add_encoder(con: Connection, encoder: EncoderId) -> int:
+    """Return the encoder's number, giving it one and making its tables where it is new."""
+    known = number_of(con, encoder)
+    if known is not None:
+        return known
+    number = int(con.value("SELECT coalesce(max(encoder_id), 0) + 1 FROM encoders"))
+    names = [name.strip() for name in _COLUMNS.split(",")]
+    con.run(
+        f"INSERT INTO encoders ({_COLUMNS}, encoder_id, added_at) VALUES ({', '.join('$' + name for name in names)}, "
+        "$number, $now)",
+        {name: getattr(encoder, name) for name in names} | {"number": number, "now": now()},
+    )
+    con.run(encoder_tables(number, encoder.dim, encoder.vision_dim))
+    return number
+
+
+def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
+    """Return the encoder that the user named, or the only one.
+
+    Raises:
+        EmptyStore: nothing has been indexed yet.
+        EncoderMismatch: the store has no encoder of that name.
+        SettingsError: there are several and none, or an ambiguous one, was named.
+    """
+    encoders = list_encoders(con)
+    if not encoders:
+        raise EmptyStore("nothing has been indexed yet", "index pictures first: shotdex index FOLDER")
+    fitting = {number: encoder for number, encoder in encoders.items() if name is None or _named(number, encoder, name)}
+    listing = ", ".join(f"{number}: {encoder}" for number, encoder in encoders.items())
+    if not fitting:
+        raise EncoderMismatch(
+            f"this store has no vectors of {name!r}; it has {listing}",
+            f"use one of these, or add it: shotdex index SOURCE --model {name}",
+        )
+    if len(fitting) > 1:
+        raise SettingsError(
+            f"this store has several encoders: {listing}", "choose one by its number or name: --model N"
+        )
+    return next(iter(fitting.items()))
+
+
+def _named(number: int, encoder: EncoderId, name: str) -> bool:
+    return name in (encoder.name, str(number)) or encoder.name.rsplit("/", 1)[-1] == name

@@ -1,0 +1,50 @@
+"""Where the store is: named, in the environment, or the nearest one upward, as git finds its repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import StoreNotFound
+
+FOLDER = ".shotdex"
+VARIABLE = "SHOTDEX_STORE"
+CATALOG = "catalog.duckdb"
+
+
+def named_store(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the store that the user named by option or environment variable, or None."""
+    if explicit is not None:
+        return explicit
+    return Path(environ[VARIABLE]) if environ.get(VARIABLE) else None
+
+
+def nearest_store(start: Path) -> Path | None:
+    """Return the nearest `.shotdex` with a catalog in `start` or a folder above it, or None."""
+    for folder in (start, *start.parents):
+        if (folder / FOLDER / CATALOG).is_file():
+            return folder / FOLDER
+    return None
+
+
+def find_store(explicit: Path | None, environ: Mapping[str, str], start: Path) -> Path:
+    """Return the folder of an existing store.
+
+    Raises:
+        StoreNotFound: there is none; the message says where was looked.
+    """
+    named = named_store(explicit, environ)
+    found = named if named is not None else nearest_store(start)
+    if found is None:
+        raise StoreNotFound(
+            f"there is no store in {start} or above it",
+            "make one with: shotdex index FOLDER   (or name one: --store DIR)",
+        )
+    if not (found / CATALOG).is_file():
+        raise StoreNotFound(f"there is no store at {found}", f"make one with: shotdex index FOLDER --store {found}")
+    return found
+
+
+def store_to_write(explicit: Path | None, environ: Mapping[str, str], start: Path) -> Path:
+    """Return the folder to write to: the named one, else the nearest existing one, else `.shotdex` in `start`."""
+    return named_store(explicit, environ) or nearest_store(start) or start / FOLDER

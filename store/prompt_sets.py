@@ -1,0 +1,55 @@
+"""Prompt sets on record, spelled out text by text, so that a number can be traced to the words behind it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from .connection import Connection
+from .images import now
+from .words import Combine, PromptSet
+
+
+def save_prompt_set(con: Connection, prompts: PromptSet) -> int:
+    """Return the number of this prompt set, recording it where these very classes, texts and name are new."""
+    known = con.value(
+        "SELECT min(prompt_set_id) FROM prompt_sets WHERE sha256 = $sha256 AND name = $name",
+        {"sha256": prompts.sha256, "name": prompts.name},
+    )
+    if known is not None:
+        return int(known)
+    number = int(con.value("SELECT coalesce(max(prompt_set_id), 0) + 1 FROM prompt_sets"))
+    con.run(
+        "INSERT INTO prompt_sets VALUES ($number, $name, $combine, $templates, $source, $sha256, $now)",
+        {
+            "number": number,
+            "name": prompts.name,
+            "combine": prompts.combine.value,
+            "templates": list(prompts.templates),
+            "source": prompts.source,
+            "sha256": prompts.sha256,
+            "now": now(),
+        },
+    )
+    rows = [
+        (number, class_position, category, prompt_position, prompt)
+        for class_position, (category, texts) in enumerate(prompts.classes.items())
+        for prompt_position, prompt in enumerate(texts)
+    ]
+    names = ("prompt_set_id", "class_position", "category", "prompt_position", "prompt")
+    con.append("prompts", pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)}))
+    return number
+
+
+def load_prompt_set(con: Connection, number: int) -> PromptSet:
+    """Return a recorded prompt set."""
+    name, combine, templates, source, sha256 = con.rows(
+        "SELECT name, combine, templates, source, sha256 FROM prompt_sets WHERE prompt_set_id = $n", {"n": number}
+    )[0]
+    classes: dict[str, list[str]] = {}
+    for category, prompt in con.rows(
+        "SELECT category, prompt FROM prompts WHERE prompt_set_id = $n ORDER BY class_position, prompt_position",
+        {"n": number},
+    ):
+        classes.setdefault(category, []).append(prompt)
+    spelled = {category: tuple(texts) for category, texts in classes.items()}
+    return PromptSet(name, spelled, Combine(combine), tuple(templates), source, sha256)

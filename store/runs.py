@@ -1,0 +1,73 @@
+"""Classification runs: what was asked, of which images, and every answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from .connection import Connection
+from .errors import SettingsError
+from .words import Run
+
+_COLUMNS = (
+    "run_id, name, encoder_id, prompt_set_id, filter, k, images, scored, unlabelled, outside, failed, "
+    "started_at, seconds, settings, versions"
+)
+
+
+def next_run(con: Connection, name: str | None) -> tuple[int, str]:
+    """Return the next run's number and its name; without one it is called `run-N`.
+
+    Raises:
+        SettingsError: a run of that name exists; runs are never overwritten.
+    """
+    number = int(con.value("SELECT coalesce(max(run_id), 0) + 1 FROM runs"))
+    name = name or f"run-{number}"
+    if con.value("SELECT count(*) FROM runs WHERE name = $name", {"name": name}):
+        raise SettingsError(f"there is already a run named {name!r}", f"give another: --name {name}-{number}")
+    return number, name
+
+
+def save_run(con: Connection, run: Run) -> None:
+    """Record a run's facts; its predictions are appended separately, in the same transaction."""
+    row: dict[str, Any] = {name.strip(): getattr(run, name.strip(), None) for name in _COLUMNS.split(",")}
+    row |= {"filter": run.where, "settings": json.dumps(dict(run.settings)), "versions": json.dumps(dict(run.versions))}
+    con.run(f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('$' + name for name in row)})", row)
+
+
+def save_predictions(con: Connection, predictions: pa.Table, truths: pa.Table) -> None:
+    """Append a run's predictions and each labelled image's true rank."""
+    con.append("predictions", predictions)
+    con.append("truths", truths)
+
+
+def list_runs(con: Connection) -> list[Run]:
+    """Return every run, oldest first."""
+    rows = con.rows(f"SELECT {_COLUMNS} FROM runs ORDER BY run_id")
+    return [_run(row) for row in rows]
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    names = [name.strip() for name in _COLUMNS.split(",")]
+    values = dict(zip(names, row, strict=True))
+    values["where"] = values.pop("filter")
+    return Run(**values | {name: json.loads(values[name]) for name in ("settings", "versions")})
+
+
+def find_run(con: Connection, name: str | None) -> Run:
+    """Return the run of that name or number, or the newest where none is named.
+
+    Raises:
+        SettingsError: there is no such run, or none at all.
+    """
+    runs = list_runs(con)
+    if not runs:
+        raise SettingsError("this store has no runs yet", "classify first: shotdex classify")
+    if name is None:
+        return runs[-1]
+    for run in runs:
+        if name in (run.name, str(run.run_id)):
+            return run
+    raise SettingsError(f"there is no run {name!r}", f"the runs are: {', '.join(run.name for run in runs)}")

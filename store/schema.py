@@ -1,0 +1,92 @@
+"""The catalog's tables, as numbered migrations. A table or column once published changes only by a new number.
+
+Tables whose names begin with `stored_` or hold a number are the store's own; docs/schema.md describes the others, which
+are a public interface together with the views in `views.py`. No table has a primary key: one writer gives out the ids,
+and an index over millions of rows would be written again with every commit.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meta (key VARCHAR, value VARCHAR);
+
+    CREATE TABLE stored_images (
+        image_id BIGINT, path VARCHAR, source VARCHAR,
+        category VARCHAR, condition VARCHAR, split VARCHAR,
+        content_sha256 VARCHAR, width INTEGER, height INTEGER, size_bytes BIGINT, modified_ns BIGINT,
+        added_at TIMESTAMP, removed_at TIMESTAMP
+    );
+
+    CREATE TABLE failures (
+        path VARCHAR, source VARCHAR, stage VARCHAR, reason VARCHAR, detail VARCHAR,
+        size_bytes BIGINT, modified_ns BIGINT, failed_at TIMESTAMP
+    );
+
+    CREATE TABLE encoders (
+        encoder_id INTEGER, name VARCHAR, revision VARCHAR, weights_sha256 VARCHAR, preprocessing_sha256 VARCHAR,
+        precision VARCHAR, dim INTEGER, vision_dim INTEGER, pooling VARCHAR,
+        logit_scale DOUBLE, logit_bias DOUBLE, sigmoid BOOLEAN, added_at TIMESTAMP
+    );
+
+    CREATE TABLE prompt_sets (
+        prompt_set_id INTEGER, name VARCHAR, combine VARCHAR, templates VARCHAR[], source VARCHAR, sha256 VARCHAR,
+        added_at TIMESTAMP
+    );
+    CREATE TABLE prompts (
+        prompt_set_id INTEGER, class_position INTEGER, category VARCHAR, prompt_position INTEGER, prompt VARCHAR
+    );
+
+    CREATE TABLE runs (
+        run_id INTEGER, name VARCHAR, encoder_id INTEGER, prompt_set_id INTEGER, filter VARCHAR, k INTEGER,
+        images BIGINT, scored BIGINT, unlabelled BIGINT, outside BIGINT, failed BIGINT,
+        settings JSON, versions JSON, started_at TIMESTAMP, seconds DOUBLE
+    );
+    CREATE TABLE predictions (
+        run_id INTEGER, image_id BIGINT, rank INTEGER, category VARCHAR, prompt VARCHAR,
+        cosine FLOAT, probability DOUBLE
+    );
+    CREATE TABLE truths (
+        run_id INTEGER, image_id BIGINT, category VARCHAR, true_rank INTEGER,
+        true_cosine FLOAT, true_probability DOUBLE
+    );
+
+    CREATE TABLE projections (
+        projection_id INTEGER, encoder_id INTEGER, space VARCHAR, method VARCHAR, settings JSON, filter VARCHAR,
+        images BIGINT, images_sha256 VARCHAR, made_at TIMESTAMP
+    );
+    CREATE TABLE projection_points (projection_id INTEGER, image_id BIGINT, x DOUBLE, y DOUBLE);
+
+    CREATE MACRO wilson_low(correct, n) AS
+        CASE WHEN n > 0 THEN greatest(0.0,
+            (correct / n + 1.9207294103470838 / n
+             - 1.959963984540054 * sqrt((correct / n) * (1 - correct / n) / n + 0.9603647051735419 / (n * n)))
+            / (1 + 3.8414588206941676 / n)) END;
+    CREATE MACRO wilson_high(correct, n) AS
+        CASE WHEN n > 0 THEN least(1.0,
+            (correct / n + 1.9207294103470838 / n
+             + 1.959963984540054 * sqrt((correct / n) * (1 - correct / n) / n + 0.9603647051735419 / (n * n)))
+            / (1 + 3.8414588206941676 / n)) END;
+    """,
+)
+
+VERSION = len(MIGRATIONS)
+"""The schema version that this shotdex writes."""
+
+
+def vectors_table(encoder_id: int) -> str:
+    """Return the name of the table that holds one encoder's image vectors."""
+    return f"vectors_{encoder_id}"
+
+
+def texts_table(encoder_id: int) -> str:
+    """Return the name of the table that remembers one encoder's text vectors."""
+    return f"text_vectors_{encoder_id}"
+
+
+def encoder_tables(encoder_id: int, dim: int, vision_dim: int) -> str:
+    """Return the statements that make one encoder's tables: array types need a fixed length, so each has its own."""
+    return f"""
+    CREATE TABLE {vectors_table(encoder_id)} (image_id BIGINT, joint FLOAT[{dim}], vision FLOAT[{vision_dim}]);
+    CREATE TABLE {texts_table(encoder_id)} (text VARCHAR, vector FLOAT[{dim}]);
+    """
