@@ -156,6 +156,6 @@ def clear_failures(con: Connection, paths: Sequence[str]) -> None:
         con.run("DELETE FROM failures WHERE path IN (SELECT unnest($paths))", {"paths": list(paths)})
 
 
-def failed_paths(con: Connection) -> set[str]:
-    """Return the paths with a failure on record."""
-    return {row[0] for row in con.rows("SELECT path FROM failures")}
+def failed_paths(con: Connection, source: str) -> set[str]:
+    """Return the paths of a source that have a failure on record."""
+    return {row[0] for row in con.rows("SELECT path FROM failures WHERE source = $source", {"source": source})}
