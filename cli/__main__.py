@@ -1,0 +1,5 @@
+"""`python -m shotdex.cli`."""
+
+from . import main
+
+main()
