@@ -140,7 +140,7 @@ def _print(report: IndexReport, store: Store, encoder: EncoderId, kind: str, roo
     }
     shown = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word in ("added", "unchanged"))
     handled = report.added + report.changed + report.moved
-    rate = f" ({handled / report.seconds:,.0f} pictures a second)" if handled and report.seconds > 0 else ""
+    rate = f" ({handled / report.seconds:,.0f} pictures a second)" if handled >= 100 and report.seconds > 0 else ""
     out(f"{kind} {shown_path(visible(root))}: {shown} in {report.seconds:.1f} s{rate}")
     for line in report.notes:
         out(f"  labels: {line} (choose with --layout)")

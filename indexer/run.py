@@ -82,8 +82,12 @@ class Indexing:
 
         Raises:
             SourceError: no picture is usable.
-            StoreLocked: another process holds the catalog.
+            StoreLocked: another process is indexing, or holds the catalog.
         """
+        with self._store.indexing():
+            return self._run(source, scan)
+
+    def _run(self, source: Source, scan: Scan) -> IndexReport:
         started = time.monotonic()
         quiet_pillow()
         layout, notes = _layout(self._settings.layout, scan)

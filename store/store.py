@@ -19,9 +19,13 @@ from . import schema, views
 from .connection import Connection
 from .errors import BadSql, SchemaTooNew, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
 from .location import CATALOG
+from .lock import only_one
 
 WAIT_SECONDS = 15.0
 """How long to wait for another process to let go: an indexer holds the catalog for a second or two a commit."""
+
+INDEXING_WAIT_SECONDS = 3.0
+"""How long to wait for another indexer, which may go on for hours."""
 
 # Reading happens on behalf of a user who may paste SQL from anywhere: no files, no network, no extensions, no changes
 # to these settings. The catalog itself is opened read-only.
@@ -103,6 +107,16 @@ class Store:
                 yield con
         finally:
             con.close()
+
+    @contextmanager
+    def indexing(self) -> Iterator[None]:
+        """Keep other indexers out: ids are given in memory, between commits. Readers are not kept out.
+
+        Raises:
+            StoreLocked: another process is indexing.
+        """
+        with only_one(self.root / "indexing.lock", INDEXING_WAIT_SECONDS):
+            yield
 
     def _migrate(self) -> None:
         with self.writing() as con:

@@ -21,7 +21,7 @@ def open_source(place: Path) -> Source:
     Raises:
         SourceError: there is nothing, or nothing that can be indexed.
     """
-    root = place.expanduser().absolute()
+    root = place.expanduser().resolve()
     try:
         if root.is_dir():
             return IdxSource(root) if find_idx_files(root) else FolderSource(root)
