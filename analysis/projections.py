@@ -79,11 +79,7 @@ def project(vectors: Vectors, settings: ProjectionSettings | None = None) -> Poi
     if count < FEWEST:
         return _padded(_principal(rows, 2, chosen.seed))
     reduced = _principal(rows, chosen.pca, chosen.seed) if rows.shape[1] > chosen.pca else rows
-    # Both libraries warn about their own defaults (thread counts, missing TensorFlow, spectral fallbacks on tied
-    # rows); none of it is something a user of ours can act on.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _umap(reduced, chosen) if chosen.method == "umap" else _tsne(reduced, chosen)
+    return _umap(reduced, chosen) if chosen.method == "umap" else _tsne(reduced, chosen)
 
 
 def _unit(vectors: Vectors) -> Vectors:
@@ -108,22 +104,29 @@ def _padded(scores: Vectors) -> Points:
 
 
 def _umap(rows: Vectors, settings: ProjectionSettings) -> Points:
-    from umap import UMAP
+    # UMAP warns of a missing TensorFlow, of its own thread count and of spectral fallbacks on tied rows: nothing that
+    # a user of ours can act on.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from umap import UMAP
 
-    reducer = UMAP(
-        n_neighbors=min(settings.neighbours, len(rows) - 1),
-        min_dist=settings.min_dist,
-        metric="euclidean",
-        random_state=settings.seed,
-        n_jobs=1,  # what a fixed random_state forces anyway
-    )
-    return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
+        reducer = UMAP(
+            n_neighbors=min(settings.neighbours, len(rows) - 1),
+            min_dist=settings.min_dist,
+            metric="euclidean",
+            random_state=settings.seed,
+            n_jobs=1,  # what a fixed random_state forces anyway
+        )
+        return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
 
 
 def _tsne(rows: Vectors, settings: ProjectionSettings) -> Points:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     # t-SNE looks at 3 x perplexity neighbours, so more than (N - 1) / 3 cannot be met.
     perplexity = min(settings.perplexity, (len(rows) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=settings.seed)
-    return np.asarray(tsne.fit_transform(rows), dtype=np.float64)
+    # Threads add up their parts of the gradient in the order in which they finish: with one the sum is always the same.
+    with threadpool_limits(1, user_api="openmp"):
+        return np.asarray(tsne.fit_transform(rows), dtype=np.float64)

@@ -1,0 +1,106 @@
+"""A projection as coloured points."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import legend, style
+from .text import label, safe
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIDE = 7.0
+UNLABELLED = "unlabelled"
+CORRECT, WRONG = "correct", "wrong"
+"""Labels with colours of their own."""
+
+_GREY = style.Look("#c9c9c9", "o", "")
+
+
+def point_map(
+    xy: npt.NDArray[np.float64], labels: Sequence[str | None], title: str = "Map", legend_title: str = ""
+) -> Figure:
+    """Draw N points coloured by their labels, the legend beside them with the number of each.
+
+    Unlabelled points are grey and lie beneath. Labelled ones are drawn in a shuffled (seeded) order, so that no label
+    hides another by coming later in the alphabet; but where the labels are `correct` and `wrong`, the wrong lie on top.
+    The points are a bitmap inside an SVG: 70,000 vectors would open in no browser.
+
+    Args:
+        xy: (N, 2) float, equal scale on both axes.
+        labels: N names or None. The legend has them in alphabetical order.
+        title: what the figure says at its head.
+        legend_title: what the labels are.
+    """
+    shown = looks_of(labels)
+    texts = legend_texts(labels, shown)
+    figure = style.new_figure(SIDE + legend.plan(texts, SIDE).width + 0.4, SIDE + 0.5)
+    axes = figure.add_subplot()
+    _scatter(axes, np.asarray(xy, dtype=np.float64).reshape(-1, 2), labels, shown)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color(style.GRID)
+    style.heading(axes, title, SIDE)
+    legend.beside(figure, [swatch(look) for look in shown.values()], texts, SIDE, safe(legend_title))
+    return figure
+
+
+def looks_of(labels: Sequence[str | None]) -> dict[str | None, style.Look]:
+    """Return how each label is drawn, in the order of their names, so that another sample has the same colours.
+
+    `correct` and `wrong` have colours of their own; unlabelled, grey, come last.
+    """
+    names = sorted({name for name in labels if name is not None})
+    shown: dict[str | None, style.Look] = {}
+    if set(names) <= {CORRECT, WRONG}:
+        colours = {CORRECT: style.CORRECT, WRONG: style.WRONG}
+        shown |= {name: style.Look(colours[name], "o", "") for name in names}
+    else:
+        shown |= dict(zip(names, style.looks(len(names)), strict=True))
+    if None in labels:
+        shown[None] = _GREY
+    return shown
+
+
+def _scatter(
+    axes: Axes, xy: npt.NDArray[np.float64], labels: Sequence[str | None], shown: dict[str | None, style.Look]
+) -> None:
+    size = float(np.clip(320 / sqrt(max(len(labels), 1)), 1.2, 36))
+    drawing: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.8, "rasterized": True}
+    # A scatter has one marker but any number of colours, so it takes one scatter for each marker.
+    for layer in _layers(labels, shown):
+        colours = [shown[labels[row]].colour for row in layer]
+        axes.scatter(xy[layer, 0], xy[layer, 1], c=colours, marker=shown[labels[layer[0]]].marker, **drawing)
+
+
+def _layers(labels: Sequence[str | None], shown: dict[str | None, style.Look]) -> list[npt.NDArray[np.int64]]:
+    """Return which rows are drawn together, in their order, the lowest layer first; no layer is empty."""
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    layers: dict[tuple[bool, bool, str], list[int]] = {}
+    for row in shuffled.tolist():
+        name = labels[row]
+        layers.setdefault((name is not None, name == WRONG, shown[name].marker), []).append(row)
+    return [np.array(layers[key], dtype=np.int64) for key in sorted(layers)]
+
+
+def legend_texts(labels: Sequence[str | None], shown: Iterable[str | None]) -> list[str]:
+    """Return what the legend says: each label with its number of pictures."""
+    counts = Counter(labels)
+    return [f"{UNLABELLED if name is None else label(name, 26)} ({counts[name]:,})" for name in shown]
+
+
+def swatch(look: style.Look) -> Artist:
+    """Return what stands for a look in a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=look.colour, marker=look.marker, linestyle="", markersize=6)

@@ -1,0 +1,114 @@
+"""A projection as thumbnails that never overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.analysis.thumbnail_layout import ThumbnailLayout, place
+
+from . import legend, style
+from .map_points import legend_texts, looks_of, swatch
+from .page import MARGIN, page_figure, pixels, tile, write
+from .text import fit, safe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+_HEADER = 130
+_NARROWEST = 800  # pixels that the header needs
+_ROOM = 2.0  # cells for each picture: fewer and clusters run together, more and thumbnails get small
+_FULLEST = 0.6  # of the cells are used at most: a full grid would show no clusters
+_SMALLEST, _LARGEST = 24, 200  # pixels of a cell: what can still be made out, what still looks like a map
+
+
+def thumbnail_map(
+    xy: npt.NDArray[np.float64],
+    pictures: Sequence[Image.Image],
+    labels: Sequence[str | None] | None = None,
+    title: str = "Map",
+    legend_title: str = "",
+    width: int = 2400,
+) -> Figure:
+    """Draw every picture near its place, each in a cell of its own; the header says how many were drawn.
+
+    Thumbnails are 24 to 200 pixels; where there are more pictures than fill 6 in 10 cells of 24 pixels, crowded
+    regions lose the rest (see `thumbnail_layout.place`).
+
+    Args:
+        xy: (N, 2) float; the axes are stretched apart to fill the map.
+        pictures: N RGB pictures of any size, shown whole.
+        labels: N names or None, drawn as the colour of each thumbnail's frame; `correct` and `wrong` have their own.
+            With more than 20 the colours repeat, so there is no legend.
+        title: what the figure says at its head.
+        legend_title: what the labels are.
+        width: pixels across the map, beside which the legend stands.
+
+    Raises:
+        ValueError: not one place and label for each picture.
+    """
+    from PIL import Image
+
+    if len(xy) != len(pictures) or (labels is not None and len(labels) != len(pictures)):
+        raise ValueError(f"{len(xy)} places for {len(pictures)} pictures, or too few labels")
+    places = np.asarray(xy, dtype=np.float64)
+    columns, rows = _grid(places, width)
+    layout = place(places, columns, rows, ceil(columns * rows * _FULLEST))
+    shown = {} if labels is None else looks_of(labels)
+    borders = None if labels is None else [shown[name].colour for name in labels]
+    # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
+    distinct = len(shown) if len(shown) <= len(style.PALETTE) else 0
+    texts = legend_texts(labels or (), shown)[:distinct]
+    canvas = _canvas(layout, pictures, borders, width // layout.columns)
+    planned = legend.plan(texts, canvas.height / style.DPI)
+    page = Image.new("RGB", _page_size(canvas.size, planned.width), "white")
+    page.paste(canvas, (MARGIN, MARGIN + _HEADER))
+    figure, axes = page_figure(page)
+    _header(axes, title, layout, canvas.width)
+    at = (2 * MARGIN + canvas.width) / page.width, 1 - (MARGIN + _HEADER) / page.height
+    handles = [swatch(replace(look, marker="s")) for look in shown.values()][:distinct]
+    legend.beside(figure, handles, texts, canvas.height / style.DPI, safe(legend_title), at)
+    return figure
+
+
+def _page_size(canvas: tuple[int, int], legend_width: float) -> tuple[int, int]:
+    beside = MARGIN + int(legend_width * style.DPI) if legend_width else 0
+    return max(canvas[0] + beside, _NARROWEST) + 2 * MARGIN, canvas[1] + 2 * MARGIN + _HEADER
+
+
+def _grid(places: npt.NDArray[np.float64], width: int) -> tuple[int, int]:
+    """Return columns and rows: about `_ROOM` cells a picture, as high as the points' extent asks, within reason."""
+    span = np.ptp(places, axis=0) if len(places) else np.ones(2)
+    aspect = float(np.clip(span[1] / span[0], 0.5, 1.0)) if span[0] > 0 else 1.0
+    columns = ceil(sqrt(len(places) * _ROOM / aspect))
+    columns = int(np.clip(columns, ceil(width / _LARGEST), width // _SMALLEST))
+    return columns, ceil(columns * aspect)
+
+
+def _canvas(
+    layout: ThumbnailLayout, pictures: Sequence[Image.Image], borders: Sequence[str] | None, cell: int
+) -> Image.Image:
+    """Paste the placed pictures; a cell keeps one pixel free on each side."""
+    from PIL import Image
+
+    canvas = Image.new("RGB", (layout.columns * cell, layout.rows * cell), "white")
+    thickness = 1 if borders is None else max(round(cell / 18), 2)
+    for index in np.flatnonzero(layout.placed).tolist():
+        column, row = layout.cells[index].tolist()
+        border = style.GRID if borders is None else borders[index]
+        canvas.paste(tile(pictures[index], cell - 2, border, thickness), (column * cell + 1, row * cell + 1))
+    return canvas
+
+
+def _header(axes: Axes, title: str, layout: ThumbnailLayout, width: int) -> None:
+    write(axes, MARGIN, MARGIN, fit(title, width, style.TITLE, style.DPI), style.TITLE)
+    drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} pictures drawn, "
+    drawn += f"{layout.left_out:,} left out for want of room" if layout.left_out else "none left out"
+    write(axes, MARGIN, MARGIN + pixels(style.TITLE * 1.5), drawn, style.TICK, color=style.MUTED)

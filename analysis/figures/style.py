@@ -1,0 +1,132 @@
+"""What all figures share: sizes, colours, clean axes, and how they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from shotdex.store.errors import SettingsError
+
+from .text import label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 200
+FORMATS = (".png", ".svg", ".pdf")
+
+LONGEST_TITLE = 160
+"""Characters that a title is cut down to."""
+
+TITLE, LABEL, TICK, SMALL = 12.0, 10.0, 9.0, 7.5
+"""Text sizes in points."""
+
+INK, MUTED, GRID, FAINT = "#222222", "#6b6b6b", "#e4e4e4", "#c4c4c4"
+
+# Okabe and Ito (2008), "Color Universal Design": eight colours that colour-blind people tell apart.
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000")
+# From Paul Tol's "muted" scheme and its neighbours: twelve more, darker or duller than any of the eight.
+_DARKER = ("#882255", "#999933", "#332288", "#44AA99", "#661100", "#AA4499")
+_DULLER = ("#117733", "#DDCC77", "#CC6677", "#6A8CAF", "#8C6D31", "#9B8FD0")
+PALETTE = OKABE_ITO + _DARKER + _DULLER
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+HATCHES = ("", "////", "....", "xxxx", "----", "++++", "||||", "oooo")
+
+CORRECT, WRONG = "#0072B2", "#D55E00"
+"""Blue and vermilion: right and wrong wherever they are drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one category is drawn: a colour, and a marker or hatch that sets it apart once the colours repeat."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+def looks(count: int) -> list[Look]:
+    """Return `count` looks: Okabe-Ito for up to 8, 20 colours beyond, then the same colours with other markers.
+
+    They are all different up to 160; beyond that they repeat, and no legend could be read anyway.
+    """
+    turns = [(index % len(PALETTE), index // len(PALETTE) % len(MARKERS)) for index in range(count)]
+    return [Look(PALETTE[colour], MARKERS[turn], HATCHES[turn]) for colour, turn in turns]
+
+
+def new_figure(width: float, height: float, fixed_aspect: bool = False) -> Figure:
+    """Return an empty white figure of `width` by `height` inches that keeps its parts from overlapping.
+
+    `fixed_aspect` closes the gaps that axes with square cells leave beside them.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, compress=fixed_aspect)
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
+
+
+def clean(axes: Axes, grid: str = "y") -> None:
+    """Take away what carries no data: two spines, the tick marks; leave a grid along `grid` (x, y, both, none)."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(length=0, labelsize=TICK, labelcolor=INK)
+    axes.xaxis.label.set(size=LABEL, color=INK)
+    axes.yaxis.label.set(size=LABEL, color=INK)
+    axes.set_axisbelow(True)
+    axes.grid(visible=False)
+    if grid in ("x", "y", "both"):
+        axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
+
+
+def heading(axes: Axes, title: str, width: float) -> None:
+    """Put the title above the axes, flush left, in as many lines as axes `width` inches wide ask for."""
+    per_line = int(width * 72 / TITLE / 0.58)
+    axes.set_title(label(title, per_line, LONGEST_TITLE), loc="left", fontsize=TITLE, color=INK, pad=10)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG, SVG or PDF, by the extension, at 200 dots per inch.
+
+    It is written aside and renamed, so that a reader never meets half a file, and carries no date, so that the same
+    figure gives the same bytes.
+
+    Raises:
+        SettingsError: another extension, or a place that cannot be written to.
+    """
+    from matplotlib import rc_context
+
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise SettingsError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"Use one of {', '.join(FORMATS)}.")
+    undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=suffix, delete=False) as aside:
+            aside_path = Path(aside.name)
+        try:
+            # The salt makes the ids inside an SVG depend on the drawing alone; there is no argument for it.
+            with rc_context({"svg.hashsalt": "shotdex"}):
+                figure.savefig(aside_path, dpi=DPI, metadata=undated)
+            aside_path.chmod(0o666 & ~_umask())
+            aside_path.replace(path)
+        finally:
+            aside_path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _umask() -> int:
+    """Return the process's file mask; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def longest(labels: Sequence[str]) -> int:
+    """Return the number of characters in the longest line among `labels`, 0 without any."""
+    return max((len(line) for label in labels for line in label.split("\n")), default=0)

@@ -1,0 +1,79 @@
+"""Text from outside, made fit to draw: any Unicode, `$` signs, and names longer than their place."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
+
+MISSING = "□"
+LONGEST = 60
+"""No label is longer than this many characters."""
+
+ONE_LINE = 36
+"""Nor longer than this where there is room for one line."""
+
+
+def safe(text: str) -> str:
+    """Return `text` as matplotlib can draw it: literally, on one line, without a warning.
+
+    `$` is escaped, since a pair of them would start a formula. White space becomes a space, invisible format characters
+    go, and whatever the font has no glyph for becomes a box.
+    """
+    glyphs = _glyphs()
+    drawn = []
+    for character in text:
+        category = unicodedata.category(character)
+        if character.isspace():
+            drawn.append(" ")
+        elif category != "Cf":
+            drawn.append(character if ord(character) in glyphs and category != "Cc" else MISSING)
+    return "".join(drawn).replace("$", r"\$")
+
+
+def shorten(text: str, length: int = LONGEST) -> str:
+    """Cut `text` down to `length` characters by taking out its middle, where names differ least."""
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2
+    return text[: length - 1 - tail] + "…" + text[len(text) - tail :]
+
+
+def label(text: str, width: int = LONGEST, longest: int = LONGEST) -> str:
+    """Return `text` safe, cut down to `longest` characters, in lines of at most `width` characters."""
+    lines = textwrap.wrap(shorten(" ".join(text.split()), longest), width=max(width, 1)) or [""]
+    return "\n".join(safe(line) for line in lines)
+
+
+def fit(text: str, width: float, size: float, dpi: float) -> str:
+    """Return `text` safe, its middle taken out as far as it takes to fit `width` pixels at `size` points."""
+    if width_of(safe(text), size, dpi) <= width:
+        return safe(text)
+    low, high = 1, len(text)
+    while low < high - 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if width_of(safe(shorten(text, middle)), size, dpi) <= width else (low, middle)
+    return safe(shorten(text, low))
+
+
+def width_of(drawn: str, size: float, dpi: float) -> float:
+    """Return how wide safe text is in pixels, at `size` points."""
+    font = _font()
+    font.set_size(size, dpi)
+    font.set_text(drawn.replace(r"\$", "$"))
+    return font.get_width_height()[0] / 64  # FreeType counts in 64ths of a pixel
+
+
+def _font() -> FT2Font:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return get_font(findfont(FontProperties()))
+
+
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[int]:
+    return frozenset(_font().get_charmap())

@@ -1,0 +1,76 @@
+import os
+
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from shotdex.analysis.figures.style import OKABE_ITO, looks, save
+from shotdex.store.errors import SettingsError
+
+
+def figure(size=1):
+    drawn = Figure(figsize=(size, 1))
+    drawn.add_subplot().plot([0, 1])
+    return drawn
+
+
+def test_few_categories_have_the_colour_blind_safe_colours():
+    assert [look.colour for look in looks(8)] == list(OKABE_ITO)
+    assert {(look.marker, look.hatch) for look in looks(8)} == {("o", "")}
+
+
+def test_a_hundred_categories_look_different():
+    assert len(set(looks(100))) == 100
+    assert len({to_rgb(look.colour) for look in looks(20)}) == 20
+    assert looks(0) == []
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.SVG", "a.pdf"])
+def test_the_same_figure_gives_the_same_bytes(tmp_path, name):
+    save(figure(), tmp_path / name)
+    first = (tmp_path / name).read_bytes()
+    save(figure(), tmp_path / name)
+    assert (tmp_path / name).read_bytes() == first
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_png_has_200_dots_per_inch(tmp_path):
+    from PIL import Image
+
+    save(figure(size=2), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (400, 200)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "a.png.txt"])
+def test_other_formats_are_refused(tmp_path, name):
+    with pytest.raises(SettingsError) as caught:
+        save(figure(), tmp_path / name)
+    assert ".png, .svg, .pdf" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"nowhere.*No such file"):
+        save(figure(), tmp_path / "nowhere" / "a.png")
+
+
+def test_a_failure_leaves_the_old_figure(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"old")
+    drawn = figure()
+
+    def fail(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(drawn, "savefig", fail)
+    with pytest.raises(SettingsError, match="No space left"):
+        save(drawn, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX file modes")
+def test_a_figure_is_as_readable_as_any_other_file(tmp_path):
+    (tmp_path / "plain").touch()
+    save(figure(), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "plain").stat().st_mode

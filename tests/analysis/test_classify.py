@@ -1,0 +1,330 @@
+"""Classification against an independent full matrix product, and against the loop that people write in notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shotdex import demo
+from shotdex.analysis.classify import Classification, classify, indexed_categories
+from shotdex.analysis.prompts import from_names, make_prompt_set
+from shotdex.analysis.scoring import class_scores, probabilities, ranking, true_ranks
+from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, SettingsError, UnknownClass
+from shotdex.store.store import Store
+from shotdex.store.words import Combine, PromptSet, Run
+from tests.conftest import COLOURS, index
+from tests.fakes import FakeEncoder, fake_id
+from tests.pictures import save_noise
+
+CLASSES = {
+    "red": ("red", "dark thing", "noise"),
+    "green": ("green",),
+    "blue": ("blue", "cold thing"),
+    "other": ("something", "nothing", "anything", "everything"),
+}
+
+
+@pytest.fixture
+def many(store: Store, fake: FakeEncoder, tmp_path: Path) -> Store:
+    names = ["red", "green", "blue", "unlisted"]
+    for i in range(60):
+        folder = tmp_path / "p" / names[i % 4]
+        save_noise(folder / f"{i}.png", seed=i)
+    index(store, tmp_path / "p", fake)
+    index(store, save_noise(tmp_path / "q" / "x.png", seed=999).parent, fake, "*")
+    return store
+
+
+def run(store: Store, prompts: PromptSet, encoder: Any = None, **how: Any) -> Run:
+    used = encoder or FakeEncoder()
+    return classify(store, Classification(prompts, **how), lambda _: used)
+
+
+def rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
+    with store.reading() as con:
+        return con.rows(sql)
+
+
+def naive(store: Store, prompts: PromptSet, encoder: Any) -> dict[int, list[tuple[str, float, float]]]:
+    """Every image by itself, every prompt by itself, in float64: {image: [(class, cosine, probability) best first]}."""
+    texts = {text: encoder.encode_texts([text])[0].astype(np.float64) for p in prompts.classes.values() for text in p}
+    made = {}
+    for image_id, vector in rows(store, "SELECT image_id, joint FROM vectors_1 SEMI JOIN images USING (image_id)"):
+        image = np.array(vector, np.float64)
+        cosines = []
+        for category, own in prompts.classes.items():
+            if prompts.combine is Combine.MAX:
+                cosines.append((category, max(float(image @ texts[text]) for text in own)))
+            else:
+                mean = np.mean([texts[text] for text in own], axis=0)
+                cosines.append((category, float(image @ (mean / np.linalg.norm(mean)))))
+        scale, bias = encoder.id.logit_scale, encoder.id.logit_bias
+        logits = np.array([scale * cosine + bias for _, cosine in cosines])
+        if encoder.id.sigmoid:
+            chances = 1 / (1 + np.exp(-logits))
+        else:
+            chances = np.exp(logits) / np.exp(logits).sum()
+        triples = [(category, cosine, chance) for (category, cosine), chance in zip(cosines, chances, strict=True)]
+        made[image_id] = sorted(triples, key=lambda triple: -triple[1])
+    return made
+
+
+@pytest.mark.parametrize("combine", list(Combine))
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_every_image_against_every_prompt(store: Store, tmp_path: Path, combine: Combine, sigmoid: bool) -> None:
+    encoder = FakeEncoder(fake_id(sigmoid=sigmoid, logit_bias=-3.0 if sigmoid else 0.0))
+    for i in range(30):
+        save_noise(tmp_path / "p" / ["red", "green", "blue"][i % 3] / f"{i}.png", seed=i)
+    index(store, tmp_path / "p", encoder)
+    prompts = make_prompt_set("x", CLASSES, combine=combine)
+    made = run(store, prompts, encoder, k=99)
+    want = naive(store, prompts, encoder)
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for image_id, *rest in rows(
+        store, "SELECT image_id, rank, category, cosine, probability, prompt FROM predictions ORDER BY image_id, rank"
+    ):
+        found.setdefault(image_id, []).append(tuple(rest))
+    assert (made.scored, made.k, set(found)) == (30, 4, set(want))
+    for image_id, predictions in found.items():
+        assert [row[0] for row in predictions] == [1, 2, 3, 4]
+        assert [row[1] for row in predictions] == [triple[0] for triple in want[image_id]]
+        assert [row[2] for row in predictions] == pytest.approx([triple[1] for triple in want[image_id]], abs=1e-6)
+        assert [row[3] for row in predictions] == pytest.approx([triple[2] for triple in want[image_id]], abs=1e-5)
+        assert all(row[4] in CLASSES[row[1]] for row in predictions)
+    truths = rows(store, "SELECT image_id, category, true_rank, true_cosine, true_probability FROM truths")
+    assert len(truths) == 30
+    for image_id, category, rank, cosine, chance in truths:
+        order = [triple[0] for triple in want[image_id]]
+        assert rank == order.index(category) + 1
+        assert (cosine, chance) == pytest.approx(want[image_id][rank - 1][1:], abs=1e-5)
+
+
+def test_the_best_prompt_of_a_class_is_named(store: Store, fake: FakeEncoder, colours: Path) -> None:
+    index(store, colours, fake, "{condition}/{category}*", COLOURS)
+    run(store, make_prompt_set("x", {"a": ("red", "blue"), "b": ("green", "white", "yellow")}, combine=Combine.MAX))
+    found = rows(store, "SELECT DISTINCT i.category, p.prompt FROM predictions p JOIN images i USING (image_id) WHERE rank = 1")
+    assert set(found) == {(colour, colour) for colour in COLOURS}
+
+
+def test_counts(many: Store, fake: FakeEncoder, tmp_path: Path) -> None:
+    (tmp_path / "p" / "red" / "broken.png").write_bytes(b"")
+    index(many, tmp_path / "p", fake)
+    made = run(many, make_prompt_set("x", CLASSES), k=2)
+    assert (made.images, made.scored, made.unlabelled, made.outside, made.failed) == (61, 61, 1, 15, 1)
+    assert rows(many, "SELECT count(*), max(rank) FROM predictions") == [(122, 2)]
+    assert rows(many, "SELECT count(*), count(true_rank) FROM truths") == [(61, 45)]
+    narrow = run(many, make_prompt_set("x", CLASSES), where="category = 'red'", k=9)
+    assert (narrow.images, narrow.scored, narrow.unlabelled, narrow.outside, narrow.k) == (15, 15, 0, 0, 4)
+
+
+def test_an_image_that_a_second_encoder_cannot_encode_is_counted_once(store: Store, fake: FakeEncoder, tmp_path: Path) -> None:
+    from tests.indexer.test_run import is_red
+    from tests.pictures import save_colour
+
+    for colour in ("red", "green", "blue"):
+        save_colour(tmp_path / "p" / colour / "1.png", colour)
+    index(store, tmp_path / "p", fake)
+    other = FakeEncoder(fake_id("other", weights="7" * 64), spoil=is_red)
+    index(store, tmp_path / "p", other)
+    made = run(store, from_names(COLOURS), other, encoder_name="other")
+    assert (made.images, made.scored, made.failed) == (3, 2, 1)
+    first = run(store, from_names(COLOURS), fake, encoder_name="fake")
+    assert (first.images, first.scored, first.failed) == (3, 3, 0)
+
+
+def test_ties_go_to_the_class_that_stands_first(store: Store, fake: FakeEncoder, colours: Path) -> None:
+    index(store, colours, fake, "{condition}/{category}*", COLOURS)
+    run(store, make_prompt_set("x", {name: ("same",) for name in ("z", "y", "red", "a")}), k=4)
+    assert rows(store, "SELECT DISTINCT list(category ORDER BY rank) FROM predictions GROUP BY image_id") == [
+        (["z", "y", "red", "a"],)
+    ]
+    assert rows(store, "SELECT DISTINCT true_rank FROM truths WHERE category = 'red'") == [(3,)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 40), st.lists(st.integers(1, 4), min_size=2, max_size=9), st.sampled_from([3, 16, 64]),
+    st.sampled_from(list(Combine)), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_scores_with_equal_prompts(count: int, sizes: Sequence[int], dim: int, combine: Combine, seed: int) -> None:
+    """Classes with the same prompts score the same to the last bit, wherever they stand."""
+    rng = np.random.default_rng(seed)
+
+    def unit(shape: tuple[int, int]) -> np.ndarray:
+        drawn = rng.normal(size=shape).astype(np.float32)
+        return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+    images, prompts = unit((count, dim)), unit((sum(sizes), dim))
+    twice = np.concatenate([prompts, prompts])
+    before = images.copy(), twice.copy()
+    scores = class_scores(images, twice, [*sizes, *sizes], combine).cosines
+    assert (images == before[0]).all()
+    assert (twice == before[1]).all()
+    classes = len(sizes)
+    assert (scores[:, :classes] == scores[:, classes:]).all()
+    order = ranking(scores)
+    first = (order < classes).argmax(axis=1)
+    assert (order[np.arange(count), first] < classes).all()
+    assert (order[:, 0] < classes).all(), "the class that stands first wins a tie"
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_probabilities_of_extreme_cosines(sigmoid: bool) -> None:
+    chances = probabilities(np.array([[1, -1, 0], [0.5, 0.5, 0.5]], np.float32), 1e4, -5.0, sigmoid)
+    assert np.isfinite(chances).all()
+    if sigmoid:
+        assert chances[0].tolist() == pytest.approx([1, 0, 1 / (1 + np.exp(5))])
+    else:
+        assert chances[0].tolist() == [1, 0, 0]
+        assert chances[1].tolist() == pytest.approx([1 / 3] * 3)
+
+
+def test_true_ranks_of_unknown_truth() -> None:
+    order = np.array([[2, 0, 1], [0, 1, 2]])
+    assert true_ranks(order, np.array([1, -1])).tolist() == [3, 0]
+
+
+class TestRuns:
+    """Names, filters and refusals."""
+
+    def test_names_are_unique_and_nothing_is_overwritten(self, many: Store) -> None:
+        prompts = make_prompt_set("x", CLASSES)
+        assert run(many, prompts, name="mine").name == "mine"
+        with pytest.raises(SettingsError, match="already a run named 'mine'") as caught:
+            run(many, prompts, name="mine")
+        assert "--name" in caught.value.hint
+        assert run(many, prompts).name == "run-2"
+        assert rows(many, "SELECT run_id, name FROM runs ORDER BY 1") == [(1, "mine"), (2, "run-2")]
+
+    def test_a_default_name_that_the_user_took_is_passed_over(self, many: Store) -> None:
+        prompts = make_prompt_set("x", CLASSES)
+        run(many, prompts, name="run-2")
+        assert run(many, prompts).name not in ("", "run-2")
+
+    def test_equal_prompt_sets_are_kept_once(self, many: Store) -> None:
+        assert run(many, make_prompt_set("x", CLASSES)).prompt_set_id == 1
+        assert run(many, make_prompt_set("x", CLASSES)).prompt_set_id == 1
+        assert run(many, make_prompt_set("x", CLASSES, combine=Combine.MAX)).prompt_set_id == 2
+        assert rows(many, "SELECT count(*) FROM prompts") == [(20,)]
+
+    def test_texts_are_encoded_once(self, many: Store, fake: FakeEncoder) -> None:
+        run(many, make_prompt_set("x", CLASSES), fake)
+        run(many, make_prompt_set("y", CLASSES, combine=Combine.MAX), fake)
+        assert sorted(fake.texts) == sorted(text for texts in CLASSES.values() for text in texts)
+
+    def test_refusals(self, many: Store, store: Store) -> None:
+        prompts = make_prompt_set("x", CLASSES)
+        with pytest.raises(SettingsError):
+            run(many, prompts, k=0)
+        with pytest.raises(EmptyStore):
+            run(many, prompts, where="false")
+        with pytest.raises(UnknownClass, match=r"cat, dog.*blue, green, red, unlisted"):
+            run(many, from_names(["cat", "dog"]))
+        with pytest.raises(EncoderMismatch, match="changed since"):
+            run(many, prompts, FakeEncoder(fake_id(weights="9" * 64)))
+        assert rows(many, "FROM runs") == []
+        assert rows(many, "FROM predictions") == []
+
+    def test_an_empty_store(self, store: Store) -> None:
+        with pytest.raises(EmptyStore):
+            run(store, make_prompt_set("x", CLASSES))
+
+    def test_no_labels_at_all_still_predicts(self, many: Store) -> None:
+        made = run(many, from_names(["cat", "dog"]), where="category IS NULL")
+        assert (made.scored, made.unlabelled) == (1, 1)
+
+    def test_indexed_categories(self, many: Store) -> None:
+        assert indexed_categories(many) == ["blue", "green", "red", "unlisted"]
+        assert indexed_categories(many, "category > 'h'") == ["red", "unlisted"]
+        with pytest.raises(MissingLabels):
+            indexed_categories(many, "category IS NULL")
+
+
+def test_more_images_than_a_chunk(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shotdex.analysis import classify as module
+
+    run(many, make_prompt_set("x", CLASSES), k=4)
+    monkeypatch.setattr(module, "CHUNK", 7)
+    run(many, make_prompt_set("x", CLASSES), k=4)
+    columns = "image_id, rank, category, prompt"
+    assert rows(many, f"SELECT {columns} FROM predictions WHERE run_id = 1 EXCEPT SELECT {columns} FROM predictions WHERE run_id = 2") == []
+    assert rows(many, "SELECT count(*) FROM predictions GROUP BY run_id") == [(244,), (244,)]
+
+
+@pytest.fixture(scope="module")
+def evaluated(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Any]:
+    from shotdex.indexer.encoder import EncoderSettings, load_encoder
+
+    store, encoder = Store.create(tmp_path_factory.mktemp("evaluated")), load_encoder("demo", EncoderSettings("cpu"))
+    report = index(store, demo.EVALUATION, encoder, "{condition}/{category}*", demo.CATEGORIES)  # type: ignore[arg-type]
+    assert (report.rejected, report.unlabelled) == (0, 0)
+    assert report.added >= 200
+    return store, encoder
+
+
+def test_the_notebooks_own_loop(evaluated: tuple[Store, Any], demo_model: Path) -> None:
+    """The processor with all labels and one picture, argmax of `logits_per_image`: the same prediction for each."""
+    import torch
+    from PIL import Image
+    from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+
+    store, encoder = evaluated
+    run(store, from_names(demo.CATEGORIES), encoder, name="bare")
+    model = CLIPModel.from_pretrained(demo_model).eval()
+    tokens = AutoTokenizer.from_pretrained(demo_model)(list(demo.CATEGORIES), padding=True, return_tensors="pt")
+    processor = AutoImageProcessor.from_pretrained(demo_model, backend="pil")
+    found = rows(store, "SELECT path, predicted, probability FROM outcomes WHERE run = 'bare' ORDER BY image_id")
+    assert len(found) == sum(1 for _ in demo.EVALUATION.rglob("*.png"))
+    wrong = []
+    for path, predicted, probability in found:
+        picture = Image.open(path).convert("RGBA")
+        white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+        with torch.no_grad():
+            out = model(**tokens, **processor(images=white, return_tensors="pt"))
+        chances = out.logits_per_image.softmax(dim=1)[0]
+        if demo.CATEGORIES[int(chances.argmax())] != predicted or abs(float(chances.max()) - probability) > 1e-4:
+            wrong.append((path, predicted))
+    assert wrong == []
+
+
+def test_the_demo_model_knows_realistic_pictures(evaluated: tuple[Store, Any]) -> None:
+    store, encoder = evaluated
+    run(store, from_names(demo.CATEGORIES), encoder, name="again", where="condition = 'realistic'")
+    assert rows(store, "SELECT accuracy >= 0.9 FROM accuracy WHERE run = 'again'") == [(True,)]
+
+
+def test_fashion_mnist_end_to_end(fashion_mnist: Path, clip_folder: Path, store: Store) -> None:
+    """Its first 300 test pictures through index, classify and SQL, against the files themselves."""
+    import gzip
+
+    from shotdex.indexer.encoder import EncoderSettings, load_encoder
+    from shotdex.indexer.run import Indexing, IndexSettings, NoProgress
+    from shotdex.indexer.sources import open_source
+    from shotdex.indexer.sources.idx_files import FASHION_MNIST
+
+    source = open_source(fashion_mnist)
+    scan = source.scan()
+    scan.candidates = [c for c in scan.candidates if c.labels and c.labels.split == "test"][:300]
+    encoder = load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    assert Indexing(store, encoder, IndexSettings(), NoProgress()).run(source, scan).added == 300
+    made = run(store, from_names(FASHION_MNIST), encoder)
+    assert (made.scored, made.unlabelled, made.outside) == (300, 0, 0)
+    raw = gzip.decompress((fashion_mnist / "t10k-images-idx3-ubyte.gz").read_bytes())[16 : 16 + 300 * 784]
+    labels = list(gzip.decompress((fashion_mnist / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:308])
+    from PIL import Image
+
+    pictures = [Image.frombytes("L", (28, 28), raw[i * 784 : (i + 1) * 784]).convert("RGB") for i in range(300)]
+    vectors = np.concatenate([encoder.encode_images([picture]) for picture in pictures])
+    best = (vectors @ encoder.encode_texts(FASHION_MNIST).T).argmax(axis=1)
+    found = rows(store, "SELECT category, predicted FROM outcomes ORDER BY image_id")
+    assert [category for category, _ in found] == [FASHION_MNIST[label] for label in labels]
+    agree = np.mean([FASHION_MNIST[i] == predicted for i, (_, predicted) in zip(best, found, strict=True)])
+    assert agree >= 0.99, "only near-ties of a random model may differ by what shares a batch"
+    right = sum(category == predicted for category, predicted in found)
+    assert rows(store, "SELECT n, correct FROM accuracy") == [(300, right)]
