@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # constraints.txt holds the versions that the tests last passed with; pyproject.toml says what is allowed.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shotdex demo --out demo-out
@@ -23,9 +23,6 @@ check: $(VENV)/.developed
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p shotdex
 	$(BIN)/lint-imports
-
-bench: $(VENV)/.installed
-	for program in benchmarks/bench_*.py; do $(BIN)/python $$program || exit 1; done
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shotdex needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ...")'

@@ -115,7 +115,8 @@ def draw_map(store: Store, request: MapRequest) -> tuple[Figure, Coordinates]:
     thumbnails = load_thumbnails(store, placed.ids, THUMBNAIL)
     drawn = [i for i, thumbnail in enumerate(thumbnails) if thumbnail is not None]
     pictures = [thumbnail for thumbnail in thumbnails if thumbnail is not None]
-    return thumbnail_map(placed.xy[drawn], pictures, [labels[i] for i in drawn], title, request.colour), placed
+    frames = [labels[i] for i in drawn] if any(labels) else None  # without labels frames would say nothing
+    return thumbnail_map(placed.xy[drawn], pictures, frames, title, request.colour), placed
 
 
 def _labels(store: Store, request: MapRequest) -> tuple[dict[int, str | None], str]:
@@ -133,5 +134,5 @@ def _labels(store: Store, request: MapRequest) -> tuple[dict[int, str | None], s
 def _title(request: MapRequest, placed: Coordinates, run_name: str) -> str:
     method = {"umap": "UMAP", "tsne": "t-SNE"}[request.projection.method]
     drawn = f"{len(placed.ids):,}" + (f" of {placed.of:,}" if len(placed.ids) < placed.of else "")
-    run = f", run {run_name}" if run_name else ""
+    run = f", run “{run_name}”" if run_name else ""
     return f"{method} of {drawn} images, {request.space} space of {placed.encoder.rsplit('/', 1)[-1]}{run}"

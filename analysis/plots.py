@@ -85,7 +85,7 @@ def confusion_plot(store: Store, run: str | None = None) -> Figure:
         chosen = find_run(con, run)
         found = outcomes(con, chosen)
     matrix = confusion(found.truth, found.predicted, found.classes)
-    return confusion_figure(matrix, found.classes, title=f"Confusion, run {chosen.name}")
+    return confusion_figure(matrix, found.classes, title=f"Confusion, run “{chosen.name}”")
 
 
 def topk_plot(store: Store, runs: Sequence[str] = ()) -> Figure:

@@ -122,7 +122,7 @@ def _umap(rows: Vectors, settings: ProjectionSettings) -> Points:
 
 def _tsne(rows: Vectors, settings: ProjectionSettings) -> Points:
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     # t-SNE looks at 3 x perplexity neighbours, so more than (N - 1) / 3 cannot be met.
     perplexity = min(settings.perplexity, (len(rows) - 1) / 3)

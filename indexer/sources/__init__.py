@@ -23,12 +23,16 @@ def open_source(place: Path) -> Source:
     """
     root = place.expanduser().resolve()
     try:
+        if root.exists() and find_idx_files(root):
+            return IdxSource(root)
         if root.is_dir():
-            return IdxSource(root) if find_idx_files(root) else FolderSource(root)
+            return FolderSource(root)
         if root.is_file() and zipfile.is_zipfile(root):
             return ZipSource(root)
     except OSError as error:
         raise SourceError(f"{place} cannot be opened: {error.strerror}", "check its permissions") from error
     if root.exists():
-        raise SourceError(f"{place} is neither a folder nor a zip archive", "give the folder that the pictures are in")
+        raise SourceError(
+            f"{place} is neither a folder, a zip archive nor an IDX file", "give the folder that the pictures are in"
+        )
     raise SourceError(f"there is nothing at {place}", "check the path")

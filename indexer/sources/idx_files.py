@@ -36,16 +36,15 @@ FASHION_MNIST_STARTS = frozenset(
 SPLITS: Mapping[str, str] = {"train": "train", "t10k": "test", "test": "test"}
 
 
-def find_idx_files(folder: Path) -> list[Path]:
-    """Return the files of pictures (`...images-idx3...`) directly in a folder."""
-    return sorted(
-        path for path in folder.iterdir() if path.is_file() and is_idx_name(path.name) and "images" in path.name
-    )
+def find_idx_files(place: Path) -> list[Path]:
+    """Return the files of pictures (`...images-idx3...`) directly in a folder, or the one that `place` itself is."""
+    paths = [place] if place.is_file() else sorted(place.iterdir())
+    return [path for path in paths if is_idx_name(path.name) and "images" in path.name and path.is_file()]
 
 
 @dataclass(frozen=True, slots=True)
 class IdxSource:
-    """A folder of IDX files: the split is read off the file's name, the category off its labels file."""
+    """A folder of IDX files, or one of them: the split is read off the file's name, the category off its labels."""
 
     root: Path
     kind: str = "IDX files"
@@ -84,8 +83,8 @@ class IdxSource:
     def _labels(self, pictures: Path) -> Array | None:
         name = pictures.name.replace("images", "labels").replace("idx3", "idx1")
         for candidate in (name, name.removesuffix(".gz"), name.removesuffix(".gz") + ".gz"):
-            if (self.root / candidate).is_file():
-                return _read(self.root / candidate)
+            if pictures.with_name(candidate).is_file():
+                return _read(pictures.with_name(candidate))
         return None
 
 
