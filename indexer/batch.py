@@ -7,6 +7,7 @@ interruption.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,7 +28,7 @@ from shotdex.store.words import ImageRecord, ImageVectors
 
 @dataclass(slots=True)
 class Pending:
-    """Rows for the next commit. `vectors` belong to `encoded_ids`, batch by batch."""
+    """Rows for the next commit. `vectors` belong to `encoded_ids`, batch by batch; `counts` is what they amount to."""
 
     images: list[ImageRecord] = field(default_factory=list)
     encoded_ids: list[int] = field(default_factory=list)
@@ -36,10 +37,11 @@ class Pending:
     moves: dict[int, NewPlace] = field(default_factory=dict)
     replaced: list[int] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def rows(self) -> int:
         """Return how many pictures wait."""
-        return len(self.images) + len(self.moves) + len(self.failures) + len(self.encoded_ids)
+        return len(self.images) + len(self.moves) + len(self.failures)
 
     def add(self, other: Pending) -> None:
         """Take in what another one holds."""
@@ -50,6 +52,7 @@ class Pending:
         self.moves |= other.moves
         self.replaced += other.replaced
         self.failures += other.failures
+        self.counts.update(other.counts)
 
     def write(self, con: Connection, encoder_id: int) -> None:
         """Write everything inside the caller's transaction."""

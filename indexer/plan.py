@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shotdex.store.addresses import SEPARATOR
 from shotdex.store.images import KnownImage, Labels, NewPlace
 
 from .layout import Layout
@@ -42,9 +44,14 @@ def make_plan(candidates: Sequence[Candidate], known: Mapping[str, KnownImage], 
     plan.vanished = {
         image.image_id: image
         for path, image in known.items()
-        if image.present and image.source == source and path not in plan.labels
+        if image.present and path not in plan.labels and _belongs(image, source)
     }
     return plan
+
+
+def _belongs(image: KnownImage, source: str) -> bool:
+    """Tell whether a walk over `source` would have met this picture, also where it was indexed by another folder."""
+    return image.source == source or (image.path.startswith(source + os.sep) and SEPARATOR not in image.path)
 
 
 def _as_recorded(image: KnownImage, candidate: Candidate) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,7 +24,7 @@ from shotdex.store.pictures import quiet_pillow
 from shotdex.store.store import Store
 from shotdex.store.vector_index import write_index
 from shotdex.store.vectors import content_owners
-from shotdex.store.words import ImageEncoder, IndexReport
+from shotdex.store.words import ImageEncoder, IndexReport, Rejection
 
 from .batch import Pending
 from .decoding import Decoder, Refused
@@ -75,6 +77,8 @@ class Indexing:
         self._settings = settings
         self._progress = progress
         self._pending = Pending()
+        self._counts: Counter[str] = Counter()
+        self._failures: list[Rejection] = []
         self._last_commit = time.monotonic()
 
     def run(self, source: Source, scan: Scan) -> IndexReport:
@@ -102,7 +106,7 @@ class Indexing:
             self._finish(placer, scan)
         with self._store.reading() as con:
             write_index(self._store, con, self._encoder_id, self._encoder.id)
-        report = _report(placer, scan, notes, time.monotonic() - started, interrupted)
+        report = self._report(placer, scan, notes, time.monotonic() - started, interrupted)
         if not interrupted and report.added + report.changed + report.moved + report.unchanged == 0:
             raise _nothing_usable(source, report)
         return report
@@ -149,24 +153,47 @@ class Indexing:
             if self._pending.rows():
                 with self._store.writing() as con:
                     self._pending.write(con, self._encoder_id)
+            self._counts.update(self._pending.counts)
+            self._failures += [failure.rejection for failure in self._pending.failures]
             self._pending = Pending()
         self._last_commit = time.monotonic()
 
     def _finish(self, placer: Placer, scan: Scan) -> None:
         """Record what only a whole walk can tell: labels read anew, what could not be entered, what is gone."""
-        placer.failures += scan.rejections
+        self._failures += scan.rejections
         # A folder that could not be entered hides its pictures; that does not make them gone.
-        gone = [] if scan.rejections else list(placer.plan.vanished)
-        placer.counts.removed += len(gone)
+        hidden = tuple(folder + os.sep for folder in scan.not_entered)
+        gone = [i for i, image in placer.plan.vanished.items() if not image.path.startswith(hidden)]
+        self._counts["removed"] += len(gone)
         seen = {candidate.address for candidate in scan.candidates} | {rejection.path for rejection in scan.rejections}
         with self._store.reading() as con:
-            mended = [path for path in failed_paths(con, placer.source) if path not in seen and not scan.rejections]
-        if gone or mended or placer.plan.relabelled or scan.rejections:
+            failed = failed_paths(con, placer.source)
+        past = [path for path in failed if path not in seen and not path.startswith(hidden)]
+        if gone or past or placer.plan.relabelled or scan.rejections:
             with self._store.writing() as con:
                 mark_removed(con, gone)
                 move_images(con, placer.plan.relabelled)
-                clear_failures(con, mended)
+                clear_failures(con, past)
                 add_failures(con, [Failure(rejection, placer.source, 0, 0) for rejection in scan.rejections])
+
+    def _report(
+        self, placer: Placer, scan: Scan, notes: tuple[str, ...], seconds: float, interrupted: bool
+    ) -> IndexReport:
+        counts = self._counts
+        return IndexReport(
+            added=counts["added"],
+            unchanged=placer.plan.unchanged + counts["unchanged"],
+            moved=counts["moved"],
+            changed=counts["changed"],
+            removed=counts["removed"],
+            rejected=len(self._failures),
+            unlabelled=placer.plan.unlabelled,
+            ignored=scan.ignored,
+            seconds=seconds,
+            failures=tuple(self._failures),
+            notes=notes,
+            interrupted=interrupted,
+        )
 
 
 def _layout(given: Layout | None, scan: Scan) -> tuple[Layout, tuple[str, ...]]:
@@ -177,23 +204,6 @@ def _layout(given: Layout | None, scan: Scan) -> tuple[Layout, tuple[str, ...]]:
     guessed = guess_layout([candidate.relative for candidate in scan.candidates])
     layout = replace(guessed, fixed=given.fixed) if given is not None else guessed
     return layout, (f"taking the folders as {guessed.described}",) if guessed.pattern is not None else ()
-
-
-def _report(placer: Placer, scan: Scan, notes: tuple[str, ...], seconds: float, interrupted: bool) -> IndexReport:
-    return IndexReport(
-        added=placer.counts.added,
-        unchanged=placer.plan.unchanged,
-        moved=placer.counts.moved,
-        changed=placer.counts.changed,
-        removed=placer.counts.removed,
-        rejected=len(placer.failures),
-        unlabelled=placer.plan.unlabelled,
-        ignored=scan.ignored,
-        seconds=seconds,
-        failures=tuple(placer.failures),
-        notes=notes,
-        interrupted=interrupted,
-    )
 
 
 def scan_source(source: Source) -> Scan:

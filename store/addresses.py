@@ -21,14 +21,21 @@ def join(archive: Path, member: str) -> str:
 
 def split(address: str) -> tuple[Path, str | None]:
     """Return the file to open and the member in it, or None. A file whose own name has `!` is found first."""
-    if Path(address).is_file():
+    if _is_file(address):
         return Path(address), None
     position = address.find(SEPARATOR)
     while position >= 0:
-        if Path(address[:position]).is_file():
+        if _is_file(address[:position]):
             return Path(address[:position]), address[position + 1 :]
         position = address.find(SEPARATOR, position + 1)
     return Path(address), None
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # longer than the file system allows, as an archive and its member together may be
+        return False
 
 
 def read_bytes(address: str) -> bytes:

@@ -27,6 +27,7 @@ class KnownImage:
     """What the catalog remembers of one file, enough to tell whether it changed."""
 
     image_id: int
+    path: str
     size_bytes: int
     modified_ns: int
     content_sha256: str
@@ -51,7 +52,7 @@ def known_images(con: Connection, encoder_id: int | None) -> dict[str, KnownImag
         f"SELECT path, image_id, size_bytes, modified_ns, content_sha256, category, condition, split, source, "
         f"{encoded}, removed_at IS NULL FROM stored_images ORDER BY image_id"
     )
-    return {row[0]: KnownImage(row[1], row[2], row[3], row[4], Labels(*row[5:8]), *row[8:11]) for row in rows}
+    return {row[0]: KnownImage(row[1], row[0], row[2], row[3], row[4], Labels(*row[5:8]), *row[8:11]) for row in rows}
 
 
 def next_image_id(con: Connection) -> int:

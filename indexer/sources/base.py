@@ -27,10 +27,14 @@ class Candidate:
 
 @dataclass(slots=True)
 class Scan:
-    """What a walk over a source found. `ignored` counts files that are no pictures by their names."""
+    """What a walk over a source found. `ignored` counts files that are no pictures by their names.
+
+    `not_entered` are folders that could not be looked into: what the catalog has from there may still be there.
+    """
 
     candidates: list[Candidate] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    not_entered: list[str] = field(default_factory=list)
     ignored: int = 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class FolderSource:
             visited.add((facts.st_dev, facts.st_ino))
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
+            scan.not_entered.append(str(folder))
             scan.rejections.append(_rejection(str(folder), Reason.UNREADABLE, error.strerror or str(error)))
             return
         for entry in entries:
@@ -50,6 +52,9 @@ class FolderSource:
                 scan.ignored += 1
                 return
             facts = entry.stat()
+            if not stat.S_ISREG(facts.st_mode):  # a pipe or a device of that name would be read for ever
+                scan.ignored += 1
+                return
         except OSError as error:
             scan.rejections.append(_rejection(entry.path, Reason.UNREADABLE, error.strerror or str(error)))
             return

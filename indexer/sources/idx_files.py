@@ -39,7 +39,9 @@ SPLITS: Mapping[str, str] = {"train": "train", "t10k": "test", "test": "test"}
 def find_idx_files(place: Path) -> list[Path]:
     """Return the files of pictures (`...images-idx3...`) directly in a folder, or the one that `place` itself is."""
     paths = [place] if place.is_file() else sorted(place.iterdir())
-    return [path for path in paths if is_idx_name(path.name) and "images" in path.name and path.is_file()]
+    found = [path for path in paths if is_idx_name(path.name) and "images" in path.name and path.is_file()]
+    # Some keep a file beside its own .gz; they hold the same pictures.
+    return [path for path in found if path.suffix != ".gz" or path.with_suffix("") not in found]
 
 
 @dataclass(frozen=True, slots=True)

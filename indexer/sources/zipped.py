@@ -29,7 +29,8 @@ class ZipSource:
         scan = Scan()
         try:
             with zipfile.ZipFile(self.root) as archive:
-                members = [info for info in archive.infolist() if not info.is_dir()]
+                # A name that stands there twice means its last entry, as it does in every zip program.
+                members = list({info.filename: info for info in archive.infolist() if not info.is_dir()}.values())
         except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
             raise SourceError(
                 f"{self.root} cannot be read as a zip archive: {error}", "check it with: unzip -t"
