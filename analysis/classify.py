@@ -103,7 +103,8 @@ def _gather(store: Store, wanted: Classification) -> _Work:
         ids = encoded_ids(con, encoder_id, wanted.where)
         in_filter = filtered_ids(con, wanted.where or "true")
         categories = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
-        failures = int(con.value("SELECT count(*) FROM failures")) if wanted.where is None else 0
+        unseen = "SELECT count(*) FROM failures ANTI JOIN images USING (path)"  # a filter cannot speak of these
+        failures = int(con.value(unseen)) if wanted.where is None else 0
     if len(ids) == 0:
         raise EmptyStore("there is no image to classify", "loosen --where, or index pictures: shotdex index FOLDER")
     _check_classes(wanted.prompts, {categories[i] for i in ids.tolist() if i in categories})

@@ -27,7 +27,7 @@ def class_scores(images: Vectors, prompts: Vectors, class_sizes: list[int], comb
     With `mean` a class's vector is the mean of its prompts' unit vectors, made unit again (Radford et al. 2021, 3.1.4);
     with `max` the class scores as its best prompt does. All rows are unit vectors, so scores are cosines.
     """
-    cosines = images @ prompts.T
+    cosines = product(images, prompts)
     starts = np.concatenate([[0], np.cumsum(class_sizes)[:-1]])
     best = np.stack(
         [
@@ -40,7 +40,16 @@ def class_scores(images: Vectors, prompts: Vectors, class_sizes: list[int], comb
         return ClassScores(np.take_along_axis(cosines, best, axis=1), best)
     if max(class_sizes) == 1:
         return ClassScores(cosines, best)
-    return ClassScores(images @ class_means(prompts, class_sizes).T, best)
+    return ClassScores(product(images, class_means(prompts, class_sizes)), best)
+
+
+def product(images: Vectors, texts: Vectors) -> Vectors:
+    """Return all cosines (N, T) of unit rows (N, D) and (T, D).
+
+    Equal texts get equal cosines: a matrix product rounds a column by where it stands, which would break their ties.
+    """
+    distinct, which = np.unique(texts, axis=0, return_inverse=True)
+    return np.asarray(np.ascontiguousarray(images @ distinct.T)[:, which.ravel()], dtype=np.float32)
 
 
 def class_means(prompts: Vectors, class_sizes: list[int]) -> Vectors:

@@ -84,10 +84,17 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(1)
     except ShotdexError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {_printable(str(error))}", err=True)
         if error.hint:
-            click.echo(f"  try: {error.hint}", err=True)
+            click.echo(f"  try: {_printable(error.hint)}", err=True)
         sys.exit(error.exit_status)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         sys.exit(0)
+
+
+def _printable(text: str) -> str:
+    """Escape control characters, which a file's name may hold, but for the line breaks of an explanation."""
+    from .render import visible
+
+    return "\n".join(visible(line) for line in text.split("\n"))

@@ -63,9 +63,9 @@ def counts(target: Path, by: str, where: str | None, store_path: Path | None) ->
     from .render import table
 
     store = open_store(store_path)
-    columns, rows = counts_table(store, by, where)
-    out(table(columns, rows))
-    _save(counts_plot(store, by, where), target)
+    figure = counts_plot(store, by, where)
+    out(table(*counts_table(store, by, where)))
+    _save(figure, target)
 
 
 @command.command()

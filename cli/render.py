@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +81,10 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if isinstance(value, (datetime, date)):
         return value.isoformat()
-    if isinstance(value, float) and value != value:
-        return None  # JSON has no NaN
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has neither NaN nor infinity
+    if isinstance(value, Decimal):
+        return plain(float(value))
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import ModelOutputInvalid, SettingsError
+from shotdex.store.errors import ModelOutputInvalid, SettingsError, UnreadableImage
+from shotdex.store.pictures import PictureRefused
 from shotdex.store.words import EncoderId, ImageVectors, Pooling, Precision, Prepared, Vectors
 
 from .families import FAMILIES, Family, canonical_text, projected_features
@@ -59,8 +60,16 @@ class TransformersEncoder:
         return self._preprocessing.prepare(image)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """Return (N, D) unit rows for N RGB pictures."""
-        return self.encode_prepared([self.prepare(image) for image in images]).joint
+        """Return (N, D) unit rows for N RGB pictures.
+
+        Raises:
+            UnreadableImage: one is too long and thin to be resized.
+        """
+        try:
+            prepared = [self.prepare(image) for image in images]
+        except PictureRefused as error:
+            raise UnreadableImage(f"the picture cannot be used: {error}", "crop it first") from error
+        return self.encode_prepared(prepared).joint
 
     def encode_prepared(self, batch: Sequence[Prepared]) -> ImageVectors:
         """Return both spaces for prepared pictures: joint (N, D) unit rows, vision (N, V).
@@ -70,10 +79,7 @@ class TransformersEncoder:
         torch = self._torch
         with torch.inference_mode():
             inputs = self._preprocessing.collate(batch, self._device, self._dtype)
-            masks = {k: v for k, v in inputs.items() if k in ("spatial_shapes",)}
-            if "pixel_attention_mask" in inputs:
-                masks["attention_mask"] = inputs["pixel_attention_mask"]
-            out = self._model.vision_model(pixel_values=inputs["pixel_values"], **masks)
+            out = self._model.vision_model(**inputs)
             joint = self._family.projected(self._model, out.pooler_output).float()
             joint = joint / joint.norm(dim=-1, keepdim=True)
             vision = self._vision(out, inputs.get("pixel_attention_mask")).float()

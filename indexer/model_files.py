@@ -77,9 +77,26 @@ def _from_pretrained(name: str, place: str, *, local_files_only: bool) -> Loaded
             f"{name} is a {config.model_type!r} model; shotdex reads {', '.join(FAMILIES)}",
             "name another with --model; `--model demo` comes with shotdex",
         )
-    model = transformers.AutoModel.from_pretrained(place, config=config, dtype="float32", use_safetensors=True, **how)
+    model, found = transformers.AutoModel.from_pretrained(
+        place, config=config, dtype="float32", use_safetensors=True, output_loading_info=True, **how
+    )
+    lacking = sorted(str(key) for key in (*found["missing_keys"], *found["mismatched_keys"]))
+    if lacking:  # transformers would go on with random numbers in their place
+        raise ModelUnavailable(
+            f"the weights of {name} lack {len(lacking)} tensors, the first {lacking[0]}", "save the whole model again"
+        )
     processor = transformers.AutoImageProcessor.from_pretrained(place, backend="pil", **how)
-    return LoadedModel(name, place, getattr(config, "_commit_hash", None) or "local", model.eval(), processor)
+    return LoadedModel(name, place, _revision(place), model.eval(), processor)
+
+
+def _revision(place: str) -> str:
+    """Return the hub's commit of a cached model, or `local`."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(place).is_dir():
+        return "local"
+    found = try_to_load_from_cache(place, "config.json")
+    return Path(found).parent.name if isinstance(found, str) else "local"
 
 
 def _ask_hub(name: str) -> None:
@@ -105,15 +122,28 @@ def load_tokenizer(place: str) -> Any:
     Raises:
         ModelUnavailable: there is none, or a package that it needs is missing.
     """
-    import transformers
-
     try:
-        return transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer = _tokenizer(place)
+        words = [tokenizer(word)["input_ids"] for word in ("cat", "dog")]
     except Exception as error:
         raise ModelUnavailable(
             f"the tokenizer of {place} cannot be loaded: {_first_line(error)}",
             "check the tokenizer files beside the model",
         ) from error
+    if words[0] == words[1]:  # where the files are missing transformers makes an empty tokenizer, without a word
+        raise ModelUnavailable(f"{place} has no tokenizer files", "save the tokenizer beside the model")
+    return tokenizer
+
+
+def _tokenizer(place: str) -> Any:
+    import transformers
+
+    try:
+        return transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=True)
+    except Exception:
+        if Path(place).is_dir():
+            raise
+        return transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
 
 
 def _broken_folder(name: str, error: Exception) -> ModelUnavailable:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.words import Prepared
+from shotdex.store.pictures import PIXEL_LIMIT, PictureRefused
+from shotdex.store.words import Prepared, Reason
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +42,16 @@ class FixedSize:
     std: tuple[float, ...]
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """Return `pixels`, uint8 (3, H, W), of an RGB picture."""
+        """Return `pixels`, uint8 (3, H, W), of an RGB picture.
+
+        Raises:
+            PictureRefused: so long and thin that resizing it would take gigabytes.
+        """
         width, height = self._size(*image.size)
+        if width * height > PIXEL_LIMIT:  # a line of 1 x 65,535 pixels would become 224 x 14.7 million
+            raise PictureRefused(
+                Reason.TOO_LARGE, f"{image.width} x {image.height} would become {width} x {height} pixels"
+            )
         resized = image.resize((width, height), Image.Resampling(self.resample))
         if self.crop is not None:
             top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2

@@ -52,7 +52,10 @@ def question_vector(
         pictures = [open_picture(address) for address in question.images]
         parts.append(checked(load(encoder), encoder).encode_images(pictures))
     mean = np.concatenate(parts).mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+    length = float(np.linalg.norm(mean))
+    if length < 1e-6:
+        raise EmptyQuestion("the parts of the question cancel each other out", "ask for fewer things at once")
+    return np.asarray(mean / length, dtype=np.float32)
 
 
 def _hits(ids: Ids, scores: Vectors, facts: dict[int, tuple[str, str | None, str | None, str | None]]) -> list[Hit]:

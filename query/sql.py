@@ -18,7 +18,11 @@ class Answer:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as dicts, the form of JSON."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        names: list[str] = []
+        for name in self.columns:  # of two columns with one name neither may be lost
+            same = sum(other == name for other in self.columns[: len(names)])
+            names.append(f"{name}_{same}" if same else name)
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
 
 
 def run_sql(store: Store, statement: str) -> Answer:
@@ -27,8 +31,8 @@ def run_sql(store: Store, statement: str) -> Answer:
     Raises:
         BadSql: DuckDB refuses it, with DuckDB's explanation.
     """
-    if not statement.strip().strip(";"):
-        raise BadSql("the statement is empty", 'for example: shotdex sql "SELECT * FROM accuracy_by_condition"')
     with store.reading() as con, sql_errors("DuckDB refuses this statement"):
         columns, rows = con.described(statement)
+    if not columns:
+        raise BadSql("the statement is empty", 'for example: shotdex sql "SELECT * FROM accuracy_by_condition"')
     return Answer(tuple(columns), tuple(rows))

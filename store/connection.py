@@ -67,8 +67,13 @@ class Connection:
     def described(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return the column names and the rows of a statement."""
         result = self._raw.execute(sql)
-        names = [column[0] for column in result.description or ()]
-        return names, result.fetchall()
+        if result is None or result.description is None:  # a comment, say
+            return [], []
+        return [column[0] for column in result.description], result.fetchall()
+
+    def statements(self, sql: str) -> int:
+        """Return how many statements a text holds."""
+        return len(self._raw.extract_statements(sql))
 
     def close(self) -> None:
         """Close the catalog; it is checkpointed when this was the writer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .connection import Connection
 from .errors import EmptyStore, EncoderMismatch, SettingsError
 from .images import now
@@ -72,4 +74,5 @@ def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
 
 
 def _named(number: int, encoder: EncoderId, name: str) -> bool:
-    return name in (encoder.name, str(number)) or encoder.name.rsplit("/", 1)[-1] == name
+    short, local = encoder.name.rsplit("/", 1)[-1], str(Path(name).expanduser().resolve())
+    return name in (encoder.name, str(number), short) or local == encoder.name

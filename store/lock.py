@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import StoreLocked
+from .errors import StoreError, StoreLocked
 
 if sys.platform == "win32":
     import msvcrt
@@ -31,8 +31,14 @@ def only_one(path: Path, seconds: float) -> Iterator[None]:
 
     Raises:
         StoreLocked: another process holds it and did not let go within `seconds`; the message names it.
+        StoreError: the folder cannot be written to.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {path.parent}: {error.strerror}", "check the folder's permissions"
+        ) from error
     try:
         _wait(descriptor, path, time.monotonic() + seconds)
         os.ftruncate(descriptor, 0)

@@ -1,7 +1,8 @@
 """From bytes to an upright RGB picture, the same everywhere: to index, to ask with, to draw.
 
 The rule: the first frame; EXIF orientation applied; palette and alpha over white; 16-bit scaled to 8, not clipped;
-float in [0, 1] times 255, other floats and 32-bit integers clipped to 0..255; CMYK, LAB and others as Pillow converts.
+32-bit integers as 16-bit where one is over 255; float in [0, 1] times 255, other floats clipped to 0..255; CMYK, LAB
+and others as Pillow converts.
 A picture is whole or it is refused: no partly decoded one gets through.
 """
 
@@ -63,6 +64,7 @@ def decode(data: bytes) -> Image.Image:
         raise PictureRefused(Reason.EMPTY, "0 bytes")
     try:
         with Image.open(io.BytesIO(data)) as opened:
+            _check_palette(opened, data)
             return _to_rgb(_load(opened))
     except PictureRefused:
         raise
@@ -88,6 +90,13 @@ def _load(opened: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(opened)
     except Exception:  # a broken EXIF block says nothing about the pixels, which are whole by now
         return opened
+
+
+def _check_palette(opened: Image.Image, data: bytes) -> None:
+    # A PCX has its palette at the end; cut there, Pillow takes the numbers for grey values: another, whole picture.
+    one_plane_of_bytes = data[3] == 8 and data[65] == 1 if opened.format == "PCX" else False
+    if one_plane_of_bytes and (len(data) < 769 or data[-769] != 12):
+        raise PictureRefused(Reason.TRUNCATED, "the palette at the end is missing")
 
 
 def _reason(error: Exception) -> Reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -24,8 +25,10 @@ def next_run(con: Connection, name: str | None) -> tuple[int, str]:
         SettingsError: a run of that name exists; runs are never overwritten.
     """
     number = int(con.value("SELECT coalesce(max(run_id), 0) + 1 FROM runs"))
-    name = name or f"run-{number}"
-    if con.value("SELECT count(*) FROM runs WHERE name = $name", {"name": name}):
+    taken = {row[0] for row in con.rows("SELECT name FROM runs")}
+    if name is None:
+        return number, next(free for i in itertools.count(number) if (free := f"run-{i}") not in taken)
+    if name in taken:
         raise SettingsError(f"there is already a run named {name!r}", f"give another: --name {name}-{number}")
     return number, name
 
@@ -67,7 +70,7 @@ def find_run(con: Connection, name: str | None) -> Run:
         raise SettingsError("this store has no runs yet", "classify first: shotdex classify")
     if name is None:
         return runs[-1]
-    for run in runs:
-        if name in (run.name, str(run.run_id)):
-            return run
+    named = [run for run in runs if run.name == name] or [run for run in runs if str(run.run_id) == name]
+    if named:
+        return named[0]
     raise SettingsError(f"there is no run {name!r}", f"the runs are: {', '.join(run.name for run in runs)}")

@@ -59,13 +59,13 @@ MIGRATIONS: tuple[str, ...] = (
 
     CREATE MACRO wilson_low(correct, n) AS
         CASE WHEN n > 0 THEN greatest(0.0,
-            (correct / n + 1.9207294103470838 / n
-             - 1.959963984540054 * sqrt((correct / n) * (1 - correct / n) / n + 0.9603647051735419 / (n * n)))
+            (correct / n + 1.9207294103470838 / n - 1.959963984540054
+             * sqrt((correct / n) * (1 - correct / n) / n + 0.9603647051735419 / (n::DOUBLE * n)))
             / (1 + 3.8414588206941676 / n)) END;
     CREATE MACRO wilson_high(correct, n) AS
         CASE WHEN n > 0 THEN least(1.0,
-            (correct / n + 1.9207294103470838 / n
-             + 1.959963984540054 * sqrt((correct / n) * (1 - correct / n) / n + 0.9603647051735419 / (n * n)))
+            (correct / n + 1.9207294103470838 / n + 1.959963984540054
+             * sqrt((correct / n) * (1 - correct / n) / n + 0.9603647051735419 / (n::DOUBLE * n)))
             / (1 + 3.8414588206941676 / n)) END;
     """,
 )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,6 +44,12 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @cached_property
+    def identity(self) -> str:
+        """A random number that this catalog was born with, as 32 hex digits."""
+        with self.reading() as con:
+            return str(con.value("SELECT value FROM meta WHERE key = 'store_id'"))
 
     @property
     def catalog(self) -> Path:
@@ -78,7 +86,7 @@ class Store:
     def create(cls, root: Path) -> Store:
         """Open the store at `root`, making it first where there is none."""
         store = cls(root)
-        if store.catalog.is_file():
+        if store.catalog.is_file() and not store._is_unborn():
             return cls.open(root)
         try:
             store.index_folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +102,8 @@ class Store:
         """Open the catalog read-only, with no way from SQL to files, network or settings."""
         con = Connection(_connect(self.catalog, read_only=True))
         try:
-            yield con
+            with _damage_named(self.catalog):
+                yield con
         finally:
             con.close()
 
@@ -103,7 +112,7 @@ class Store:
         """Open the catalog for a transaction that is committed when the block ends and undone when it fails."""
         con = Connection(_connect(self.catalog, read_only=False))
         try:
-            with con.transaction():
+            with _damage_named(self.catalog), con.transaction():
                 yield con
         finally:
             con.close()
@@ -118,6 +127,14 @@ class Store:
         with only_one(self.root / "indexing.lock", INDEXING_WAIT_SECONDS):
             yield
 
+    def _is_unborn(self) -> bool:
+        """Tell whether somebody was killed between making the catalog's file and filling it."""
+        if self.catalog.stat().st_size == 0:
+            self.catalog.unlink()
+            return True
+        with self.reading() as con:
+            return not con.rows("SHOW TABLES")
+
     def _migrate(self) -> None:
         with self.writing() as con:
             con.run("CREATE TABLE IF NOT EXISTS meta (key VARCHAR, value VARCHAR)")
@@ -126,6 +143,8 @@ class Store:
                 con.run("DROP TABLE meta")
             for statements in schema.MIGRATIONS[found:]:
                 con.run(statements)
+            if found == 0:
+                con.run("INSERT INTO meta VALUES ('store_id', $id)", {"id": uuid.uuid4().hex})
             con.run(views.statements())
             con.run("DELETE FROM meta WHERE key IN ('schema_version', 'shotdex_version')")
             con.run(
@@ -149,11 +168,23 @@ def _connect(catalog: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         try:
             return duckdb.connect(str(catalog), read_only=read_only, config=READ_ONLY if read_only else {})
         except duckdb.Error as error:
-            if "lock" not in str(error):
+            if not re.search("Could not set lock|Conflicting lock|being used by another process", str(error)):
                 raise _unreadable(catalog, error) from error
             if time.monotonic() > deadline:
                 raise _locked(catalog, error) from error
         time.sleep(0.05)
+
+
+@contextmanager
+def _damage_named(catalog: Path) -> Iterator[None]:
+    """Turn what DuckDB says of a damaged file, or a full disk, into one of our errors; its other errors pass."""
+    damage = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
+    try:
+        yield
+    except duckdb.Error as error:
+        if isinstance(error, damage) or re.search("Corrupt|checksum", str(error)):
+            raise _unreadable(catalog, error) from error
+        raise
 
 
 def _locked(catalog: Path, error: duckdb.Error) -> StoreLocked:
@@ -166,7 +197,9 @@ def _locked(catalog: Path, error: duckdb.Error) -> StoreLocked:
 
 def _unreadable(catalog: Path, error: duckdb.Error) -> StoreError:
     first_line = str(error).splitlines()[0]
-    if isinstance(error, duckdb.IOException) and not re.search("valid DuckDB|read enough bytes|checksum", first_line):
+    if isinstance(error, duckdb.IOException) and not re.search(
+        "valid DuckDB|read enough bytes|checksum|[Cc]orrupt", first_line
+    ):
         return StoreError(f"cannot open {catalog}: {first_line}", "check the folder's permissions and free space")
     return StoreCorrupt(
         f"{catalog} cannot be read: {first_line}", "restore it, or index again into another folder: --store DIR"

@@ -22,6 +22,9 @@ from .words import EncoderId, Ids, Space, Vectors
 
 log = logging.getLogger(__name__)
 
+PROBE = 256
+"""How many of a file's vectors are compared with the catalog's when it is opened, spread over all of them."""
+
 EXTRA = 16
 """How many more than k are fetched, so that equal scores at the edge can be put in order of id."""
 
@@ -63,8 +66,8 @@ def _faiss() -> Any:
 
 
 def index_file(store: Store, encoder_id: int) -> Path:
-    """Return where the FAISS file of an encoder is."""
-    return store.index_folder / f"encoder-{encoder_id}.faiss"
+    """Return where the FAISS file of an encoder is; its name holds the catalog's id, so no other catalog reads it."""
+    return store.index_folder / f"encoder-{encoder_id}-{store.identity[:12]}.faiss"
 
 
 def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderId) -> VectorIndex:
@@ -72,6 +75,8 @@ def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderI
     faiss = _faiss()
     stored_ids = _every_id(con, encoder_id)
     index = _read(index_file(store, encoder_id), encoder.dim, stored_ids)
+    if index is None or not _same_vectors(index, con, encoder_id, encoder):
+        index = faiss.IndexIDMap2(faiss.IndexFlatIP(encoder.dim))
     missing = np.setdiff1d(stored_ids, faiss.vector_to_array(index.id_map), assume_unique=True)
     if len(missing):
         ids, vectors = load_vectors(con, encoder_id, encoder, Space.JOINT, missing if index.ntotal else None)
@@ -85,6 +90,9 @@ def write_index(store: Store, con: Connection, encoder_id: int, encoder: Encoder
     index = open_index(store, con, encoder_id, encoder).faiss_index
     target = index_file(store, encoder_id)
     target.parent.mkdir(parents=True, exist_ok=True)
+    for old in target.parent.glob(f"encoder-{encoder_id}-*"):  # another catalog's, or left by a kill
+        if old != target:
+            old.unlink(missing_ok=True)
     aside = target.with_suffix(f".{os.getpid()}.part")
     try:
         faiss.write_index(index, str(aside))
@@ -101,15 +109,30 @@ def _every_id(con: Connection, encoder_id: int) -> Ids:
 
 
 def _read(path: Path, dim: int, stored_ids: Ids) -> Any:
-    """Return the index in the file, or an empty one where there is none that belongs to this catalog."""
+    """Return the index in the file, or None where there is none that fits this catalog."""
     faiss = _faiss()
-    if path.is_file():
-        try:
-            index = faiss.read_index(str(path))
-            ids = faiss.vector_to_array(index.id_map)
-            if index.d == dim and len(np.unique(ids)) == len(ids) and np.isin(ids, stored_ids).all():
-                return index
-            log.warning("%s does not belong to this catalog; reading the catalog instead", path)
-        except (RuntimeError, AttributeError) as error:
-            log.warning("%s cannot be read (%s); reading the catalog instead", path, str(error).splitlines()[0])
-    return faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+    if not path.is_file():
+        return None
+    try:
+        index = faiss.read_index(str(path))
+        ids = faiss.vector_to_array(index.id_map)
+    except (RuntimeError, AttributeError) as error:
+        log.warning("%s cannot be read (%s); reading the catalog instead", path, str(error).splitlines()[0])
+        return None
+    if index.d == dim and len(np.unique(ids)) == len(ids) and np.isin(ids, stored_ids).all():
+        return index
+    log.warning("%s does not belong to this catalog; reading the catalog instead", path)
+    return None
+
+
+def _same_vectors(index: Any, con: Connection, encoder_id: int, encoder: EncoderId) -> bool:
+    """Compare some of the file's vectors with the catalog's: after a restored backup the same ids may mean others."""
+    ids = _faiss().vector_to_array(index.id_map)
+    if len(ids) == 0:
+        return True
+    probe = np.unique(ids[np.linspace(0, len(ids) - 1, PROBE, dtype=np.int64)])
+    _, vectors = load_vectors(con, encoder_id, encoder, Space.JOINT, probe)
+    same = np.array_equal(np.stack([index.reconstruct(int(image_id)) for image_id in probe]), vectors)
+    if not same:
+        log.warning("the FAISS file of encoder %d has other vectors than the catalog; reading the catalog", encoder_id)
+    return same

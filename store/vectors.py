@@ -82,8 +82,10 @@ def filtered_ids(con: Connection, where: str) -> Ids:
     if not where.strip():
         raise BadSql("the filter is empty", "give a condition such as --where \"condition = 'realistic'\"")
     with sql_errors(f"the filter {where!r} does not work"):
-        # The line break ends a comment that the filter may close with.
-        return np.unique(_ids(con.table(f"SELECT image_id FROM images WHERE ({where}\n)")))
+        query = f"SELECT image_id FROM images WHERE ({where}\n)"  # the line break ends a comment at the filter's end
+        if con.statements(query) != 1:
+            raise BadSql(f"the filter {where!r} is more than a condition", "leave out the semicolon and what follows")
+        return np.unique(_ids(con.table(query)))
 
 
 def _ids(table: pa.Table) -> Ids:

@@ -75,3 +75,22 @@ def save_random_siglip(folder: Path, seed: int = 0, size: int = 32) -> Path:
     SiglipImageProcessorPil(size={"height": size, "width": size}).save_pretrained(folder)
     _tokenizer().save_pretrained(folder)
     return folder
+
+
+def save_random_siglip2(folder: Path, seed: int = 0) -> Path:
+    """Save a SigLIP 2 of variable resolution (naflex) with random weights: at most 16 patches of 8 pixels."""
+    from transformers import Siglip2Config, Siglip2ImageProcessorPil, Siglip2Model
+
+    torch.manual_seed(seed)
+    text = TOWER | {
+        "vocab_size": 400,
+        "max_position_embeddings": 16,
+        "bos_token_id": 1,
+        "eos_token_id": 3,
+        "pad_token_id": 0,
+    }
+    vision = TOWER | {"num_patches": 16, "patch_size": 8}
+    Siglip2Model(Siglip2Config(text_config=text, vision_config=vision)).save_pretrained(folder)
+    Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16).save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)
+    return folder

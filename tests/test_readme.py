@@ -52,7 +52,7 @@ def test_the_demo_prints_what_the_readme_says(demo: tuple[Path, str]) -> None:
 
 
 def _same(line: str, other: str) -> None:
-    """Compare two lines: the words exactly, numbers to 0.02, since a near tie may fall otherwise on another processor."""
+    """Compare two lines: words exactly, numbers to 0.02, since a near tie may fall otherwise on another processor."""
     numbers = r"\d+\.\d+"
     assert _words(line, numbers) == _words(other, numbers)
     for a, b in zip(re.findall(numbers, line), re.findall(numbers, other), strict=True):

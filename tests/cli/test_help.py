@@ -1,0 +1,74 @@
+"""The help of every command, word for word. After a change: SHOTDEX_REGENERATE=1 pytest tests/cli/test_help.py"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from shotdex.cli import COMMANDS, group
+from tests.conftest import Ran
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def every_command() -> list[str]:
+    """Return every command's words, sub-commands too."""
+    found = [""]
+    for name in COMMANDS:
+        found.append(name)
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            found += [f"{name} {part}" for part in command.commands]
+    return found
+
+
+@pytest.mark.parametrize("words", every_command())
+def test_help(words: str, shotdex: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    ran = shotdex(*words.split(), "--help")
+    assert (ran.status, ran.err) == (0, "")
+    golden = GOLDEN / f"{'-'.join(['shotdex', *words.split()])}.txt"
+    if os.environ.get("SHOTDEX_REGENERATE"):
+        golden.write_text(ran.out, encoding="utf-8")
+    assert golden.is_file(), "no help on record: run with SHOTDEX_REGENERATE=1"
+    assert ran.out == golden.read_text(encoding="utf-8")
+
+
+def test_no_golden_file_without_its_command() -> None:
+    names = {"-".join(["shotdex", *words.split()]) for words in every_command()}
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == names
+
+
+def parameters(words: str) -> list[click.Parameter]:
+    command: click.Command = group
+    for word in words.split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    return command.params
+
+
+SHARED = {"store_path", "as_json", "model", "device", "where", "run"}
+
+
+@pytest.mark.parametrize("words", [words for words in every_command() if words])
+def test_every_option_has_help_and_there_are_not_too_many(words: str) -> None:
+    options = [p for p in parameters(words) if isinstance(p, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    assert len({option.name for option in options} - SHARED) <= 8
+    assert all(option.name != "store_path" or option.opts == ["--store"] for option in options)
+    if words not in ("demo", "plot"):
+        assert "store_path" in {option.name for option in options}
+
+
+def test_every_command_has_one_line_of_help() -> None:
+    for name, (_, line) in COMMANDS.items():
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        assert command.help
+        assert line.endswith(".")

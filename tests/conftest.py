@@ -1,0 +1,137 @@
+"""What many tests share. No test reaches a model hub: its address is one where nothing answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_CACHE = tempfile.mkdtemp(prefix="shotdex-tests-hub-")
+# Read when huggingface_hub is imported, so they must stand before anything imports it.
+os.environ.update(HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_CACHE=_CACHE, HF_HOME=_CACHE, HF_HUB_DISABLE_TELEMETRY="1")
+
+# The models and stores of the tests are tiny: one thread is quicker than several that wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+
+from shotdex import demo  # noqa: E402
+from shotdex.indexer.layout import parse_layout  # noqa: E402
+from shotdex.indexer.run import IndexSettings, index_source  # noqa: E402
+from shotdex.indexer.sources import open_source  # noqa: E402
+from shotdex.store.pictures import quiet_pillow  # noqa: E402
+from shotdex.store.store import Store  # noqa: E402
+from shotdex.store.words import IndexReport  # noqa: E402
+
+from .fakes import FakeEncoder  # noqa: E402
+from .pictures import save_colour  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist"
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOTDEX_STORE", raising=False)
+    quiet_pillow()
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist() -> Path:
+    if not FASHION.is_dir():
+        pytest.skip("needs the shared data: ../shared/data/fashion-mnist is not here")
+    return FASHION
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from .models import save_random_clip
+
+    return save_random_clip(tmp_path_factory.mktemp("models") / "clip")
+
+
+@pytest.fixture(scope="session")
+def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from .models import save_random_siglip
+
+    return save_random_siglip(tmp_path_factory.mktemp("models") / "siglip")
+
+
+@pytest.fixture(scope="session")
+def siglip2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from .models import save_random_siglip2
+
+    return save_random_siglip2(tmp_path_factory.mktemp("models") / "siglip2")
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    assert (demo.MODEL / "model.safetensors").is_file(), "the model that ships with the package is not there"
+    return demo.MODEL
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "store")
+
+
+@pytest.fixture
+def fake() -> FakeEncoder:
+    return FakeEncoder()
+
+
+def index(
+    store: Store,
+    place: Path,
+    encoder: FakeEncoder,
+    layout: str | None = None,
+    categories: tuple[str, ...] = (),
+    **settings: float,
+) -> IndexReport:
+    """Index as the command does, with a layout as the user writes it."""
+    chosen = parse_layout(layout, categories) if layout or categories else None
+    return index_source(store, open_source(place), encoder, IndexSettings(chosen, **settings))  # type: ignore[arg-type]
+
+
+COLOURS = ("red", "green", "blue", "yellow", "white")
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Ten pictures, `condition/Colour<number>.png`; one of each colour in two conditions."""
+    folder = tmp_path / "colours"
+    for i, colour in enumerate(COLOURS):
+        save_colour(folder / "plain" / f"{colour.title()}{i}.png", colour)
+        save_colour(folder / "wide" / f"{colour.title()}{i}.png", colour, (30, 8))
+    return folder
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def shotdex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command line in this process, through the same `main` as the installed script."""
+    from shotdex.cli import main
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["shotdex", *map(str, arguments)])
+        capsys.readouterr()
+        status = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            status = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        written = capsys.readouterr()
+        return Ran(status, written.out, written.err)
+
+    return run

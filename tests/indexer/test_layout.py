@@ -1,0 +1,149 @@
+"""Reading labels off paths."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shotdex.indexer.layout import guess_layout, longest_category, parse_layout
+from shotdex.store.errors import SettingsError
+from shotdex.store.images import Labels
+
+EIGHT = ("airplane", "car", "chair", "cup", "dog", "donkey", "duck", "hat")
+
+
+def read(pattern: str | None, path: str, categories: tuple[str, ...] = ()) -> tuple[str | None, str | None, str | None]:
+    labels = parse_layout(pattern, categories).labels(path)
+    return labels.category, labels.condition, labels.split
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "want"),
+    [
+        ("{category}/*", "dog/1.png", ("dog", None, None)),
+        ("{category}/*", "a/dog/1.png", (None, None, None)),
+        ("**/{category}/*", "a/b/dog/1.png", ("dog", None, None)),
+        ("**/{category}/*", "dog/1.png", ("dog", None, None)),
+        ("{category}/**", "dog/a/b/1.png", ("dog", None, None)),
+        ("{split}/{category}/*", "train/big dog/1.png", ("big dog", None, "train")),
+        ("{condition}/{category}*", "blurred/Airplane03-left.png", ("Airplane", "blurred", None)),
+        ("{condition}/{category}*", "blurred/03.png", (None, None, None)),
+        ("{condition}/{category}", "blurred/dog.v2.png", ("dog.v2", "blurred", None)),
+        ("{category}_{condition}", "dog_in_snow.png", ("dog", "in_snow", None)),
+        ("{category}-*.jpg", "Dog-1.JPG", ("Dog", None, None)),
+        ("img (+)/{category}/*", "IMG (+)/dog/1.png", ("dog", None, None)),
+        ("/{category}/*/", "dog/1.png", ("dog", None, None)),
+        ("*", "a.png", (None, None, None)),
+        (None, "dog/1.png", (None, None, None)),
+    ],
+)
+def test_patterns(pattern: str | None, path: str, want: tuple[str | None, ...]) -> None:
+    assert read(pattern, path) == want
+
+
+@pytest.mark.parametrize(
+    ("path", "want"),
+    [
+        ("geons/Donkey7.png", "donkey"),
+        ("geons/DOG7.png", "dog"),
+        ("geons/dogdonkey.png", "dog"),
+        ("geons/carchair.png", "car"),
+        ("geons/cart.png", "car"),
+        ("geons/Hat.png", "hat"),
+        ("geons/cat.png", None),
+        ("dog/cat.png", None),
+    ],
+)
+def test_listed_categories_the_longest_that_the_name_starts_with(path: str, want: str | None) -> None:
+    assert read("{condition}/{category}*", path, EIGHT) == (want, path.split("/")[0], None)
+
+
+def test_the_longest_wins_in_any_order() -> None:
+    assert longest_category("Hotdogs.png", ("hot", "hotdog", "dog")) == "hotdog"
+    assert longest_category("Hotdogs.png", ("hotdog", "hot")) == "hotdog"
+    assert longest_category("STRASSE1", ("straße",)) == "straße"
+
+
+@pytest.mark.parametrize(
+    ("path", "want"),
+    [("dog12.png", "dog"), ("x/Dog/1.png", "dog"), ("cup/dog1.png", "dog"), ("cup/x/1.png", "cup"), ("x/1.png", None)],
+)
+def test_listed_categories_without_a_pattern(path: str, want: str | None) -> None:
+    assert read(None, path, EIGHT)[0] == want
+
+
+def test_a_listed_category_of_a_whole_part() -> None:
+    assert read("{category}/*", "DOG/1.png", EIGHT)[0] == "dog"
+    assert read("{category}/*", "dogs/1.png", EIGHT)[0] is None
+
+
+def test_fixed_labels_stand_over_what_the_path_says() -> None:
+    layout = parse_layout("{condition}/{category}*", (), Labels(split="test", condition="fixed"))
+    assert layout.labels("a/dog1.png") == Labels("dog", "fixed", "test")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["{colour}/*", "{category}/{category}", "a//b", "", "/", "{category", "category}/*", "{}/*", "{{category}}/*"],
+)
+def test_bad_patterns(pattern: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_layout(pattern)
+    assert "--layout" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("paths", "want"),
+    [
+        (["dog/1.png", "cat/2.png"], "{category}/*"),
+        (["train/dog/1.png", "TEST/cat/2.png"], "{split}/{category}/*"),
+        (["train/1.png", "val/2.png"], "{split}/*"),
+        (["a/dog/1.png", "b/cat/2.png"], ""),
+        (["dog/1.png", "2.png"], ""),
+        (["1.png"], ""),
+        ([], ""),
+    ],
+)
+def test_guesses(paths: list[str], want: str) -> None:
+    assert guess_layout(paths).described == want
+
+
+NAME = st.text(st.characters(categories=["L", "N", "Zs"], exclude_characters="/"), min_size=1, max_size=8)
+PATTERNS = [
+    "{condition}/{category}/*",
+    "{split}/{category}/{condition}/*",
+    "x/{category}_{condition}/*",
+    "{condition}/{split}/{category}",
+    "**/{split}/{category}/*",
+]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(PATTERNS), NAME, NAME, NAME, NAME)
+def test_a_path_made_from_a_pattern_is_read_back(
+    pattern: str, category: str, condition: str, split: str, name: str
+) -> None:
+    fields = {"category": category, "condition": condition, "split": split}
+    path = pattern
+    for field, value in fields.items():
+        path = path.replace("{" + field + "}", value)
+    path = path.replace("**", "one/two").replace("*", name) + ".png"
+    want = tuple(value if "{" + field + "}" in pattern else None for field, value in fields.items())
+    assert read(pattern, path) == want
+
+
+WORD = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=5)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(WORD, min_size=1, max_size=6, unique=True),
+    st.data(),
+    st.from_regex(r"[0-9_-][0-9a-z_-]{0,4}", fullmatch=True),
+)
+def test_the_naive_longest_prefix(categories: list[str], data: st.DataObject, rest: str) -> None:
+    chosen = data.draw(st.sampled_from(categories))
+    name = data.draw(st.sampled_from([chosen, chosen.upper(), chosen.title()])) + rest
+    want = max((c for c in categories if name.lower()[: len(c)] == c), key=len)
+    assert read("{condition}/{category}*", f"x/{name}.png", tuple(categories)) == (want, "x", None)

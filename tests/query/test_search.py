@@ -1,0 +1,189 @@
+"""Searching: exact, best first, ties by id, filters that only take away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shotdex.query.search import search
+from shotdex.query.sql import run_sql
+from shotdex.store.errors import (
+    BadSql,
+    EmptyQuestion,
+    EmptyStore,
+    EncoderMismatch,
+    SettingsError,
+    UnreadableImage,
+)
+from shotdex.store.store import Store
+from shotdex.store.words import EncoderId, Hit, Question
+from tests.conftest import COLOURS, index
+from tests.fakes import FakeEncoder, fake_id
+from tests.pictures import save_noise
+
+
+@pytest.fixture
+def filled(store: Store, fake: FakeEncoder, colours: Path, tmp_path: Path) -> Store:
+    index(store, colours, fake, "{condition}/{category}*", COLOURS)
+    for i in range(20):
+        save_noise(tmp_path / "noise" / f"{i:02}.png", seed=i)
+    index(store, tmp_path / "noise", fake, "*")
+    return store
+
+
+def ask(store: Store, *texts: str, encoder: Any = None, model: str | None = None, **how: Any) -> list[Hit]:
+    return search(store, Question(texts, **how), lambda _: encoder or FakeEncoder(), model)
+
+
+def naive(store: Store, vector: np.ndarray) -> list[tuple[int, float]]:
+    with store.reading() as con:
+        rows = con.rows("SELECT image_id, joint FROM vectors_1 SEMI JOIN images USING (image_id)")
+    scored = [(image_id, float(np.array(joint, np.float64) @ vector)) for image_id, joint in rows]
+    return sorted(scored, key=lambda pair: (-round(pair[1], 6), pair[0]))
+
+
+def test_best_first_and_ties_by_id(filled: Store) -> None:
+    hits = ask(filled, "red", k=30)
+    want = naive(filled, FakeEncoder().encode_texts(["red"])[0])
+    assert [hit.image_id for hit in hits] == [image_id for image_id, _ in want]
+    assert [hit.score for hit in hits] == pytest.approx([score for _, score in want], abs=1e-6)
+    assert [hit.rank for hit in hits] == list(range(1, 31))
+    assert [(Path(hit.path).parts[-2:], hit.category, hit.condition) for hit in hits[:2]] == [
+        (("plain", "Red0.png"), "red", "plain"),
+        (("wide", "Red0.png"), "red", "wide"),
+    ]
+    assert hits[0].score == pytest.approx(1, abs=1e-6)
+    assert hits[0].image_id < hits[1].image_id
+
+
+def test_more_than_there_are(filled: Store) -> None:
+    assert len(ask(filled, "red", k=1000)) == 30
+
+
+def test_filters(filled: Store) -> None:
+    hits = ask(filled, "red", k=3, where="condition = 'wide'")
+    want = [i for i, _ in naive(filled, FakeEncoder().encode_texts(["red"])[0])]
+    with filled.reading() as con:
+        wide = {row[0] for row in con.rows("SELECT image_id FROM images WHERE condition = 'wide'")}
+    assert [hit.image_id for hit in hits] == [i for i in want if i in wide][:3]
+    assert ask(filled, "red", where="false") == []
+    assert len(ask(filled, "red", where="condition = 'wide'", k=50)) == 5
+    with pytest.raises(BadSql, match="nonsense"):
+        ask(filled, "red", where="nonsense = 1")
+
+
+def test_a_picture_finds_itself(filled: Store, tmp_path: Path) -> None:
+    for name in ("03.png", "17.png"):
+        hits = ask(filled, images=(str(tmp_path / "noise" / name),), k=3)
+        assert (Path(hits[0].path).name, hits[0].score) == (name, pytest.approx(1, abs=1e-6))
+        assert hits[1].score < 0.9999
+
+
+def test_texts_and_pictures_are_averaged(filled: Store, tmp_path: Path) -> None:
+    from shotdex.store.pictures import open_picture
+
+    encoder, path = FakeEncoder(), str(tmp_path / "noise" / "05.png")
+    vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_picture(path)])[0]
+    want = naive(filled, vector.astype(np.float64) / np.linalg.norm(vector))
+    assert [h.image_id for h in ask(filled, "red", images=(path,), k=10)] == [i for i, _ in want[:10]]
+
+
+def test_a_text_met_before_needs_no_model(filled: Store) -> None:
+    def no_model(_: EncoderId) -> Any:
+        raise AssertionError("the model was asked for")
+
+    first = ask(filled, "red")
+    assert search(filled, Question(("red",)), no_model) == first
+
+
+def test_questions_that_ask_nothing(filled: Store, tmp_path: Path) -> None:
+    for texts in ((), ("",), (" \n",)):
+        with pytest.raises(EmptyQuestion):
+            ask(filled, *texts)
+    with pytest.raises(SettingsError):
+        ask(filled, "red", k=0)
+    with pytest.raises(UnreadableImage, match="gone"):
+        ask(filled, images=(str(tmp_path / "gone.png"),))
+
+
+def test_an_empty_store(store: Store) -> None:
+    with pytest.raises(EmptyStore) as caught:
+        ask(store, "red")
+    assert "shotdex index" in caught.value.hint
+
+
+def test_a_model_whose_files_changed_is_refused(filled: Store) -> None:
+    other = FakeEncoder(fake_id(weights="9" * 64))
+    with pytest.raises(EncoderMismatch, match="changed since") as caught:
+        ask(filled, "a new text", encoder=other)
+    assert "shotdex index" in caught.value.hint
+
+
+def test_several_encoders_need_a_name(filled: Store, colours: Path) -> None:
+    other = FakeEncoder(fake_id("org/other", weights="9" * 64))
+    index(filled, colours, other, "{condition}/{category}*", COLOURS)
+    with pytest.raises(SettingsError, match="several encoders") as caught:
+        ask(filled, "red")
+    assert "--model" in caught.value.hint
+    assert len(ask(filled, "red", encoder=other, model="other", k=99)) == 10
+    assert len(ask(filled, "red", model="1", k=99)) == 30
+    with pytest.raises(EncoderMismatch, match="third"):
+        ask(filled, "red", model="third")
+
+
+def test_removed_pictures_are_not_found(filled: Store, fake: FakeEncoder, colours: Path) -> None:
+    (colours / "plain" / "Red0.png").unlink()
+    index(filled, colours, fake, "{condition}/{category}*", COLOURS)
+    assert Path(ask(filled, "red")[0].path).parts[-2:] == ("wide", "Red0.png")
+    assert len(ask(filled, "red", k=99)) == 29
+
+
+def test_a_question_that_cancels_itself_out_is_an_error_not_a_crash(filled: Store) -> None:
+    class Opposite(FakeEncoder):
+        def encode_texts(self, texts: Any) -> Any:
+            return np.stack([np.eye(12, dtype=np.float32)[0] * (1 if text == "plus" else -1) for text in texts])
+
+    with pytest.raises(EmptyQuestion):
+        ask(filled, "plus", "minus", encoder=Opposite())
+
+
+class TestSql:
+    """SQL by the user."""
+
+    def test_columns_and_rows(self, filled: Store) -> None:
+        answer = run_sql(filled, "SELECT category, count(*) AS n FROM images GROUP BY ALL ORDER BY ALL LIMIT 2")
+        assert answer.columns == ("category", "n")
+        assert answer.rows == (("blue", 2), ("green", 2))
+        assert answer.records() == [{"category": "blue", "n": 2}, {"category": "green", "n": 2}]
+
+    @pytest.mark.parametrize(
+        "statement", ["", " ; ", "-- only a comment", "SELECT", "SELEC 1", "FROM nothing", "SELECT $x", "SELECT ?"]
+    )
+    def test_what_is_no_statement(self, filled: Store, statement: str) -> None:
+        with pytest.raises(BadSql) as caught:
+            run_sql(filled, statement)
+        assert caught.value.hint
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "SHOW TABLES",
+            "DESCRIBE images",
+            "EXPLAIN SELECT 1",
+            "SELECT now()",
+            "SELECT 1; SELECT 2 AS b",
+            "SUMMARIZE images",
+        ],
+    )
+    def test_statements_that_work(self, filled: Store, statement: str) -> None:
+        assert len(run_sql(filled, statement).columns) >= 1
+
+    def test_nothing_of_the_program_shows(self, filled: Store) -> None:
+        with pytest.raises(BadSql):
+            run_sql(filled, "SELECT * FROM answer_rows_that_do_not_exist")
+        for name in ("statement", "store", "con", "rows", "self"):
+            with pytest.raises(BadSql):
+                run_sql(filled, f"SELECT * FROM {name}")

@@ -1,0 +1,247 @@
+"""Vectors and projections in the catalog: what goes in comes out, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from shotdex.store.connection import vectors_from_arrow, vectors_to_arrow
+from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
+from shotdex.store.errors import BadSql, EmptyStore, EncoderMismatch, SettingsError
+from shotdex.store.images import (
+    Failure,
+    Labels,
+    NewPlace,
+    add_failures,
+    add_images,
+    known_images,
+    mark_removed,
+    move_images,
+    next_image_id,
+)
+from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
+from shotdex.store.store import Store
+from shotdex.store.vectors import (
+    add_vectors,
+    content_owners,
+    copy_vectors,
+    encoded_ids,
+    filtered_ids,
+    load_in_chunks,
+    load_vectors,
+    remember_texts,
+    remembered_texts,
+)
+from shotdex.store.words import EncoderId, ImageRecord, ImageVectors, Pooling, Precision, Reason, Rejection, Space
+from tests.fakes import fake_id
+
+ID = fake_id(dim=5, vision_dim=3)
+
+
+def record(image_id: int, **changes: object) -> ImageRecord:
+    made = ImageRecord(image_id, f"/p/{image_id}.png", "/p", "dog", None, None, f"{image_id:064}", 7, 9, 11, 13)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def vectors(count: int, encoder: EncoderId = ID, seed: int = 0) -> ImageVectors:
+    rng = np.random.default_rng(seed)
+    joint = rng.normal(size=(count, encoder.dim)).astype(np.float32)
+    return ImageVectors(joint, rng.normal(size=(count, encoder.vision_dim)).astype(np.float32) * 1e-30)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 5)), elements=st.floats(width=32)))
+def test_arrow_round_trip(array: np.ndarray) -> None:
+    import pyarrow as pa
+
+    back = vectors_from_arrow(pa.chunked_array([vectors_to_arrow(array)]), array.shape[1])
+    assert back.tobytes() == array.tobytes()
+
+
+def test_vectors_come_back_bit_for_bit_by_rising_id(store: Store) -> None:
+    ids, made = [9, 2, 5, 7], vectors(4)
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        add_images(con, [record(i) for i in ids])
+        add_vectors(con, number, ids, made)
+    order = np.argsort(ids)
+    with store.reading() as con:
+        for space, want in ((Space.JOINT, made.joint), (Space.VISION, made.vision)):
+            found, got = load_vectors(con, number, ID, space)
+            assert found.tolist() == [2, 5, 7, 9]
+            assert got.dtype == np.float32
+            assert got.tobytes() == want[order].tobytes()
+        found, got = load_vectors(con, number, ID, Space.JOINT, np.array([9, 5, 1234]))
+        assert found.tolist() == [5, 9]
+        assert got.tobytes() == made.joint[[2, 0]].tobytes()
+        parts = list(load_in_chunks(con, number, ID, np.array([2, 5, 7]), 2))
+        assert [part[0].tolist() for part in parts] == [[2, 5], [7]]
+        none, empty = load_vectors(con, number, ID, Space.JOINT, np.array([], dtype=np.int64))
+        assert (len(none), empty.shape) == (0, (0, 5))
+
+
+def test_many_vectors_survive_many_row_groups(store: Store) -> None:
+    count = 5000
+    made = vectors(count)
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        add_vectors(con, number, list(range(1, count + 1)), made)
+    with store.reading() as con:
+        assert load_vectors(con, number, ID, Space.JOINT)[1].tobytes() == made.joint.tobytes()
+
+
+def test_copies_and_owners(store: Store) -> None:
+    made = vectors(2)
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        add_images(con, [record(1), record(2), record(3, content_sha256=f"{2:064}")])
+        add_vectors(con, number, [1, 2], made)
+        copy_vectors(con, number, [(3, 2)])
+        owners = content_owners(con, number)
+    assert {content: owner.image_id for content, owner in owners.items()} == {f"{1:064}": 1, f"{2:064}": 2}
+    assert (owners[f"{1:064}"].width, owners[f"{1:064}"].height) == (7, 9)
+    with store.reading() as con:
+        for space, want in ((Space.JOINT, made.joint), (Space.VISION, made.vision)):
+            assert load_vectors(con, number, ID, space)[1].tobytes() == want[[0, 1, 1]].tobytes()
+
+
+def test_texts_are_remembered_once(store: Store) -> None:
+    rows = np.arange(15, dtype=np.float32).reshape(3, 5) / 7
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        remember_texts(con, number, ["a", "b'\"; --", "ünï"], rows)
+        remember_texts(con, number, ["a", "new"], -rows[:2])
+    with store.reading() as con:
+        got = remembered_texts(con, number, ["a", "b'\"; --", "ünï", "new", "never"])
+        assert con.value("SELECT count(*) FROM text_vectors_1") == 4
+    assert {text: vector.tobytes() for text, vector in got.items()} == {
+        "a": rows[0].tobytes(),
+        "b'\"; --": rows[1].tobytes(),
+        "ünï": rows[2].tobytes(),
+        "new": (-rows[1]).tobytes(),
+    }
+
+
+def test_encoders_by_what_makes_a_vector(store: Store) -> None:
+    different = [
+        ID,
+        fake_id(weights="2" * 64, dim=5, vision_dim=3),
+        fake_id(dim=5, vision_dim=3, preprocessing_sha256="3" * 64),
+        fake_id(dim=5, vision_dim=3, precision=Precision.BF16),
+        fake_id(dim=5, vision_dim=3, pooling=Pooling.CLS),
+    ]
+    with store.writing() as con:
+        assert [add_encoder(con, encoder) for encoder in different] == [1, 2, 3, 4, 5]
+        assert add_encoder(con, replace(ID, name="another name", revision="x")) == 1
+        assert list_encoders(con) == dict(enumerate(different, 1))
+
+
+def test_choosing_an_encoder(store: Store) -> None:
+    with store.reading() as con, pytest.raises(EmptyStore):
+        choose_encoder(con, None)
+    with store.writing() as con:
+        add_encoder(con, fake_id("org/one"))
+    with store.reading() as con:
+        assert [choose_encoder(con, name)[0] for name in (None, "1", "one", "org/one")] == [1] * 4
+        with pytest.raises(EncoderMismatch, match="org/one"):
+            choose_encoder(con, "two")
+    with store.writing() as con:
+        add_encoder(con, fake_id("org/two", weights="4" * 64))
+    with store.reading() as con:
+        assert choose_encoder(con, "two")[0] == 2
+        with pytest.raises(SettingsError, match=r"org/one.*org/two"):
+            choose_encoder(con, None)
+
+
+def test_ids_are_never_given_twice(store: Store) -> None:
+    with store.writing() as con:
+        assert next_image_id(con) == 1
+        add_images(con, [record(1), record(2)])
+        mark_removed(con, [2])
+        assert next_image_id(con) == 3
+
+
+def test_filters_only_take_away(store: Store) -> None:
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        add_images(con, [record(i, category="cat" if i % 2 else None) for i in range(1, 7)])
+        add_vectors(con, number, [1, 2, 3, 4], vectors(4))
+        mark_removed(con, [1])
+    with store.reading() as con:
+        assert encoded_ids(con, number).tolist() == [2, 3, 4]
+        assert encoded_ids(con, number, "category = 'cat'").tolist() == [3]
+        assert filtered_ids(con, "category = 'cat' -- a comment").tolist() == [3, 5]
+        assert filtered_ids(con, "image_id > 3 OR path LIKE '%2.png'").tolist() == [2, 4, 5, 6]
+        assert encoded_ids(con, number, "true) UNION ALL SELECT 1 WHERE (true").tolist() == [2, 3, 4]
+        for bad in (
+            "",
+            " ",
+            "nonsense = 1",
+            "category =",
+            "1; DROP TABLE stored_images",
+            "true); DROP VIEW images; --",
+        ):
+            with pytest.raises(BadSql):
+                filtered_ids(con, bad)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "true); SELECT 1 AS other WHERE (true",
+        "true); SELECT 'text' AS image_id WHERE (true",
+        "true); CREATE TEMP TABLE t AS (SELECT 1",
+    ],
+)
+def test_a_filter_of_several_statements_is_bad_sql(store: Store, where: str) -> None:
+    with store.reading() as con, pytest.raises(BadSql):
+        filtered_ids(con, where)
+
+
+def test_moving_brings_back_and_relabels(store: Store) -> None:
+    with store.writing() as con:
+        add_images(con, [record(1), record(2)])
+        mark_removed(con, [1])
+        move_images(con, {1: NewPlace("/q/n.png", "/q", 5, 6, Labels("cat", "x", "test"))})
+        known = known_images(con, None)
+    assert sorted(known) == ["/p/2.png", "/q/n.png"]
+    moved = known["/q/n.png"]
+    assert (moved.image_id, moved.source, moved.size_bytes, moved.modified_ns) == (1, "/q", 5, 6)
+    assert (moved.labels, moved.present, moved.encoded) == (Labels("cat", "x", "test"), True, False)
+
+
+def test_a_path_has_one_failure_its_newest(store: Store) -> None:
+    first = Failure(Rejection("/p/a.png", "decode", Reason.TRUNCATED, "cut"), "/p", 1, 2)
+    second = Failure(Rejection("/p/a.png", "read", Reason.UNREADABLE, "gone"), "/p", 3, 4)
+    with store.writing() as con:
+        add_failures(con, [first])
+        add_failures(con, [second])
+        rows = con.rows("SELECT path, stage, reason, detail, size_bytes, modified_ns FROM failures")
+    assert rows == [("/p/a.png", "read", "unreadable", "gone", 3, 4)]
+
+
+def test_projections_are_kept_under_all_that_made_them(store: Store) -> None:
+    ids = np.array([3, 5, 8])
+    points = np.array([[0.1, -1e300], [2.0, 3.0], [1 / 3, 4.0]])
+    key = ProjectionKey(1, Space.JOINT, "umap", {"seed": 0, "min_dist": 0.1}, None, digest_ids(ids))
+    with store.writing() as con:
+        save_projection(con, key, ids, points)
+    with store.reading() as con:
+        got = load_projection(con, key)
+        assert got is not None
+        assert got.tolist() == points.tolist()
+        same = replace(key, settings={"min_dist": 0.1, "seed": 0})
+        assert load_projection(con, same) is not None
+        for other in (
+            replace(key, encoder_id=2),
+            replace(key, space=Space.VISION),
+            replace(key, method="tsne"),
+            replace(key, settings={"seed": 1, "min_dist": 0.1}),
+            replace(key, images_sha256=digest_ids(ids[:2])),
+        ):
+            assert load_projection(con, other) is None

@@ -1,0 +1,187 @@
+"""What is installed, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from shotdex.store.store import Store
+from tests.conftest import ROOT, index
+from tests.fakes import FakeEncoder
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TOOL = PROJECT["tool"]["setuptools"]
+TOP = ("store", "indexer", "query", "analysis", "cli", "demo")
+
+
+def folders() -> list[Path]:
+    found = [path.parent for top in TOP for path in (ROOT / top).rglob("__init__.py")]
+    return sorted(folder.relative_to(ROOT) for folder in found)
+
+
+def sources() -> list[Path]:
+    return [path for folder in folders() for path in (ROOT / folder).glob("*.py")]
+
+
+def test_every_folder_with_code_is_packaged() -> None:
+    names = sorted("shotdex." + folder.as_posix().replace("/", ".") for folder in folders())
+    assert sorted(TOOL["packages"]) == names
+    assert TOOL["package-dir"] == {name: name.removeprefix("shotdex.").replace(".", "/") for name in names}
+
+
+def test_every_folder_at_the_root_with_code_is_known() -> None:
+    others = {"tests", "benchmarks", "docs", "typings"}
+    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - others
+    assert found == set(TOP)
+
+
+def test_no_code_lies_outside_the_packages() -> None:
+    known = {ROOT / folder for folder in folders()}
+    assert [p for top in TOP for p in (ROOT / top).rglob("*.py") if p.parent not in known] == []
+
+
+def test_type_checkers_see_every_folder() -> None:
+    links = {path.name: path.resolve() for path in (ROOT / "typings" / "shotdex").iterdir()}
+    assert links == {top: ROOT / top for top in TOP}
+    assert [top for top in TOP if not (ROOT / top / "py.typed").is_file()] == []
+
+
+def test_imports_are_relative_within_a_folder_and_absolute_across() -> None:
+    wrong = []
+    for path in [*sources(), *(ROOT / "tests").rglob("*.py")]:
+        place = path.relative_to(ROOT)
+        own = ".".join(["shotdex", *place.parts[:-1]]) + "."
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""] if node.level == 0 else []
+                wrong += [f"{place}: {node.level} dots"] if node.level > 1 else []
+            wrong += [f"{place}: {name}" for name in names if name.split(".")[0] in TOP or name.startswith(own)]
+    assert wrong == []
+
+
+def test_layers_hold() -> None:
+    allowed = {
+        "demo": {"demo"},
+        "store": {"store", "demo"},
+        "query": {"query", "store", "demo"},
+        "indexer": {"indexer", "store", "demo"},
+        "analysis": {"analysis", "indexer", "query", "store", "demo"},
+        "cli": set(TOP),
+    }
+    wrong = []
+    for path in sources():
+        own = path.relative_to(ROOT).parts[0]
+        if path.relative_to(ROOT).parts[:2] == ("demo", "making"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            for name in names:
+                if name.startswith("shotdex.") and name.split(".")[1] not in allowed[own]:
+                    wrong.append(f"{path.relative_to(ROOT)}: {name}")
+                if name.split(".")[0] == "click" and own != "cli":
+                    wrong.append(f"{path.relative_to(ROOT)}: click")
+    assert wrong == []
+
+
+PROBE = """
+import json, sys
+sys.argv = json.loads(sys.argv[1])
+from shotdex.cli import main
+try:
+    main()
+except SystemExit as exit_:
+    status = exit_.code
+else:
+    status = 0
+names = ("torch", "transformers", "matplotlib", "sklearn", "umap", "faiss", "duckdb")
+print(json.dumps([status, [name for name in names if name in sys.modules]]), file=sys.stderr)
+"""
+
+
+def probe(*arguments: object) -> tuple[str, list[str]]:
+    """Run a command in a process of its own; return its output and which heavy packages it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, json.dumps(["shotdex", *map(str, arguments)])],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        check=False,
+    )
+    status, imported = json.loads(done.stderr.splitlines()[-1])
+    assert status in (0, None), done.stderr
+    return done.stdout, imported
+
+
+def test_quick_commands_import_no_model(store: Store, fake: FakeEncoder, colours: Path) -> None:
+    from shotdex.query.search import search
+    from shotdex.store.words import Question
+
+    index(store, colours, fake)
+    search(store, Question(("red",)), lambda _: fake)
+    text, imported = probe("--help")
+    assert "Commands:" in text
+    assert imported == []
+    text, imported = probe("sql", "SELECT count(*) AS n FROM images", "--store", store.root)
+    assert text == " n\n--\n10\n"
+    assert imported == ["duckdb"]
+    text, imported = probe("search", "red", "-k", "2", "--format", "paths", "--store", store.root)
+    assert text == f"{colours}/plain/Red0.png\n{colours}/wide/Red0.png\n"
+    assert imported == ["faiss", "duckdb"]
+
+
+def test_the_version_is_the_packages() -> None:
+    text, imported = probe("--version")
+    assert text == f"shotdex {PROJECT['project']['version']}\n"
+    assert imported == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in a wheel built from a copy of what git would ship."""
+    import shutil
+    import zipfile
+
+    copy, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).is_file():
+            shutil.copy(ROOT / name, copy / name)
+    for top in TOP:
+        shutil.copytree(ROOT / top, copy / top, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
+        return archive.namelist()
+
+
+def test_the_wheel_holds_the_code_and_nothing_at_the_top_but_shotdex(wheel: list[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"shotdex"}
+    missing = [
+        p.relative_to(ROOT).as_posix() for p in sources() if f"shotdex/{p.relative_to(ROOT).as_posix()}" not in wheel
+    ]
+    assert missing == []
+    assert [top for top in TOP if f"shotdex/{top}/py.typed" not in wheel] == []
+
+
+def test_the_wheel_holds_the_pictures_prompts_and_licences(wheel: list[str]) -> None:
+    shipped = [p for folder in ("pictures", "prompts") for p in (ROOT / "demo" / folder).rglob("*") if p.is_file()]
+    assert len(shipped) > 2000
+    assert [p for p in shipped if f"shotdex/{p.relative_to(ROOT).as_posix()}" not in wheel] == []
+    assert any(name.endswith("licenses/LICENSE") for name in wheel)
+
+
+def test_the_wheel_holds_the_model(wheel: list[str], demo_model: Path) -> None:
+    for name in ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json"):
+        assert f"shotdex/demo/model/{name}" in wheel
+    assert (demo_model / "model.safetensors").stat().st_size <= 20_000_000
