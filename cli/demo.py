@@ -28,7 +28,7 @@ STATEMENT = """SELECT category, predicted, count(*) AS images
 FROM outcomes WHERE run = 'names' AND NOT correct
 GROUP BY ALL ORDER BY images DESC, category, predicted LIMIT 5"""
 
-SEARCHES = (("a slice of pizza", None), ("a dog", "condition = 'silhouettes'"))
+SEARCHES = (("a bird", None), ("a dog", "condition = 'silhouettes'"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def command(folder: Path) -> None:
     out()
     out(f"All done in {time.monotonic() - started:.0f} s. Go on with, for example:")
     out(f"  export SHOTDEX_STORE={shown_path(str(stage.store.root))}")
-    out('  shotdex search "something to drink" --sheet drinks.png')
+    out('  shotdex search "a cat" --sheet cats.png')
     out('  shotdex sql "FROM accuracy_by_category"')
 
 
@@ -116,7 +116,7 @@ def _classify(stage: Stage) -> None:
     _heading("2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals")
     rows: dict[str, list[str | int]] = {}
     names = []
-    for file in ("names.toml", "sentences.toml"):
+    for file in ("names.toml", "words.toml"):
         prompts = read_prompt_file(demo.PROMPTS / file)
         run = classify(stage.store, Classification(prompts, name=prompts.name), lambda _: stage.encoder)
         names.append(run.name)
@@ -164,7 +164,7 @@ def _draw(stage: Stage) -> None:
     from shotdex.analysis.maps import MapRequest
 
     _heading("5. Draw")
-    store, runs = stage.store, ("names", "sentences")
+    store, runs = stage.store, ("names", "words")
     _save(stage, "samples.png", plots.samples_plot(store), "a picture of each category in each condition")
     _save(stage, "counts.png", plots.counts_plot(store, where="category IS NOT NULL"), "images per category")
     _save(stage, "accuracy.png", plots.accuracy_plot(store, runs), "accuracy per condition, both prompt sets")
