@@ -88,9 +88,6 @@ def main() -> None:
         if error.hint:
             click.echo(f"  try: {_printable(error.hint)}", err=True)
         sys.exit(error.exit_status)
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-        sys.exit(0)
 
 
 def _printable(text: str) -> str:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import os
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -20,8 +22,13 @@ from shotdex.store.words import Estimate
 
 
 def out(text: str = "") -> None:
-    """Write a line of the result."""
-    click.echo(text)
+    """Write a line of the result; where the reader, `head` say, has seen enough, end the command without complaint."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        # What Python still holds for the closed pipe would fail once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None
 
 
 def note(text: str) -> None:
