@@ -40,6 +40,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 run_option = click.option("--run", metavar="RUN", help="A run's name or number; the newest where none is named.")
 
 
+def drawable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Check the name of a picture to be written before any work is done for it; a click callback.
+
+    Raises:
+        SettingsError: another format than the figures have, or no such folder.
+    """
+    if path is not None:
+        from shotdex.analysis.figures.style import check_target
+
+        check_target(path)
+    return path
+
+
 def open_store(store_path: Path | None) -> Store:
     """Open the store that the user means.
 

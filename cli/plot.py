@@ -10,7 +10,7 @@ import click
 
 from shotdex.store.words import Space
 
-from .options import Command, model_option, open_store, run_option, store_option, where_option
+from .options import Command, drawable, model_option, open_store, run_option, store_option, where_option
 from .render import note, out
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def out_option(kind: str) -> Callable[[Command], Command]:
         type=click.Path(path_type=Path),
         default=f"{kind}.png",
         show_default=True,
+        callback=drawable,
         metavar="FILE",
         help="Where to: .png, .svg or .pdf.",
     )

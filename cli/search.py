@@ -9,7 +9,7 @@ import click
 from shotdex.query.search import search
 from shotdex.store.words import Hit, Question
 
-from .options import device_option, encoder_loader, model_option, open_store, store_option, where_option
+from .options import device_option, drawable, encoder_loader, model_option, open_store, store_option, where_option
 from .render import as_json, as_json_line, note, out, shown_path, table
 
 
@@ -30,7 +30,11 @@ from .render import as_json, as_json_line, note, out, shown_path, table
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option(
-    "--sheet", type=click.Path(path_type=Path), metavar="FILE", help="Draw the hits as a contact sheet (.png, .svg)."
+    "--sheet",
+    type=click.Path(path_type=Path),
+    callback=drawable,
+    metavar="FILE",
+    help="Draw the hits as a contact sheet (.png, .svg).",
 )
 @model_option
 @device_option

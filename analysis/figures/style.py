@@ -90,6 +90,19 @@ def heading(axes: Axes, title: str, width: float) -> None:
     axes.set_title(label(title, per_line, LONGEST_TITLE), loc="left", fontsize=TITLE, color=INK, pad=10)
 
 
+def check_target(path: Path) -> None:
+    """Refuse a file that `save` could not write, before anything is computed for it.
+
+    Raises:
+        SettingsError: an extension other than .png, .svg and .pdf, or a folder that is not there.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise SettingsError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"use one of {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise SettingsError(f"there is no folder {path.parent} to write {path.name} to", "make it first")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as PNG, SVG or PDF, by the extension, at 200 dots per inch.
 
@@ -101,9 +114,8 @@ def save(figure: Figure, path: Path) -> None:
     """
     from matplotlib import rc_context
 
+    check_target(path)
     suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise SettingsError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"Use one of {', '.join(FORMATS)}.")
     undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
     try:
         with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=suffix, delete=False) as aside:

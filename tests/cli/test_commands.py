@@ -325,6 +325,13 @@ class TestPlot:
         again = shotdex(*how, "--color", "correct", "--thumbnails")
         assert "coordinates from the store" in again.err, again.err
 
+    def test_a_picture_that_cannot_be_written_is_refused_before_any_work(self, shotdex: Run, here: Path) -> None:
+        for target in ("x.gif", "nowhere/x.png"):
+            ran = shotdex("plot", "map", "--out", target)
+            failed(ran, 2, target.split("/")[0])
+            assert "projected" not in ran.err
+            failed(shotdex("search", "red", "--sheet", target), 2, target.split("/")[0])
+
     def test_counts_are_printed(self, shotdex: Run, here: Path) -> None:
         lines = shotdex("plot", "counts").out.splitlines()
         assert lines[0].split() == ["category", "cond0", "cond1", "all"]
