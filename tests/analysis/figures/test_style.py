@@ -51,7 +51,7 @@ def test_other_formats_are_refused(tmp_path, name):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SettingsError, match="no folder .*nowhere"):
+    with pytest.raises(SettingsError, match=r"no folder .*nowhere"):
         save(figure(), tmp_path / "nowhere" / "a.png")
 
 
