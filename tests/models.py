@@ -23,6 +23,13 @@ WORDS = [
     "red green blue 0123456789",
 ]
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+TEXT = TOWER | {
+    "vocab_size": 400,
+    "max_position_embeddings": 16,
+    "bos_token_id": 1,
+    "eos_token_id": 3,
+    "pad_token_id": 0,
+}
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -44,15 +51,8 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 def save_random_clip(folder: Path, seed: int = 0, size: int = 32) -> Path:
     """Save a CLIP with random weights: `size` pixels, 24-d joint space, 32-d towers."""
     torch.manual_seed(seed)
-    text = TOWER | {
-        "vocab_size": 400,
-        "max_position_embeddings": 16,
-        "bos_token_id": 1,
-        "eos_token_id": 3,
-        "pad_token_id": 0,
-    }
     vision = TOWER | {"image_size": size, "patch_size": 8}
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)).save_pretrained(folder)
+    CLIPModel(CLIPConfig(text_config=TEXT, vision_config=vision, projection_dim=24)).save_pretrained(folder)
     CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size}).save_pretrained(
         folder
     )
@@ -63,15 +63,8 @@ def save_random_clip(folder: Path, seed: int = 0, size: int = 32) -> Path:
 def save_random_siglip(folder: Path, seed: int = 0, size: int = 32) -> Path:
     """Save a SigLIP with random weights: `size` pixels, 32-d joint space."""
     torch.manual_seed(seed)
-    text = TOWER | {
-        "vocab_size": 400,
-        "max_position_embeddings": 16,
-        "bos_token_id": 1,
-        "eos_token_id": 3,
-        "pad_token_id": 0,
-    }
     vision = TOWER | {"image_size": size, "patch_size": 8}
-    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+    SiglipModel(SiglipConfig(text_config=TEXT, vision_config=vision)).save_pretrained(folder)
     SiglipImageProcessorPil(size={"height": size, "width": size}).save_pretrained(folder)
     _tokenizer().save_pretrained(folder)
     return folder
@@ -82,15 +75,8 @@ def save_random_siglip2(folder: Path, seed: int = 0) -> Path:
     from transformers import Siglip2Config, Siglip2ImageProcessorPil, Siglip2Model
 
     torch.manual_seed(seed)
-    text = TOWER | {
-        "vocab_size": 400,
-        "max_position_embeddings": 16,
-        "bos_token_id": 1,
-        "eos_token_id": 3,
-        "pad_token_id": 0,
-    }
     vision = TOWER | {"num_patches": 16, "patch_size": 8}
-    Siglip2Model(Siglip2Config(text_config=text, vision_config=vision)).save_pretrained(folder)
+    Siglip2Model(Siglip2Config(text_config=TEXT, vision_config=vision)).save_pretrained(folder)
     Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16).save_pretrained(folder)
     _tokenizer().save_pretrained(folder)
     return folder
