@@ -20,7 +20,8 @@ from .figures.counts import counts_figure
 from .figures.samples import samples_figure
 from .figures.sheet import contact_sheet
 from .figures.topk import topk_figure
-from .metrics import confusion, top_k
+from .metrics.confusion import confusion
+from .metrics.shares import top_k
 from .results import UNLABELLED, accuracy_by, count_by, outcomes
 from .thumbnails import read_small
 
@@ -84,7 +85,7 @@ def confusion_plot(store: Store, run: str | None = None) -> Figure:
     with store.reading() as con:
         chosen = find_run(con, run)
         found = outcomes(con, chosen)
-    matrix = confusion(found.truth, found.predicted, found.classes)
+    matrix = confusion(found.truth, found.predicted, len(found.classes))
     return confusion_figure(matrix, found.classes, title=f"Confusion, run “{chosen.name}”")
 
 

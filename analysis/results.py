@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import MissingLabels, SettingsError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import sql_errors
-from shotdex.store.words import Estimate, Run
+from shotdex.store.words import Estimate, Ids, Run
 
-from .estimates import wilson
+from .inference.wilson import wilson
+from .metrics.confusion import Codes
 
 GROUPS = ("category", "condition", "split")
 UNLABELLED = "unlabelled"
@@ -21,12 +23,32 @@ UNLABELLED = "unlabelled"
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The images of a run that have a category among its classes, row for row, by rising image id."""
+    """The images of a run that have a category among its classes, row for row, by rising image id.
+
+    With N images and C classes: `image_ids` (N,) int64; `truth` and `predicted` (N,) int64, numbers of classes from 0;
+    `true_rank` (N,) int64 from 1 to C; `probability`, of the predicted class, and `true_probability` (N,) float64.
+    """
 
     classes: tuple[str, ...]
-    truth: tuple[str, ...]
-    predicted: tuple[str, ...]
-    true_rank: npt.NDArray[np.int64]
+    image_ids: Ids
+    truth: Codes
+    predicted: Codes
+    true_rank: Codes
+    probability: npt.NDArray[np.float64]
+    true_probability: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether each image was taken for what it is, (N,) bool."""
+        return np.asarray(self.truth == self.predicted)
+
+    def only(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Outcomes:
+        """Return the outcomes of some rows, given as a mask or as indices."""
+        parts = (getattr(self, name)[rows] for name in self.__slots__[1:])
+        return Outcomes(self.classes, *parts)
 
 
 def outcomes(con: Connection, run: Run) -> Outcomes:
@@ -35,19 +57,22 @@ def outcomes(con: Connection, run: Run) -> Outcomes:
     Raises:
         MissingLabels: no scored image has a category among the classes.
     """
-    rows = con.rows(
-        "SELECT category, predicted, true_rank FROM outcomes "
-        "WHERE run_id = $run AND correct IS NOT NULL ORDER BY image_id",
-        {"run": run.run_id},
-    )
-    if not rows:
+    classes = tuple(load_prompt_set(con, run.prompt_set_id).classes)
+    places = pa.table({"name": list(classes), "place": np.arange(len(classes), dtype=np.int64)})
+    with con.holding("class_places", places):
+        found = con.table(
+            "SELECT o.image_id, t.place AS truth, p.place AS predicted, o.true_rank::BIGINT AS true_rank, "
+            "o.probability, o.true_probability FROM outcomes o JOIN class_places t ON t.name = o.category "
+            "JOIN class_places p ON p.name = o.predicted WHERE o.run_id = $run AND o.correct IS NOT NULL "
+            "ORDER BY o.image_id",
+            {"run": run.run_id},
+        )
+    if len(found) == 0:
         raise MissingLabels(
             f"no image of the run {run.name!r} has a category among its classes, so nothing is right or wrong",
             "label the images: shotdex index SOURCE --layout '{category}/*'   or see the predictions with shotdex sql",
         )
-    truth, predicted, rank = zip(*rows, strict=True)
-    classes = tuple(load_prompt_set(con, run.prompt_set_id).classes)
-    return Outcomes(classes, truth, predicted, np.array(rank, dtype=np.int64))
+    return Outcomes(classes, *(np.asarray(column.to_numpy()) for column in found.columns))
 
 
 def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:

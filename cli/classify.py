@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from shotdex.analysis.classify import Classification, classify, indexed_categories
-from shotdex.analysis.prompts import from_names, read_prompt_file
+from shotdex.analysis.prompts.build import from_names, read_prompt_file
 from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, overall
 from shotdex.store.errors import SettingsError
 from shotdex.store.prompt_sets import load_prompt_set

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 
 from .connection import Connection
@@ -19,7 +21,7 @@ def save_prompt_set(con: Connection, prompts: PromptSet) -> int:
         return int(known)
     number = int(con.value("SELECT coalesce(max(prompt_set_id), 0) + 1 FROM prompt_sets"))
     con.run(
-        "INSERT INTO prompt_sets VALUES ($number, $name, $combine, $templates, $source, $sha256, $now)",
+        "INSERT INTO prompt_sets VALUES ($number, $name, $combine, $templates, $source, $sha256, $now, $aliases)",
         {
             "number": number,
             "name": prompts.name,
@@ -28,6 +30,7 @@ def save_prompt_set(con: Connection, prompts: PromptSet) -> int:
             "source": prompts.source,
             "sha256": prompts.sha256,
             "now": now(),
+            "aliases": json.dumps({category: list(labels) for category, labels in prompts.aliases.items()}),
         },
     )
     rows = [
@@ -42,8 +45,9 @@ def save_prompt_set(con: Connection, prompts: PromptSet) -> int:
 
 def load_prompt_set(con: Connection, number: int) -> PromptSet:
     """Return a recorded prompt set."""
-    name, combine, templates, source, sha256 = con.rows(
-        "SELECT name, combine, templates, source, sha256 FROM prompt_sets WHERE prompt_set_id = $n", {"n": number}
+    name, combine, templates, source, sha256, aliases = con.rows(
+        "SELECT name, combine, templates, source, sha256, aliases FROM prompt_sets WHERE prompt_set_id = $n",
+        {"n": number},
     )[0]
     classes: dict[str, list[str]] = {}
     for category, prompt in con.rows(
@@ -52,4 +56,5 @@ def load_prompt_set(con: Connection, number: int) -> PromptSet:
     ):
         classes.setdefault(category, []).append(prompt)
     spelled = {category: tuple(texts) for category, texts in classes.items()}
-    return PromptSet(name, spelled, Combine(combine), tuple(templates), source, sha256)
+    known_as = {category: tuple(labels) for category, labels in json.loads(aliases or "{}").items()}
+    return PromptSet(name, spelled, Combine(combine), tuple(templates), source, sha256, known_as)

@@ -14,7 +14,7 @@ from .words import Run
 
 _COLUMNS = (
     "run_id, name, encoder_id, prompt_set_id, filter, k, images, scored, unlabelled, outside, failed, "
-    "started_at, seconds, settings, versions"
+    "started_at, seconds, settings, versions, command, data_sha256, labels_sha256, seed"
 )
 
 
@@ -56,7 +56,11 @@ def _run(row: tuple[Any, ...]) -> Run:
     names = [name.strip() for name in _COLUMNS.split(",")]
     values = dict(zip(names, row, strict=True))
     values["where"] = values.pop("filter")
-    return Run(**values | {name: json.loads(values[name]) for name in ("settings", "versions")})
+    values |= {name: json.loads(values[name]) for name in ("settings", "versions")}
+    # Runs made before these columns were have NULL there.
+    values |= {name: values[name] or "" for name in ("command", "data_sha256", "labels_sha256")}
+    values["seed"] = values["seed"] or 0
+    return Run(**values)
 
 
 def find_run(con: Connection, name: str | None) -> Run:

@@ -68,6 +68,26 @@ MIGRATIONS: tuple[str, ...] = (
              * sqrt((correct / n) * (1 - correct / n) / n + 0.9603647051735419 / (n::DOUBLE * n)))
             / (1 + 3.8414588206941676 / n)) END;
     """,
+    """
+    ALTER TABLE prompt_sets ADD COLUMN aliases JSON;
+
+    ALTER TABLE runs ADD COLUMN command VARCHAR;
+    ALTER TABLE runs ADD COLUMN data_sha256 VARCHAR;
+    ALTER TABLE runs ADD COLUMN labels_sha256 VARCHAR;
+    ALTER TABLE runs ADD COLUMN seed INTEGER;
+
+    CREATE TABLE baselines (
+        baseline_id INTEGER, name VARCHAR, kind VARCHAR, source VARCHAR, note VARCHAR, sha256 VARCHAR,
+        imported_at TIMESTAMP
+    );
+    CREATE TABLE baseline_accuracies (
+        baseline_id INTEGER, condition VARCHAR, accuracy DOUBLE, low DOUBLE, high DOUBLE, n BIGINT, method VARCHAR
+    );
+    CREATE TABLE baseline_trials (
+        baseline_id INTEGER, subject VARCHAR, category VARCHAR, condition VARCHAR, response VARCHAR, imagename VARCHAR,
+        correct BOOLEAN
+    );
+    """,
 )
 
 VERSION = len(MIGRATIONS)

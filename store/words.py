@@ -166,7 +166,8 @@ class Hit:
 class PromptSet:
     """Classes with their prompts, spelled out: `classes` maps a class to the texts that stand for it, in order.
 
-    `templates` and `source` record where the texts came from; `sha256` is over classes, prompts and `combine` alone.
+    `templates` and `source` record where the texts came from. `aliases` maps a class to further labels under which
+    images have it. `sha256` is over what decides the numbers: classes, prompts, `combine` and aliases.
     """
 
     name: str
@@ -175,6 +176,7 @@ class PromptSet:
     templates: tuple[str, ...] = ()
     source: str = ""
     sha256: str = ""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,9 @@ class Run:
     """One classification: which encoder, which prompts, which images, and what it counted.
 
     `images` were in the filter, `scored` have predictions, `unlabelled` of them have no category, `outside` have one
-    that is not among the classes, `failed` could not be indexed and so could not be scored.
+    that is not among the classes, `failed` could not be indexed and so could not be scored. `data_sha256` is over the
+    scored images' contents, `labels_sha256` over their contents and categories (see `analysis/provenance/digests.py`);
+    both are empty in runs older than they are. `seed` is that of every random draw made about the run.
     """
 
     run_id: int
@@ -200,6 +204,10 @@ class Run:
     seconds: float
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    data_sha256: str = ""
+    labels_sha256: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shotdex import demo
 from shotdex.analysis.classify import Classification, classify, indexed_categories
-from shotdex.analysis.prompts import from_names, make_prompt_set
+from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.scoring import class_scores, probabilities, ranking, true_ranks
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, SettingsError, UnknownClass
 from shotdex.store.store import Store

@@ -34,7 +34,7 @@ def strict_json(text: str) -> Any:
 def made(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> Path:
     """A folder with pictures and a store `.shotdex`, made with a random CLIP, with one run."""
     from shotdex.analysis.classify import Classification, classify
-    from shotdex.analysis.prompts import from_names
+    from shotdex.analysis.prompts.build import from_names
     from shotdex.indexer.encoder import EncoderSettings, load_encoder
 
     folder = tmp_path_factory.mktemp("made")

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from shotdex.query.status import status
+from shotdex.store import schema
 from shotdex.store import store as store_module
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import SchemaTooNew, ShotdexError, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
@@ -24,7 +25,7 @@ def test_a_new_store_is_empty_and_opens_again(tmp_path: Path) -> None:
     again = Store.open(tmp_path / "s")
     with again.reading() as con:
         assert con.rows("SELECT * FROM images") == []
-        assert con.value("SELECT value FROM meta WHERE key = 'schema_version'") == "1"
+        assert con.value("SELECT value FROM meta WHERE key = 'schema_version'") == str(schema.VERSION)
     assert Store.create(tmp_path / "s").root == again.root
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.prompts import from_names
+from shotdex.analysis.prompts.build import from_names
 from shotdex.store.connection import Connection
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, index

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from shotdex.analysis.estimates import wilson
 from shotdex.analysis.figures import accuracy_figure, counts_figure
 from shotdex.analysis.figures.style import OKABE_ITO
+from shotdex.analysis.inference.wilson import wilson
 
 CONDITIONS = ("realistic", "silhouettes", "geons", "blurred", "features")
 LONG = "a category whose name somebody wrote out as a whole sentence"

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from shotdex.analysis.estimates import wilson
 from shotdex.analysis.figures import confusion_figure, topk_figure
 from shotdex.analysis.figures.style import OKABE_ITO
-from shotdex.analysis.metrics import top_k
+from shotdex.analysis.inference.wilson import wilson
+from shotdex.analysis.metrics.shares import top_k
 
 LONG = "a category whose name somebody wrote out as a whole sentence"
 

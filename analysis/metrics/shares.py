@@ -1,4 +1,4 @@
-"""How well predictions match labels: pure functions that never write to their inputs."""
+"""Shares of right answers, each with its Wilson interval: accuracy@1, by group, and top-k."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shotdex.analysis.inference.wilson import wilson
 from shotdex.store.words import Estimate
-
-from .estimates import wilson
 
 Flags = npt.NDArray[np.bool_]
 """One truth value a picture, shape (N,)."""
@@ -62,30 +61,3 @@ def top_k(true_rank: npt.NDArray[np.integer[Any]], classes: int) -> list[Estimat
         raise ValueError(f"ranks run from {ranks.min()} to {ranks.max()}, outside 1 to {classes}")
     reached = np.bincount(ranks, minlength=classes + 1)[1:].cumsum()
     return [wilson(int(right), ranks.size) for right in reached]
-
-
-def confusion(
-    truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str], columns: Sequence[str] | None = None
-) -> npt.NDArray[np.int64]:
-    """Count which class was taken for which.
-
-    Args:
-        truth: N true classes.
-        predicted: N predicted classes, in the same order.
-        labels: the T classes of the rows.
-        columns: the P classes of the columns, where they are not the same as the rows'.
-
-    Returns:
-        (T, P) int64: element (t, p) counts the pictures of class `labels[t]` that were taken for `columns[p]`.
-
-    Raises:
-        ValueError: the two differ in length, or hold a class that is not among the labels.
-    """
-    rows_of = {label: row for row, label in enumerate(labels)}
-    columns_of = {label: column for column, label in enumerate(labels if columns is None else columns)}
-    matrix = np.zeros((len(rows_of), len(columns_of)), dtype=np.int64)
-    for true, guess in zip(truth, predicted, strict=True):
-        if true not in rows_of or guess not in columns_of:
-            raise ValueError(f"no row or column for {true!r} taken for {guess!r}")
-        matrix[rows_of[true], columns_of[guess]] += 1
-    return matrix

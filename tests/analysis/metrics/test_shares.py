@@ -5,12 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdex.analysis.estimates import wilson
-from shotdex.analysis.metrics import accuracy, by_group, confusion, top_k
+from shotdex.analysis.inference.wilson import wilson
+from shotdex.analysis.metrics.shares import accuracy, by_group, top_k
 
-LABELS = ["cat", "dog", "T-shirt/top"]
 flags = st.lists(st.booleans(), max_size=60)
-pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), max_size=60)
 
 
 def frozen(values, dtype):
@@ -84,22 +82,3 @@ def test_top_k_of_nothing_is_undefined():
 def test_ranks_outside_the_classes_are_refused(ranks):
     with pytest.raises(ValueError, match="outside 1 to 3"):
         top_k(np.array(ranks), 3)
-
-
-@given(pairs)
-def test_confusion_matches_a_naive_twin(rows):
-    truth, predicted = [t for t, _ in rows], [p for _, p in rows]
-    matrix = confusion(truth, predicted, LABELS)
-    assert matrix.dtype == np.int64
-    assert matrix.tolist() == [[rows.count((t, p)) for p in LABELS] for t in LABELS]
-
-
-def test_confusion_with_other_columns_than_rows():
-    assert confusion(["a", "a"], ["y", "x"], ["a", "b"], ["x", "y", "z"]).tolist() == [[1, 1, 0], [0, 0, 0]]
-
-
-def test_a_class_without_a_place_is_refused():
-    with pytest.raises(ValueError, match="'fish' taken for 'cat'"):
-        confusion(["fish"], ["cat"], LABELS)
-    with pytest.raises(ValueError, match="zip"):
-        confusion(["cat"], [], LABELS)

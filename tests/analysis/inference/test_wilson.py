@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from shotdex.analysis.estimates import METHOD, describe, wilson
+from shotdex.analysis.inference.wilson import METHOD, describe, wilson
 from shotdex.store.words import Estimate
 
 

@@ -1,0 +1,1 @@
+"""What a model is made of: towers, parameters, operations; from its configuration alone."""

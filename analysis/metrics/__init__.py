@@ -1,0 +1,1 @@
+"""How well predictions match labels: pure functions that never write to their inputs."""

@@ -1,0 +1,1 @@
+"""Where a run came from: whether it can be repeated, and how two differ."""
