@@ -101,6 +101,30 @@ def overall(con: Connection, run: Run) -> Estimate:
     return wilson(correct, n)
 
 
+def outside_labels(con: Connection, run: Run) -> list[tuple[str, int]]:
+    """Return the categories of scored images that are not among a run's classes, with their images, most first."""
+    return con.rows(
+        "SELECT category, count(*) FROM truths WHERE run_id = $run AND category IS NOT NULL AND true_rank IS NULL "
+        "GROUP BY category ORDER BY 2 DESC, 1",
+        {"run": run.run_id},
+    )
+
+
+def category_counts(con: Connection, where: str | None = None) -> dict[str, int]:
+    """Return how many images a filter keeps of each category, in alphabetical order; those without one are left out.
+
+    Raises:
+        BadSql: the filter is not a condition on the columns of `images`.
+    """
+    with sql_errors(f"the filter {where!r} does not work"):
+        return dict(
+            con.rows(
+                f"SELECT category, count(*) FROM images WHERE ({where or 'true'}\n) AND category IS NOT NULL "
+                "GROUP BY category ORDER BY category"
+            )
+        )
+
+
 def count_by(con: Connection, rows: str, columns: str, where: str | None = None) -> dict[str, dict[str, int]]:
     """Return how many images there are by two labels: {row label: {column label: images}}, "unlabelled" last.
 

@@ -8,23 +8,37 @@ from typing import Any
 
 import click
 
-from shotdex.analysis.classify import Classification, classify, indexed_categories
-from shotdex.analysis.prompts.build import from_names, read_prompt_file
-from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, overall
-from shotdex.store.errors import SettingsError
+from shotdex.analysis.classify import Classification, classify
+from shotdex.analysis.coverage import counting_failures, coverage, unscored
+from shotdex.analysis.inference.wilson import describe
+from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, outside_labels, overall
+from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, PromptSet, Run
+from shotdex.store.words import Estimate, Run
 
-from .options import device_option, encoder_loader, json_option, model_option, open_store, store_option, where_option
+from .options import (
+    command_line,
+    device_option,
+    encoder_loader,
+    json_option,
+    model_option,
+    open_store,
+    store_option,
+    where_option,
+)
+from .prompt_options import choose_prompts, classes_option, prompts_option, template_option
 from .render import as_json as to_json
-from .render import estimate_cells, out, table, visible
+from .render import estimate_cells, out, shown_path, table, visible
+
+SHOWN = 5
+"""Images and labels left out of the accuracy that are named one by one."""
 
 
 @click.command("classify")
-@click.option("--prompts", type=click.Path(path_type=Path), metavar="FILE", help="A prompt set as a TOML file.")
-@click.option("--template", "templates", multiple=True, metavar="TEXT", help="Such as 'a photo of a {}.'; repeatable.")
-@click.option("--classes", metavar="A,B,C", help="The classes. [default: the categories of the indexed images]")
+@prompts_option
+@template_option
+@classes_option
 @click.option("--name", metavar="RUN", help="A name for the run. [default: run-N]")
 @where_option
 @click.option("-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Predictions kept for each image.")
@@ -33,7 +47,7 @@ from .render import estimate_cells, out, table, visible
 @store_option
 @json_option
 def command(
-    prompts: Path | None,
+    prompts: str | None,
     templates: tuple[str, ...],
     classes: str | None,
     name: str | None,
@@ -53,41 +67,14 @@ def command(
     shotdex classify
     shotdex classify --template "a photo of a {}." --name photo
     shotdex classify --prompts my-prompts.toml --where "split = 'test'"
+    shotdex classify --prompts fashion-mnist-described
     """
     store = open_store(store_path)
     chosen = choose_prompts(store, prompts, templates, classes, where)
-    settings = {"prompts": str(prompts) if prompts else None, "templates": list(templates), "classes": classes}
-    wanted = Classification(chosen, name, where, k, model, settings)
+    settings = {"prompts": prompts, "templates": list(templates), "classes": classes, "model": model}
+    wanted = Classification(chosen, name, where, k, model, settings, command_line())
     run = classify(store, wanted, encoder_loader(device))
     out(to_json(run_as_dict(store, run)) if as_json else run_as_text(store, run))
-
-
-def choose_prompts(
-    store: Store, prompts: Path | None, templates: Sequence[str], classes: str | None, where: str | None
-) -> PromptSet:
-    """Return the prompt set that the options mean.
-
-    Raises:
-        SettingsError: options that do not go together; MissingLabels: no categories to take as classes.
-    """
-    if prompts is not None:
-        if templates or classes is not None:
-            raise SettingsError("--prompts already says classes and templates", "leave out --template and --classes")
-        return read_prompt_file(prompts)
-    names = split_names(classes) if classes is not None else indexed_categories(store, where)
-    return from_names(names, templates)
-
-
-def split_names(listed: str) -> list[str]:
-    """Return the names in a comma-separated list.
-
-    Raises:
-        SettingsError: there are none.
-    """
-    names = [name.strip() for name in listed.split(",") if name.strip()]
-    if not names:
-        raise SettingsError("--classes is empty", "for example: --classes cat,dog")
-    return names
 
 
 def run_as_dict(store: Store, run: Run) -> dict[str, Any]:
@@ -96,6 +83,8 @@ def run_as_dict(store: Store, run: Run) -> dict[str, Any]:
         return {
             "run": run,
             "prompts": load_prompt_set(con, run.prompt_set_id),
+            "coverage": coverage(run),
+            "not_scored": unscored(con, run, 1000),
             "accuracy": overall(con, run),
             **{f"by_{group}": accuracy_by(con, run, group) for group in GROUPS},
         }
@@ -107,13 +96,14 @@ def run_as_text(store: Store, run: Run) -> str:
         prompts = load_prompt_set(con, run.prompt_set_id)
         total = overall(con, run)
         groups = {group: accuracy_by(con, run, group) for group in ("condition", "category", "split")}
-    texts = sum(len(part) for part in prompts.classes.values())
-    how = f", combined by {prompts.combine}" if texts > len(prompts.classes) else ""
-    lines = [
-        f"run {visible(run.name)}: prompts {visible(prompts.name)!r}, {texts} for {len(prompts.classes)} classes{how}",
-        f"images {run.images:,}: scored {run.scored:,}, without a category {run.unlabelled:,}, "
-        f"of another category {run.outside:,}; could not be scored {run.failed:,}",
-    ]
+        texts = sum(len(part) for part in prompts.classes.values())
+        how = f", combined by {prompts.combine}" if texts > len(prompts.classes) else ""
+        lines = [
+            f"run {visible(run.name)}: prompts {visible(prompts.name)!r}, "
+            f"{texts} for {len(prompts.classes)} classes{how}",
+            str(coverage(run)),
+            *_what_is_missing(con, run, total),
+        ]
     if total.n == 0:
         return "\n".join([*lines, "no image has a category, so there is no accuracy; see: shotdex sql 'FROM outcomes'"])
     rows: list[Sequence[Any]] = []
@@ -122,6 +112,21 @@ def run_as_text(store: Store, run: Run) -> str:
             rows += [[group, *_row(name, estimate)] for name, estimate in estimates.items()]
     rows.append(["all", *_row("", total)])
     return "\n".join([*lines, "", table(["by", "", "accuracy@1", "95 % interval", "n"], rows)])
+
+
+def _what_is_missing(con: Connection, run: Run, total: Estimate) -> list[str]:
+    """Say which images the accuracy does not speak of, and what it would be if all that failed were errors."""
+    lines = []
+    for label, n in outside_labels(con, run)[:SHOWN]:
+        lines.append(f"  {n:,} images of category {visible(label)!r} are of no class; a prompt file can say [aliases]")
+    for path, stage, reason in unscored(con, run, SHOWN):
+        lines.append(f"  not scored: {shown_path(visible(path))} ({stage}: {reason})")
+    if run.failed > SHOWN:
+        lines.append('  all of them: shotdex sql "FROM failures"')
+    if run.failed and total.n:
+        worst = counting_failures(run, round(total.value * total.n))
+        lines.append(f"  if those {run.failed:,} counted as errors, accuracy@1 would be {describe(worst)}")
+    return lines
 
 
 def _row(name: str, estimate: Estimate) -> list[Any]:

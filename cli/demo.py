@@ -108,7 +108,7 @@ def _index(stage: Stage) -> None:
 
 def _classify(stage: Stage) -> None:
     from shotdex.analysis.classify import Classification, classify
-    from shotdex.analysis.prompts.build import read_prompt_file
+    from shotdex.analysis.prompts.files import read_prompt_file
     from shotdex.analysis.results import accuracy_by, overall
 
     from .render import estimate_cells, table

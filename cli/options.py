@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +39,22 @@ where_option = click.option(
     "--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+by_option = click.option(
+    "--by", metavar="COLUMNS", help="Group the images by columns of `images`, such as condition or condition,category."
+)
+seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
 run_option = click.option("--run", metavar="RUN", help="A run's name or number; the newest where none is named.")
+
+
+def resamples_option(default: int) -> Callable[[Command], Command]:
+    """Return the option for how often the bootstrap draws."""
+    return click.option(
+        "--resamples",
+        type=click.IntRange(100, 100_000),
+        default=default,
+        show_default=True,
+        help="How often the bootstrap draws.",
+    )
 
 
 def drawable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -51,6 +68,11 @@ def drawable(context: click.Context, option: click.Parameter, path: Path | None)
 
         check_target(path)
     return path
+
+
+def command_line() -> str:
+    """Return what the user typed, as it can be typed again."""
+    return shlex.join(["shotdex", *sys.argv[1:]])
 
 
 def open_store(store_path: Path | None) -> Store:

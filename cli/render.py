@@ -60,7 +60,9 @@ def width(text: str) -> int:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "") -> str:
-    """Return an aligned table; a column of numbers stands to the right."""
+    """Return an aligned table; a column of numbers stands to the right, one with nothing in it is left out."""
+    kept = [i for i, name in enumerate(columns) if name or any(row[i] not in ("", None) for row in rows)]
+    columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
     cells = [[cell(value) for value in row] for row in rows]
     right = [
         all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
@@ -74,7 +76,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "
             for i, text in enumerate(row)
         ]
         lines.append((indent + "  ".join(padded)).rstrip())
-    lines.insert(1, indent + "  ".join("-" * size for size in widths))
+    lines.insert(1, (indent + "  ".join("-" * size for size in widths)).rstrip())
     return "\n".join(lines)
 
 
@@ -118,9 +120,39 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def estimate_cells(estimate: Estimate) -> tuple[str, str, int]:
     """Return an estimate's value, its 95 % interval, and n, as a table shows them."""
-    if estimate.n == 0:
-        return "-", "-", 0
-    return f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}", estimate.n
+    if math.isnan(estimate.value):
+        return "-", "-", estimate.n
+    return f"{estimate.value:.3f}", interval_cell(estimate), estimate.n
+
+
+def interval_cell(estimate: Estimate) -> str:
+    """Return an estimate's 95 % interval as a table shows it, "-" where it has none."""
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return "-"
+    return f"{estimate.low:.3f} to {estimate.high:.3f}"
+
+
+def compact(estimate: Estimate) -> str:
+    """Return a number in [0, 1] and its 95 % interval in little room: `.859 [.781, .938]`."""
+    if math.isnan(estimate.value):
+        return "-"
+    numbers = [f"{number:.3f}".removeprefix("0") for number in (estimate.value, estimate.low, estimate.high)]
+    return numbers[0] if math.isnan(estimate.low) else f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+
+
+def signed_cells(difference: Estimate) -> tuple[str, str]:
+    """Return a difference and its 95 % interval with their signs."""
+    if math.isnan(difference.value):
+        return "-", "-"
+    bounds = f"{difference.low:+.3f} to {difference.high:+.3f}" if not math.isnan(difference.low) else "-"
+    return f"{difference.value:+.3f}", bounds
+
+
+def p_value(value: float) -> str:
+    """Return a p value to three digits; below one in a million it is no more precise than that."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}" if value >= 1e-6 else "< 1e-6"
 
 
 def size(count: int) -> str:

@@ -32,6 +32,11 @@ def canonical_name(name: str) -> str:
     return str(Path(name).expanduser().resolve()) if name != DEMO_MODEL and Path(name).expanduser().is_dir() else name
 
 
+def place_of(name: str) -> str:
+    """Return what transformers loads a model of that canonical name from: a folder or a name on the hub."""
+    return str(demo.MODEL) if name == DEMO_MODEL else name
+
+
 def load_model(name: str) -> LoadedModel:
     """Load a CLIP or SigLIP model and its image processor: from here, else from the hub.
 
@@ -44,7 +49,7 @@ def load_model(name: str) -> LoadedModel:
     transformers.utils.logging.disable_progress_bar()
     name = canonical_name(name)
     local = name == DEMO_MODEL or Path(name).is_dir()
-    place = str(demo.MODEL) if name == DEMO_MODEL else name
+    place = place_of(name)
     try:
         # What is here already is taken without asking the hub: it is quicker, and tomorrow's answer is today's.
         return _from_pretrained(name, place, local_files_only=True)

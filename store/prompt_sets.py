@@ -43,6 +43,21 @@ def save_prompt_set(con: Connection, prompts: PromptSet) -> int:
     return number
 
 
+def list_prompt_sets(con: Connection) -> list[PromptSet]:
+    """Return every recorded prompt set, oldest first."""
+    return [load_prompt_set(con, row[0]) for row in con.rows("SELECT prompt_set_id FROM prompt_sets ORDER BY ALL")]
+
+
+def find_prompt_set(con: Connection, name: str) -> PromptSet | None:
+    """Return the newest recorded prompt set of that name, or whose SHA-256 begins so (at least 6 digits), or None."""
+    number = con.value(
+        "SELECT max(prompt_set_id) FROM prompt_sets "
+        "WHERE name = $name OR (length($name) >= 6 AND starts_with(sha256, $name))",
+        {"name": name},
+    )
+    return None if number is None else load_prompt_set(con, int(number))
+
+
 def load_prompt_set(con: Connection, number: int) -> PromptSet:
     """Return a recorded prompt set."""
     name, combine, templates, source, sha256, aliases = con.rows(

@@ -1,30 +1,15 @@
-"""Prompt sets: from class names and templates, or from a TOML file. Nothing is added that the user did not write.
-
-A file has `classes`, a list of names or a table from a name to its text or texts, and may have `name`, `templates`
-(each with `{}`, filled with every text of every class) and `combine` ("mean" or "max"):
-
-    name = "photo"
-    templates = ["a photo of a {}.", "a drawing of a {}."]
-    combine = "mean"
-    [classes]
-    airplane = "airplane"
-    cup = ["cup", "mug"]
-"""
+"""Prompt sets from class names, texts and templates. Nothing is added that the user did not write."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from shotdex.store.errors import SettingsError
 from shotdex.store.words import Combine, PromptSet
-
-KEYS = ("name", "classes", "templates", "combine", "source")
 
 
 def make_prompt_set(
@@ -33,11 +18,21 @@ def make_prompt_set(
     templates: Sequence[str] = (),
     combine: Combine = Combine.MEAN,
     source: str = "",
+    aliases: Mapping[str, Sequence[str]] | None = None,
 ) -> PromptSet:
     """Return a prompt set in which every text of a class is put into every template; without templates, as it is.
 
+    Args:
+        name: what the set is called in tables and figures.
+        classes: class -> its texts, in order; a class is spelled as the images' category is.
+        templates: texts with one `{}` each.
+        combine: how several prompts of a class become one score.
+        source: where it comes from.
+        aliases: class -> further labels under which images have it.
+
     Raises:
-        SettingsError: fewer than two classes, a class without text, or a template without `{}`.
+        SettingsError: fewer than two classes, a class without text, a template without `{}`, or an alias that does not
+            belong to exactly one class.
     """
     for template in templates:
         if template.count("{}") != 1:
@@ -51,13 +46,20 @@ def make_prompt_set(
     for category, texts in spelled.items():
         if not texts or not category.strip() or not all(text.strip() for text in texts):
             raise SettingsError(f"the class {category!r} has an empty name or prompt", "give each class a text")
-    prompts = PromptSet(name, spelled, combine, tuple(templates), source)
+    known_as = {category: tuple(labels) for category, labels in (aliases or {}).items() if labels}
+    _check_aliases(spelled, known_as)
+    prompts = PromptSet(name, spelled, combine, tuple(templates), source, aliases=known_as)
     return replace(prompts, sha256=digest(prompts))
 
 
 def digest(prompts: PromptSet) -> str:
-    """Return the SHA-256 over classes, prompts and the way to combine them: what decides the numbers, in order."""
-    content = [prompts.combine.value, [[category, list(texts)] for category, texts in prompts.classes.items()]]
+    """Return the SHA-256 over what decides the numbers, in order: classes, prompts, how they combine, and aliases."""
+    content: list[Any] = [
+        prompts.combine.value,
+        [[category, list(texts)] for category, texts in prompts.classes.items()],
+    ]
+    if prompts.aliases:
+        content.append(sorted([category, sorted(labels)] for category, labels in prompts.aliases.items()))
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -72,49 +74,38 @@ def from_names(names: Sequence[str], templates: Sequence[str] = ()) -> PromptSet
     return make_prompt_set(title, {name: (name,) for name in dict.fromkeys(names)}, templates, source="command line")
 
 
-def read_prompt_file(path: Path) -> PromptSet:
-    """Return the prompt set in a TOML file.
+def class_of_label(prompts: PromptSet) -> dict[str, str]:
+    """Return for each label that an image may have the class it means: classes by their own name, and by aliases."""
+    own = {category: category for category in prompts.classes}
+    return own | {label: category for category, labels in prompts.aliases.items() for label in labels}
+
+
+def only_templates(prompts: PromptSet, kept: Sequence[int]) -> PromptSet:
+    """Return the set with only the templates of these numbers, from 0.
 
     Raises:
-        SettingsError: it cannot be read, or is not of the form above.
+        ValueError: the set has no template of such a number, or none is kept.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(
-            f"the prompt file {path} cannot be read: {error}", "it is a TOML file with `classes`"
-        ) from error
-    unknown = [key for key in content if key not in KEYS]
-    if unknown or "classes" not in content:
-        what = f"has {unknown[0]!r}" if unknown else "has no `classes`"
-        raise SettingsError(f"the prompt file {path} {what}", f"it may have: {', '.join(KEYS)}")
-    return make_prompt_set(
-        str(content.get("name") or path.stem),
-        _classes(path, content["classes"]),
-        _texts(path, "templates", content.get("templates", [])),
-        _combine(path, content.get("combine", "mean")),
-        str(content.get("source") or path),
-    )
+    count = len(prompts.templates)
+    if not kept or not all(0 <= number < count for number in kept):
+        raise ValueError(f"templates {list(kept)} of {count}")
+    # `make_prompt_set` puts the prompts of one template together, so each template owns one stretch of every class.
+    spelled = {}
+    for category, texts in prompts.classes.items():
+        each = len(texts) // count
+        spelled[category] = tuple(text for number in kept for text in texts[number * each : (number + 1) * each])
+    chosen = tuple(prompts.templates[number] for number in kept)
+    made = replace(prompts, name=" | ".join(chosen), classes=spelled, templates=chosen, sha256="")
+    return replace(made, sha256=digest(made))
 
 
-def _classes(path: Path, value: Any) -> dict[str, tuple[str, ...]]:
-    if isinstance(value, list):
-        return {name: (name,) for name in _texts(path, "classes", value)}
-    if isinstance(value, dict):
-        return {name: _texts(path, f"classes.{name}", texts) for name, texts in value.items()}
-    raise SettingsError(f"in {path}, `classes` is neither a list nor a table", 'for example: classes = ["cat", "dog"]')
-
-
-def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise SettingsError(
-            f"in {path}, `{key}` is not a text or a list of texts", 'for example: ["a cat", "a kitten"]'
-        )
-    return tuple(texts)
-
-
-def _combine(path: Path, value: Any) -> Combine:
-    if value not in tuple(Combine):
-        raise SettingsError(f"in {path}, `combine` is {value!r}", 'it is "mean" or "max"')
-    return Combine(value)
+def _check_aliases(classes: Mapping[str, Any], aliases: Mapping[str, Sequence[str]]) -> None:
+    owner: dict[str, str] = {category: category for category in classes}
+    for category, labels in aliases.items():
+        if category not in classes:
+            raise SettingsError(f"there are aliases for {category!r}, which is no class", "spell it as in `classes`")
+        for label in labels:
+            if owner.setdefault(label, category) != category:
+                raise SettingsError(
+                    f"the label {label!r} would mean both {owner[label]!r} and {category!r}", "give it to one class"
+                )

@@ -215,7 +215,8 @@ class TestClassify:
         ran = shotdex("classify", "--name", "mine")
         assert ran.status == 0, ran.err
         assert "run mine: prompts 'bare names', 5 for 5 classes" in ran.out
-        assert "images 10: scored 10, without a category 0, of another category 0; could not be scored 1" in ran.out
+        assert "images: indexed 10, failed 1, unlabelled 0, of another category 0; evaluated 10" in ran.out
+        assert "not scored: " in ran.out and "if those 1 counted as errors, accuracy@1 would be 0.182" in ran.out
         for group, names in (("condition", ["cond0", "cond1"]), ("category", sorted(COLOURS))):
             rows = [line.split() for line in ran.out.splitlines() if line.startswith(group)]
             assert [row[1] for row in rows] == names

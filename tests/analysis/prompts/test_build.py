@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shotdex import demo
-from shotdex.analysis.prompts.build import from_names, make_prompt_set, read_prompt_file
+from shotdex.analysis.prompts.build import from_names, make_prompt_set
+from shotdex.analysis.prompts.files import read_prompt_file
 from shotdex.store.errors import SettingsError
 from shotdex.store.prompt_sets import load_prompt_set, save_prompt_set
 from shotdex.store.store import Store

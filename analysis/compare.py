@@ -1,0 +1,181 @@
+"""Runs against each other on the images they share, and the conditions of one run against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import nan
+
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.store.connection import Connection
+from shotdex.store.errors import EvaluationError, SettingsError
+from shotdex.store.runs import find_run
+from shotdex.store.store import Store
+from shotdex.store.words import Estimate, Run
+
+from .groups import Grouping, group_rows
+from .inference.differences import difference_interval
+from .inference.holm import holm
+from .inference.paired import paired
+from .inference.wilson import wilson
+from .results import Outcomes, outcomes
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """B against A: `a` and `b` are accuracies@1, `difference` is b - a with its 95 % interval.
+
+    `group` is the group of images compared, `all` for every image. `only_a` and `only_b` count the images that only one
+    of them gets right; both are -1 where A and B are different images (two conditions of one run). `test` names the
+    test behind `p_value`; `adjusted` is the p value after Holm's correction over all comparisons made at once.
+    """
+
+    name_a: str
+    name_b: str
+    group: str
+    a: Estimate
+    b: Estimate
+    difference: Estimate
+    only_a: int
+    only_b: int
+    test: str
+    p_value: float
+    adjusted: float = nan
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """What to compare by, and how: columns of `images` that group them, resamples and seed of the bootstrap."""
+
+    by: tuple[str, ...] = ()
+    resamples: int = 2000
+    seed: int = 0
+
+
+def compare_runs(store: Store, names: Sequence[str], settings: CompareSettings) -> list[Comparison]:
+    """Compare every pair of runs on the images that both evaluated: all of them, and group by group where asked.
+
+    The p value is that of the exact McNemar test, the interval that of the paired bootstrap, stratified by class.
+
+    Raises:
+        SettingsError: fewer than two runs, the same one twice, or no such run or column.
+        EvaluationError: two runs share no evaluated image, or were made under different labels.
+    """
+    with store.reading() as con:
+        runs = [find_run(con, name) for name in names]
+        if len({run.run_id for run in runs}) < max(len(names), 2):
+            raise SettingsError(
+                "a comparison needs two different runs",
+                "name them: shotdex compare A B   or compare conditions within one: shotdex compare A --by condition",
+            )
+        found = {run.run_id: outcomes(con, run) for run in runs}
+        grouping = group_rows(con, np.unique(np.concatenate([out.image_ids for out in found.values()])), settings.by)
+    made = []
+    for a, b in combinations(runs, 2):
+        first, second = _shared(a, b, found[a.run_id], found[b.run_id])
+        for group, rows in _groups(first.image_ids, grouping):
+            made.append(_pair((a.name, b.name, group), first.only(rows), second.only(rows), settings))
+    return _adjusted(made)
+
+
+def compare_groups(store: Store, name: str, settings: CompareSettings) -> list[Comparison]:
+    """Compare every pair of groups of one run's images, such as its conditions.
+
+    They are different images, so the interval is Newcombe's for independent shares and the test Fisher's exact one.
+
+    Raises:
+        SettingsError: no such run or column, or only one group.
+    """
+    with store.reading() as con:
+        run = find_run(con, name)
+        found = outcomes(con, run)
+        grouping = group_rows(con, found.image_ids, settings.by)
+    correct = found.correct
+    shares = {group: (int(correct[rows].sum()), len(rows)) for group, rows in _groups(found.image_ids, grouping)}
+    shares.pop(ALL, None)
+    if len(shares) < 2:
+        raise SettingsError(f"the run {run.name!r} has one group by {', '.join(settings.by)}", "choose another --by")
+    made = []
+    for (name_a, a), (name_b, b) in combinations(shares.items(), 2):
+        first, second = wilson(*a), wilson(*b)
+        difference = difference_interval(first, second)
+        made.append(
+            Comparison(name_a, name_b, run.name, first, second, difference, -1, -1, "Fisher, exact", fisher_exact(a, b))
+        )
+    return _adjusted(made)
+
+
+def fisher_exact(a: tuple[int, int], b: tuple[int, int]) -> float:
+    """Return the two-sided p value of Fisher's exact test that two (right, n) come from one share."""
+    from scipy.stats import fisher_exact as exact
+
+    (right_a, n_a), (right_b, n_b) = a, b
+    return float(exact([[right_a, n_a - right_a], [right_b, n_b - right_b]]).pvalue)
+
+
+def _shared(a: Run, b: Run, out_a: Outcomes, out_b: Outcomes) -> tuple[Outcomes, Outcomes]:
+    _, rows_a, rows_b = np.intersect1d(out_a.image_ids, out_b.image_ids, assume_unique=True, return_indices=True)
+    if not len(rows_a):
+        raise EvaluationError(
+            f"the runs {a.name!r} and {b.name!r} evaluated no image in common",
+            "classify the same images with both: the same --where",
+        )
+    first, second = out_a.only(rows_a), out_b.only(rows_b)
+    other = np.array(second.classes)[second.truth] != np.array(first.classes)[first.truth]
+    if other.any():
+        raise EvaluationError(
+            f"{int(other.sum()):,} images had another category in the run {a.name!r} than in {b.name!r}",
+            "classify again: shotdex rerun says what changed",
+        )
+    return first, second
+
+
+def _groups(image_ids: npt.NDArray[np.int64], grouping: Grouping) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """Yield each group's name with the rows of its images, then all of them."""
+    names = grouping.of(image_ids)
+    for name in grouping.names:
+        rows = np.flatnonzero(names == name)
+        if len(rows) and grouping.columns:
+            yield name, rows
+    yield ALL, np.arange(len(image_ids))
+
+
+def _pair(names: tuple[str, str, str], first: Outcomes, second: Outcomes, settings: CompareSettings) -> Comparison:
+    a, b = first.correct, second.correct
+    found = paired(a, b, first.truth, settings.resamples, settings.seed)
+    shares = wilson(int(a.sum()), len(a)), wilson(int(b.sum()), len(b))
+    return Comparison(*names, *shares, found.difference, found.only_a, found.only_b, "McNemar, exact", found.p_value)
+
+
+def _adjusted(made: Sequence[Comparison]) -> list[Comparison]:
+    values = holm(np.array([one.p_value for one in made])).tolist()
+    return [replace(one, adjusted=value) for one, value in zip(made, values, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An image that one of two runs gets right and the other wrong, and what each takes it for."""
+
+    image_id: int
+    path: str
+    category: str
+    condition: str | None
+    predicted_a: str
+    predicted_b: str
+    right: str
+
+
+def disagreements(con: Connection, run_a: Run, run_b: Run, limit: int) -> list[Disagreement]:
+    """Return up to `limit` images that only one of two runs gets right, by image id."""
+    rows = con.rows(
+        "SELECT a.image_id, a.path, a.category, a.condition, a.predicted, b.predicted, "
+        "CASE WHEN a.correct THEN a.run ELSE b.run END FROM outcomes a JOIN outcomes b USING (image_id) "
+        "WHERE a.run_id = $a AND b.run_id = $b AND a.correct <> b.correct ORDER BY a.image_id LIMIT $limit",
+        {"a": run_a.run_id, "b": run_b.run_id, "limit": limit},
+    )
+    return [Disagreement(*row) for row in rows]

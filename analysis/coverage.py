@@ -1,0 +1,57 @@
+"""Which images a number speaks of, and which it does not: nothing vanishes without being counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shotdex.store.connection import Connection
+from shotdex.store.words import Estimate, Run
+
+from .inference.wilson import wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many images a run met: `indexed` in its filter with vectors, `failed` that could not be scored, `unlabelled`
+    and `other` (of a category that is no class) that were scored but are neither right nor wrong, `evaluated` the rest.
+    """
+
+    indexed: int
+    failed: int
+    unlabelled: int
+    other: int
+    evaluated: int
+
+    def __str__(self) -> str:
+        return (
+            f"images: indexed {self.indexed:,}, failed {self.failed:,}, unlabelled {self.unlabelled:,}, "
+            f"of another category {self.other:,}; evaluated {self.evaluated:,}"
+        )
+
+
+def coverage(run: Run) -> Coverage:
+    """Return how many images a run met, and how many its accuracy speaks of."""
+    evaluated = run.scored - run.unlabelled - run.outside
+    return Coverage(run.scored, run.failed, run.unlabelled, run.outside, evaluated)
+
+
+def counting_failures(run: Run, correct: int) -> Estimate:
+    """Return accuracy@1 if every image that could not be scored had been answered wrongly, with its Wilson interval."""
+    return wilson(correct, coverage(run).evaluated + run.failed)
+
+
+def unscored(con: Connection, run: Run, limit: int) -> list[tuple[str, str, str]]:
+    """Return path, stage and reason of up to `limit` images that a run could not score, by path.
+
+    They are those that the store knows of now; what failed to be indexed is in no filter, so a run that had one lists
+    only images without a vector of its encoder.
+    """
+    scored = "SELECT image_id FROM truths WHERE run_id = $run"
+    query = (
+        "SELECT path, 'encode', 'no vector of this encoder' FROM images "
+        f"WHERE added_at <= $started AND image_id NOT IN ({scored}) AND ({run.where or 'true'}\n)"
+    )
+    if run.where is None:
+        query += " UNION ALL SELECT path, stage, reason FROM failures ANTI JOIN images USING (path)"
+    parameters = {"run": run.run_id, "started": run.started_at}
+    return con.rows(f"SELECT * FROM ({query}) ORDER BY 1 LIMIT {int(limit)}", parameters)

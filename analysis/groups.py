@@ -1,0 +1,79 @@
+"""Images by any columns that the user names: category, condition, split, and whatever else `images` has."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotdex.store.connection import Connection
+from shotdex.store.errors import SettingsError
+from shotdex.store.words import Ids
+
+UNLABELLED = "unlabelled"
+BETWEEN = " · "
+"""What stands between the values of several columns in a group's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Which group each image is in: `image_ids` (N,) rising, `codes` (N,) the number of its group in `names`."""
+
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    image_ids: Ids
+    codes: npt.NDArray[np.int64]
+
+    def of(self, image_ids: Ids) -> npt.NDArray[np.str_]:
+        """Return the group's name for each of some images, all of which it must know."""
+        rows = np.searchsorted(self.image_ids, image_ids)
+        return np.array(self.names)[self.codes[rows]]
+
+
+def check_columns(con: Connection, columns: Sequence[str]) -> None:
+    """Refuse what is no column of `images`.
+
+    Raises:
+        SettingsError: such a one; says which it may have been.
+    """
+    known = [row[0] for row in con.rows("DESCRIBE images")]
+    for column in columns:
+        if column not in known:
+            near = difflib.get_close_matches(column, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"group by: {', '.join(known)}"
+            raise SettingsError(f"images have no column {column!r}", hint)
+
+
+def group_rows(con: Connection, image_ids: Ids, columns: Sequence[str]) -> Grouping:
+    """Group images (N,), rising, by the values of some columns; without columns all are in one group.
+
+    Groups stand in the order of their values, and images without a value come last, as "unlabelled".
+
+    Raises:
+        SettingsError: there is no such column.
+    """
+    check_columns(con, columns)
+    if not columns:
+        return Grouping((), ("all",), image_ids, np.zeros(len(image_ids), dtype=np.int64))
+    listed = ", ".join(f'i."{column}"' for column in columns)
+    with con.holding("grouped", pa.table({"image_id": pa.array(image_ids)})):
+        # Runs may speak of images that are gone since; their labels are kept.
+        rows = con.rows(f"SELECT {listed} FROM grouped g JOIN stored_images i USING (image_id) ORDER BY g.image_id")
+    distinct = sorted(set(rows), key=lambda row: tuple((value is None, _ordered(value)) for value in row))
+    place = {row: number for number, row in enumerate(distinct)}
+    names = tuple(BETWEEN.join(UNLABELLED if value is None else str(value) for value in row) for row in distinct)
+    return Grouping(tuple(columns), names, image_ids, np.array([place[row] for row in rows], dtype=np.int64))
+
+
+def _ordered(value: Any) -> Any:
+    return 0 if value is None else value
+
+
+def split_columns(listed: str | None) -> tuple[str, ...]:
+    """Return the columns in a comma-separated list, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in (listed or "").split(",") if name.strip()))

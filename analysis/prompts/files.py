@@ -1,0 +1,106 @@
+"""Prompt sets as TOML files.
+
+A file has `classes`: a list of names, or a table from a name to its text or texts. It may have `name`, `templates`
+(each with `{}`, filled with every text of every class), `combine` ("mean" or "max"), `source`, and `aliases` (a table
+from a class to the further labels under which images have it):
+
+    name = "photo"
+    templates = ["a photo of a {}.", "a drawing of a {}."]
+    combine = "mean"
+    [classes]
+    airplane = "airplane"
+    cup = ["cup", "mug"]
+    [aliases]
+    cup = ["Cup (coffee)"]
+
+`classes` and `templates` may instead name a published file, such as `"en_classnames.json#cifar10"`: see `published.py`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from shotdex.store.errors import SettingsError
+from shotdex.store.words import Combine, PromptSet
+
+from .build import make_prompt_set
+from .published import is_reference, published_classes, published_templates
+from .shipped import find_prompt_file
+
+KEYS = ("name", "classes", "templates", "combine", "source", "aliases")
+
+
+def read_prompts(wanted: str) -> PromptSet:
+    """Return the prompt set that a text names: a TOML file, a published JSON file, or the name of a shipped set.
+
+    Raises:
+        SettingsError: there is no such file or set, or it is not of the form above.
+    """
+    if is_reference(wanted):
+        return make_prompt_set(Path(wanted).name, published_classes(wanted), source=wanted)
+    return read_prompt_file(find_prompt_file(wanted))
+
+
+def read_prompt_file(path: Path) -> PromptSet:
+    """Return the prompt set in a TOML file.
+
+    Raises:
+        SettingsError: it cannot be read, or is not of the form above.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(
+            f"the prompt file {path} cannot be read: {error}", "it is a TOML file with `classes`"
+        ) from error
+    unknown = [key for key in content if key not in KEYS]
+    if unknown or "classes" not in content:
+        what = f"has {unknown[0]!r}" if unknown else "has no `classes`"
+        raise SettingsError(f"the prompt file {path} {what}", f"it may have: {', '.join(KEYS)}")
+    return make_prompt_set(
+        str(content.get("name") or path.stem),
+        _classes(path, content["classes"]),
+        _templates(path, content.get("templates", [])),
+        _combine(path, content.get("combine", "mean")),
+        str(content.get("source") or path),
+        _aliases(path, content.get("aliases", {})),
+    )
+
+
+def _classes(path: Path, value: Any) -> dict[str, tuple[str, ...]]:
+    if isinstance(value, str) and is_reference(value):
+        return published_classes(value, path.parent)
+    if isinstance(value, list):
+        return {name: (name,) for name in _texts(path, "classes", value)}
+    if isinstance(value, dict):
+        return {name: _texts(path, f"classes.{name}", texts) for name, texts in value.items()}
+    raise SettingsError(f"in {path}, `classes` is neither a list nor a table", 'for example: classes = ["cat", "dog"]')
+
+
+def _templates(path: Path, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) and is_reference(value):
+        return published_templates(value, path.parent)
+    return _texts(path, "templates", value)
+
+
+def _aliases(path: Path, value: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"in {path}, `aliases` is not a table", 'for example: [aliases]\n"T-shirt" = ["tee"]')
+    return {category: _texts(path, f"aliases.{category}", labels) for category, labels in value.items()}
+
+
+def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise SettingsError(
+            f"in {path}, `{key}` is not a text or a list of texts", 'for example: ["a cat", "a kitten"]'
+        )
+    return tuple(texts)
+
+
+def _combine(path: Path, value: Any) -> Combine:
+    if value not in tuple(Combine):
+        raise SettingsError(f"in {path}, `combine` is {value!r}", 'it is "mean" or "max"')
+    return Combine(value)

@@ -1,0 +1,90 @@
+"""Published class names and templates, used as they are.
+
+CLIP_benchmark (LAION) keeps them as JSON, a data set's name to its texts, with `{c}` where the class goes:
+
+    {"cifar10": ["a photo of a {c}.", "a blurry photo of a {c}."]}       templates
+    {"cifar10": ["airplane", "automobile"]}                              class names, in the order of the labels
+    {"imagenet1k": {"tench": ["A tench is a freshwater fish."]}}         prompts class by class
+
+and beside its web data sets as text files, one to a line. A reference is `FILE.json#NAME`, `FILE.json` where the file
+holds one set, or `FILE.txt`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from shotdex.store.errors import SettingsError
+
+_REFERENCE = re.compile(r"[^{}]+\.(json(#.+)?|txt)", re.IGNORECASE)
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text names a published file rather than being a template or a list of names."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def published_templates(reference: str, beside: Path | None = None) -> tuple[str, ...]:
+    """Return the templates that a reference names, with `{}` where the file has `{c}`.
+
+    A path that is not absolute is looked for beside the file that names it, else in the working folder.
+
+    Raises:
+        SettingsError: the file cannot be read, has no such set, or the set is not a list of texts.
+    """
+    content = _load(reference, beside)
+    if not _is_texts(content):
+        raise SettingsError(f"{reference} holds no templates", "they are a list of texts with {c} or {}")
+    return tuple(text.replace("{c}", "{}") for text in content)
+
+
+def published_classes(reference: str, beside: Path | None = None) -> dict[str, tuple[str, ...]]:
+    """Return the classes that a reference names, each with its own name or with the prompts listed for it.
+
+    Raises:
+        SettingsError: the file cannot be read, has no such set, or the set has no classes in it.
+    """
+    content = _load(reference, beside)
+    if _is_texts(content):
+        twice = sorted({name for name in content if content.count(name) > 1})
+        if twice:
+            raise SettingsError(f"{reference} names {twice[0]!r} twice", "give each class a name of its own")
+        return {name: (name,) for name in content}
+    if isinstance(content, dict) and all(_is_texts(texts) for texts in content.values()):
+        return {name: tuple(texts) for name, texts in content.items()}
+    raise SettingsError(f"{reference} holds no class names", "they are a list of names, or a name -> its prompts")
+
+
+def _load(reference: str, beside: Path | None) -> Any:
+    name, _, chosen = reference.partition("#")
+    path = Path(name)
+    if beside is not None and not path.is_absolute() and (beside / path).is_file():
+        path = beside / path
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".txt":
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        content = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", "name a JSON file: FILE.json#DATASET") from error
+    return _one_set(path, content, chosen)
+
+
+def _one_set(path: Path, content: Any, chosen: str) -> Any:
+    if not isinstance(content, dict):
+        return content
+    if chosen in content:
+        return content[chosen]
+    sets = [name for name, value in content.items() if isinstance(value, (list, dict))]
+    if not chosen and len(sets) == 1:
+        return content[sets[0]]
+    some = ", ".join(sets[:8]) + (", ..." if len(sets) > 8 else "")
+    said = f"has no set {chosen!r}" if chosen else f"holds {len(sets)} sets"
+    raise SettingsError(f"{path} {said}", f"choose one: {path}#NAME, with NAME one of {some}")
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)

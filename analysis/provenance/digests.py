@@ -1,0 +1,31 @@
+"""Digests of the data behind a run: equal digests mean the same pictures, and the same labels on them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from shotdex.store.connection import Connection
+from shotdex.store.words import Ids
+
+
+def digest_lines(lines: Iterable[str]) -> str:
+    """Return the SHA-256, in hex, over the lines, sorted and each ended by a line break: their order does not count."""
+    summed = hashlib.sha256()
+    for line in sorted(lines):
+        summed.update(line.encode() + b"\n")
+    return summed.hexdigest()
+
+
+def data_digests(con: Connection, ids: Ids) -> tuple[str, str]:
+    """Return digests over the contents of some images, and over their contents with their categories.
+
+    The first is over the content hashes, the second over `hash TAB category`, nothing after the tab where there is
+    none. A picture that is there twice counts twice; paths and ids do not count, so a copy of the data elsewhere has
+    the same digests.
+    """
+    with con.holding("digested", pa.table({"image_id": pa.array(ids)})):
+        rows = con.rows("SELECT content_sha256, category FROM stored_images SEMI JOIN digested USING (image_id)")
+    return digest_lines(row[0] for row in rows), digest_lines(f"{row[0]}\t{row[1] or ''}" for row in rows)

@@ -1,0 +1,108 @@
+"""A run made again from its record: the same predictions, or what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from shotdex.analysis.classify import Answers, Classification, answer
+from shotdex.query.texts import LoadEncoder
+from shotdex.store.connection import Connection
+from shotdex.store.encoders import list_encoders
+from shotdex.store.prompt_sets import load_prompt_set
+from shotdex.store.store import Store
+from shotdex.store.words import Run
+
+from .versions import versions
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What making a run again gave.
+
+    `same` images have the same classes in the same order among their k best; `different` have others; `gone` were in
+    the run and are not scored now, `new` the other way round. `largest` is the largest difference of a cosine among the
+    `same`. `changes` says in words what differs from the record.
+    """
+
+    run: Run
+    same: int
+    different: int
+    gone: int
+    new: int
+    largest: float
+    changes: tuple[str, ...]
+
+    @property
+    def identical(self) -> bool:
+        """Whether every image of the run has its predictions again, and no other came in."""
+        return not (self.different or self.gone or self.new)
+
+
+def wanted_again(con: Connection, run: Run, name: str | None = None, command: str = "") -> Classification:
+    """Return what a run asked for, as it stands on record: prompts, filter, k and encoder."""
+    prompts = load_prompt_set(con, run.prompt_set_id)
+    return Classification(prompts, name, run.where, run.k, str(run.encoder_id), run.settings, command, run.seed)
+
+
+def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
+    """Make a run again and compare it with its record, without recording anything.
+
+    Raises:
+        EmptyStore, UnknownClass, EncoderMismatch, ModelUnavailable: it cannot be made any more.
+    """
+    with store.reading() as con:
+        wanted = wanted_again(con, run)
+    made = answer(store, wanted, load)
+    with store.reading() as con:
+        kept = con.table(
+            "SELECT image_id, rank, category, cosine FROM predictions WHERE run_id = $run ORDER BY image_id, rank",
+            {"run": run.run_id},
+        )
+        changes = _changes(con, run, made)
+    same, different, gone, new, largest = _matched(kept, made.predictions, run.k)
+    return Rerun(run, same, different, gone, new, largest, tuple(changes))
+
+
+def _matched(kept: pa.Table, made: pa.Table, k: int) -> tuple[int, int, int, int, float]:
+    ids_kept, ids_made = (np.asarray(part["image_id"].to_numpy())[::k] for part in (kept, made))
+    _, rows_kept, rows_made = np.intersect1d(ids_kept, ids_made, assume_unique=True, return_indices=True)
+    classes = [np.array(part["category"].to_pylist(), dtype=object).reshape(-1, k) for part in (kept, made)]
+    cosines = [np.asarray(part["cosine"].to_numpy()).reshape(-1, k) for part in (kept, made)]
+    equal = (classes[0][rows_kept] == classes[1][rows_made]).all(axis=1)
+    apart = np.abs(cosines[0][rows_kept] - cosines[1][rows_made])[equal]
+    both = len(rows_kept)
+    same = int(equal.sum())
+    return same, both - same, len(ids_kept) - both, len(ids_made) - both, float(apart.max(initial=0.0))
+
+
+def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
+    changes = []
+    if not run.data_sha256:
+        changes.append("the run is older than data digests, so the pictures could not be compared")
+    elif run.data_sha256 != made.work.data_sha256:
+        changes.append(
+            f"the pictures: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, not all alike"
+        )
+    if run.labels_sha256 and run.labels_sha256 != made.work.labels_sha256 and run.data_sha256 == made.work.data_sha256:
+        changes.append("the labels of some pictures")
+    if run.failed != made.work.failed:
+        changes.append(f"pictures that could not be scored: {run.failed:,} then, {made.work.failed:,} now")
+    known = list_encoders(con).get(run.encoder_id)
+    if known != made.work.encoder:
+        changes.append(f"the encoder: {known} then, {made.work.encoder} now")
+    return changes + version_changes(run.versions, versions())
+
+
+def version_changes(before: object, after: object) -> list[str]:
+    """Return what differs between the versions of two runs, such as `torch 2.4.0 -> 2.5.0`."""
+    assert isinstance(before, dict) and isinstance(after, dict)
+    names: Sequence[str] = sorted(before.keys() | after.keys())
+    return [
+        f"{name} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]

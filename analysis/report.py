@@ -1,0 +1,149 @@
+"""Everything about one run in numbers, each with its n and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shotdex.store.connection import Connection
+from shotdex.store.runs import find_run
+from shotdex.store.store import Store
+from shotdex.store.words import Estimate, Run
+
+from .coverage import Coverage, coverage
+from .groups import group_rows
+from .inference.bootstrap import Bootstrap, Floats, Indices, bootstrap
+from .inference.wilson import wilson
+from .metrics.calibration import BINS, expected_calibration_error
+from .metrics.per_class import mean_per_class_recall, per_class
+from .metrics.ranks import mean_reciprocal_rank
+from .metrics.shares import top_k
+from .results import Outcomes, outcomes
+
+SUMMARY = ("mean per-class recall", "macro F1", "mean reciprocal rank", "expected calibration error")
+"""The numbers that are no plain shares; their intervals come from the bootstrap."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Columns of `images` to report by, and the bootstrap's resamples and seed (the run's own where None)."""
+
+    by: tuple[str, ...] = ()
+    resamples: int = 1000
+    seed: int | None = None
+    bins: int = BINS
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class: recall and precision with Wilson intervals, F1 with the bootstrap's. `n` of the recall is its images,
+    `n` of the precision how many were taken for it.
+    """
+
+    name: str
+    recall: Estimate
+    precision: Estimate
+    f1: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One group of images, or all of them: accuracy@1 and the numbers named in `SUMMARY`."""
+
+    name: str
+    accuracy: Estimate
+    summary: dict[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run in numbers. `top_k[k - 1]` is the share of images whose class is among their own k best."""
+
+    run: Run
+    coverage: Coverage
+    overall: GroupRow
+    top_k: tuple[Estimate, ...]
+    classes: tuple[ClassRow, ...]
+    by: tuple[str, ...]
+    groups: tuple[GroupRow, ...]
+
+
+def report(store: Store, name: str | None, settings: ReportSettings) -> Report:
+    """Return the report of a run, the newest where none is named.
+
+    Raises:
+        SettingsError: no such run or column; MissingLabels: nothing was right or wrong.
+    """
+    with store.reading() as con:
+        run = find_run(con, name)
+        found = outcomes(con, run)
+        parts = _parts(con, found, settings.by)
+    seed = run.seed if settings.seed is None else settings.seed
+    whole, f1 = _whole(found, settings, seed)
+    groups = tuple(_row(part_name, found.only(rows), settings, seed) for part_name, rows in parts)
+    ranks = tuple(top_k(found.true_rank, len(found.classes)))
+    return Report(run, coverage(run), whole, ranks, _class_rows(found, f1), settings.by, groups)
+
+
+def _parts(con: Connection, found: Outcomes, by: Sequence[str]) -> list[tuple[str, Indices]]:
+    if not by:
+        return []
+    grouping = group_rows(con, found.image_ids, by)
+    return [(name, np.flatnonzero(grouping.codes == code)) for code, name in enumerate(grouping.names)]
+
+
+def _whole(found: Outcomes, settings: ReportSettings, seed: int) -> tuple[GroupRow, list[Estimate]]:
+    """Return the row of all images, and each class's F1: one bootstrap serves both."""
+    count = len(found.classes)
+
+    def statistic(indices: Indices) -> Floats:
+        rows = found.only(indices)
+        f1 = per_class(rows.truth, rows.predicted, count).f1
+        return np.concatenate([_summary(rows, settings.bins), f1])
+
+    drawn = bootstrap(statistic, found.truth, settings.resamples, seed)
+    support = np.bincount(found.truth, minlength=count)
+    sizes = [len(found)] * len(SUMMARY) + support.tolist()
+    estimates = drawn.estimates(sizes)
+    return _named("all", found, estimates[: len(SUMMARY)]), estimates[len(SUMMARY) :]
+
+
+def _row(name: str, found: Outcomes, settings: ReportSettings, seed: int) -> GroupRow:
+    drawn: Bootstrap = bootstrap(
+        lambda indices: _summary(found.only(indices), settings.bins), found.truth, settings.resamples, seed
+    )
+    return _named(name, found, drawn.estimates())
+
+
+def _named(name: str, found: Outcomes, estimates: Sequence[Estimate]) -> GroupRow:
+    accuracy = wilson(int(found.correct.sum()), len(found))
+    return GroupRow(name, accuracy, dict(zip(SUMMARY, estimates, strict=True)))
+
+
+def _summary(rows: Outcomes, bins: int) -> Floats:
+    """Return the numbers of `SUMMARY`, in its order, (4,) float64."""
+    count = len(rows.classes)
+    f1 = per_class(rows.truth, rows.predicted, count).f1
+    # Over the classes that have images, as for the recall: a class that is only ever a wrong guess has no F1 to share.
+    present = np.bincount(rows.truth, minlength=count) > 0
+    return np.array(
+        [
+            mean_per_class_recall(rows.truth, rows.predicted, count),
+            float(f1[present].mean()) if present.any() else np.nan,
+            mean_reciprocal_rank(rows.true_rank),
+            expected_calibration_error(rows.probability, rows.correct, bins),
+        ]
+    )
+
+
+def _class_rows(found: Outcomes, f1: Sequence[Estimate]) -> tuple[ClassRow, ...]:
+    count = len(found.classes)
+    right = np.bincount(found.truth[found.correct], minlength=count).tolist()
+    support = np.bincount(found.truth, minlength=count).tolist()
+    taken = np.bincount(found.predicted, minlength=count).tolist()
+    return tuple(
+        ClassRow(name, wilson(hits, n), wilson(hits, guesses), own)
+        for name, hits, n, guesses, own in zip(found.classes, right, support, taken, f1, strict=True)
+    )

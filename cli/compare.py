@@ -1,0 +1,146 @@
+"""`shotdex compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shotdex.analysis.compare import (
+    ALL,
+    CompareSettings,
+    Comparison,
+    compare_groups,
+    compare_runs,
+    disagreements,
+)
+from shotdex.analysis.coverage import coverage
+from shotdex.analysis.groups import split_columns
+from shotdex.analysis.inference.small import small_sample
+from shotdex.store.errors import SettingsError
+from shotdex.store.runs import find_run
+from shotdex.store.store import Store
+
+from .options import by_option, json_option, open_store, resamples_option, seed_option, store_option
+from .render import as_json as to_json
+from .render import estimate_cells, out, p_value, shown_path, signed_cells, table, visible
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@by_option
+@click.option(
+    "--show", type=click.IntRange(0), default=5, show_default=True, help="Images to list that only one gets right."
+)
+@resamples_option(2000)
+@seed_option
+@store_option
+@json_option
+def command(
+    runs: tuple[str, ...],
+    by: str | None,
+    show: int,
+    resamples: int,
+    seed: int,
+    store_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare runs on the images that they share: models, prompt sets; or the conditions of one run.
+
+    Two runs over the same images are compared pair by pair: exact McNemar test, paired bootstrap of the difference.
+    One run with --by is compared across its own groups, which are different images: Fisher's exact test, Newcombe's
+    interval. The p values are Holm's, corrected for all comparisons in the table.
+
+    \b
+    shotdex compare names words
+    shotdex compare names words --by condition
+    shotdex compare names --by condition
+    """
+    store = open_store(store_path)
+    settings = CompareSettings(split_columns(by), resamples, seed)
+    if len(runs) == 1 and not settings.by:
+        raise SettingsError(
+            "there is one run and nothing to compare it with",
+            f"name another: shotdex compare {runs[0]} OTHER   or its conditions: --by condition",
+        )
+    found = compare_groups(store, runs[0], settings) if len(runs) == 1 else compare_runs(store, runs, settings)
+    out(to_json(_as_dict(store, runs, found, show)) if as_json else as_text(store, runs, found, show))
+
+
+def _as_dict(store: Store, runs: Sequence[str], found: Sequence[Comparison], show: int) -> dict[str, Any]:
+    with store.reading() as con:
+        chosen = [find_run(con, name) for name in runs]
+        apart = disagreements(con, chosen[0], chosen[1], show) if len(chosen) == 2 else []
+    covered = {run.name: coverage(run) for run in chosen}
+    return {"coverage": covered, "comparisons": found, "disagreements": apart}
+
+
+def as_text(store: Store, runs: Sequence[str], found: Sequence[Comparison], show: int) -> str:
+    """Return comparisons as a table, with coverage above and some images below."""
+    with store.reading() as con:
+        chosen = [find_run(con, name) for name in runs]
+    lines = [f"{visible(run.name)}: {coverage(run)}" for run in chosen]
+    lines += ["", comparison_table(found), *reading_notes(found)]
+    if len(chosen) == 2 and show:
+        lines += _disagreements(store, runs, found, show)
+    return "\n".join(lines)
+
+
+def comparison_table(found: Sequence[Comparison]) -> str:
+    """Return comparisons as a table; columns that would say the same in every row are left out."""
+    within = found[0].only_a < 0
+    first, second = found[0].name_a, found[0].name_b
+    one_pair = all((one.name_a, one.name_b) == (first, second) for one in found)
+    columns = ["a", "b"] * (not one_pair) + ["images"] * (not within)
+    columns += [first, second] if one_pair else ["a", "b"]
+    columns += ["difference", "95 % interval", "n"]
+    columns += [] if within else [f"only {first}", f"only {second}"] if one_pair else ["only a", "only b"]
+    columns += ["p", "p (Holm)", ""]
+    return table(columns, [_row(one, within, one_pair) for one in found])
+
+
+def _row(one: Comparison, within: bool, one_pair: bool) -> list[Any]:
+    names = [] if one_pair else [one.name_a, one.name_b]
+    group = [] if within else [one.group]
+    difference, interval = signed_cells(one.difference)
+    sizes = f"{one.a.n:,} and {one.b.n:,}" if within else one.a.n
+    counts = [] if within else [one.only_a, one.only_b]
+    values = [estimate_cells(one.a)[0], estimate_cells(one.b)[0]]
+    p_values = [p_value(one.p_value), p_value(one.adjusted)]
+    flag = small_sample(one.a) or small_sample(one.b)
+    return [*names, *group, *values, difference, interval, sizes, *counts, *p_values, flag]
+
+
+def reading_notes(found: Sequence[Comparison]) -> list[str]:
+    """Return what a reader must know: the test, the correction, and what small n means."""
+    tests = ", ".join(dict.fromkeys(one.test for one in found))
+    methods = ", ".join(dict.fromkeys(one.difference.method.split(",")[0] for one in found))
+    several = f"; Holm over {len(found)} comparisons" if len(found) > 1 else ""
+    lines = [f"difference: second minus first, {methods}; p: {tests}{several}"]
+    if any(small_sample(one.a) or small_sample(one.b) for one in found):
+        lines.append("small n: under 30 images, a share is known to no better than a third of the range")
+    if any(one.only_a == one.only_b == 0 for one in found):
+        lines.append("an interval of no width: no image tells the two apart, so resampling cannot either")
+    if any(one.group == ALL for one in found) and len(found) > 1 and found[0].only_a >= 0:
+        lines.append(f"the row {ALL!r} holds the images of the others once more, so these tests are not independent")
+    return lines
+
+
+def _disagreements(store: Store, runs: Sequence[str], found: Sequence[Comparison], show: int) -> list[str]:
+    whole = next(one for one in found if one.group == ALL)
+    apart = whole.only_a + whole.only_b
+    if not apart:
+        return ["", "They are right on the same images."]
+    with store.reading() as con:
+        chosen = [find_run(con, name) for name in runs]
+        images = disagreements(con, chosen[0], chosen[1], show)
+    names = [run.name for run in chosen]
+    rows = [
+        [one.category, one.condition, one.predicted_a, one.predicted_b, one.right, shown_path(one.path)]
+        for one in images
+    ]
+    more = f"; these are the first {len(images)} (--show N)" if apart > len(images) else ""
+    columns = ["category", "condition", names[0], names[1], "right", "path"]
+    return ["", f"{apart:,} images that only one of them gets right{more}:", table(columns, rows)]

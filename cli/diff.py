@@ -1,0 +1,44 @@
+"""`shotdex diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shotdex.analysis.provenance.diff import RunDiff, diff
+
+from .options import json_option, open_store, store_option
+from .render import as_json as to_json
+from .render import out, table, visible
+
+
+@click.command("diff")
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@store_option
+@json_option
+def command(first: str, second: str, store_path: Path | None, as_json: bool) -> None:
+    """Show how two runs differ: encoder, prompts, filter, pictures, versions; and in how many answers.
+
+    Whether one is better is for `shotdex compare`.
+    """
+    found = diff(open_store(store_path), first, second)
+    out(to_json(found) if as_json else as_text(found))
+
+
+def as_text(found: RunDiff) -> str:
+    """Return how two runs differ, as text."""
+    a, b = visible(found.first.name), visible(found.second.name)
+    if found.differences:
+        rows = [[one.what, one.first, one.second] for one in found.differences]
+        lines = [table(["what", found.first.name, found.second.name], rows), ""]
+    else:
+        lines = [f"{a} and {b} asked the same of the same pictures, with the same versions."]
+    lines.append(
+        f"{found.shared:,} images in both: {found.changed:,} have another best class in {b}; "
+        f"{found.gained:,} are right only there, {found.lost:,} only in {a}"
+    )
+    if found.only_first or found.only_second:
+        lines.append(f"{found.only_first:,} images only in {a}, {found.only_second:,} only in {b}")
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""`shotdex prompts`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
+from shotdex.analysis.prompts.files import read_prompt_file, read_prompts
+from shotdex.analysis.prompts.shipped import shipped_files
+from shotdex.analysis.prompts.sweep import Sweep, SweepSettings, Trial, sweep
+from shotdex.analysis.results import category_counts
+from shotdex.store.encoders import choose_encoder, list_encoders
+from shotdex.store.errors import ModelUnavailable, SettingsError, StoreNotFound
+from shotdex.store.location import find_store
+from shotdex.store.prompt_sets import find_prompt_set, list_prompt_sets
+from shotdex.store.store import Store
+from shotdex.store.words import PromptSet
+
+from .options import device_option, encoder_loader, json_option, model_option, open_store, store_option, where_option
+from .prompt_options import choose_prompts, classes_option, prompts_option, template_option
+from .render import as_json as to_json
+from .render import estimate_cells, note, out, table, visible
+
+
+@click.group("prompts")
+def command() -> None:
+    """List, show, check and compare prompt sets: which texts stand for which class."""
+
+
+def _store_if_any(store_path: Path | None) -> Store | None:
+    """Open the store where there is one: shipped sets and files need none."""
+    try:
+        return Store.open(find_store(store_path, os.environ, Path.cwd()))
+    except StoreNotFound:
+        if store_path is not None:
+            raise
+        return None
+
+
+@command.command("list")
+@store_option
+@json_option
+def list_(store_path: Path | None, as_json: bool) -> None:
+    """List the prompt sets that ship with shotdex and those that runs in the store used."""
+    sets = [("shipped", name, read_prompt_file(path)) for name, path in shipped_files().items()]
+    store = _store_if_any(store_path)
+    if store is not None:
+        with store.reading() as con:
+            sets += [("store", prompts.name, prompts) for prompts in list_prompt_sets(con)]
+    if as_json:
+        out(to_json([{"where": where, "name": name, "prompts": prompts} for where, name, prompts in sets]))
+        return
+    rows = [
+        [where, name, len(p.classes), sum(map(len, p.classes.values())), len(p.templates), p.combine, p.sha256[:12]]
+        for where, name, p in sets
+    ]
+    out(table(["where", "name", "classes", "prompts", "templates", "combine", "sha256"], rows))
+
+
+@command.command()
+@click.argument("name", metavar="SET")
+@store_option
+@json_option
+def show(name: str, store_path: Path | None, as_json: bool) -> None:
+    """Show every text of a prompt SET: a shipped one, a file, or one that a run in the store used."""
+    prompts = _find(name, store_path)
+    out(to_json(prompts) if as_json else as_text(prompts))
+
+
+def _find(name: str, store_path: Path | None) -> PromptSet:
+    """Return the set of a file or shipped, else the one that the store keeps under that name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    try:
+        return read_prompts(name)
+    except SettingsError:
+        store = _store_if_any(store_path)
+        if store is None or Path(name).exists():
+            raise
+        with store.reading() as con:
+            kept = find_prompt_set(con, name)
+        if kept is None:
+            raise
+        return kept
+
+
+def as_text(prompts: PromptSet) -> str:
+    """Return a prompt set spelled out."""
+    lines = [
+        f"{visible(prompts.name)}: {len(prompts.classes)} classes, combined by {prompts.combine}, "
+        f"sha256 {prompts.sha256[:12]}",
+        f"source: {visible(prompts.source)}",
+    ]
+    lines += [f"template: {visible(template)}" for template in prompts.templates]
+    rows = [[category, text] for category, texts in prompts.classes.items() for text in texts]
+    lines += ["", table(["class", "prompt"], rows)]
+    if prompts.aliases:
+        rows = [[category, label] for category, labels in prompts.aliases.items() for label in labels]
+        lines += ["", table(["class", "also labelled"], rows)]
+    return "\n".join(lines)
+
+
+@command.command()
+@click.argument("name", metavar="SET")
+@where_option
+@model_option
+@store_option
+@json_option
+def check(name: str, where: str | None, model: str | None, store_path: Path | None, as_json: bool) -> None:
+    """Check a prompt SET, against the images of the store where there is one. Ends with 1 where there is a problem.
+
+    Finds categories without a class, classes without an image, a prompt that stands for two classes, and prompts that
+    are longer than the model reads.
+    """
+    prompts = _find(name, store_path)
+    store = _store_if_any(store_path)
+    categories, counting = (None, None) if store is None else _against(store, where, model)
+    found = check_prompts(prompts, categories, counting)
+    if as_json:
+        out(to_json({"prompts": prompts.name, "sha256": prompts.sha256, "findings": found}))
+    else:
+        for finding in found:
+            out(f"{finding.weight}: {visible(finding.text)}")
+        seen = "no store here, so only the texts were looked at" if store is None else "texts, categories and lengths"
+        out(f"{visible(prompts.name)}: {len(found)} findings ({seen})")
+    if any(finding.weight is Weight.PROBLEM for finding in found):
+        raise click.exceptions.Exit(1)
+
+
+def _against(store: Store, where: str | None, model: str | None) -> tuple[Mapping[str, int], CountTokens | None]:
+    with store.reading() as con:
+        counts = category_counts(con, where)
+        encoder = choose_encoder(con, model)[1] if model is not None or len(list_encoders(con)) == 1 else None
+    if encoder is None:
+        note("the store has several encoders, so lengths were not looked at; choose one with --model")
+        return counts, None
+    from shotdex.indexer.tokens import token_counter
+
+    try:
+        return counts, token_counter(encoder.name)
+    except ModelUnavailable as error:
+        note(f"lengths were not looked at: {error}")
+        return counts, None
+
+
+@command.command("sweep")
+@prompts_option
+@template_option
+@classes_option
+@click.option("--choose-where", metavar="SQL", help="The images that choose the best templates.")
+@click.option("--report-where", metavar="SQL", help="The images that report how good those are. [default: the rest]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and the intervals.")
+@where_option
+@model_option
+@device_option
+@store_option
+@json_option
+def sweep_(
+    prompts: str | None,
+    templates: tuple[str, ...],
+    classes: str | None,
+    choose_where: str | None,
+    report_where: str | None,
+    seed: int,
+    where: str | None,
+    model: str | None,
+    device: str,
+    store_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Score each template alone and left out, choosing on some images and reporting on others.
+
+    Without --choose-where and --report-where a random half of each class chooses and the other reports. Nothing is
+    recorded; `shotdex classify` records a run with the templates that you settle on.
+
+    \b
+    shotdex prompts sweep --template "a photo of a {}." --template "a drawing of a {}." --template "{}"
+    shotdex prompts sweep --prompts sentences --choose-where "split = 'train'" --report-where "split = 'test'"
+    """
+    store = open_store(store_path)
+    chosen = choose_prompts(store, prompts, templates, classes, where)
+    settings = SweepSettings(choose_where, report_where, where, model, seed)
+    found = sweep(store, chosen, settings, encoder_loader(device))
+    out(to_json(found) if as_json else sweep_as_text(found))
+
+
+def sweep_as_text(found: Sweep) -> str:
+    """Return a sweep as a table and what follows from it."""
+    rows = [[_what(trial), *_cells(trial), "best" if trial is found.best else ""] for trial in found.trials]
+    columns = ["templates", "choosing", "95 % interval", "n", "reporting", "95 % interval", "n", ""]
+    against = found.against_all
+    lines = [found.how, "", table(columns, rows), ""]
+    if found.best.kind == "all":
+        return "\n".join([*lines, "All templates together do best on the choosing images."])
+    difference = against.difference
+    return "\n".join(
+        [
+            *lines,
+            f"Best on the choosing images: {_what(found.best)}. On the reporting images that is "
+            f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] against all templates",
+            f"(n={against.n:,}, exact McNemar p = {against.p_value:.3g}; {len(found.trials)} trials were compared, "
+            "so quote only the reporting column).",
+        ]
+    )
+
+
+def _what(trial: Trial) -> str:
+    return trial.kind if not trial.template else f"{trial.kind} {visible(trial.template)!r}"
+
+
+def _cells(trial: Trial) -> list[str | int]:
+    return [*estimate_cells(trial.chosen_on), *estimate_cells(trial.reported_on)]

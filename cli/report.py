@@ -1,0 +1,101 @@
+"""`shotdex report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from shotdex.analysis.groups import split_columns
+from shotdex.analysis.inference.small import small_sample
+from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportSettings, report
+
+from .options import by_option, json_option, open_store, resamples_option, store_option
+from .render import as_json as to_json
+from .render import compact, estimate_cells, out, table, visible
+
+
+@click.command("report")
+@click.argument("run", required=False, metavar="[RUN]")
+@by_option
+@resamples_option(1000)
+@click.option("--seed", type=click.IntRange(0), help="Of the bootstrap. [default: the run's]")
+@click.option("--bins", type=click.IntRange(1, 1000), default=15, show_default=True, help="Of the calibration error.")
+@store_option
+@json_option
+def command(
+    run: str | None,
+    by: str | None,
+    resamples: int,
+    seed: int | None,
+    bins: int,
+    store_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Report every number about a RUN (the newest where none is named), each with its n and 95 % interval.
+
+    Accuracy, top-k, mean per-class recall, macro F1, mean reciprocal rank, expected calibration error; recall,
+    precision and F1 of each class. --by takes any columns of `images`, alone or together.
+
+    \b
+    shotdex report
+    shotdex report names --by condition
+    shotdex report names --by condition,category
+    """
+    found = report(open_store(store_path), run, ReportSettings(split_columns(by), resamples, seed, bins))
+    out(to_json(found) if as_json else as_text(found))
+
+
+def as_text(found: Report) -> str:
+    """Return a report as text."""
+    run, everything = found.run, found.overall
+    lines = [f"run {visible(run.name)}", str(found.coverage), "", _numbers(everything), "", _top_k(found)]
+    if found.groups:
+        lines += ["", _groups(found.by, found.groups)]
+    lines += ["", _classes(found), ""]
+    method = everything.summary[SUMMARY[0]].method
+    lines.append(f"intervals: shares Wilson 95 %, the rest {method}")
+    if any(small_sample(row.accuracy) for row in found.groups):
+        lines.append("small n: under 30 images, a share is known to no better than a third of the range")
+    return "\n".join(lines)
+
+
+def _numbers(row: GroupRow) -> str:
+    cells = [["accuracy@1", *estimate_cells(row.accuracy)]]
+    cells += [[name, *estimate_cells(estimate)] for name, estimate in row.summary.items()]
+    return table(["", "value", "95 % interval", "n"], cells)
+
+
+def _top_k(found: Report) -> str:
+    count = len(found.top_k)
+    shown = [k for k in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500) if k <= count]
+    if count <= 10:
+        shown = list(range(1, count + 1))
+    return table(["top-k", "accuracy", "95 % interval", "n"], [[k, *estimate_cells(found.top_k[k - 1])] for k in shown])
+
+
+def _groups(by: Sequence[str], rows: Sequence[GroupRow]) -> str:
+    short = {SUMMARY[0]: "recall", SUMMARY[1]: "F1", SUMMARY[2]: "MRR", SUMMARY[3]: "ECE"}
+    columns = [", ".join(by), "n", "accuracy@1", *(short[name] for name in SUMMARY), ""]
+    cells = [
+        [
+            row.name,
+            row.accuracy.n,
+            compact(row.accuracy),
+            *(compact(row.summary[name]) for name in SUMMARY),
+            small_sample(row.accuracy),
+        ]
+        for row in rows
+    ]
+    return table(columns, cells)
+
+
+def _classes(found: Report) -> str:
+    cells = []
+    for row in found.classes:
+        recall, precision, f1 = estimate_cells(row.recall), estimate_cells(row.precision), estimate_cells(row.f1)
+        cells.append([row.name, recall[2], *recall[:2], precision[2], *precision[:2], *f1[:2]])
+    spread = "95 % interval"
+    columns = ["class", "n", "recall", spread, "taken for it", "precision", spread, "F1", spread]
+    return table(columns, cells)

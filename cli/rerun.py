@@ -1,0 +1,60 @@
+"""`shotdex rerun`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shotdex.analysis.classify import classify
+from shotdex.analysis.provenance.rerun import Rerun, rerun, wanted_again
+from shotdex.store.runs import find_run
+
+from .options import command_line, device_option, encoder_loader, json_option, open_store, store_option
+from .render import as_json as to_json
+from .render import out, visible
+
+
+@click.command("rerun")
+@click.argument("run", metavar="RUN")
+@click.option("--name", metavar="NAME", help="Also keep the new predictions, as a run of this name.")
+@device_option
+@store_option
+@json_option
+def command(run: str, name: str | None, device: str, store_path: Path | None, as_json: bool) -> None:
+    """Make a RUN again from its record, and say whether the predictions are the same and what changed.
+
+    The record holds every prompt, the filter, the encoder's identity, digests of the pictures and labels, versions and
+    the command. Ends with 1 where the predictions are not the same.
+    """
+    store = open_store(store_path)
+    with store.reading() as con:
+        recorded = find_run(con, run)
+    load = encoder_loader(device)
+    found = rerun(store, recorded, load)
+    if name is not None:
+        with store.reading() as con:
+            wanted = wanted_again(con, recorded, name, command_line())
+        classify(store, wanted, load)
+    out(to_json(found) if as_json else as_text(found))
+    if not found.identical:
+        raise click.exceptions.Exit(1)
+
+
+def as_text(found: Rerun) -> str:
+    """Return what a rerun gave, in words."""
+    run = found.run
+    lines = [f"run {visible(run.name)} of {run.started_at:%Y-%m-%d %H:%M} UTC"]
+    if run.command:
+        lines.append(f"made by: {visible(run.command)}")
+    lines += [f"changed: {visible(change)}" for change in found.changes] or ["changed: nothing on record"]
+    if found.identical:
+        lines.append(
+            f"the same predictions for all {found.same:,} images; cosines differ by at most {found.largest:.2g}"
+        )
+    else:
+        lines.append(
+            f"not the same: {found.same:,} images have the same predictions, {found.different:,} others; "
+            f"{found.gone:,} are not there any more, {found.new:,} are new"
+        )
+    return "\n".join(lines)
