@@ -16,6 +16,9 @@ EVALUATION = HERE / "pictures" / "evaluation"
 PROMPTS = HERE / "prompts"
 """Prompt sets as TOML files."""
 
+BASELINES = HERE / "baselines"
+"""What people and other models reach, as CSV files."""
+
 CATEGORIES = ("airplane", "car", "chair", "cup", "dog", "donkey", "duck", "hat")
 """The categories of the evaluation pictures, in the order of the study they follow."""
 

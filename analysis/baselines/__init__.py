@@ -1,1 +1,5 @@
 """What people and other models reach on the same pictures, and how a run stands beside them."""
+
+from .compare import BaselineComparison, ConditionVerdict, compare_baseline
+
+__all__ = ["BaselineComparison", "ConditionVerdict", "compare_baseline"]
