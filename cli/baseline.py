@@ -14,6 +14,7 @@ from shotdex.analysis.baselines.compare import BaselineComparison, ConditionVerd
 from shotdex.analysis.baselines.consistency import ConditionConsistency, Consistency
 from shotdex.analysis.baselines.importing import read_baseline, record_baseline, shipped_names
 from shotdex.analysis.baselines.trials import TrialCounts, count_trials
+from shotdex.analysis.coverage import coverage
 from shotdex.analysis.inference.wilson import describe
 from shotdex.store.baselines import (
     Baseline,
@@ -187,7 +188,8 @@ def _compared_as_dict(compared: BaselineComparison) -> dict[str, Any]:
 
 def _compared_as_text(compared: BaselineComparison) -> str:
     first, *rest = _heading(compared.baseline, compared.counts)
-    lines = [f"run {visible(compared.run.name)} against {first}", *rest, "", _verdict_table(compared.conditions), ""]
+    lines = [f"run {visible(compared.run.name)} against {first}", str(coverage(compared.run)), *rest]
+    lines += ["", _verdict_table(compared.conditions), ""]
     for who, names in (("run", compared.only_model), ("baseline", compared.only_baseline)):
         if names:
             lines.append(f"only in the {who}: {visible(', '.join(names))}")

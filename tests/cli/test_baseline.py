@@ -116,7 +116,8 @@ def test_compare_says_what_the_intervals_say(shotdex: Run, here: Path) -> None:
         people, run = find_baseline(con, "people"), find_run(con, "photo")
         mine = accuracy_by(con, run, "condition")
     text = done(shotdex("baseline", "compare", "people"))
-    assert text.startswith("run photo against baseline people (table)\nsource: a book\n")
+    assert text.startswith("run photo against baseline people (table)\nimages: indexed ")
+    assert "\nsource: a book\n" in text
     for condition in ("blurred", "geons"):
         theirs, ours = people.accuracies[condition], mine[condition]
         difference = difference_interval(theirs, ours)

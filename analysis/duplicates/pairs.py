@@ -1,0 +1,115 @@
+"""Every pair of vectors that are nearly the same: exact, in blocks, so that memory stays bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.indexer.run import NoProgress, Progress
+from shotdex.store.errors import SettingsError
+from shotdex.store.words import Vectors
+
+Rows = npt.NDArray[np.int64]
+"""Numbers of rows, from 0."""
+
+ROWS, COLUMNS = 2048, 4096
+"""A block of cosines: 32 MiB of float32."""
+
+MOST = 10_000_000
+"""Pairs kept before the search gives up: they take 0.3 GB, and nobody looks at so many."""
+
+TOLERANCE = 1e-9
+"""How far below the threshold a cosine may be and still reach it. Pairs are scored in float64, where a vector and its
+copy may miss 1 by rounding, some 1e-16; a cosine of 1 - 1e-9 is an angle of 0.003 degrees."""
+
+_RESCORED = 8192  # pairs scored in float64 at a time: 64 MiB at 512 dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """P pairs of rows, each once, by rising `first`, then `second`: `first` < `second`, both (P,) int64; `cosine`
+    (P,) float64 in [-1, 1].
+    """
+
+    first: Rows
+    second: Rows
+    cosine: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def near_pairs(vectors: Vectors, threshold: float, progress: Progress | None = None, most: int = MOST) -> Pairs:
+    """Return every pair of rows whose cosine is at least `threshold`, less `TOLERANCE`.
+
+    All N (N - 1) / 2 pairs are compared. Float32 blocks find the candidates, with a margin over what float32 can lose;
+    each candidate is then scored in float64, so the answer does not depend on how the work was cut.
+
+    Args:
+        vectors: (N, D) float32, of any length: rows are made unit here. A row of zeros has no direction and is near
+            nothing. With fewer than two rows there are no pairs.
+        threshold: in (0, 1].
+        progress: told of blocks, not pictures.
+        most: pairs to give up at.
+
+    Raises:
+        SettingsError: the threshold is outside (0, 1], or more than `most` pairs reach it.
+        ValueError: a value that is not finite.
+    """
+    if not 0 < threshold <= 1:
+        raise SettingsError(f"a cosine of {threshold:g} is no threshold", "choose one above 0 and up to 1, say 0.99")
+    unit = _unit(vectors)
+    margin = (vectors.shape[1] + 8) * 2.0**-24  # of a float32 dot product of unit vectors: D roundings, and theirs
+    blocks = [(top, left) for top in range(0, len(unit), ROWS) for left in range(top, len(unit), COLUMNS)]
+    shown = progress or NoProgress()
+    shown.start(len(blocks))
+    parts, found = [], 0
+    for top, left in blocks:
+        part = _rescored(vectors, *_candidates(unit, top, left, threshold - margin), threshold)
+        parts.append(part)
+        found += len(part)
+        if found > most:
+            raise SettingsError(
+                f"more than {most:,} pairs of images have a cosine of {threshold:g} or more",
+                "raise --threshold, or look at fewer images with --where",
+            )
+        shown.advance(1)
+    return _joined(parts)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    if not np.isfinite(vectors).all():
+        raise ValueError("the vectors hold values that are not finite")
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0)[:, None], dtype=np.float32)
+
+
+def _candidates(unit: Vectors, top: int, left: int, least: float) -> tuple[Rows, Rows]:
+    """Return the rows of pairs in one block that may reach the threshold, above the diagonal only."""
+    cosines = unit[top : top + ROWS] @ unit[left : left + COLUMNS].T
+    first, second = np.divmod(np.flatnonzero(cosines >= least), cosines.shape[1])
+    above = first + top < second + left
+    return first[above] + top, second[above] + left
+
+
+def _rescored(vectors: Vectors, first: Rows, second: Rows, threshold: float) -> Pairs:
+    """Return those of the pairs that reach the threshold in float64."""
+    cosine = np.empty(len(first))
+    for start in range(0, len(first), _RESCORED):
+        part = slice(start, start + _RESCORED)
+        a, b = vectors[first[part]].astype(np.float64), vectors[second[part]].astype(np.float64)
+        squares = np.einsum("pd,pd->p", a, a) * np.einsum("pd,pd->p", b, b)
+        with np.errstate(invalid="ignore"):  # a row of zeros: NaN, which reaches nothing
+            cosine[part] = np.einsum("pd,pd->p", a, b) / np.sqrt(squares)
+    reached = cosine >= threshold - TOLERANCE
+    return Pairs(first[reached], second[reached], np.clip(cosine[reached], -1.0, 1.0))
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    if not parts:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    first, second, cosine = (np.concatenate([getattr(p, name) for p in parts]) for name in Pairs.__slots__)
+    order = np.lexsort((second, first))
+    return Pairs(first[order], second[order], cosine[order])
