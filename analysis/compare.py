@@ -12,18 +12,21 @@ import numpy.typing as npt
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import EvaluationError, SettingsError
+from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, Run
+from shotdex.store.words import Estimate, PromptSet, Run
 
-from .groups import Grouping, group_rows
+from .groups import ALL, Grouping, group_rows
 from .inference.differences import difference_interval
 from .inference.holm import holm
 from .inference.paired import paired
 from .inference.wilson import wilson
+from .prompts.build import class_of_label
 from .results import Outcomes, outcomes
 
-ALL = "all"
+MOST = 5_000
+"""Comparisons made at once, at most: each pair of 100 groups. Nobody reads more, and Holm would leave none standing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,9 @@ class Comparison:
     """B against A: `a` and `b` are accuracies@1, `difference` is b - a with its 95 % interval.
 
     `group` is the group of images compared, `all` for every image. `only_a` and `only_b` count the images that only one
-    of them gets right; both are -1 where A and B are different images (two conditions of one run). `test` names the
-    test behind `p_value`; `adjusted` is the p value after Holm's correction over all comparisons made at once.
+    of them gets right; both are -1 where A and B are different images (two conditions of one run; `group` then names
+    the run). `test` names the test behind `p_value`; `adjusted` is the p value after Holm's correction over all
+    comparisons made at once.
     """
 
     name_a: str
@@ -74,11 +78,13 @@ def compare_runs(store: Store, names: Sequence[str], settings: CompareSettings) 
                 "name them: shotdex compare A B   or compare conditions within one: shotdex compare A --by condition",
             )
         found = {run.run_id: outcomes(con, run) for run in runs}
+        prompts = {run.run_id: load_prompt_set(con, run.prompt_set_id) for run in runs}
         grouping = group_rows(con, np.unique(np.concatenate([out.image_ids for out in found.values()])), settings.by)
     made = []
     for a, b in combinations(runs, 2):
         first, second = _shared(a, b, found[a.run_id], found[b.run_id])
-        for group, rows in _groups(first.image_ids, grouping):
+        _check_labels(a, b, first, second, _one_label(prompts[a.run_id], prompts[b.run_id]))
+        for group, rows in [*_groups(first.image_ids, grouping), (ALL, np.arange(len(first)))]:
             made.append(_pair((a.name, b.name, group), first.only(rows), second.only(rows), settings))
     return _adjusted(made)
 
@@ -89,19 +95,17 @@ def compare_groups(store: Store, name: str, settings: CompareSettings) -> list[C
     They are different images, so the interval is Newcombe's for independent shares and the test Fisher's exact one.
 
     Raises:
-        SettingsError: no such run or column, or only one group.
+        SettingsError: no such run or column, only one group, or more pairs of them than `MOST`.
     """
     with store.reading() as con:
         run = find_run(con, name)
         found = outcomes(con, run)
         grouping = group_rows(con, found.image_ids, settings.by)
     correct = found.correct
-    shares = {group: (int(correct[rows].sum()), len(rows)) for group, rows in _groups(found.image_ids, grouping)}
-    shares.pop(ALL, None)
-    if len(shares) < 2:
-        raise SettingsError(f"the run {run.name!r} has one group by {', '.join(settings.by)}", "choose another --by")
+    shares = [(name, (int(correct[rows].sum()), len(rows))) for name, rows in _groups(found.image_ids, grouping)]
+    _check_groups(len(shares), run, settings.by)
     made = []
-    for (name_a, a), (name_b, b) in combinations(shares.items(), 2):
+    for (name_a, a), (name_b, b) in combinations(shares, 2):
         first, second = wilson(*a), wilson(*b)
         difference = difference_interval(first, second)
         made.append(
@@ -125,24 +129,48 @@ def _shared(a: Run, b: Run, out_a: Outcomes, out_b: Outcomes) -> tuple[Outcomes,
             f"the runs {a.name!r} and {b.name!r} evaluated no image in common",
             "classify the same images with both: the same --where",
         )
-    first, second = out_a.only(rows_a), out_b.only(rows_b)
-    other = np.array(second.classes)[second.truth] != np.array(first.classes)[first.truth]
-    if other.any():
+    return out_a.only(rows_a), out_b.only(rows_b)
+
+
+def _one_label(a: PromptSet, b: PromptSet) -> npt.NDArray[np.bool_]:
+    """Return for the classes of A and of B, (A, B), whether some label means the one here and the other there.
+
+    Aliases may call one label by two names, which does not make the images others.
+    """
+    meant_a, meant_b = class_of_label(a), class_of_label(b)
+    places_a, places_b = ({name: i for i, name in enumerate(prompts.classes)} for prompts in (a, b))
+    alike = np.zeros((len(places_a), len(places_b)), dtype=np.bool_)
+    for label in meant_a.keys() & meant_b.keys():
+        alike[places_a[meant_a[label]], places_b[meant_b[label]]] = True
+    return alike
+
+
+def _check_labels(a: Run, b: Run, first: Outcomes, second: Outcomes, alike: npt.NDArray[np.bool_]) -> None:
+    relabelled = int((~alike[first.truth, second.truth]).sum())
+    if relabelled:
         raise EvaluationError(
-            f"{int(other.sum()):,} images had another category in the run {a.name!r} than in {b.name!r}",
+            f"{relabelled:,} images had another category in the run {a.name!r} than in {b.name!r}",
             "classify again: shotdex rerun says what changed",
         )
-    return first, second
 
 
 def _groups(image_ids: npt.NDArray[np.int64], grouping: Grouping) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """Yield each group's name with the rows of its images, then all of them."""
-    names = grouping.of(image_ids)
-    for name in grouping.names:
-        rows = np.flatnonzero(names == name)
-        if len(rows) and grouping.columns:
+    """Yield each group's name with the rows of its images; none where nothing groups them."""
+    codes = grouping.of(image_ids)
+    for code, name in enumerate(grouping.names if grouping.columns else ()):
+        rows = np.flatnonzero(codes == code)
+        if len(rows):
             yield name, rows
-    yield ALL, np.arange(len(image_ids))
+
+
+def _check_groups(count: int, run: Run, by: Sequence[str]) -> None:
+    if count < 2:
+        raise SettingsError(f"the run {run.name!r} has one group by {', '.join(by)}", "choose another --by")
+    if count * (count - 1) // 2 > MOST:
+        raise SettingsError(
+            f"the run {run.name!r} has {count:,} groups by {', '.join(by)}, too many to compare each with each",
+            f"choose another --by, or see each by itself: shotdex report {run.name} --by {','.join(by)}",
+        )
 
 
 def _pair(names: tuple[str, str, str], first: Outcomes, second: Outcomes, settings: CompareSettings) -> Comparison:

@@ -40,6 +40,16 @@ def counting_failures(run: Run, correct: int) -> Estimate:
     return wilson(correct, coverage(run).evaluated + run.failed)
 
 
+def beyond_filter(con: Connection, run: Run) -> int:
+    """Return how many pictures could not be indexed where a run has a filter, 0 where it has none.
+
+    A filter is over columns of `images`, which they are not, so it cannot say whether they belong to the run: they are
+    in none of its counts.
+    """
+    count = "SELECT count(*) FROM failures ANTI JOIN images USING (path)"
+    return 0 if run.where is None else int(con.value(count))
+
+
 def unscored(con: Connection, run: Run, limit: int) -> list[tuple[str, str, str]]:
     """Return path, stage and reason of up to `limit` images that a run could not score, by path.
 

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from shotdex.query.texts import LoadEncoder
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, SettingsError, StoreError
+from shotdex.store.errors import EmptyStore, ModelUnavailable, SettingsError, StoreError
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.vectors import encoded_ids, load_vectors
-from shotdex.store.words import Ids, Space
+from shotdex.store.words import Encoder, EncoderId, Ids, Space
 
+from .figures.map_extras import MapExtras
 from .figures.map_points import point_map
 from .figures.map_thumbnails import thumbnail_map
+from .map_prompts import map_texts
+from .modality_gap import modality_gap
 from .projections import ProjectionSettings, project
 from .thumbnails import load_thumbnails
 
@@ -32,7 +36,10 @@ THUMBNAIL = 200
 
 @dataclass(frozen=True, slots=True)
 class MapRequest:
-    """Which map. Above `limit` images a seeded sample of that many is drawn, and the title says so."""
+    """Which map. Above `limit` images a seeded sample of that many is drawn, and the title says so.
+
+    With `prompts` the texts of the run are projected together with the images and drawn in.
+    """
 
     space: Space = Space.JOINT
     projection: ProjectionSettings = field(default_factory=ProjectionSettings)
@@ -42,17 +49,23 @@ class MapRequest:
     run: str | None = None
     encoder_name: str | None = None
     limit: int = 20_000
+    prompts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """Images placed in the plane: ids (N,), xy (N, 2), of how many in all, and whether they were kept already."""
+    """Images placed in the plane: ids (N,), xy (N, 2), of how many in all, and whether they were kept already.
+
+    `texts` are prompts with their places, and `caption` says what to make of them, where they were asked for.
+    """
 
     ids: Ids
     xy: npt.NDArray[np.float64]
     of: int
     reused: bool
     encoder: str
+    texts: tuple[tuple[str, tuple[float, float]], ...] = ()
+    caption: str = ""
 
 
 def coordinates(store: Store, request: MapRequest) -> Coordinates:
@@ -65,9 +78,7 @@ def coordinates(store: Store, request: MapRequest) -> Coordinates:
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, request.encoder_name)
         every = encoded_ids(con, encoder_id, request.where)
-        ids = _sample(every, request.limit, request.projection.seed)
-        if len(ids) == 0:
-            raise EmptyStore("there is no image to draw", "loosen --where, or index pictures: shotdex index FOLDER")
+        ids = _drawn(every, request)
         key = ProjectionKey(
             encoder_id,
             request.space,
@@ -89,16 +100,45 @@ def coordinates(store: Store, request: MapRequest) -> Coordinates:
     return Coordinates(ids, xy, len(every), False, encoder.name)
 
 
-def _sample(ids: Ids, limit: int, seed: int) -> Ids:
-    if limit < 1:
-        raise SettingsError(f"cannot draw {limit} images", "give a limit of at least 1")
-    if len(ids) <= limit:
+def _drawn(ids: Ids, request: MapRequest) -> Ids:
+    if request.limit < 1:
+        raise SettingsError(f"cannot draw {request.limit} images", "give a limit of at least 1")
+    if len(ids) == 0:
+        raise EmptyStore("there is no image to draw", "loosen --where, or index pictures: shotdex index FOLDER")
+    if len(ids) <= request.limit:
         return ids
-    return np.sort(np.random.default_rng(seed).choice(ids, limit, replace=False))
+    return np.sort(np.random.default_rng(request.projection.seed).choice(ids, request.limit, replace=False))
 
 
-def draw_map(store: Store, request: MapRequest) -> tuple[Figure, Coordinates]:
-    """Draw a map and return it with its coordinates.
+def _no_model(encoder: EncoderId) -> Encoder:
+    raise ModelUnavailable(f"the prompts have to be encoded by {encoder.name}", "give draw_map a way to load it")
+
+
+def coordinates_with_prompts(store: Store, request: MapRequest, load: LoadEncoder) -> Coordinates:
+    """Return the coordinates of images and of a run's prompts, projected together; they are not kept.
+
+    Raises:
+        SettingsError: another space than `joint`, in which alone texts have vectors, or no fitting run.
+        EmptyStore, BadSql.
+    """
+    if request.space is not Space.JOINT:
+        raise SettingsError("prompts have no place in the vision space", "use --space joint, or leave out --prompts")
+    with store.reading() as con:
+        encoder_id, encoder = choose_encoder(con, request.encoder_name)
+        every = encoded_ids(con, encoder_id, request.where)
+    texts = map_texts(store, request.run, encoder_id, load)
+    ids = _drawn(every, request)
+    with store.reading() as con:
+        _, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
+    xy = project(np.concatenate([images, texts.vectors]), request.projection)
+    places = [(float(x), float(y)) for x, y in xy[len(ids) :]]
+    drawn = tuple(zip(texts.labels, places, strict=True))
+    caption = str(modality_gap(images, texts.vectors))
+    return Coordinates(ids, xy[: len(ids)], len(every), False, encoder.name, drawn, caption)
+
+
+def draw_map(store: Store, request: MapRequest, load: LoadEncoder | None = None) -> tuple[Figure, Coordinates]:
+    """Draw a map and return it with its coordinates. `load` is needed for prompts that the store has not met.
 
     Raises:
         SettingsError: nothing to colour by, or no run to say what is correct.
@@ -107,16 +147,19 @@ def draw_map(store: Store, request: MapRequest) -> tuple[Figure, Coordinates]:
     if request.colour not in COLOURS:
         raise SettingsError(f"cannot colour by {request.colour!r}", f"colour by one of: {', '.join(COLOURS)}")
     labels_of, run_name = _labels(store, request)
-    placed = coordinates(store, request)
+    placed = (
+        coordinates_with_prompts(store, request, load or _no_model) if request.prompts else coordinates(store, request)
+    )
     labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
     title = _title(request, placed, run_name)
+    extras = MapExtras(placed.texts, placed.caption)
     if not request.thumbnails:
-        return point_map(placed.xy, labels, title, request.colour), placed
+        return point_map(placed.xy, labels, title, request.colour, extras), placed
     thumbnails = load_thumbnails(store, placed.ids, THUMBNAIL)
     drawn = [i for i, thumbnail in enumerate(thumbnails) if thumbnail is not None]
     pictures = [thumbnail for thumbnail in thumbnails if thumbnail is not None]
     frames = [labels[i] for i in drawn] if any(labels) else None  # without labels frames would say nothing
-    return thumbnail_map(placed.xy[drawn], pictures, frames, title, request.colour), placed
+    return thumbnail_map(placed.xy[drawn], pictures, frames, title, request.colour, extras), placed
 
 
 def _labels(store: Store, request: MapRequest) -> tuple[dict[int, str | None], str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from PIL import Image
 
+from shotdex.store.baselines import OVERALL, find_baseline
 from shotdex.store.connection import Connection
-from shotdex.store.errors import EmptyStore, MissingLabels, UnreadableImage
+from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, UnreadableImage
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.vectors import filtered_ids
@@ -17,12 +20,16 @@ from shotdex.store.words import Hit, Run
 from .figures.accuracy import accuracy_figure
 from .figures.confusion import confusion_figure
 from .figures.counts import counts_figure
+from .figures.reliability import reliability_figure
 from .figures.samples import samples_figure
 from .figures.sheet import contact_sheet
 from .figures.topk import topk_figure
-from .metrics.confusion import confusion
+from .groups import UNLABELLED
+from .metrics.calibration import BINS, reliability
+from .metrics.confusion import confusion_at_k
 from .metrics.shares import top_k
-from .results import UNLABELLED, accuracy_by, count_by, outcomes
+from .report import calibration_error
+from .results import accuracy_groups, count_by, outcomes
 from .thumbnails import read_small
 
 if TYPE_CHECKING:
@@ -62,31 +69,85 @@ def _runs(con: Connection, names: Sequence[str]) -> list[Run]:
     return [find_run(con, name) for name in dict.fromkeys(names)] if names else [find_run(con, None)]
 
 
-def accuracy_plot(store: Store, runs: Sequence[str] = (), by: str = "condition") -> Figure:
-    """Draw accuracy@1 of runs (the newest where none is named) by condition, category or split, with intervals.
+def accuracy_plot(
+    store: Store, runs: Sequence[str] = (), by: Sequence[str] = ("condition",), baselines: Sequence[str] = ()
+) -> Figure:
+    """Draw accuracy@1 of runs (the newest where none is named) by columns of `images`, with intervals.
+
+    Baselines, by name, stand beside the runs; they are known by condition only, and their value over all conditions
+    has no bar.
 
     Raises:
         SettingsError, MissingLabels.
     """
+    by = tuple(by)
+    if baselines and by != ("condition",):
+        raise SettingsError(
+            f"baselines are known by condition, not by {', '.join(by)}", "leave out --baseline, or use --by condition"
+        )
     with store.reading() as con:
         chosen = _runs(con, runs)
-        classes = {len(outcomes(con, run).classes) for run in chosen}
-        series = [(run.name, accuracy_by(con, run, by)) for run in chosen]
+        found = [outcomes(con, run) for run in chosen]
+        series = [(run.name, accuracy_groups(con, out, by)) for run, out in zip(chosen, found, strict=True)]
+        others = [find_baseline(con, name) for name in baselines]
+    classes = {len(out.classes) for out in found}
     chance = 1 / classes.pop() if len(classes) == 1 else None
-    return accuracy_figure(series, f"Accuracy@1 by {by}, 95 % Wilson intervals", chance)
+    title = f"Accuracy@1 by {', '.join(by)}, 95 % Wilson intervals"
+    beside = [(one.name, {name: e for name, e in one.accuracies.items() if name != OVERALL}) for one in others]
+    return accuracy_figure(series, title, chance, baselines=beside)
 
 
-def confusion_plot(store: Store, run: str | None = None) -> Figure:
+@dataclass(frozen=True, slots=True)
+class ConfusionRequest:
+    """Which confusion matrix. With `k` above 1 the true class counts as predicted where it is among the k best.
+
+    `cells` say counts, rates or both; `order` is as given, or clustered, or left to the number of classes.
+    """
+
+    run: str | None = None
+    k: int = 1
+    cells: Literal["both", "rates", "counts"] = "both"
+    order: Literal["given", "clustered"] | None = None
+
+
+def confusion_plot(store: Store, request: ConfusionRequest | None = None) -> Figure:
     """Draw the confusion matrix of a run over its classes.
 
     Raises:
-        SettingsError, MissingLabels.
+        SettingsError: no such run, or `k` outside 1 to the number of classes; MissingLabels.
+    """
+    wanted = request or ConfusionRequest()
+    with store.reading() as con:
+        chosen = find_run(con, wanted.run)
+        found = outcomes(con, chosen)
+    count = len(found.classes)
+    if not 1 <= wanted.k <= count:
+        raise SettingsError(f"k is {wanted.k}, but there are {count} classes", f"give 1 to {count}")
+    matrix = confusion_at_k(found.truth, found.predicted, found.true_rank, count, wanted.k)
+    among = f", true class counted where among the {wanted.k} best" if wanted.k > 1 else ""
+    title = f"Confusion, run “{chosen.name}”, n = {len(found):,}{among}"
+    return confusion_figure(matrix, found.classes, title=title, cells=wanted.cells, order=wanted.order)
+
+
+def reliability_plot(store: Store, runs: Sequence[str] = (), bins: int = BINS, where: str | None = None) -> Figure:
+    """Draw how often runs are right where they say that they are sure, with each one's expected calibration error.
+
+    Raises:
+        SettingsError, MissingLabels, BadSql; EmptyStore: the filter leaves no image.
     """
     with store.reading() as con:
-        chosen = find_run(con, run)
-        found = outcomes(con, chosen)
-    matrix = confusion(found.truth, found.predicted, len(found.classes))
-    return confusion_figure(matrix, found.classes, title=f"Confusion, run “{chosen.name}”")
+        chosen = _runs(con, runs)
+        found = [outcomes(con, run) for run in chosen]
+        kept = None if where is None else filtered_ids(con, where)
+    if kept is not None:
+        found = [out.only(np.isin(out.image_ids, kept)) for out in found]
+    if not all(map(len, found)):
+        raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
+    series = [
+        (run.name, reliability(out.probability, out.correct, bins), calibration_error(out, bins, run.seed))
+        for run, out in zip(chosen, found, strict=True)
+    ]
+    return reliability_figure(series, f"Reliability, {bins} bins, 95 % Wilson intervals")
 
 
 def topk_plot(store: Store, runs: Sequence[str] = ()) -> Figure:

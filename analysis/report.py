@@ -87,6 +87,16 @@ def report(store: Store, name: str | None, settings: ReportSettings) -> Report:
     return Report(run, coverage(run), whole, ranks, _class_rows(found, f1), settings.by, groups)
 
 
+def calibration_error(found: Outcomes, bins: int, seed: int, resamples: int = 1000) -> Estimate:
+    """Return the expected calibration error of some outcomes with its stratified bootstrap interval."""
+
+    def statistic(indices: Indices) -> float:
+        return expected_calibration_error(found.probability[indices], correct[indices], bins)
+
+    correct = found.correct
+    return bootstrap(statistic, found.truth, resamples, seed).estimates()[0]
+
+
 def _parts(con: Connection, found: Outcomes, by: Sequence[str]) -> list[tuple[str, Indices]]:
     if not by:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,11 @@ from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import sql_errors
 from shotdex.store.words import Estimate, Ids, Run
 
+from .groups import UNLABELLED, group_rows
 from .inference.wilson import wilson
 from .metrics.confusion import Codes
 
 GROUPS = ("category", "condition", "split")
-UNLABELLED = "unlabelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def outcomes(con: Connection, run: Run) -> Outcomes:
 def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:
     """Return accuracy@1 by category, condition or split, with Wilson intervals, in alphabetical order.
 
-    Images without that label stand under "unlabelled", last.
+    Images without that label stand under "unlabelled", last; a label that is this very word stands in quotes.
 
     Raises:
         SettingsError: no such grouping.
@@ -90,7 +91,22 @@ def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:
         f"WHERE run_id = $run AND correct IS NOT NULL GROUP BY {group} ORDER BY {group} NULLS LAST",
         {"run": run.run_id},
     )
-    return {name if name is not None else UNLABELLED: wilson(correct, n) for name, correct, n in rows}
+    return {
+        UNLABELLED if name is None else repr(name) if name == UNLABELLED else name: wilson(correct, n)
+        for name, correct, n in rows
+    }
+
+
+def accuracy_groups(con: Connection, found: Outcomes, columns: Sequence[str]) -> dict[str, Estimate]:
+    """Return accuracy@1 by any columns of `images` together, with Wilson intervals, in the order of their values.
+
+    Raises:
+        SettingsError: there is no such column.
+    """
+    grouping = group_rows(con, found.image_ids, columns)
+    right = np.bincount(grouping.codes[found.correct], minlength=len(grouping.names)).tolist()
+    sizes = np.bincount(grouping.codes, minlength=len(grouping.names)).tolist()
+    return {name: wilson(*pair) for name, *pair in zip(grouping.names, right, sizes, strict=True)}
 
 
 def overall(con: Connection, run: Run) -> Estimate:
@@ -138,5 +154,7 @@ def count_by(con: Connection, rows: str, columns: str, where: str | None = None)
         )
     counts: dict[str, dict[str, int]] = {}
     for row, column, n in found:
-        counts.setdefault(row or UNLABELLED, {})[column or UNLABELLED] = n
+        counted = counts.setdefault(row or UNLABELLED, {})
+        # No label, an empty one and the very word share a place; what was counted there stays.
+        counted[column or UNLABELLED] = counted.get(column or UNLABELLED, 0) + n
     return counts

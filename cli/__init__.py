@@ -18,9 +18,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search", "Find the images that match a text or a picture."),
     "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),
     "runs": ("runs", "List the classification runs."),
+    "probe": ("probe", "Set zero-shot beside what training on the stored vectors gives."),
+    "report": ("report", "Report every number about a run, with intervals, by any columns."),
+    "compare": ("compare", "Compare runs on the images they share: models, prompts, conditions."),
+    "diff": ("diff", "Show how two runs differ in what was asked and answered."),
+    "rerun": ("rerun", "Make a run again and say whether anything changed."),
+    "prompts": ("prompts", "List, show, check and compare prompt sets."),
+    "duplicates": ("duplicates", "Find exact and near duplicates, and leaks between splits."),
+    "baseline": ("baseline", "Bring in what people or other models reach, and compare."),
     "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),
     "status": ("status", "Show what the store holds."),
+    "model": ("model", "Show what a model is made of, from its configuration alone."),
     "demo": ("demo", "Run the whole loop on the pictures and the model that ship with shotdex."),
 }
 

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.coverage import counting_failures, coverage, unscored
+from shotdex.analysis.coverage import beyond_filter, counting_failures, coverage, unscored
+from shotdex.analysis.groups import UNLABELLED
 from shotdex.analysis.inference.wilson import describe
-from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, outside_labels, overall
+from shotdex.analysis.results import GROUPS, accuracy_by, outside_labels, overall
 from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
@@ -85,6 +86,7 @@ def run_as_dict(store: Store, run: Run) -> dict[str, Any]:
             "prompts": load_prompt_set(con, run.prompt_set_id),
             "coverage": coverage(run),
             "not_scored": unscored(con, run, 1000),
+            "beyond_filter": beyond_filter(con, run),
             "accuracy": overall(con, run),
             **{f"by_{group}": accuracy_by(con, run, group) for group in GROUPS},
         }
@@ -122,7 +124,15 @@ def _what_is_missing(con: Connection, run: Run, total: Estimate) -> list[str]:
     for path, stage, reason in unscored(con, run, SHOWN):
         lines.append(f"  not scored: {shown_path(visible(path))} ({stage}: {reason})")
     if run.failed > SHOWN:
-        lines.append('  all of them: shotdex sql "FROM failures"')
+        lines.append(
+            f"  and {run.failed - SHOWN:,} more" + (': shotdex sql "FROM failures"' if run.where is None else "")
+        )
+    beyond = beyond_filter(con, run)
+    if beyond:
+        lines.append(
+            f"  {beyond:,} pictures could not be indexed, and a filter cannot say whether they belong here: "
+            'shotdex sql "FROM failures"'
+        )
     if run.failed and total.n:
         worst = counting_failures(run, round(total.value * total.n))
         lines.append(f"  if those {run.failed:,} counted as errors, accuracy@1 would be {describe(worst)}")

@@ -8,16 +8,9 @@ from typing import Any
 
 import click
 
-from shotdex.analysis.compare import (
-    ALL,
-    CompareSettings,
-    Comparison,
-    compare_groups,
-    compare_runs,
-    disagreements,
-)
+from shotdex.analysis.compare import CompareSettings, Comparison, compare_groups, compare_runs, disagreements
 from shotdex.analysis.coverage import coverage
-from shotdex.analysis.groups import split_columns
+from shotdex.analysis.groups import ALL, split_columns
 from shotdex.analysis.inference.small import small_sample
 from shotdex.store.errors import SettingsError
 from shotdex.store.runs import find_run
@@ -121,9 +114,9 @@ def reading_notes(found: Sequence[Comparison]) -> list[str]:
     lines = [f"difference: second minus first, {methods}; p: {tests}{several}"]
     if any(small_sample(one.a) or small_sample(one.b) for one in found):
         lines.append("small n: under 30 images, a share is known to no better than a third of the range")
-    if any(one.only_a == one.only_b == 0 for one in found):
-        lines.append("an interval of no width: no image tells the two apart, so resampling cannot either")
-    if any(one.group == ALL for one in found) and len(found) > 1 and found[0].only_a >= 0:
+    if any(one.difference.low == one.difference.high for one in found):
+        lines.append("an interval of no width: in each class the images all say the same, so resampling moves nothing")
+    if found[0].only_a >= 0 and len({one.group for one in found}) > 1:
         lines.append(f"the row {ALL!r} holds the images of the others once more, so these tests are not independent")
     return lines
 

@@ -28,6 +28,11 @@ STATEMENT = """SELECT category, predicted, count(*) AS images
 FROM outcomes WHERE run = 'names' AND NOT correct
 GROUP BY ALL ORDER BY images DESC, category, predicted LIMIT 5"""
 
+RUNS = ("names", "words")
+"""The two shipped prompt sets, and the runs made with them."""
+
+BASELINE = "toddlers"
+
 SEARCHES = (("a bird", None), ("a dog", "condition = 'silhouettes'"))
 
 
@@ -51,7 +56,7 @@ class Stage:
     help="Where the store and the pictures go; a store that an earlier demo left there is made anew.",
 )
 def command(folder: Path) -> None:
-    """Index the shipped pictures, classify them with two prompt sets, ask, search and draw.
+    """Index the shipped pictures, classify them with two prompt sets, compare, ask, search and draw.
 
     Needs no network: the small model ships with shotdex. It knows emoji and little else.
     """
@@ -59,6 +64,7 @@ def command(folder: Path) -> None:
     stage = _prepare(folder)
     _index(stage)
     _classify(stage)
+    _compare(stage)
     _ask(stage)
     _search(stage)
     _draw(stage)
@@ -107,27 +113,48 @@ def _index(stage: Stage) -> None:
 
 
 def _classify(stage: Stage) -> None:
+    from shotdex.analysis.baselines.compare import compare_baseline
+    from shotdex.analysis.baselines.importing import read_baseline, record_baseline
     from shotdex.analysis.classify import Classification, classify
-    from shotdex.analysis.prompts.files import read_prompt_file
+    from shotdex.analysis.coverage import coverage
+    from shotdex.analysis.prompts.files import read_prompts
     from shotdex.analysis.results import accuracy_by, overall
 
     from .render import estimate_cells, table
 
-    _heading("2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals")
-    rows: dict[str, list[str | int]] = {}
-    names = []
-    for file in ("names.toml", "words.toml"):
-        prompts = read_prompt_file(demo.PROMPTS / file)
-        run = classify(stage.store, Classification(prompts, name=prompts.name), lambda _: stage.encoder)
-        names.append(run.name)
-        with stage.store.reading() as con:
-            found = accuracy_by(con, run, "condition")
-            estimates = {name: found[name] for name in demo.CONDITIONS} | {"all": overall(con, run)}
-        for name, estimate in estimates.items():
-            value, interval, n = estimate_cells(estimate)
-            rows.setdefault(name, [name, n]).extend([value, interval])
-    out(table(["condition", "n", names[0], "95 % interval", names[1], "95 % interval"], list(rows.values())))
-    out(f"The other {run.unlabelled:,} pictures have no category; their predictions are kept too.")
+    _heading("2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals, beside toddlers")
+    runs = [
+        classify(stage.store, Classification(read_prompts(name), name=name), lambda _: stage.encoder) for name in RUNS
+    ]
+    toddlers = record_baseline(stage.store, read_baseline([demo.BASELINES / f"{BASELINE}.csv"]))
+    said = {one.condition: one for one in compare_baseline(stage.store, toddlers, runs[0]).conditions}
+    with stage.store.reading() as con:
+        found = [accuracy_by(con, run, "condition") | {"all": overall(con, run)} for run in runs]
+    rows: list[list[str | int]] = []
+    for name in (*demo.CONDITIONS, "all"):
+        first, second = (estimate_cells(estimates[name]) for estimates in found)
+        people = [f"{said[name].baseline.value:.3f}", said[name].verdict.value] if name in said else ["", ""]
+        rows.append([name, first[2], *first[:2], *second[:2], *people])
+    spread = "95 % interval"
+    out(table(["condition", "n", RUNS[0], spread, RUNS[1], spread, BASELINE, f"{RUNS[0]} is"], rows))
+    out(str(coverage(runs[0])))
+    out(f"toddlers: {toddlers.source}")
+    for sentence in toddlers.note.split(". "):
+        out(f"  {sentence.rstrip('.')}.")
+
+
+def _compare(stage: Stage) -> None:
+    from shotdex.analysis.compare import CompareSettings, compare_runs
+
+    from .compare import comparison_table, reading_notes
+
+    _heading("3. Is one prompt set better than the other? The same pictures, so the tests are paired")
+    out(f"shotdex compare {' '.join(RUNS)} --by condition")
+    found = compare_runs(stage.store, RUNS, CompareSettings(("condition",)))
+    labelled = [one for one in found if one.group != "unlabelled"]
+    out(comparison_table(labelled))
+    for line in reading_notes(labelled):
+        out(line)
 
 
 def _ask(stage: Stage) -> None:
@@ -135,7 +162,7 @@ def _ask(stage: Stage) -> None:
 
     from .render import table
 
-    _heading("3. Ask in SQL: what is taken for what?")
+    _heading("4. Ask in SQL: what is taken for what?")
     out(STATEMENT)
     answer = run_sql(stage.store, STATEMENT)
     out()
@@ -148,7 +175,7 @@ def _search(stage: Stage) -> None:
 
     from .search import render
 
-    _heading("4. Search by text")
+    _heading("5. Search by text")
     for text, where in SEARCHES:
         condition = f' --where "{where}"' if where else ""
         out(f'shotdex search "{text}" -k 5{condition}')
@@ -163,16 +190,24 @@ def _draw(stage: Stage) -> None:
     from shotdex.analysis import plots
     from shotdex.analysis.maps import MapRequest
 
-    _heading("5. Draw")
-    store, runs = stage.store, ("names", "words")
+    _heading("6. Draw")
+    store, runs = stage.store, RUNS
     _save(stage, "samples.png", plots.samples_plot(store), "a picture of each category in each condition")
     _save(stage, "counts.png", plots.counts_plot(store, where="category IS NOT NULL"), "images per category")
-    _save(stage, "accuracy.png", plots.accuracy_plot(store, runs), "accuracy per condition, both prompt sets")
-    _save(stage, "confusion.png", plots.confusion_plot(store, runs[0]), "what is taken for what")
+    accuracy = plots.accuracy_plot(store, runs, baselines=[BASELINE])
+    _save(stage, "accuracy.png", accuracy, "accuracy per condition, both prompt sets and toddlers")
+    _save(
+        stage, "confusion.png", plots.confusion_plot(store, plots.ConfusionRequest(runs[0])), "what is taken for what"
+    )
     _save(stage, "topk.png", plots.topk_plot(store, runs), "accuracy among the k best")
+    _save(stage, "reliability.png", plots.reliability_plot(store, runs[:1]), "is it right where it is sure?")
     labelled = "category IS NOT NULL"
     for name, request, caption in (
-        ("map.png", MapRequest(where=labelled), "every evaluation picture, a point"),
+        (
+            "map.png",
+            MapRequest(where=labelled, run=runs[0], prompts=True),
+            "every evaluation picture, a point; the prompts, stars",
+        ),
         (
             "map-thumbnails.png",
             MapRequest(where=labelled, colour="correct", thumbnails=True, run=runs[0]),
@@ -186,7 +221,7 @@ def _draw(stage: Stage) -> None:
 def _map(stage: Stage, name: str, request: MapRequest, caption: str) -> None:
     from shotdex.analysis.maps import draw_map
 
-    figure, _ = draw_map(stage.store, request)
+    figure, _ = draw_map(stage.store, request, lambda _: stage.encoder)
     _save(stage, name, figure, caption)
 
 

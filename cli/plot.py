@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from shotdex.store.words import Space
 
-from .options import Command, drawable, model_option, open_store, run_option, store_option, where_option
+from .options import (
+    Command,
+    device_option,
+    drawable,
+    encoder_loader,
+    model_option,
+    open_store,
+    run_option,
+    store_option,
+    where_option,
+)
 from .render import note, out
 
 if TYPE_CHECKING:
@@ -38,7 +48,7 @@ runs_option = click.option(
 
 @click.group("plot")
 def command() -> None:
-    """Draw a figure: samples, counts, accuracy, confusion, topk or map."""
+    """Draw a figure: samples, counts, accuracy, confusion, topk, reliability or map."""
 
 
 @command.command()
@@ -74,28 +84,59 @@ def counts(target: Path, by: str, where: str | None, store_path: Path | None) ->
 @runs_option
 @click.option(
     "--by",
-    type=click.Choice(["condition", "category", "split"]),
     default="condition",
     show_default=True,
-    help="What the bars stand for.",
+    metavar="COLUMNS",
+    help="What the bars stand for: columns of `images`, such as condition or category,split.",
 )
+@click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="An imported baseline; repeatable.")
 @store_option
-def accuracy(target: Path, runs: tuple[str, ...], by: str, store_path: Path | None) -> None:
-    """Draw accuracy@1 with 95 % intervals."""
+def accuracy(target: Path, runs: tuple[str, ...], by: str, baselines: tuple[str, ...], store_path: Path | None) -> None:
+    """Draw accuracy@1 with 95 % intervals, beside people or other models where a baseline is named."""
+    from shotdex.analysis.groups import split_columns
     from shotdex.analysis.plots import accuracy_plot
 
-    _save(accuracy_plot(open_store(store_path), runs, by), target)
+    _save(accuracy_plot(open_store(store_path), runs, split_columns(by), baselines), target)
 
 
 @command.command()
 @out_option("confusion")
+@click.option(
+    "-k", "k", type=click.IntRange(1), default=1, show_default=True, help="Count the truth if among the k best."
+)
+@click.option(
+    "--cells", type=click.Choice(["both", "rates", "counts"]), default="both", show_default=True, help="What cells say."
+)
+@click.option(
+    "--order", type=click.Choice(["given", "clustered"]), help="Of the classes. [default: clustered beyond 12]"
+)
 @run_option
 @store_option
-def confusion(target: Path, run: str | None, store_path: Path | None) -> None:
+def confusion(
+    target: Path,
+    k: int,
+    cells: Literal["both", "rates", "counts"],
+    order: Literal["given", "clustered"] | None,
+    run: str | None,
+    store_path: Path | None,
+) -> None:
     """Draw which categories are taken for which."""
-    from shotdex.analysis.plots import confusion_plot
+    from shotdex.analysis.plots import ConfusionRequest, confusion_plot
 
-    _save(confusion_plot(open_store(store_path), run), target)
+    _save(confusion_plot(open_store(store_path), ConfusionRequest(run, k, cells, order)), target)
+
+
+@command.command()
+@out_option("reliability")
+@runs_option
+@click.option("--bins", type=click.IntRange(1, 100), default=15, show_default=True, help="Of equal width.")
+@where_option
+@store_option
+def reliability(target: Path, runs: tuple[str, ...], bins: int, where: str | None, store_path: Path | None) -> None:
+    """Draw how often the model is right where it says that it is sure."""
+    from shotdex.analysis.plots import reliability_plot
+
+    _save(reliability_plot(open_store(store_path), runs, bins, where), target)
 
 
 @command.command()
@@ -135,9 +176,11 @@ def topk(target: Path, runs: tuple[str, ...], store_path: Path | None) -> None:
 @click.option(
     "--limit", type=click.IntRange(1), default=20_000, show_default=True, help="Draw at most this many images."
 )
+@click.option("--prompts", is_flag=True, help="Draw the run's prompts in, as stars (joint space only).")
 @run_option
 @where_option
 @model_option
+@device_option
 @store_option
 def map_(
     target: Path,
@@ -147,17 +190,22 @@ def map_(
     thumbnails: bool,
     seed: int,
     limit: int,
+    prompts: bool,
     run: str | None,
     where: str | None,
     model: str | None,
+    device: str,
     store_path: Path | None,
 ) -> None:
     """Draw every image near those it resembles. Coordinates are kept; the same map drawn again is quick."""
     from shotdex.analysis.maps import MapRequest, draw_map
     from shotdex.analysis.projections import ProjectionSettings
 
-    request = MapRequest(Space(space), ProjectionSettings(method, seed), colour, thumbnails, where, run, model, limit)
-    figure, placed = draw_map(open_store(store_path), request)
+    projection = ProjectionSettings(method, seed)
+    request = MapRequest(Space(space), projection, colour, thumbnails, where, run, model, limit, prompts)
+    figure, placed = draw_map(open_store(store_path), request, encoder_loader(device))
+    if placed.caption:
+        note(placed.caption)
     note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")
     _save(figure, target)
 

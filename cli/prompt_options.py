@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -11,6 +13,7 @@ from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.prompts.files import read_prompts
 from shotdex.analysis.prompts.published import is_reference, published_classes, published_templates
 from shotdex.store.errors import SettingsError
+from shotdex.store.prompt_sets import find_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.words import PromptSet
 
@@ -42,13 +45,33 @@ def choose_prompts(
     if prompts is not None:
         if templates or classes is not None:
             raise SettingsError("--prompts already says classes and templates", "leave out --template and --classes")
-        return read_prompts(prompts)
+        return find_prompts(prompts, lambda: store)
     spelled = [text for given in templates for text in (published_templates(given) if is_reference(given) else [given])]
+    published = [given for given in (classes or "", *templates) if is_reference(given)]
+    title, source = ", ".join(Path(given).name for given in published), ", ".join(published)
     if classes is not None and is_reference(classes):
-        source = ", ".join([classes, *filter(is_reference, templates)])
-        return make_prompt_set(source, published_classes(classes), spelled, source=source)
-    names = split_names(classes) if classes is not None else indexed_categories(store, where)
-    return from_names(names, spelled)
+        return make_prompt_set(title, published_classes(classes), spelled, source=source)
+    bare = from_names(split_names(classes) if classes is not None else indexed_categories(store, where), spelled)
+    return replace(bare, name=title, source=source) if published else bare
+
+
+def find_prompts(wanted: str, opened: Callable[[], Store | None]) -> PromptSet:
+    """Return the set of a file or shipped, else the one that the store, opened only then, keeps under that name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    try:
+        return read_prompts(wanted)
+    except SettingsError:
+        store = None if Path(wanted).is_file() else opened()
+        if store is None:
+            raise
+        with store.reading() as con:
+            kept = find_prompt_set(con, wanted)
+        if kept is None:
+            raise
+        return kept
 
 
 def split_names(listed: str) -> list[str]:

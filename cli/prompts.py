@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
-from shotdex.analysis.prompts.files import read_prompt_file, read_prompts
+from shotdex.analysis.prompts.files import read_prompt_file
 from shotdex.analysis.prompts.shipped import shipped_files
 from shotdex.analysis.prompts.sweep import Sweep, SweepSettings, Trial, sweep
 from shotdex.analysis.results import category_counts
 from shotdex.store.encoders import choose_encoder, list_encoders
-from shotdex.store.errors import ModelUnavailable, SettingsError, StoreNotFound
-from shotdex.store.location import find_store
-from shotdex.store.prompt_sets import find_prompt_set, list_prompt_sets
+from shotdex.store.errors import ModelUnavailable, StoreNotFound
+from shotdex.store.location import find_store, named_store
+from shotdex.store.prompt_sets import list_prompt_sets
 from shotdex.store.store import Store
 from shotdex.store.words import PromptSet
 
 from .options import device_option, encoder_loader, json_option, model_option, open_store, store_option, where_option
-from .prompt_options import choose_prompts, classes_option, prompts_option, template_option
+from .prompt_options import choose_prompts, classes_option, find_prompts, prompts_option, template_option
 from .render import as_json as to_json
 from .render import estimate_cells, note, out, table, visible
 
@@ -32,11 +33,11 @@ def command() -> None:
 
 
 def _store_if_any(store_path: Path | None) -> Store | None:
-    """Open the store where there is one: shipped sets and files need none."""
+    """Open the store where there is one: shipped sets and files need none, but one that was named has to be there."""
     try:
         return Store.open(find_store(store_path, os.environ, Path.cwd()))
     except StoreNotFound:
-        if store_path is not None:
+        if named_store(store_path, os.environ) is not None:
             raise
         return None
 
@@ -66,28 +67,12 @@ def list_(store_path: Path | None, as_json: bool) -> None:
 @store_option
 @json_option
 def show(name: str, store_path: Path | None, as_json: bool) -> None:
-    """Show every text of a prompt SET: a shipped one, a file, or one that a run in the store used."""
-    prompts = _find(name, store_path)
-    out(to_json(prompts) if as_json else as_text(prompts))
+    """Show every text of a prompt SET.
 
-
-def _find(name: str, store_path: Path | None) -> PromptSet:
-    """Return the set of a file or shipped, else the one that the store keeps under that name.
-
-    Raises:
-        SettingsError: there is none.
+    It is a file, the name of a shipped set, or the name or sha256 of one that a run in the store used.
     """
-    try:
-        return read_prompts(name)
-    except SettingsError:
-        store = _store_if_any(store_path)
-        if store is None or Path(name).exists():
-            raise
-        with store.reading() as con:
-            kept = find_prompt_set(con, name)
-        if kept is None:
-            raise
-        return kept
+    prompts = find_prompts(name, lambda: _store_if_any(store_path))
+    out(to_json(prompts) if as_json else as_text(prompts))
 
 
 def as_text(prompts: PromptSet) -> str:
@@ -118,8 +103,8 @@ def check(name: str, where: str | None, model: str | None, store_path: Path | No
     Finds categories without a class, classes without an image, a prompt that stands for two classes, and prompts that
     are longer than the model reads.
     """
-    prompts = _find(name, store_path)
     store = _store_if_any(store_path)
+    prompts = find_prompts(name, lambda: store)
     categories, counting = (None, None) if store is None else _against(store, where, model)
     found = check_prompts(prompts, categories, counting)
     if as_json:
@@ -127,18 +112,25 @@ def check(name: str, where: str | None, model: str | None, store_path: Path | No
     else:
         for finding in found:
             out(f"{finding.weight}: {visible(finding.text)}")
-        seen = "no store here, so only the texts were looked at" if store is None else "texts, categories and lengths"
-        out(f"{visible(prompts.name)}: {len(found)} findings ({seen})")
+        out(f"{visible(prompts.name)}: {len(found)} findings ({_looked_at(categories, counting)})")
     if any(finding.weight is Weight.PROBLEM for finding in found):
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
+
+
+def _looked_at(categories: Mapping[str, int] | None, counting: CountTokens | None) -> str:
+    if categories is None:
+        return "no store here, so only the texts were looked at"
+    return "texts and categories" if counting is None else "texts, categories and lengths"
 
 
 def _against(store: Store, where: str | None, model: str | None) -> tuple[Mapping[str, int], CountTokens | None]:
     with store.reading() as con:
         counts = category_counts(con, where)
-        encoder = choose_encoder(con, model)[1] if model is not None or len(list_encoders(con)) == 1 else None
+        known = len(list_encoders(con))
+        encoder = choose_encoder(con, model)[1] if model is not None or known == 1 else None
     if encoder is None:
-        note("the store has several encoders, so lengths were not looked at; choose one with --model")
+        why = "has several encoders; choose one with --model" if known else "has no encoder yet"
+        note(f"lengths were not looked at: the store {why}")
         return counts, None
     from shotdex.indexer.tokens import token_counter
 
@@ -174,10 +166,11 @@ def sweep_(
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Score each template alone and left out, choosing on some images and reporting on others.
+    """Score each template alone and left out.
 
-    Without --choose-where and --report-where a random half of each class chooses and the other reports. Nothing is
-    recorded; `shotdex classify` records a run with the templates that you settle on.
+    Some images choose the best templates, others report how good those are; without --choose-where and --report-where
+    a random half of each class chooses and the other reports. Nothing is recorded; `shotdex classify` records a run
+    with the templates that you settle on.
 
     \b
     shotdex prompts sweep --template "a photo of a {}." --template "a drawing of a {}." --template "{}"

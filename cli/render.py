@@ -62,7 +62,7 @@ def width(text: str) -> int:
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "") -> str:
     """Return an aligned table; a column of numbers stands to the right, one with nothing in it is left out."""
     kept = [i for i, name in enumerate(columns) if name or any(row[i] not in ("", None) for row in rows)]
-    columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    columns, rows = [visible(columns[i]) for i in kept], [[row[i] for i in kept] for row in rows]
     cells = [[cell(value) for value in row] for row in rows]
     right = [
         all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
@@ -70,7 +70,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "
     ]
     widths = [max(width(text) for text in [columns[i], *(row[i] for row in cells)]) for i in range(len(columns))]
     lines = []
-    for row in [[visible(column) for column in columns], *cells]:
+    for row in [columns, *cells]:
         padded = [
             " " * (widths[i] - width(text)) + text if right[i] else text + " " * (widths[i] - width(text))
             for i, text in enumerate(row)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.groups import split_columns
-from shotdex.analysis.inference.small import small_sample
+from shotdex.analysis.inference.small import SMALL, small_sample
 from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportSettings, report
 
 from .options import by_option, json_option, open_store, resamples_option, store_option
@@ -56,15 +56,17 @@ def as_text(found: Report) -> str:
     lines += ["", _classes(found), ""]
     method = everything.summary[SUMMARY[0]].method
     lines.append(f"intervals: shares Wilson 95 %, the rest {method}")
-    if any(small_sample(row.accuracy) for row in found.groups):
+    resting = [everything.accuracy, *(row.accuracy for row in found.groups)]
+    resting += [part for row in found.classes for part in (row.recall, row.precision)]
+    if any(0 < part.n < SMALL for part in resting):
         lines.append("small n: under 30 images, a share is known to no better than a third of the range")
     return "\n".join(lines)
 
 
 def _numbers(row: GroupRow) -> str:
-    cells = [["accuracy@1", *estimate_cells(row.accuracy)]]
-    cells += [[name, *estimate_cells(estimate)] for name, estimate in row.summary.items()]
-    return table(["", "value", "95 % interval", "n"], cells)
+    named = {"accuracy@1": row.accuracy} | row.summary
+    cells = [[name, *estimate_cells(estimate), small_sample(estimate)] for name, estimate in named.items()]
+    return table(["", "value", "95 % interval", "n", ""], cells)
 
 
 def _top_k(found: Report) -> str:
@@ -95,7 +97,8 @@ def _classes(found: Report) -> str:
     cells = []
     for row in found.classes:
         recall, precision, f1 = estimate_cells(row.recall), estimate_cells(row.precision), estimate_cells(row.f1)
-        cells.append([row.name, recall[2], *recall[:2], precision[2], *precision[:2], *f1[:2]])
+        flag = small_sample(row.recall) or small_sample(row.precision)
+        cells.append([row.name, recall[2], *recall[:2], precision[2], *precision[:2], *f1[:2], flag])
     spread = "95 % interval"
-    columns = ["class", "n", "recall", spread, "taken for it", "precision", spread, "F1", spread]
+    columns = ["class", "n", "recall", spread, "taken for it", "precision", spread, "F1", spread, ""]
     return table(columns, cells)

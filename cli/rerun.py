@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from shotdex.analysis.classify import classify
 from shotdex.analysis.provenance.rerun import Rerun, rerun, wanted_again
-from shotdex.store.runs import find_run
+from shotdex.store.runs import find_run, next_run
 
 from .options import command_line, device_option, encoder_loader, json_option, open_store, store_option
 from .render import as_json as to_json
@@ -30,6 +31,7 @@ def command(run: str, name: str | None, device: str, store_path: Path | None, as
     store = open_store(store_path)
     with store.reading() as con:
         recorded = find_run(con, run)
+        next_run(con, name)  # a name already taken is said before the work, not after
     load = encoder_loader(device)
     found = rerun(store, recorded, load)
     if name is not None:
@@ -38,7 +40,7 @@ def command(run: str, name: str | None, device: str, store_path: Path | None, as
         classify(store, wanted, load)
     out(to_json(found) if as_json else as_text(found))
     if not found.identical:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def as_text(found: Rerun) -> str:

@@ -48,7 +48,7 @@ def plan(groups: int, bars: int = 1) -> BarPlan:
     """Return how `groups` groups of `bars` bars side by side are set."""
     turned = groups > UPRIGHT
     if turned:
-        slot = max(0.18, 0.09 * bars + 0.06)
+        slot = max(0.18, 0.11 * bars + 0.06)
     else:
         slot = max(0.95, (_UPRIGHT_VALUE if bars <= 3 else _TURNED_VALUE) * bars / FILLED)
     width = min(max(groups * slot, 4.2), WIDEST)

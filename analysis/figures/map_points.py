@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import legend, style
+from .map_extras import MapExtras, caption_lines
+from .map_prompts import draw_prompts, star
 from .text import label, safe
 
 if TYPE_CHECKING:
@@ -27,31 +29,47 @@ _GREY = style.Look("#c9c9c9", "o", "")
 
 
 def point_map(
-    xy: npt.NDArray[np.float64], labels: Sequence[str | None], title: str = "Map", legend_title: str = ""
+    xy: npt.NDArray[np.float64],
+    labels: Sequence[str | None],
+    title: str = "Map",
+    legend_title: str = "",
+    extras: MapExtras | None = None,
 ) -> Figure:
     """Draw N points coloured by their labels, the legend beside them with the number of each.
 
     Unlabelled points are grey and lie beneath. Labelled ones are drawn in a shuffled (seeded) order, so that no label
     hides another by coming later in the alphabet; but where the labels are `correct` and `wrong`, the wrong lie on top.
-    The points are a bitmap inside an SVG: 70,000 vectors would open in no browser.
+    The points are a bitmap inside an SVG: 70,000 vectors would open in no browser. Prompts are stars on top, each with
+    its text where there is room.
 
     Args:
         xy: (N, 2) float, equal scale on both axes.
         labels: N names or None. The legend has them in alphabetical order.
         title: what the figure says at its head.
         legend_title: what the labels are.
+        extras: prompts to draw in, and a caption to write beneath.
     """
+    extras = extras or MapExtras()
+    side = extras.width or SIDE
     shown = looks_of(labels)
     texts = legend_texts(labels, shown)
-    figure = style.new_figure(SIDE + legend.plan(texts, SIDE).width + 0.4, SIDE + 0.5)
+    handles = [swatch(look) for look in shown.values()]
+    if extras.prompts:
+        texts, handles = [*texts, extras.legend_text], [*handles, star()]
+    caption = caption_lines(extras.caption, side)
+    below = (caption.count("\n") + 1) * style.TICK * 1.4 / 72 if caption else 0.0
+    figure = style.new_figure(side + legend.plan(texts, side).width + 0.4, side + 0.5 + below)
     axes = figure.add_subplot()
     _scatter(axes, np.asarray(xy, dtype=np.float64).reshape(-1, 2), labels, shown)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color(style.GRID)
-    style.heading(axes, title, SIDE)
-    legend.beside(figure, [swatch(look) for look in shown.values()], texts, SIDE, safe(legend_title))
+    style.heading(axes, title, side)
+    axes.set_xlabel(caption, loc="left", fontsize=style.TICK, color=style.MUTED)
+    legend.beside(figure, handles, texts, side, safe(legend_title))
+    if extras.prompts:
+        draw_prompts(figure, axes, extras)
     return figure
 
 

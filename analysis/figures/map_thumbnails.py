@@ -13,16 +13,22 @@ import numpy.typing as npt
 from shotdex.analysis.thumbnail_layout import ThumbnailLayout, place
 
 from . import legend, style
+from .map_extras import MapExtras, caption_lines, unnamed
 from .map_points import legend_texts, looks_of, swatch
+from .map_prompts import draw_on_page, star
+from .map_room import PlacedPrompts, covered, make_room, place_prompts
 from .page import MARGIN, page_figure, pixels, tile, write
 from .text import fit, safe
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
 
 _HEADER = 130
+_CAPTION = style.TICK * 1.45  # points from line to line
+_WIDTH = 12.0  # inches across the map
 _NARROWEST = 800  # pixels that the header needs
 _ROOM = 2.0  # cells for each picture: fewer and clusters run together, more and thumbnails get small
 _FULLEST = 0.6  # of the cells are used at most: a full grid would show no clusters
@@ -35,21 +41,21 @@ def thumbnail_map(
     labels: Sequence[str | None] | None = None,
     title: str = "Map",
     legend_title: str = "",
-    width: int = 2400,
+    extras: MapExtras | None = None,
 ) -> Figure:
     """Draw every picture near its place, each in a cell of its own; the header says how many were drawn.
 
     Thumbnails are 24 to 200 pixels; where there are more pictures than fill 6 in 10 cells of 24 pixels, crowded
-    regions lose the rest (see `thumbnail_layout.place`).
+    regions lose the rest (see `thumbnail_layout.place`). Prompts are stars with their texts; thumbnails make room.
 
     Args:
         xy: (N, 2) float; the axes are stretched apart to fill the map.
         pictures: N RGB pictures of any size, shown whole.
         labels: N names or None, drawn as the colour of each thumbnail's frame; `correct` and `wrong` have their own.
-            With more than 20 the colours repeat, so there is no legend.
+            With more than 20 the colours repeat, so the legend leaves them out.
         title: what the figure says at its head.
         legend_title: what the labels are.
-        width: pixels across the map, beside which the legend stands.
+        extras: prompts to draw in, a caption for the header, and the width, 12 inches unless told.
 
     Raises:
         ValueError: not one place and label for each picture.
@@ -58,29 +64,51 @@ def thumbnail_map(
 
     if len(xy) != len(pictures) or (labels is not None and len(labels) != len(pictures)):
         raise ValueError(f"{len(xy)} places for {len(pictures)} pictures, or too few labels")
-    places = np.asarray(xy, dtype=np.float64)
-    columns, rows = _grid(places, width)
-    layout = place(places, columns, rows, ceil(columns * rows * _FULLEST))
+    extras = extras or MapExtras()
+    layout, prompts, cell = _lay_out(np.asarray(xy, dtype=np.float64), extras)
     shown = {} if labels is None else looks_of(labels)
     borders = None if labels is None else [shown[name].colour for name in labels]
-    # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
-    distinct = len(shown) if len(shown) <= len(style.PALETTE) else 0
-    texts = legend_texts(labels or (), shown)[:distinct]
-    canvas = _canvas(layout, pictures, borders, width // layout.columns)
+    canvas = _canvas(layout, pictures, borders, cell)
+    texts, handles = _legend(labels or (), shown, extras)
+    lines = caption_lines(extras.caption, max(canvas.width, _NARROWEST) / style.DPI)
+    top = MARGIN + _HEADER + (int(pixels(_CAPTION) * (lines.count("\n") + 1)) if lines else 0)
     planned = legend.plan(texts, canvas.height / style.DPI)
-    page = Image.new("RGB", _page_size(canvas.size, planned.width), "white")
-    page.paste(canvas, (MARGIN, MARGIN + _HEADER))
+    page = Image.new("RGB", _page_size(canvas.size, planned.width, top), "white")
+    page.paste(canvas, (MARGIN, top))
     figure, axes = page_figure(page)
-    _header(axes, title, layout, canvas.width)
-    at = (2 * MARGIN + canvas.width) / page.width, 1 - (MARGIN + _HEADER) / page.height
-    handles = [swatch(replace(look, marker="s")) for look in shown.values()][:distinct]
+    _header(axes, [title, _drawn(layout, prompts), *lines.split("\n")], max(canvas.width, _NARROWEST))
+    draw_on_page(axes, prompts, (MARGIN, top))
+    at = (2 * MARGIN + canvas.width) / page.width, 1 - top / page.height
     legend.beside(figure, handles, texts, canvas.height / style.DPI, safe(legend_title), at)
     return figure
 
 
-def _page_size(canvas: tuple[int, int], legend_width: float) -> tuple[int, int]:
+def _page_size(canvas: tuple[int, int], legend_width: float, top: int) -> tuple[int, int]:
     beside = MARGIN + int(legend_width * style.DPI) if legend_width else 0
-    return max(canvas[0] + beside, _NARROWEST) + 2 * MARGIN, canvas[1] + 2 * MARGIN + _HEADER
+    return max(canvas[0] + beside, _NARROWEST) + 2 * MARGIN, canvas[1] + MARGIN + top
+
+
+def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailLayout, PlacedPrompts, int]:
+    """Return where the pictures and the prompts go, and the pixels of a cell."""
+    width = int((extras.width or _WIDTH) * style.DPI)
+    places = np.vstack([xy.reshape(-1, 2), extras.places])
+    columns, rows = _grid(places, width)
+    cell = width // columns
+    every = place(places, columns, rows, ceil(columns * rows * _FULLEST) + len(extras.prompts))
+    count = len(xy)
+    layout = ThumbnailLayout(columns, rows, every.cells[:count], every.placed[:count], every.wanted[:count])
+    prompts = place_prompts(extras, every.wanted[count:], (columns * cell, rows * cell), cell)
+    return make_room(layout, covered(prompts, columns, rows, cell)), prompts, cell
+
+
+def _legend(
+    labels: Sequence[str | None], shown: dict[str | None, style.Look], extras: MapExtras
+) -> tuple[list[str], list[Artist]]:
+    # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
+    distinct = shown if len(shown) <= len(style.PALETTE) else {}
+    texts = legend_texts(labels, distinct)
+    handles = [swatch(replace(look, marker="s")) for look in distinct.values()]
+    return ([*texts, extras.legend_text], [*handles, star()]) if extras.prompts else (texts, handles)
 
 
 def _grid(places: npt.NDArray[np.float64], width: int) -> tuple[int, int]:
@@ -107,8 +135,17 @@ def _canvas(
     return canvas
 
 
-def _header(axes: Axes, title: str, layout: ThumbnailLayout, width: int) -> None:
-    write(axes, MARGIN, MARGIN, fit(title, width, style.TITLE, style.DPI), style.TITLE)
+def _drawn(layout: ThumbnailLayout, prompts: PlacedPrompts) -> str:
     drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} pictures drawn, "
     drawn += f"{layout.left_out:,} left out for want of room" if layout.left_out else "none left out"
-    write(axes, MARGIN, MARGIN + pixels(style.TITLE * 1.5), drawn, style.TICK, color=style.MUTED)
+    return f"{drawn}; {unnamed(prompts.unnamed, len(prompts.stars))}" if prompts.unnamed else drawn
+
+
+def _header(axes: Axes, lines: Sequence[str], width: int) -> None:
+    """Write the title, how many were drawn, and the caption's lines."""
+    title, drawn, *caption = lines
+    write(axes, MARGIN, MARGIN, fit(title, width, style.TITLE, style.DPI), style.TITLE)
+    below = MARGIN + pixels(style.TITLE * 1.5)
+    write(axes, MARGIN, below, fit(drawn, width, style.TICK, style.DPI), style.TICK, color=style.MUTED)
+    for number, line in enumerate(caption, start=1):
+        write(axes, MARGIN, below + pixels(_CAPTION) * number, line, style.TICK, color=style.MUTED)

@@ -37,6 +37,9 @@ PALETTE = OKABE_ITO + _DARKER + _DULLER
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "////", "....", "xxxx", "----", "++++", "||||", "oooo")
 
+_NEUTRAL = ("#d4d4d4", "#ffffff", "#a3a3a3")
+_NEUTRAL_HATCHES = ("", "////", "", "....", "xxxx", "----")
+
 CORRECT, WRONG = "#0072B2", "#D55E00"
 """Blue and vermilion: right and wrong wherever they are drawn."""
 
@@ -57,6 +60,12 @@ def looks(count: int) -> list[Look]:
     """
     turns = [(index % len(PALETTE), index // len(PALETTE) % len(MARKERS)) for index in range(count)]
     return [Look(PALETTE[colour], MARKERS[turn], HATCHES[turn]) for colour, turn in turns]
+
+
+def neutral_looks(count: int) -> list[Look]:
+    """Return `count` looks in greys, for what is not measured here; they repeat beyond 6."""
+    greys, hatches = len(_NEUTRAL), len(_NEUTRAL_HATCHES)
+    return [Look(_NEUTRAL[turn % greys], MARKERS[turn % 8], _NEUTRAL_HATCHES[turn % hatches]) for turn in range(count)]
 
 
 def new_figure(width: float, height: float, fixed_aspect: bool = False) -> Figure:

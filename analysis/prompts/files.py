@@ -50,7 +50,7 @@ def read_prompt_file(path: Path) -> PromptSet:
         SettingsError: it cannot be read, or is not of the form above.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(
             f"the prompt file {path} cannot be read: {error}", "it is a TOML file with `classes`"

@@ -75,6 +75,8 @@ def _load(reference: str, beside: Path | None) -> Any:
 
 def _one_set(path: Path, content: Any, chosen: str) -> Any:
     if not isinstance(content, dict):
+        if chosen:
+            raise SettingsError(f"{path} holds one set, and no {chosen!r}", f"leave out the name: {path}")
         return content
     if chosen in content:
         return content[chosen]

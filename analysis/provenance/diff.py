@@ -9,7 +9,7 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import PromptSet, Run
+from shotdex.store.words import EncoderId, PromptSet, Run
 
 from .rerun import version_changes
 
@@ -64,7 +64,8 @@ def diff(store: Store, first: str, second: str) -> RunDiff:
 def _asked(con: Connection, a: Run, b: Run) -> list[Difference]:
     encoders = list_encoders(con)
     pairs = [
-        ("encoder", str(encoders[a.encoder_id]), str(encoders[b.encoder_id])),
+        ("encoder", *_encoders(encoders[a.encoder_id], encoders[b.encoder_id])),
+        ("predictions kept", f"{a.k} an image", f"{b.k} an image"),
         ("filter", a.where or "none", b.where or "none"),
         ("pictures (digest)", a.data_sha256[:12], b.data_sha256[:12]),
         ("labels (digest)", a.labels_sha256[:12], b.labels_sha256[:12]),
@@ -78,6 +79,17 @@ def _asked(con: Connection, a: Run, b: Run) -> list[Difference]:
         before, _, after = versions.partition(" -> ")
         found.append(Difference(f"version of {name}", before, after))
     return found
+
+
+def _encoders(a: EncoderId, b: EncoderId) -> tuple[str, str]:
+    """Return two encoders in words, at more length where they are of one name and weights and yet not the same."""
+    if a.key() != b.key() and str(a) == str(b):
+        return _closely(a), _closely(b)
+    return str(a), str(b)
+
+
+def _closely(encoder: EncoderId) -> str:
+    return f"{encoder}, preprocessing {encoder.preprocessing_sha256[:8]}, pooling {encoder.pooling}"
 
 
 def _prompts(a: PromptSet, b: PromptSet) -> list[Difference]:

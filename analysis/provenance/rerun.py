@@ -87,7 +87,11 @@ def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
         changes.append(
             f"the pictures: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, not all alike"
         )
-    if run.labels_sha256 and run.labels_sha256 != made.work.labels_sha256 and run.data_sha256 == made.work.data_sha256:
+    relabelled = _relabelled(con, run, made.truths)
+    if relabelled:
+        changes.append(f"the labels of {relabelled:,} picture{'s' * (relabelled != 1)}")
+    elif run.labels_sha256 not in ("", made.work.labels_sha256) and run.data_sha256 == made.work.data_sha256:
+        # They mean the same classes, by an alias, or went from one picture to another.
         changes.append("the labels of some pictures")
     if run.failed != made.work.failed:
         changes.append(f"pictures that could not be scored: {run.failed:,} then, {made.work.failed:,} now")
@@ -95,6 +99,18 @@ def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
     if known != made.work.encoder:
         changes.append(f"the encoder: {known} then, {made.work.encoder} now")
     return changes + version_changes(run.versions, versions())
+
+
+def _relabelled(con: Connection, run: Run, made: pa.Table) -> int:
+    """Return how many of the run's images have a label of another class now, or had one and have none."""
+    with con.holding("made_truths", made):
+        return int(
+            con.value(
+                "SELECT count(*) FROM truths t JOIN made_truths m USING (image_id) "
+                "WHERE t.run_id = $run AND t.category IS DISTINCT FROM m.category",
+                {"run": run.run_id},
+            )
+        )
 
 
 def version_changes(before: object, after: object) -> list[str]:

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from shotdex.analysis.figures import point_map, thumbnail_map
+from shotdex.analysis.figures import MapExtras, point_map, thumbnail_map
 from shotdex.analysis.figures.style import CORRECT, OKABE_ITO, WRONG
 
 
@@ -73,7 +73,9 @@ def count(pixels, colour):
 
 def test_thumbnails_stand_in_their_corners_whole_and_apart(check):
     xy = np.array([[0.0, 0.0], [1.0, 1.0]])
-    figure = thumbnail_map(xy, [picture("red", (8, 4)), picture("lime")], ["x", None], "Two", "category", width=1000)
+    figure = thumbnail_map(
+        xy, [picture("red", (8, 4)), picture("lime")], ["x", None], "Two", "category", extras=MapExtras(width=5)
+    )
     pixels = page(figure)
     red, lime = (np.argwhere((pixels == colour).all(axis=-1)) for colour in ([255, 0, 0], [0, 255, 0]))
     assert red[:, 0].min() > lime[:, 0].max() and red[:, 1].max() < lime[:, 1].min()
@@ -87,7 +89,7 @@ def test_thumbnails_stand_in_their_corners_whole_and_apart(check):
 
 def test_what_does_not_fit_is_counted(check):
     rng = np.random.default_rng(0)
-    figure = thumbnail_map(rng.normal(size=(300, 2)), [picture("red")] * 300, width=240)
+    figure = thumbnail_map(rng.normal(size=(300, 2)), [picture("red")] * 300, extras=MapExtras(width=1.2))
     found = [t.get_text() for t in figure.axes[0].texts][1]
     words = found.split()
     assert words[2] == "300" and int(words[0]) + int(words[5]) == 300 and int(words[5]) > 200
@@ -97,8 +99,10 @@ def test_what_does_not_fit_is_counted(check):
 def test_with_more_labels_than_colours_there_is_no_legend():
     labels = [f"category {index}" for index in range(21)]
     xy = np.random.default_rng(0).normal(size=(21, 2))
-    assert thumbnail_map(xy, [picture("red")] * 21, labels, width=400).legends == []
-    assert len(thumbnail_map(xy, [picture("red")] * 21, [*labels[:20], labels[0]], width=400).legends) == 1
+    assert thumbnail_map(xy, [picture("red")] * 21, labels, extras=MapExtras(width=2)).legends == []
+    assert (
+        len(thumbnail_map(xy, [picture("red")] * 21, [*labels[:20], labels[0]], extras=MapExtras(width=2)).legends) == 1
+    )
 
 
 def test_labels_must_match_pictures():

@@ -1,0 +1,141 @@
+"""`shotdex probe`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shotdex.analysis.inference.small import small_sample
+from shotdex.analysis.probe.ladder import Ladder, probe
+from shotdex.analysis.probe.request import SHOTS, ProbeRequest, parse_shots
+from shotdex.analysis.probe.rungs import Rung
+from shotdex.store.words import Space
+
+from .options import drawable, json_option, model_option, open_store, store_option
+from .progress import Bar
+from .render import as_json as to_json
+from .render import estimate_cells, note, out, p_value, table, visible
+
+
+@click.command("probe")
+@click.option("--train-where", metavar="SQL", help="The training images. [default: split = 'train']")
+@click.option("--test-where", metavar="SQL", help="The test images. [default: split = 'test']")
+@click.option(
+    "--few-shot",
+    "shots",
+    default=",".join(map(str, SHOTS)),
+    show_default=True,
+    metavar="N,N,...",
+    help="Training images a class; none for no such lines.",
+)
+@click.option(
+    "--draws", type=click.IntRange(1), default=10, show_default=True, help="How often those few images are drawn."
+)
+@click.option(
+    "--space",
+    type=click.Choice([space.value for space in Space]),
+    default=Space.JOINT.value,
+    show_default=True,
+    help="joint: what text is compared with; vision: the image tower before its projection.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the splits, the draws and the bootstrap."
+)
+@click.option(
+    "--run", multiple=True, metavar="RUN", help="A zero-shot run; repeatable. [default: the newest, if there is one]"
+)
+@click.option(
+    "--outside",
+    multiple=True,
+    metavar="RESULT",
+    help="A result from elsewhere: NAME=VALUE, NAME=VALUE:N, or the name of an imported baseline; repeatable.",
+)
+@click.option(
+    "--out", "target", type=click.Path(path_type=Path), callback=drawable, metavar="FILE", help="Draw it (.png, .svg)."
+)
+@model_option
+@store_option
+@json_option
+def command(
+    train_where: str | None,
+    test_where: str | None,
+    shots: str,
+    draws: int,
+    space: str,
+    seed: int,
+    run: tuple[str, ...],
+    outside: tuple[str, ...],
+    target: Path | None,
+    model: str | None,
+    store_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Set zero-shot beside what training on the stored vectors gives, all on the same test images.
+
+    Three methods are trained: logistic regression on a few images a class, drawn again and again; nearest neighbours by
+    cosine, and logistic regression, on all training images. The number of neighbours and the L2 strength are chosen on
+    a part of the training images, never on test images. Nothing is encoded. Where no image has a split, random halves
+    are drawn.
+
+    \b
+    shotdex probe --run names --run words --out ladder.png
+    shotdex probe --outside "small CNN=0.919:10000"
+    shotdex probe --train-where "condition = 'realistic'" --test-where "condition <> 'realistic'"
+    """
+    store = open_store(store_path)
+    wanted = ProbeRequest(
+        train_where, test_where, parse_shots(shots), draws, Space(space), seed, run, outside, encoder_name=model
+    )
+    with Bar("training", " fits") as bar:
+        found = probe(store, wanted, bar)
+    if found.split.assumed:
+        note("no image has a split, so random halves were drawn; choose with --train-where and --test-where")
+    out(to_json(found) if as_json else as_text(found))
+    if target is not None:
+        from shotdex.analysis.figures.style import save
+        from shotdex.analysis.probe.ladder import ladder_plot
+
+        save(ladder_plot(found), target)
+        note(f"wrote {target}")
+
+
+def as_text(found: Ladder) -> str:
+    """Return a ladder as text: coverage, the table, and what one must know to read it."""
+    zero = next((rung.name for rung in found.rungs if rung.kind == "zero-shot"), None)
+    columns = ["method", "details", "accuracy", "95 % interval", "n"]
+    columns += [f"p vs {zero}", "p (Holm)"] * (zero is not None) + [""]
+    rows = [_row(rung, zero is not None) for rung in found.rungs]
+    return "\n".join([*_header(found), "", table(columns, rows), *_reading_notes(found, zero is not None)])
+
+
+def _header(found: Ladder) -> list[str]:
+    copies = f"{found.copies:,} of the test images have a bit-identical copy among the training images"
+    return [
+        f"{len(found.classes)} classes, {found.request.space} space of {found.encoder}",
+        f"split: {visible(found.split.words)}",
+        str(found.coverage),
+        copies if found.copies else "no test image has a bit-identical copy among the training images",
+    ]
+
+
+def _row(rung: Rung, tested: bool) -> list[Any]:
+    value, interval, n = estimate_cells(rung.estimate)
+    tests = [p_value(rung.p_value), p_value(rung.adjusted)] * tested
+    return [f"{rung.kind}: {rung.name}", rung.details, value, interval, n or "-", *tests, small_sample(rung.estimate)]
+
+
+def _reading_notes(found: Ladder, tested: bool) -> Sequence[str]:
+    notes = list(found.notes)
+    if tested:
+        tests = sum(not isnan(rung.p_value) for rung in found.rungs)
+        notes.append(f"p: exact McNemar test on the test images that both answered; Holm over {tests} comparisons")
+    if any(rung.kind == "few-shot" for rung in found.rungs):
+        notes.append(
+            f"few-shot: mean of {found.request.draws} draws; the interval is for draws and test images together"
+        )
+    notes.append(f"other intervals: Wilson; seed {found.request.seed}")
+    return [visible(text) for text in notes]

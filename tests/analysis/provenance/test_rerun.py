@@ -1,0 +1,353 @@
+"""Runs made again: after every kind of change, the report must say that one and no other."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shotdex.analysis.classify import classify
+from shotdex.analysis.prompts.build import make_prompt_set
+from shotdex.analysis.provenance.diff import diff
+from shotdex.analysis.provenance.rerun import Rerun, rerun, version_changes, wanted_again
+from shotdex.analysis.provenance.versions import PACKAGES, versions
+from shotdex.store.errors import EmptyStore, EncoderMismatch, ModelUnavailable, UnknownClass
+from shotdex.store.runs import find_run
+from shotdex.store.store import Store
+from shotdex.store.words import Combine, EncoderId
+from tests.conftest import index
+from tests.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
+from tests.fakes import FakeEncoder, fake_id
+
+LAYOUT = "{condition}/{category}/*"
+
+
+def save_pictures(folder: Path) -> Path:
+    """Save twelve pictures: three colours in two conditions, two of each."""
+    for i in range(12):
+        place = folder / ("plain", "noisy")[i % 2] / ("red", "green", "blue")[i % 3]
+        save_noisy_colour(place / f"{i}.png", place.name, 0.7, i)
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return save_pictures(tmp_path / "p")
+
+
+@pytest.fixture
+def live(store: Store, pictures: Path) -> Store:
+    """A store with the run `first`, of all the `pictures`."""
+    index(store, pictures, FakeEncoder(), LAYOUT)
+    run(store, WORDS, name="first")
+    return store
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    store = Store.create(folder / "store")
+    index(store, save_pictures(folder / "p"), FakeEncoder(), LAYOUT)
+    run(store, WORDS, name="first")
+    return store.root
+
+
+@pytest.fixture
+def ran(template: Path, tmp_path: Path) -> Store:
+    """The same, for tests that leave the pictures alone."""
+    shutil.copytree(template, tmp_path / "ran")
+    return Store(tmp_path / "ran")
+
+
+def again(store: Store, name: str = "first", encoder: FakeEncoder | None = None) -> Rerun:
+    with store.reading() as con:
+        recorded = find_run(con, name)
+    return rerun(store, recorded, lambda _: encoder or FakeEncoder())
+
+
+def counts(found: Rerun) -> tuple[int, int, int, int]:
+    return found.same, found.different, found.gone, found.new
+
+
+def refused(_: EncoderId) -> Any:
+    raise AssertionError("no model is needed: the texts are remembered")
+
+
+class TestNothingChanged:
+    """The same predictions."""
+
+    @pytest.mark.parametrize("k", [1, 2, 99])
+    @pytest.mark.parametrize("combine", list(Combine))
+    def test_it_is_the_same(self, ran: Store, k: int, combine: Combine) -> None:
+        run(ran, make_prompt_set("x", WORDS, combine=combine), name="k", k=k)
+        before = rows(ran, "FROM runs"), rows(ran, "FROM predictions ORDER BY ALL")
+        found = again(ran, "k")
+        assert counts(found) == (12, 0, 0, 0)
+        assert (found.largest, found.changes, found.identical) == (0, (), True)
+        assert (rows(ran, "FROM runs"), rows(ran, "FROM predictions ORDER BY ALL")) == before, "nothing is recorded"
+
+    def test_with_a_filter_pictures_outside_it_do_not_count(self, live: Store, pictures: Path) -> None:
+        run(live, NAMES, name="plain", where="condition = 'plain'")
+        save_noisy_colour(pictures / "noisy" / "red" / "new.png", "red", 0.5, 77)
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live, "plain")
+        assert (counts(found), found.changes) == ((6, 0, 0, 0), ())
+        assert counts(again(live)) == (12, 0, 0, 1)
+
+    def test_no_model_is_needed(self, ran: Store) -> None:
+        with ran.reading() as con:
+            recorded = find_run(con, "first")
+        assert rerun(ran, recorded, refused).identical
+
+    def test_a_moved_picture_is_the_same_picture(self, live: Store, pictures: Path) -> None:
+        (pictures / "plain" / "red" / "0.png").rename(pictures / "plain" / "red" / "renamed.png")
+        assert index(live, pictures, FakeEncoder(), LAYOUT).moved == 1
+        found = again(live)
+        assert (counts(found), found.changes) == ((12, 0, 0, 0), ())
+
+    def test_a_picture_that_went_and_came_back(self, live: Store, pictures: Path, tmp_path: Path) -> None:
+        shutil.move(pictures / "plain" / "red" / "0.png", tmp_path / "kept.png")
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        assert counts(again(live)) == (11, 0, 1, 0)
+        shutil.move(tmp_path / "kept.png", pictures / "plain" / "red" / "0.png")
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert (counts(found), found.changes) == ((12, 0, 0, 0), ())
+
+    def test_images_without_labels(self, ran: Store) -> None:
+        change(ran, "UPDATE stored_images SET category = NULL")
+        run(ran, NAMES, name="blind")
+        assert again(ran, "blind").identical
+
+    def test_duplicates_are_pictures_of_their_own(self, store: Store, pictures: Path) -> None:
+        for name in ("a", "b"):
+            shutil.copy(pictures / "plain" / "red" / "0.png", pictures / "plain" / "red" / f"{name}.png")
+        index(store, pictures, FakeEncoder(), LAYOUT)
+        run(store, WORDS, name="first")
+        found = again(store)
+        assert (counts(found), found.changes) == ((14, 0, 0, 0), ())
+        (pictures / "plain" / "red" / "b.png").unlink()
+        index(store, pictures, FakeEncoder(), LAYOUT)
+        found = again(store)
+        assert counts(found) == (13, 0, 1, 0)
+        assert found.changes == ("the pictures: 14 were scored then, 13 are there now, not all alike",)
+
+
+class TestPicturesChanged:
+    """What became of the pictures and their labels."""
+
+    def test_another_content(self, live: Store, pictures: Path) -> None:
+        save_noisy_colour(pictures / "plain" / "red" / "0.png", "red", 0.3, 99)
+        assert index(live, pictures, FakeEncoder(), LAYOUT).changed == 1
+        found = again(live)
+        assert counts(found) == (11, 0, 1, 1)
+        assert found.changes == ("the pictures: 12 were scored then, 12 are there now, not all alike",)
+        assert not found.identical
+
+    def test_added(self, live: Store, pictures: Path) -> None:
+        save_noisy_colour(pictures / "plain" / "red" / "new.png", "red", 0.3, 99)
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert counts(found) == (12, 0, 0, 1)
+        assert found.changes == ("the pictures: 12 were scored then, 13 are there now, not all alike",)
+        assert not found.identical
+
+    def test_a_copy_added(self, live: Store, pictures: Path) -> None:
+        shutil.copy(pictures / "plain" / "red" / "0.png", pictures / "plain" / "red" / "copy.png")
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert counts(found) == (12, 0, 0, 1)
+        assert found.changes == ("the pictures: 12 were scored then, 13 are there now, not all alike",)
+
+    def test_removed(self, live: Store, pictures: Path) -> None:
+        (pictures / "plain" / "red" / "0.png").unlink()
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert counts(found) == (11, 0, 1, 0)
+        assert found.changes == ("the pictures: 12 were scored then, 11 are there now, not all alike",)
+
+    def test_all_removed(self, ran: Store) -> None:
+        change(ran, "UPDATE stored_images SET removed_at = TIMESTAMP '2030-01-01'")
+        with pytest.raises(EmptyStore, match="no image to classify"):
+            again(ran)
+
+    def test_relabelled(self, live: Store, pictures: Path) -> None:
+        """The predictions are the same, but what they are worth is not: it is said."""
+        shutil.move(pictures / "plain" / "red" / "0.png", pictures / "plain" / "blue" / "0.png")
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert (counts(found), found.identical) == ((12, 0, 0, 0), True)
+        assert found.changes == ("the labels of 1 picture",)
+
+    def test_relabelled_while_another_was_added(self, live: Store, pictures: Path) -> None:
+        for number in ("0", "6"):
+            shutil.move(pictures / "plain" / "red" / f"{number}.png", pictures / "plain" / "blue" / f"{number}.png")
+        save_noisy_colour(pictures / "plain" / "red" / "new.png", "red", 0.3, 99)
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert counts(found) == (12, 0, 0, 1)
+        assert found.changes == (
+            "the pictures: 12 were scored then, 13 are there now, not all alike",
+            "the labels of 2 pictures",
+        )
+
+    @pytest.mark.parametrize("label", ["NULL", "'mauve'"])
+    def test_a_label_that_was_taken_away(self, ran: Store, label: str) -> None:
+        change(ran, f"UPDATE stored_images SET category = {label} WHERE image_id <= 3")
+        assert again(ran).changes == ("the labels of 3 pictures",)
+
+    def test_another_label_of_the_same_class(self, ran: Store) -> None:
+        """No answer and no number changes, but the digest of the labels does."""
+        run(ran, make_prompt_set("x", NAMES, aliases={"red": ["crimson"]}), name="aliased")
+        change(ran, "UPDATE stored_images SET category = 'crimson' WHERE category = 'red'")
+        assert again(ran, "aliased").changes == ("the labels of some pictures",)
+
+    def test_labels_that_are_of_no_class_any_more(self, ran: Store) -> None:
+        change(ran, "UPDATE stored_images SET category = 'mauve'")
+        with pytest.raises(UnknownClass, match="mauve"):
+            again(ran)
+
+    def test_conditions_do_not_matter(self, ran: Store) -> None:
+        change(ran, "UPDATE stored_images SET condition = 'other'")
+        assert again(ran).changes == ()
+
+    def test_a_picture_that_cannot_be_read_any_more(self, live: Store, pictures: Path) -> None:
+        (pictures / "plain" / "red" / "0.png").write_bytes(b"")
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert not found.identical
+        assert "pictures that could not be scored: 0 then, 1 now" in found.changes
+
+    def test_two_that_changed_places(self, live: Store, pictures: Path) -> None:
+        """The same pictures under other labels: their digest is the same, that with the labels is not."""
+        first, second = (pictures / "plain" / "red" / "0.png", pictures / "plain" / "blue" / "2.png")
+        contents = first.read_bytes(), second.read_bytes()
+        first.write_bytes(contents[1])
+        second.write_bytes(contents[0])
+        index(live, pictures, FakeEncoder(), LAYOUT)
+        found = again(live)
+        assert found.same + found.gone == 12
+        assert found.gone == found.new
+        assert len(found.changes) == 1
+        assert found.changes[0].startswith("the labels of")
+
+
+class TestAnswersChanged:
+    """What only a comparison of the predictions themselves can find."""
+
+    def test_another_answer(self, ran: Store) -> None:
+        change(ran, "UPDATE predictions SET category = 'x' WHERE image_id IN (3, 5) AND rank = 1")
+        found = again(ran)
+        assert (counts(found), found.identical, found.largest) == ((10, 2, 0, 0), False, 0)
+
+    def test_another_order_below_the_best(self, ran: Store) -> None:
+        change(
+            ran,
+            "UPDATE predictions SET category = CASE category WHEN 'red' THEN 'blue' WHEN 'blue' THEN 'red' "
+            "ELSE category END WHERE image_id = 4",
+        )
+        assert counts(again(ran)) == (11, 1, 0, 0)
+
+    def test_another_cosine(self, ran: Store) -> None:
+        change(ran, "UPDATE predictions SET cosine = cosine + 0.01 WHERE image_id = 3 AND rank = 2")
+        found = again(ran)
+        assert counts(found) == (12, 0, 0, 0)
+        assert found.largest == pytest.approx(0.01, abs=1e-6)
+
+    def test_another_vector(self, ran: Store) -> None:
+        """A vector that turned round puts the classes in another order."""
+        change(ran, "UPDATE vectors_1 SET joint = list_transform(joint, lambda x: -x)::FLOAT[12] WHERE image_id = 7")
+        assert counts(again(ran)) == (11, 1, 0, 0)
+
+
+class TestEncoder:
+    """The encoder that the run was made with."""
+
+    def test_its_files_changed(self, ran: Store) -> None:
+        change(ran, "DELETE FROM text_vectors_1")
+        with pytest.raises(
+            EncoderMismatch, match=r"files of fake changed .* weights 00000000.* now .*99999999"
+        ) as caught:
+            again(ran, encoder=FakeEncoder(fake_id(weights="9" * 64)))
+        assert "shotdex index" in caught.value.hint
+
+    def test_its_files_are_gone(self, ran: Store) -> None:
+        change(ran, "DELETE FROM text_vectors_1")
+
+        def gone(identity: EncoderId) -> Any:
+            raise ModelUnavailable(f"{identity.name} is not there")
+
+        with ran.reading() as con:
+            recorded = find_run(con, "first")
+        with pytest.raises(ModelUnavailable, match="fake is not there"):
+            rerun(ran, recorded, gone)
+
+    def test_the_run_s_own_is_taken_among_several(self, live: Store, pictures: Path) -> None:
+        other = FakeEncoder(fake_id("other", weights="7" * 64))
+        index(live, pictures, other, LAYOUT)
+        run(live, WORDS, other, name="second", encoder_name="other")
+        assert again(live).identical
+        assert again(live, "second", other).identical
+
+    def test_a_picture_that_it_has_not_encoded(self, live: Store, pictures: Path) -> None:
+        save_noisy_colour(pictures / "plain" / "red" / "new.png", "red", 0.3, 99)
+        index(live, pictures, FakeEncoder(fake_id("other", weights="7" * 64)), LAYOUT)
+        found = again(live)
+        assert counts(found) == (12, 0, 0, 0)
+        assert found.changes == ("pictures that could not be scored: 0 then, 1 now",)
+
+
+class TestVersions:
+    """The versions of what a number depends on."""
+
+    def test_one_that_changed(self, ran: Store) -> None:
+        now = versions()["numpy"]
+        change(ran, """UPDATE runs SET versions = json_merge_patch(versions, '{"numpy": "1.0"}')""")
+        found = again(ran)
+        assert (found.changes, found.identical) == ((f"numpy 1.0 -> {now}",), True)
+
+    def test_one_that_came_or_went(self, ran: Store) -> None:
+        change(ran, """UPDATE runs SET versions = json_merge_patch(versions, '{"torch": null, "jax": "0.4"}')""")
+        assert again(ran).changes == ("jax 0.4 -> absent", f"torch absent -> {versions()['torch']}")
+
+    def test_they_are_recorded(self, ran: Store) -> None:
+        with ran.reading() as con:
+            assert find_run(con, "first").versions == versions()
+        assert set(versions()) == {"python", *PACKAGES}
+
+    def test_changes(self) -> None:
+        assert version_changes({}, {}) == []
+        assert version_changes({"b": "1", "a": "1"}, {"a": "2", "b": "1"}) == ["a 1 -> 2"]
+
+
+def test_a_run_older_than_the_digests(ran: Store) -> None:
+    change(ran, "UPDATE runs SET data_sha256 = NULL, labels_sha256 = NULL, command = NULL, seed = NULL")
+    found = again(ran)
+    assert found.identical
+    assert found.changes == ("the run is older than data digests, so the pictures could not be compared",)
+
+
+class TestKept:
+    """A rerun that is kept is a run that asks the same."""
+
+    @pytest.mark.parametrize("how", [{}, {"k": 2}, {"where": "condition = 'plain'"}, {"seed": 7}])
+    def test_it_equals_the_first(self, ran: Store, how: dict[str, Any]) -> None:
+        prompts = make_prompt_set("x", WORDS, combine=Combine.MAX, aliases={"red": ["crimson"]}, source="a file")
+        first = run(ran, prompts, name="one", settings={"model": None}, command="shotdex classify", **how)
+        with ran.reading() as con:
+            wanted = wanted_again(con, first, "two", "shotdex rerun one --name two")
+        second = classify(ran, wanted, lambda _: FakeEncoder())
+        same = [part for part in type(first).__slots__ if part not in ("run_id", "name", "started_at", "seconds")]
+        same.remove("command")
+        assert {part: getattr(second, part) for part in same} == {part: getattr(first, part) for part in same}
+        assert (second.name, second.command) == ("two", "shotdex rerun one --name two")
+        for table in ("predictions", "truths"):
+            made = [
+                rows(ran, f"SELECT * EXCLUDE (run_id) FROM {table} WHERE run_id = {number} ORDER BY ALL")
+                for number in (first.run_id, second.run_id)
+            ]
+            assert made[0] == made[1]
+        found = diff(ran, "one", "two")
+        assert (found.differences, found.changed, found.only_first, found.only_second) == ((), 0, 0, 0)
