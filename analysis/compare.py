@@ -79,7 +79,7 @@ def compare_runs(store: Store, names: Sequence[str], settings: CompareSettings) 
             )
         found = {run.run_id: outcomes(con, run) for run in runs}
         prompts = {run.run_id: load_prompt_set(con, run.prompt_set_id) for run in runs}
-        grouping = group_rows(con, np.unique(np.concatenate([out.image_ids for out in found.values()])), settings.by)
+        grouping = _grouping(con, list(found.values()), settings.by)
     made = []
     for a, b in combinations(runs, 2):
         first, second = _shared(a, b, found[a.run_id], found[b.run_id])
@@ -100,7 +100,7 @@ def compare_groups(store: Store, name: str, settings: CompareSettings) -> list[C
     with store.reading() as con:
         run = find_run(con, name)
         found = outcomes(con, run)
-        grouping = group_rows(con, found.image_ids, settings.by)
+        grouping = group_rows(con, found.image_ids, settings.by, found.categories)
     correct = found.correct
     shares = [(name, (int(correct[rows].sum()), len(rows))) for name, rows in _groups(found.image_ids, grouping)]
     _check_groups(len(shares), run, settings.by)
@@ -112,6 +112,15 @@ def compare_groups(store: Store, name: str, settings: CompareSettings) -> list[C
             Comparison(name_a, name_b, run.name, first, second, difference, -1, -1, "Fisher, exact", fisher_exact(a, b))
         )
     return _adjusted(made)
+
+
+def _grouping(con: Connection, found: Sequence[Outcomes], by: Sequence[str]) -> Grouping:
+    """Group every image that some run evaluated; what a category is called, the first of them says."""
+    called: dict[int, str] = {}
+    for out in reversed(found):
+        called |= dict(zip(out.image_ids.tolist(), out.categories, strict=True))
+    image_ids = np.array(sorted(called), dtype=np.int64)
+    return group_rows(con, image_ids, by, [called[image_id] for image_id in image_ids.tolist()])
 
 
 def fisher_exact(a: tuple[int, int], b: tuple[int, int]) -> float:

@@ -53,10 +53,13 @@ def check_columns(con: Connection, columns: Sequence[str]) -> None:
             raise SettingsError(f"images have no column {column!r}", hint)
 
 
-def group_rows(con: Connection, image_ids: Ids, columns: Sequence[str]) -> Grouping:
+def group_rows(
+    con: Connection, image_ids: Ids, columns: Sequence[str], categories: Sequence[str] | None = None
+) -> Grouping:
     """Group images (N,), rising, by the values of some columns; without columns all are in one group.
 
-    Groups stand in the order of their values, and images without a value come last, as "unlabelled".
+    Groups stand in the order of their values, and images without a value come last, as "unlabelled". `categories` (N,)
+    stand for the column `category`: those of a run, where an image's label may have changed since.
 
     Raises:
         SettingsError: there is no such column.
@@ -68,6 +71,9 @@ def group_rows(con: Connection, image_ids: Ids, columns: Sequence[str]) -> Group
     with con.holding("grouped", pa.table({"image_id": pa.array(image_ids)})):
         # Runs may speak of images that are gone since; their labels are kept.
         rows = con.rows(f"SELECT {listed} FROM grouped g JOIN stored_images i USING (image_id) ORDER BY g.image_id")
+    if categories is not None and "category" in columns:
+        place_of = columns.index("category")
+        rows = [(*row[:place_of], own, *row[place_of + 1 :]) for row, own in zip(rows, categories, strict=True)]
     distinct = sorted(set(rows), key=lambda row: tuple((value is None, _ordered(value)) for value in row))
     place = {row: number for number, row in enumerate(distinct)}
     names = tuple(BETWEEN.join(group_name(value) for value in row) for row in distinct)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shotdex.store.connection import Connection
+from shotdex.store.errors import SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.words import Estimate, Run
@@ -24,6 +25,10 @@ from .results import Outcomes, outcomes
 
 SUMMARY = ("mean per-class recall", "macro F1", "mean reciprocal rank", "expected calibration error")
 """The numbers that are no plain shares; their intervals come from the bootstrap."""
+
+
+MOST_GROUPS = 500
+"""Each group is resampled by itself; more of them nobody reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,12 @@ def calibration_error(found: Outcomes, bins: int, seed: int, resamples: int = 10
 def _parts(con: Connection, found: Outcomes, by: Sequence[str]) -> list[tuple[str, Indices]]:
     if not by:
         return []
-    grouping = group_rows(con, found.image_ids, by)
+    grouping = group_rows(con, found.image_ids, by, found.categories)
+    if len(grouping.names) > MOST_GROUPS:
+        raise SettingsError(
+            f"by {', '.join(by)} there are {len(grouping.names):,} groups; a report has at most {MOST_GROUPS}",
+            'choose coarser columns, or ask in SQL: shotdex sql "FROM outcomes"',
+        )
     return [(name, np.flatnonzero(grouping.codes == code)) for code, name in enumerate(grouping.names)]
 
 

@@ -46,6 +46,11 @@ class Outcomes:
         """Whether each image was taken for what it is, (N,) bool."""
         return np.asarray(self.truth == self.predicted)
 
+    @property
+    def categories(self) -> list[str]:
+        """The name of each image's own class, N of them: its label when the run was made, or the class of its alias."""
+        return [self.classes[code] for code in self.truth.tolist()]
+
     def only(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Outcomes:
         """Return the outcomes of some rows, given as a mask or as indices."""
         parts = (getattr(self, name)[rows] for name in self.__slots__[1:])
@@ -103,7 +108,7 @@ def accuracy_groups(con: Connection, found: Outcomes, columns: Sequence[str]) ->
     Raises:
         SettingsError: there is no such column.
     """
-    grouping = group_rows(con, found.image_ids, columns)
+    grouping = group_rows(con, found.image_ids, columns, found.categories)
     right = np.bincount(grouping.codes[found.correct], minlength=len(grouping.names)).tolist()
     sizes = np.bincount(grouping.codes, minlength=len(grouping.names)).tolist()
     return {name: wilson(*pair) for name, *pair in zip(grouping.names, right, sizes, strict=True)}

@@ -83,9 +83,9 @@ def main() -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizers warns about forks otherwise
     try:
-        group.main(standalone_mode=False, prog_name="shotdex")
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        # Without its standalone mode click returns the status of an Exit, and otherwise what the command returned.
+        status = group.main(standalone_mode=False, prog_name="shotdex")
+        sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(2 if isinstance(error, click.UsageError) else 1)

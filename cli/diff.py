@@ -34,7 +34,9 @@ def as_text(found: RunDiff) -> str:
         rows = [[one.what, one.first, one.second] for one in found.differences]
         lines = [table(["what", found.first.name, found.second.name], rows), ""]
     else:
-        lines = [f"{a} and {b} asked the same of the same pictures, with the same versions."]
+        known = found.first.data_sha256 and found.second.data_sha256
+        pictures = "the same pictures" if known else "pictures that older runs have no digest of"
+        lines = [f"{a} and {b} asked the same of {pictures}, with the same versions."]
     lines.append(
         f"{found.shared:,} images in both: {found.changed:,} have another best class in {b}; "
         f"{found.gained:,} are right only there, {found.lost:,} only in {a}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from shotdex.analysis.inference.small import small_sample
 from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
 from shotdex.analysis.prompts.files import read_prompt_file
 from shotdex.analysis.prompts.shipped import shipped_files
@@ -186,7 +187,7 @@ def sweep_(
 def sweep_as_text(found: Sweep) -> str:
     """Return a sweep as a table and what follows from it."""
     rows = [[_what(trial), *_cells(trial), "best" if trial is found.best else ""] for trial in found.trials]
-    columns = ["templates", "choosing", "95 % interval", "n", "reporting", "95 % interval", "n", ""]
+    columns = ["templates", "choosing", "95 % interval", "n", "reporting", "95 % interval", "n", "", ""]
     against = found.against_all
     lines = [found.how, "", table(columns, rows), ""]
     if found.best.kind == "all":
@@ -208,4 +209,4 @@ def _what(trial: Trial) -> str:
 
 
 def _cells(trial: Trial) -> list[str | int]:
-    return [*estimate_cells(trial.chosen_on), *estimate_cells(trial.reported_on)]
+    return [*estimate_cells(trial.chosen_on), *estimate_cells(trial.reported_on), small_sample(trial.reported_on)]

@@ -13,7 +13,7 @@ from shotdex.store.runs import find_run, next_run
 
 from .options import command_line, device_option, encoder_loader, json_option, open_store, store_option
 from .render import as_json as to_json
-from .render import out, visible
+from .render import out, plain, visible
 
 
 @click.command("rerun")
@@ -26,7 +26,7 @@ def command(run: str, name: str | None, device: str, store_path: Path | None, as
     """Make a RUN again from its record, and say whether the predictions are the same and what changed.
 
     The record holds every prompt, the filter, the encoder's identity, digests of the pictures and labels, versions and
-    the command. Ends with 1 where the predictions are not the same.
+    the command. The prompts are encoded again, the images are not. Ends with 1 where the predictions are not the same.
     """
     store = open_store(store_path)
     with store.reading() as con:
@@ -38,7 +38,7 @@ def command(run: str, name: str | None, device: str, store_path: Path | None, as
         with store.reading() as con:
             wanted = wanted_again(con, recorded, name, command_line())
         classify(store, wanted, load)
-    out(to_json(found) if as_json else as_text(found))
+    out(to_json(plain(found) | {"identical": found.identical}) if as_json else as_text(found))
     if not found.identical:
         sys.exit(1)
 
@@ -50,6 +50,7 @@ def as_text(found: Rerun) -> str:
     if run.command:
         lines.append(f"made by: {visible(run.command)}")
     lines += [f"changed: {visible(change)}" for change in found.changes] or ["changed: nothing on record"]
+    lines += [f"not compared: {visible(note)}" for note in found.unchecked]
     if found.identical:
         lines.append(
             f"the same predictions for all {found.same:,} images; cosines differ by at most {found.largest:.2g}"

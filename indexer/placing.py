@@ -63,7 +63,7 @@ class Placer:
         rows, known = self.batch.rows, self.known.get(candidate.address)
         rows.failures.append(Failure(rejection, self.source, candidate.size_bytes, candidate.modified_ns))
         # What was a picture and is now broken must not answer for what it was; an error in reading may pass.
-        if known is not None and known.present and rejection.stage == "decode":
+        if known is not None and known.present and rejection.stage in ("decode", "encode"):
             rows.replaced.append(known.image_id)
             rows.counts["removed"] += 1
 

@@ -59,7 +59,9 @@ def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
     encoders = list_encoders(con)
     if not encoders:
         raise EmptyStore("nothing has been indexed yet", "index pictures first: shotdex index FOLDER")
-    fitting = {number: encoder for number, encoder in encoders.items() if name is None or _named(number, encoder, name)}
+    if name is not None and name.isdecimal() and int(name) in encoders:  # a number is a number, whatever folder has it
+        return int(name), encoders[int(name)]
+    fitting = {number: encoder for number, encoder in encoders.items() if name is None or _named(encoder, name)}
     listing = ", ".join(f"{number}: {encoder}" for number, encoder in encoders.items())
     if not fitting:
         raise EncoderMismatch(
@@ -73,6 +75,6 @@ def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
     return next(iter(fitting.items()))
 
 
-def _named(number: int, encoder: EncoderId, name: str) -> bool:
+def _named(encoder: EncoderId, name: str) -> bool:
     short, local = encoder.name.rsplit("/", 1)[-1], str(Path(name).expanduser().resolve())
-    return name in (encoder.name, str(number), short) or local == encoder.name
+    return name in (encoder.name, short) or local == encoder.name

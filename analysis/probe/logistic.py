@@ -72,9 +72,9 @@ class Fitter:
 
     def __init__(self, vectors: Vectors, codes: Codes, classes: int) -> None:
         self._codes, self._classes, self._occurring = codes, classes, np.unique(codes)
-        self._features = np.asarray(vectors, dtype=np.float64)
+        self._features = np.array(vectors, dtype=np.float64)  # a copy, which the next lines change
         self._centre = self._features.mean(axis=0)
-        self._features = self._features - self._centre
+        self._features -= self._centre
         self._spread = float(np.sqrt(np.square(self._features).mean())) or 1.0
         self._features /= self._spread
         self._fitted: dict[float, Logistic] = {}

@@ -73,7 +73,11 @@ def _classes(path: Path, value: Any) -> dict[str, tuple[str, ...]]:
     if isinstance(value, str) and is_reference(value):
         return published_classes(value, path.parent)
     if isinstance(value, list):
-        return {name: (name,) for name in _texts(path, "classes", value)}
+        names = _texts(path, "classes", value)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise SettingsError(f"in {path}, `classes` names {twice!r} twice", "name each class once")
+        return {name: (name,) for name in names}
     if isinstance(value, dict):
         return {name: _texts(path, f"classes.{name}", texts) for name, texts in value.items()}
     raise SettingsError(f"in {path}, `classes` is neither a list nor a table", 'for example: classes = ["cat", "dog"]')

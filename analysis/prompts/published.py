@@ -5,6 +5,7 @@ CLIP_benchmark (LAION) keeps them as JSON, a data set's name to its texts, with 
     {"cifar10": ["a photo of a {c}.", "a blurry photo of a {c}."]}       templates
     {"cifar10": ["airplane", "automobile"]}                              class names, in the order of the labels
     {"imagenet1k": {"tench": ["A tench is a freshwater fish."]}}         prompts class by class
+    {"DE": [[0, 1], ["Schleie", "Goldfisch"]]}                           some classes' numbers and names
 
 and beside its web data sets as text files, one to a line. A reference is `FILE.json#NAME`, `FILE.json` where the file
 holds one set, or `FILE.txt`.
@@ -12,8 +13,10 @@ holds one set, or `FILE.txt`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +47,17 @@ def published_templates(reference: str, beside: Path | None = None) -> tuple[str
 def published_classes(reference: str, beside: Path | None = None) -> dict[str, tuple[str, ...]]:
     """Return the classes that a reference names, each with its own name or with the prompts listed for it.
 
+    Published lists name some classes alike (ImageNet has two "missile"): the second is the class `missile (2)`, with
+    the same text. A model cannot tell them apart, but every label of the list has its class.
+
     Raises:
         SettingsError: the file cannot be read, has no such set, or the set has no classes in it.
     """
     content = _load(reference, beside)
     if _is_texts(content):
-        twice = sorted({name for name in content if content.count(name) > 1})
-        if twice:
-            raise SettingsError(f"{reference} names {twice[0]!r} twice", "give each class a name of its own")
-        return {name: (name,) for name in content}
+        return _numbered(content)
+    if _is_indexed(content):
+        return _numbered(content[1])
     if isinstance(content, dict) and all(_is_texts(texts) for texts in content.values()):
         return {name: tuple(texts) for name, texts in content.items()}
     raise SettingsError(f"{reference} holds no class names", "they are a list of names, or a name -> its prompts")
@@ -86,6 +91,21 @@ def _one_set(path: Path, content: Any, chosen: str) -> Any:
     some = ", ".join(sets[:8]) + (", ..." if len(sets) > 8 else "")
     said = f"has no set {chosen!r}" if chosen else f"holds {len(sets)} sets"
     raise SettingsError(f"{path} {said}", f"choose one: {path}#NAME, with NAME one of {some}")
+
+
+def _numbered(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    classes: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        free = (f"{name} ({n})" for n in itertools.count(2))
+        classes[name if name not in classes else next(one for one in free if one not in classes)] = (name,)
+    return classes
+
+
+def _is_indexed(value: Any) -> bool:
+    """Tell whether this is Babel-ImageNet's form: the numbers of some classes, then their names."""
+    if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], list) and _is_texts(value[1])):
+        return False
+    return len(value[0]) == len(value[1]) and all(isinstance(number, int) for number in value[0])
 
 
 def _is_texts(value: Any) -> bool:

@@ -11,11 +11,11 @@ import pyarrow as pa
 from shotdex.analysis.classify import Answers, Classification, answer
 from shotdex.query.texts import LoadEncoder
 from shotdex.store.connection import Connection
-from shotdex.store.encoders import list_encoders
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.words import Run
 
+from .texts import text_changes
 from .versions import versions
 
 
@@ -25,7 +25,7 @@ class Rerun:
 
     `same` images have the same classes in the same order among their k best; `different` have others; `gone` were in
     the run and are not scored now, `new` the other way round. `largest` is the largest difference of a cosine among the
-    `same`. `changes` says in words what differs from the record.
+    `same`. `changes` says in words what differs from the record, `unchecked` what could not be compared with it.
     """
 
     run: Run
@@ -35,6 +35,7 @@ class Rerun:
     new: int
     largest: float
     changes: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def identical(self) -> bool:
@@ -57,14 +58,17 @@ def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
     with store.reading() as con:
         wanted = wanted_again(con, run)
     made = answer(store, wanted, load)
+    texts_changed, unchecked = text_changes(store, run, load)
     with store.reading() as con:
         kept = con.table(
             "SELECT image_id, rank, category, cosine FROM predictions WHERE run_id = $run ORDER BY image_id, rank",
             {"run": run.run_id},
         )
-        changes = _changes(con, run, made)
+        changes = [*_changes(con, run, made), *texts_changed, *version_changes(run.versions, versions())]
     same, different, gone, new, largest = _matched(kept, made.predictions, run.k)
-    return Rerun(run, same, different, gone, new, largest, tuple(changes))
+    if not run.data_sha256:
+        unchecked.append("the run is older than data digests, so the pictures could not be compared")
+    return Rerun(run, same, different, gone, new, largest, tuple(changes), tuple(unchecked))
 
 
 def _matched(kept: pa.Table, made: pa.Table, k: int) -> tuple[int, int, int, int, float]:
@@ -81,9 +85,7 @@ def _matched(kept: pa.Table, made: pa.Table, k: int) -> tuple[int, int, int, int
 
 def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
     changes = []
-    if not run.data_sha256:
-        changes.append("the run is older than data digests, so the pictures could not be compared")
-    elif run.data_sha256 != made.work.data_sha256:
+    if run.data_sha256 not in ("", made.work.data_sha256):
         changes.append(
             f"the pictures: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, not all alike"
         )
@@ -95,10 +97,7 @@ def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
         changes.append("the labels of some pictures")
     if run.failed != made.work.failed:
         changes.append(f"pictures that could not be scored: {run.failed:,} then, {made.work.failed:,} now")
-    known = list_encoders(con).get(run.encoder_id)
-    if known != made.work.encoder:
-        changes.append(f"the encoder: {known} then, {made.work.encoder} now")
-    return changes + version_changes(run.versions, versions())
+    return changes
 
 
 def _relabelled(con: Connection, run: Run, made: pa.Table) -> int:

@@ -22,7 +22,20 @@ from shotdex.analysis.results import accuracy_by
 from shotdex.store.errors import MissingLabels, SettingsError
 from shotdex.store.store import Store
 from shotdex.store.words import Estimate
-from tests.evaluated import NAMES, WORDS, Judged, by_columns, change, evaluated_store, judged, run, shown
+from tests.conftest import index
+from tests.evaluated import (
+    NAMES,
+    WORDS,
+    Judged,
+    by_columns,
+    change,
+    evaluated_store,
+    judged,
+    run,
+    save_noisy_colour,
+    shown,
+)
+from tests.fakes import FakeEncoder
 
 QUICK = 100
 
@@ -271,3 +284,27 @@ class TestCoverage:
         with pytest.raises(MissingLabels, match="no image of the run 'blind'") as unlabelled:
             report(own, "blind", ReportSettings())
         assert "shotdex index" in unlabelled.value.hint
+
+
+def test_groups_by_category_are_those_of_the_run(store: Store, tmp_path: Path) -> None:
+    """A picture that was relabelled since is right or wrong about what it was, so it stays with that."""
+    for i, colour in enumerate(("red", "red", "green")):
+        save_noisy_colour(tmp_path / "p" / colour / f"{i}.png", colour, 0.1, i)
+    index(store, tmp_path / "p", FakeEncoder(), "{category}/*")
+    run(store, NAMES, name="before")
+    change(store, "UPDATE stored_images SET category = 'green' WHERE image_id = 2")
+    found = report(store, "before", ReportSettings(("category",), resamples=100))
+    assert sum(row.accuracy.n for row in found.groups) == 3
+    sizes = {row.name: row.accuracy.n for row in found.groups}
+    assert sizes == {"green": 1, "red": 2}
+
+
+def test_too_many_groups_are_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(3):
+        save_noisy_colour(tmp_path / "p" / "red" / f"{i}.png", "red", 0.1, i)
+    index(store, tmp_path / "p", FakeEncoder(), "{category}/*")
+    run(store, NAMES, name="x")
+    monkeypatch.setattr("shotdex.analysis.report.MOST_GROUPS", 2)
+    with pytest.raises(SettingsError, match="there are 3 groups") as caught:
+        report(store, "x", ReportSettings(("path",), resamples=100))
+    assert "shotdex sql" in caught.value.hint

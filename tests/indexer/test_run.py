@@ -345,6 +345,19 @@ class TestModelOutput:
         assert sorted(present(store)) == ["b.png", "c.png", "d.png"]
         check_vectors(store)
 
+    def test_a_changed_file_that_becomes_a_copy_of_such(self, store: Store, tmp_path: Path) -> None:
+        """Its content was refused in an earlier batch; what it was before must not answer for it."""
+        folder = tmp_path / "late"
+        for i in range(60):
+            save_noise(folder / f"{i:03}.png", seed=i)
+        index(store, folder, FakeEncoder())
+        save_colour(folder / "000.png", "red")
+        shutil.copy(folder / "000.png", folder / "059.png")
+        report = index(store, folder, FakeEncoder(spoil=is_red), batch_size=1)
+        assert (report.rejected, report.changed, report.unchanged) == (2, 0, 58)
+        assert sorted(present(store)) == [f"{i:03}.png" for i in range(1, 59)]
+        check_vectors(store)
+
     def test_such_from_a_second_encoder_leaves_the_first_whole(
         self, store: Store, folder: Path, fake: FakeEncoder
     ) -> None:

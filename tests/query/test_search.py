@@ -134,6 +134,13 @@ def test_several_encoders_need_a_name(filled: Store, colours: Path) -> None:
         ask(filled, "red", model="third")
 
 
+def test_a_number_is_an_encoder_s_number_whatever_is_called_so(filled: Store, colours: Path) -> None:
+    other = FakeEncoder(fake_id("org/1", weights="9" * 64))
+    index(filled, colours, other, "{condition}/{category}*", COLOURS)
+    assert len(ask(filled, "red", model="1", k=99)) == 30
+    assert len(ask(filled, "red", encoder=other, model="2", k=99)) == 10
+
+
 def test_removed_pictures_are_not_found(filled: Store, fake: FakeEncoder, colours: Path) -> None:
     (colours / "plain" / "Red0.png").unlink()
     index(filled, colours, fake, "{condition}/{category}*", COLOURS)

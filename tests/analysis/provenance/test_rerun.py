@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shotdex.analysis.classify import classify
@@ -16,7 +18,7 @@ from shotdex.analysis.provenance.versions import PACKAGES, versions
 from shotdex.store.errors import EmptyStore, EncoderMismatch, ModelUnavailable, UnknownClass
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Combine, EncoderId
+from shotdex.store.words import Combine, EncoderId, Vectors
 from tests.conftest import index
 from tests.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
 from tests.fakes import FakeEncoder, fake_id
@@ -72,7 +74,7 @@ def counts(found: Rerun) -> tuple[int, int, int, int]:
 
 
 def refused(_: EncoderId) -> Any:
-    raise AssertionError("no model is needed: the texts are remembered")
+    raise ModelUnavailable("it is gone")
 
 
 class TestNothingChanged:
@@ -96,10 +98,34 @@ class TestNothingChanged:
         assert (counts(found), found.changes) == ((6, 0, 0, 0), ())
         assert counts(again(live)) == (12, 0, 0, 1)
 
-    def test_no_model_is_needed(self, ran: Store) -> None:
+    def test_without_the_model_the_remembered_texts_serve_and_that_is_said(self, ran: Store) -> None:
         with ran.reading() as con:
             recorded = find_run(con, "first")
-        assert rerun(ran, recorded, refused).identical
+        found = rerun(ran, recorded, refused)
+        assert found.identical and found.changes == ()
+        assert found.unchecked == ("it is gone; so its texts were taken as the store remembers them",)
+
+    def test_the_prompts_are_encoded_again(self, ran: Store) -> None:
+        encoder = FakeEncoder()
+        again(ran, encoder=encoder)
+        assert sorted(encoder.texts) == sorted({text for own in WORDS.values() for text in own})
+
+    def test_a_model_whose_files_changed(self, ran: Store) -> None:
+        found = again(ran, encoder=FakeEncoder(fake_id(weights="9" * 64)))
+        assert found.identical
+        assert len(found.changes) == 1
+        assert "the encoder's files: fake (float32, 12-d, weights 00000000) then" in found.changes[0]
+        assert "weights 99999999) now" in found.changes[0]
+
+    def test_a_model_that_reads_texts_otherwise(self, ran: Store) -> None:
+        """The same files, another version of a library: nothing but encoding them again can tell."""
+
+        class Other(FakeEncoder):
+            def encode_texts(self, texts: Sequence[str]) -> Vectors:
+                return np.roll(super().encode_texts(texts), 1, axis=1)
+
+        found = again(ran, encoder=Other())
+        assert len(found.changes) == 1 and found.changes[0].startswith("the text vectors, by up to ")
 
     def test_a_moved_picture_is_the_same_picture(self, live: Store, pictures: Path) -> None:
         (pictures / "plain" / "red" / "0.png").rename(pictures / "plain" / "red" / "renamed.png")
@@ -326,7 +352,8 @@ def test_a_run_older_than_the_digests(ran: Store) -> None:
     change(ran, "UPDATE runs SET data_sha256 = NULL, labels_sha256 = NULL, command = NULL, seed = NULL")
     found = again(ran)
     assert found.identical
-    assert found.changes == ("the run is older than data digests, so the pictures could not be compared",)
+    assert found.changes == ()
+    assert found.unchecked == ("the run is older than data digests, so the pictures could not be compared",)
 
 
 class TestKept:
