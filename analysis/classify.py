@@ -22,6 +22,7 @@ from shotdex.store.store import Store
 from shotdex.store.vectors import encoded_ids, filtered_ids, load_vectors
 from shotdex.store.words import EncoderId, Ids, PromptSet, Run, Space
 
+from .coverage import count_failed
 from .prompts.build import class_of_label
 from .provenance.digests import data_digests
 from .provenance.versions import versions
@@ -134,16 +135,14 @@ def _gather(store: Store, wanted: Classification) -> Work:
         encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
         next_run(con, wanted.name)  # a name already taken is said before the work, not after
         ids = encoded_ids(con, encoder_id, wanted.where)
-        in_filter = filtered_ids(con, wanted.where or "true")
+        failed = count_failed(con, ids, wanted.where)
+        images = len(filtered_ids(con, wanted.where or "true"))
         labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
-        unseen = "SELECT count(*) FROM failures ANTI JOIN images USING (path)"  # a filter cannot speak of these
-        failures = int(con.value(unseen)) if wanted.where is None else 0
         digests = data_digests(con, ids)
     if len(ids) == 0:
         raise EmptyStore("there is no image to classify", "loosen --where, or index pictures: shotdex index FOLDER")
     _check_classes(wanted.prompts, {labels[i] for i in ids.tolist() if i in labels})
-    failed = len(in_filter) - len(ids) + failures
-    return Work(encoder_id, encoder, ids, labels, len(in_filter), failed, *digests)
+    return Work(encoder_id, encoder, ids, labels, images, failed, *digests)
 
 
 def _check_classes(prompts: PromptSet, categories: set[str]) -> None:

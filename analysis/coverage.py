@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shotdex.store.connection import Connection
-from shotdex.store.words import Estimate, Run
+from shotdex.store.vectors import filtered_ids
+from shotdex.store.words import Estimate, Ids, Run
 
 from .inference.wilson import wilson
 
@@ -33,6 +34,15 @@ def coverage(run: Run) -> Coverage:
     """Return how many images a run met, and how many its accuracy speaks of."""
     evaluated = run.scored - run.unlabelled - run.outside
     return Coverage(run.scored, run.failed, run.unlabelled, run.outside, evaluated)
+
+
+def count_failed(con: Connection, encoded: Ids, where: str | None) -> int:
+    """Return how many images cannot be scored: in the filter but not `encoded`, and, without a filter, what could not
+    be indexed, of which a filter cannot speak.
+    """
+    within = len(filtered_ids(con, where or "true")) - len(encoded)
+    unseen = "SELECT count(*) FROM failures ANTI JOIN images USING (path)"
+    return within + (int(con.value(unseen)) if where is None else 0)
 
 
 def counting_failures(run: Run, correct: int) -> Estimate:

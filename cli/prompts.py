@@ -189,7 +189,7 @@ def sweep_as_text(found: Sweep) -> str:
     rows = [[_what(trial), *_cells(trial), "best" if trial is found.best else ""] for trial in found.trials]
     columns = ["templates", "choosing", "95 % interval", "n", "reporting", "95 % interval", "n", "", ""]
     against = found.against_all
-    lines = [found.how, "", table(columns, rows), ""]
+    lines = [str(found.coverage), found.how, "", table(columns, rows), ""]
     if found.best.kind == "all":
         return "\n".join([*lines, "All templates together do best on the choosing images."])
     difference = against.difference

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shotdex.analysis.coverage import Coverage, count_failed
 from shotdex.analysis.inference.paired import Paired, paired
 from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.scoring import class_scores
@@ -60,6 +61,7 @@ class Sweep:
     best: Trial
     against_all: Paired
     how: str
+    coverage: Coverage
 
 
 def sweep(store: Store, prompts: PromptSet, settings: SweepSettings, load: LoadEncoder) -> Sweep:
@@ -72,43 +74,54 @@ def sweep(store: Store, prompts: PromptSet, settings: SweepSettings, load: LoadE
     """
     count = len(prompts.templates)
     if count < 2:
+        has = "one template" if count else "no templates"
         raise SettingsError(
-            f"the prompt set {prompts.name!r} has {count} templates; a sweep compares several",
+            f"the prompt set {prompts.name!r} has {has}; a sweep compares several",
             "give at least two: --template 'a photo of a {}.' --template '{}'",
         )
-    ids, truth, choosing, how = _images(store, prompts, settings)
+    parts = _images(store, prompts, settings)
+    truth, choosing = parts.truth, parts.choosing
     numbers = range(count)
     kept = [list(numbers), *([n] for n in numbers)]
     kinds = [("all", ""), *(("alone", prompts.templates[n]) for n in numbers)]
     if count > 2:  # of two, leaving one out is the other alone
         kept += [[other for other in numbers if other != n] for n in numbers]
         kinds += [("without", prompts.templates[n]) for n in numbers]
-    right = _right(store, [only_templates(prompts, some) for some in kept], ids, truth, settings, load)
+    right = _right(store, [only_templates(prompts, some) for some in kept], parts, settings, load)
     trials = tuple(
         Trial(kind, template, _share(flags[choosing]), _share(flags[~choosing]))
         for (kind, template), flags in zip(kinds, right, strict=True)
     )
     best = max(range(len(trials)), key=lambda i: trials[i].chosen_on.value)
     against = paired(right[0][~choosing], right[best][~choosing], truth[~choosing], seed=settings.seed)
-    return Sweep(trials, trials[best], against, how)
+    return Sweep(trials, trials[best], against, parts.how, parts.coverage)
 
 
 def _share(flags: Flags) -> Estimate:
     return wilson(int(flags.sum()), flags.size)
 
 
-def _images(store: Store, prompts: PromptSet, settings: SweepSettings) -> tuple[Ids, Ids, Flags, str]:
-    """Return ids, their classes' numbers, which of them choose, and in words how they were parted."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The images of a sweep: ids and their classes' numbers, (N,), which of them choose, and how they were parted."""
+
+    ids: Ids
+    truth: Ids
+    choosing: Flags
+    how: str
+    coverage: Coverage
+
+
+def _images(store: Store, prompts: PromptSet, settings: SweepSettings) -> _Parts:
     place = {category: number for number, category in enumerate(prompts.classes)}
     meant = {label: place[category] for label, category in class_of_label(prompts).items()}
     with store.reading() as con:
         encoder_id, _ = choose_encoder(con, settings.encoder_name)
         every = encoded_ids(con, encoder_id, settings.where)
+        failed = count_failed(con, every, settings.where)
         labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
-        parts = [
-            None if where is None else filtered_ids(con, where)
-            for where in (settings.choose_where, settings.report_where)
-        ]
+        filters = (settings.choose_where, settings.report_where)
+        parts = [None if where is None else filtered_ids(con, where) for where in filters]
     ids = np.array([i for i in every.tolist() if labels.get(i) in meant], dtype=np.int64)
     if not len(ids):
         raise UnknownClass("no image here has a category among the classes", "see what fits: shotdex prompts check SET")
@@ -116,17 +129,16 @@ def _images(store: Store, prompts: PromptSet, settings: SweepSettings) -> tuple[
     choosing, used, how = _parted(ids, truth, parts, settings)
     if not choosing.any() or choosing[used].all():
         raise EmptyStore("one of the two parts has no image", "loosen --choose-where or --report-where")
-    return ids[used], truth[used], choosing[used], how
+    labelled = sum(i in labels for i in every.tolist())
+    covered = Coverage(len(every), failed, len(every) - labelled, labelled - len(ids), int(used.sum()))
+    return _Parts(ids[used], truth[used], choosing[used], how, covered)
 
 
 def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], settings: SweepSettings) -> tuple[Flags, Flags, str]:
     choose, report = parts
     if choose is None and report is None:
-        return (
-            _halves(truth, settings.seed),
-            np.ones(len(ids), bool),
-            f"a random half of each class (seed {settings.seed})",
-        )
+        how = f"chosen on a random half of each class, reported on the other (seed {settings.seed})"
+        return _halves(truth, settings.seed), np.ones(len(ids), bool), how
     inside = [None if part is None else np.isin(ids, part) for part in (choose, report)]
     chosen = ~inside[1] if inside[0] is None and inside[1] is not None else np.asarray(inside[0])
     reported = ~chosen if inside[1] is None else inside[1]
@@ -151,9 +163,10 @@ def _halves(truth: Ids, seed: int) -> Flags:
 
 
 def _right(
-    store: Store, sets: Sequence[PromptSet], ids: Ids, truth: Ids, settings: SweepSettings, load: LoadEncoder
+    store: Store, sets: Sequence[PromptSet], parts: _Parts, settings: SweepSettings, load: LoadEncoder
 ) -> list[Flags]:
     """Return for each set which images it gets right; the images are read once."""
+    ids, truth = parts.ids, parts.truth
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, settings.encoder_name)
     texts = [[text for own in prompts.classes.values() for text in own] for prompts in sets]

@@ -276,7 +276,8 @@ class TestSweep:
         assert found["best"]["template"] == want.best.template
         assert found["against_all"]["p_value"] == want.against_all.p_value
         lines = ran.out.splitlines()
-        assert lines[0] == "a random half of each class (seed 3)"
+        assert lines[0].startswith("images: indexed ")
+        assert lines[1] == "chosen on a random half of each class, reported on the other (seed 3)"
         rows = [line for line in lines if line.startswith(("all ", "alone ", "without "))]
         assert len(rows) == 7
         for row, trial in zip(rows, want.trials, strict=True):
@@ -314,7 +315,7 @@ class TestSweep:
 
     def test_errors(self, shotdex: Run, here: Path) -> None:
         sweep_ = ("prompts", "sweep")
-        failed(shotdex(*sweep_, "--prompts", "names"), 2, "0 templates", "--template")
+        failed(shotdex(*sweep_, "--prompts", "names"), 2, "has no templates", "--template")
         failed(shotdex(*sweep_, "--prompts", "sentences", "--template", "a {}"), 2, "--prompts")
         failed(shotdex(*sweep_, "--prompts", "sentences", "--seed", "-1"), 2, "--seed")
         both = ("--choose-where", "true", "--report-where", "condition = 'geons'")

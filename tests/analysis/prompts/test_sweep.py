@@ -233,8 +233,8 @@ class TestRefusals:
         assert "exclude each other" in caught.value.hint
 
     def test_fewer_than_two_templates(self, filled: Store) -> None:
-        for templates, count in (((), 0), (("a {}",), 1)):
-            with pytest.raises(SettingsError, match=f"has {count} templates"):
+        for templates, what in (((), "no templates"), (("a {}",), "one template")):
+            with pytest.raises(SettingsError, match=f"has {what}"):
                 run(filled, from_names(["red", "green"], templates))
 
     @pytest.mark.parametrize(
