@@ -1,5 +1,5 @@
 # make demo    set up and run the whole loop on the shipped pictures
-# make test    set up and run the tests
+# make test    set up and run the tests, on up to four cores at once
 # make check   set up and run what needs no running: format, lint, types, layers
 # make bench   the short benchmarks
 # PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
@@ -10,19 +10,23 @@ BIN := $(VENV)/bin
 # constraints.txt holds the versions that the tests last passed with; pyproject.toml says what is allowed.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shotdex demo --out demo-out
 
 test: $(VENV)/.developed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
 
 check: $(VENV)/.developed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p shotdex
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.developed
+	test -f demo-out/store/catalog.duckdb || $(BIN)/shotdex demo --out demo-out
+	$(BIN)/python benchmarks/evaluation.py demo-out/store names words
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shotdex needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ...")'

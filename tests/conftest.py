@@ -135,3 +135,19 @@ def shotdex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Ran(status, written.out, written.err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with three runs (see tests/evaluated.py), which tests leave as it is."""
+    from .evaluated import evaluated_store
+
+    return evaluated_store(tmp_path_factory.mktemp("evaluated") / "store")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Store:
+    """The same store, to be changed."""
+    from .evaluated import evaluated_store
+
+    return evaluated_store(tmp_path / "own")

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 MARK = "tests/test_readme.py compares it"
 PICTURES = (
-    "sheet", "samples", "counts", "accuracy", "confusion", "topk", "reliability", "map", "map-thumbnails", "map-gallery",
+    "sheet", "samples", "counts", "accuracy", "confusion", "topk", "reliability",
+    "map", "map-thumbnails", "map-gallery",
 )  # fmt: skip
 
 

@@ -35,7 +35,6 @@ from tests.evaluated import (
     Judged,
     by_columns,
     change,
-    evaluated_store,
     judged,
     rows,
     run,
@@ -45,17 +44,6 @@ from tests.evaluated import (
 from tests.fakes import FakeEncoder, fake_id
 
 QUICK = CompareSettings(resamples=100)
-
-
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return evaluated_store(tmp_path_factory.mktemp("compare") / "store")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
 
 
 def is_wilson(found: Estimate, images: Sequence[Judged]) -> None:

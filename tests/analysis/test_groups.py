@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,12 +19,6 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     """The catalog of a store, open throughout."""
     with evaluated_store(tmp_path_factory.mktemp("groups") / "store").reading() as con:
         yield con
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
 
 
 def ids_where(con: Connection, where: str = "true") -> np.ndarray:

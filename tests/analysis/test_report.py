@@ -29,7 +29,6 @@ from tests.evaluated import (
     Judged,
     by_columns,
     change,
-    evaluated_store,
     judged,
     run,
     save_noisy_colour,
@@ -38,17 +37,6 @@ from tests.evaluated import (
 from tests.fakes import FakeEncoder
 
 QUICK = 100
-
-
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return evaluated_store(tmp_path_factory.mktemp("report") / "store")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
 
 
 @pytest.fixture(scope="module")

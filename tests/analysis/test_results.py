@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -24,18 +22,7 @@ from shotdex.store.errors import BadSql, MissingLabels, SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.words import Estimate
-from tests.evaluated import NAMES, WORDS, by_columns, change, evaluated_store, judged, rows, run, shown
-
-
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return evaluated_store(tmp_path_factory.mktemp("results") / "store")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
+from tests.evaluated import NAMES, WORDS, by_columns, change, judged, rows, run, shown
 
 
 def read(store: Store, name: str) -> Outcomes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +18,7 @@ from shotdex.cli.baseline import import_
 from shotdex.store.baselines import find_baseline
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
+from tests.cli.checks import strict_json
 from tests.conftest import Ran, index
 from tests.fakes import FakeEncoder
 from tests.pictures import save_noise
@@ -48,13 +47,6 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(made, tmp_path / ".shotdex")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def failed(ran: Ran, status: int, *words: str) -> None:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from shotdex.store.store import Store
+from tests.cli.checks import strict_json
 from tests.conftest import COLOURS, Ran, index
 from tests.fakes import FakeEncoder
 from tests.pictures import save_colour, save_noise
 
 Run = Callable[..., Ran]
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from scipy.stats import fisher_exact
@@ -15,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from shotdex.store.store import Store
+from tests.cli.checks import failed, strict_json
 from tests.conftest import Ran
 from tests.evaluated import (
     NAMES,
@@ -22,7 +21,6 @@ from tests.evaluated import (
     Judged,
     by_columns,
     change,
-    evaluated_store,
     judged,
     rows,
     run,
@@ -31,24 +29,6 @@ from tests.evaluated import (
 
 Shotdex = Callable[..., Ran]
 ODD = "a $x$ \x1b[31m\tü\u200b" + "long " * 12 + "名前"
-
-
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return evaluated_store(tmp_path_factory.mktemp("compare") / "store")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def cells(line: str) -> list[str]:
@@ -74,13 +54,6 @@ def counted(a: Sequence[Judged], b: Sequence[Judged]) -> tuple[int, int, float]:
     only_a = sum(x.right and not y.right for x, y in zip(a, b, strict=True))
     only_b = sum(y.right and not x.right for x, y in zip(a, b, strict=True))
     return only_a, only_b, float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
-
-
-def failed(ran: Ran, status: int, *words: str) -> None:
-    assert (ran.status, ran.out) == (status, ""), ran
-    assert "Traceback" not in ran.err
-    for word in words:
-        assert word in ran.err
 
 
 def test_two_runs_by_condition(shotdex: Shotdex, evaluated: Store) -> None:

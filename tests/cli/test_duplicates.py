@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from shotdex.store.store import Store
 from tests.analysis.duplicates.twins import build
+from tests.cli.checks import strict_json
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -40,13 +39,6 @@ def failed(ran: Ran, status: int, *words: str) -> None:
     assert ran.out == ""
     for word in words:
         assert word in ran.err
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def test_the_whole_report(shotdex: Run, here: Path) -> None:

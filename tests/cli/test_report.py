@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,28 +12,11 @@ from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_sup
 from statsmodels.stats.proportion import proportion_confint
 
 from shotdex.store.store import Store
+from tests.cli.checks import failed, strict_json
 from tests.conftest import Ran
-from tests.evaluated import NAMES, WORDS, by_columns, change, evaluated_store, judged, run, shown
+from tests.evaluated import NAMES, WORDS, by_columns, change, judged, run, shown
 
 Shotdex = Callable[..., Ran]
-
-
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return evaluated_store(tmp_path_factory.mktemp("report") / "store")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def table_below(text: str, first: str) -> list[list[str]]:
@@ -51,13 +32,6 @@ def table_below(text: str, first: str) -> list[list[str]]:
 def share(right: int, n: int) -> list[str]:
     low, high = proportion_confint(right, n, method="wilson")
     return [f"{right / n:.3f}", f"{low:.3f} to {high:.3f}", str(n)]
-
-
-def failed(ran: Ran, status: int, *words: str) -> None:
-    assert (ran.status, ran.out) == (status, ""), ran
-    assert "Traceback" not in ran.err
-    for word in words:
-        assert word in ran.err
 
 
 def test_every_table(shotdex: Shotdex, evaluated: Store) -> None:

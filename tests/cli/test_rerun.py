@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from shotdex.analysis.provenance.versions import versions
 from shotdex.store.store import Store
+from tests.cli.checks import failed, strict_json
 from tests.conftest import Ran, index
-from tests.evaluated import NAMES, WORDS, change, evaluated_store, rows, run, save_noisy_colour
+from tests.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
 from tests.fakes import FakeEncoder
 
 Shotdex = Callable[..., Ran]
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
-
-
-def failed(ran: Ran, status: int, *words: str) -> None:
-    assert (ran.status, ran.out) == (status, ""), ran
-    assert "Traceback" not in ran.err
-    for word in words:
-        assert word in ran.err
 
 
 def test_nothing_changed(shotdex: Shotdex, own: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +12,8 @@ from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
 from shotdex.store.words import Combine, Pooling, Precision
-from tests.evaluated import NAMES, WORDS, change, evaluated_store, judged, run
+from tests.evaluated import NAMES, WORDS, change, judged, run
 from tests.fakes import fake_id
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A store to be changed."""
-    return evaluated_store(tmp_path / "own")
 
 
 def differences(found: RunDiff) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,88 @@
+"""The model behind an encoder: the one that made the vectors, giving the remembered texts the same ones again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shotdex.query.texts import LoadEncoder, checked
+from shotdex.store.encoders import list_encoders
+from shotdex.store.errors import EncoderError, EncoderMismatch
+from shotdex.store.schema import texts_table
+from shotdex.store.store import Store
+from shotdex.store.vectors import remembered_texts
+from shotdex.store.words import EncoderId, Precision
+
+from .check import Check
+
+TEXTS = 16
+"""How many remembered texts are encoded again."""
+
+TOLERANCES = {Precision.FLOAT32: 1e-4, Precision.BF16: 2e-2, Precision.FP16: 2e-3}
+"""How far a number of a text's vector may be from the remembered one: the last bits depend on what shares a batch."""
+
+FORGET = "forget them with: shotdex verify --repair --model-check   (they are encoded again when they are asked)"
+
+
+def check_models(store: Store, load: LoadEncoder) -> list[Check]:
+    """Load every encoder's model, compare its identity, and encode some remembered texts again.
+
+    Raises:
+        SettingsError: there is no such device here.
+    """
+    with store.reading() as con:
+        encoders = list_encoders(con)
+    return [_check(store, number, encoder, load) for number, encoder in encoders.items()]
+
+
+def _check(store: Store, number: int, encoder: EncoderId, load: LoadEncoder) -> Check:
+    name, allowed = f"model of encoder {number}", TOLERANCES[encoder.precision]
+    try:
+        apart = _apart(store, number, encoder, load, f"LIMIT {TEXTS}")
+    except (EncoderError, EncoderMismatch) as error:
+        return Check(name, False, str(error), error.hint)
+    wrong = [text for text, difference in apart.items() if not difference <= allowed]
+    if wrong:
+        text = f"{len(wrong):,} of {len(apart):,} remembered texts get other vectors now (such as {wrong[0]!r})"
+        return Check(name, False, text, FORGET)
+    largest = max(apart.values(), default=0.0)
+    tried = f"{len(apart):,} remembered texts encoded again differ by at most {largest:.1g} (allowed: {allowed:g})"
+    text = f"{encoder.name} has the weights and preprocessing on record; "
+    return Check(name, True, text + (tried if apart else "no text is remembered to try"))
+
+
+def forget_wrong_texts(store: Store, load: LoadEncoder) -> list[str]:
+    """Encode every remembered text again, forget those to which their unchanged model gives other vectors; say so."""
+    with store.reading() as con:
+        encoders = list_encoders(con)
+    done = []
+    for number, encoder in encoders.items():
+        try:
+            apart = _apart(store, number, encoder, load)
+        except (EncoderError, EncoderMismatch):  # another model says nothing about these texts
+            continue
+        wrong = [text for text, difference in apart.items() if not difference <= TOLERANCES[encoder.precision]]
+        if wrong:
+            with store.writing() as con:
+                con.run(f"DELETE FROM {texts_table(number)} WHERE text IN (SELECT unnest($texts))", {"texts": wrong})
+            done.append(
+                f"forgot remembered texts with other vectors than the model of encoder {number}: {len(wrong):,}"
+            )
+    return done
+
+
+def _apart(store: Store, number: int, encoder: EncoderId, load: LoadEncoder, limit: str = "") -> dict[str, float]:
+    """Return for remembered texts the largest difference between a number kept and the same number made again.
+
+    Raises:
+        EncoderMismatch: the model's files changed.
+        EncoderError: it cannot be loaded, or gives no vectors.
+    """
+    model = checked(load(encoder), encoder)
+    with store.reading() as con:
+        # By hash: spread over all, and the same ones every time.
+        listed = con.rows(f"SELECT text FROM {texts_table(number)} WHERE text IS NOT NULL ORDER BY hash(text) {limit}")
+        kept = remembered_texts(con, number, [row[0] for row in listed])
+    if not kept:
+        return {}
+    made = model.encode_texts(list(kept))
+    return {text: float(np.abs(kept[text] - row).max()) for text, row in zip(kept, made, strict=True)}

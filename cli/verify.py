@@ -1,0 +1,60 @@
+"""`shotdex verify`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from shotdex.analysis.verify.verify import Verified, Wanted, verify
+from shotdex.store.location import find_store
+
+from .options import device_option, encoder_loader, json_option, store_option
+from .progress import Bar
+from .render import as_json as to_json
+from .render import out, shown_path, visible
+
+
+@click.command("verify")
+@click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything, then check again.")
+@click.option("--files", is_flag=True, help="Also look whether every picture is still there and unchanged.")
+@click.option(
+    "--model-check", is_flag=True, help="Also load the models and compare them with what the store has of them."
+)
+@device_option
+@store_option
+@json_option
+def command(repair: bool, files: bool, model_check: bool, device: str, store_path: Path | None, as_json: bool) -> None:
+    """Check that a store is whole: ids, vectors, counts, hashes, and the FAISS files against the catalog.
+
+    Says in a line each what holds, or what does not and what to do. --repair writes FAISS files and views anew and
+    takes away vectors that cannot be right; it never deletes images, runs or predictions. Ends with 1 where something
+    does not hold.
+    """
+    root = find_store(store_path, os.environ, Path.cwd())
+    load = encoder_loader(device) if model_check else None
+    with Bar("looking at files") as bar:
+        found = verify(root, Wanted(repair, files, load), bar)
+    if as_json:
+        out(to_json({"store": str(root), "whole": found.whole, "done": found.done, "checks": found.checks}))
+    else:
+        out(as_text(found, repair))
+    if not found.whole:
+        raise click.exceptions.Exit(1)
+
+
+def as_text(found: Verified, repair: bool) -> str:
+    """Return the checks a line each, with what to do under each problem."""
+    lines = [f"store {shown_path(visible(str(found.root)))}"]
+    lines += [f"mended   {visible(line)}" for line in found.done]
+    if repair and not found.done:
+        lines.append("mended   nothing" + (": there was nothing to mend" if found.whole else ""))
+    for check in found.checks:
+        lines.append(f"{'ok' if check.ok else 'PROBLEM':<8} {visible(check.name)}: {visible(check.text)}")
+        if check.hint:
+            lines.append(f"{'':<8}   try: {visible(check.hint)}")
+    problems = sum(not check.ok for check in found.checks)
+    counted = f"{problems:,} of {len(found.checks):,} checks found a problem"
+    lines.append(f"all {len(found.checks):,} checks hold" if problems == 0 else counted)
+    return "\n".join(lines)
