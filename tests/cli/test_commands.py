@@ -243,6 +243,22 @@ class TestClassify:
         failed(shotdex("classify", "--prompts", "p.toml", "--classes", "a,b"), 2, "--prompts")
         failed(shotdex("classify", "--where", "category IS NULL"), 1, "no image here has a category")
 
+    def test_the_record_of_one_run(self, shotdex: Run, here: Path) -> None:
+        shotdex("classify", "--name", "mine", "--where", "condition = 'cond0'")
+        ran = shotdex("runs", "mine")
+        assert ran.status == 0, ran.err
+        shown = dict(line.split("  ", 1) for line in ran.out.splitlines())
+        shown = {name.strip(): text.strip() for name, text in shown.items()}
+        kept = strict_json(shotdex("runs", "mine", "--json").out)
+        assert shown["command"] == "shotdex classify --name mine --where 'condition = '\"'\"'cond0'\"'\"''"
+        assert shown["filter"] == kept["run"]["where"] == "condition = 'cond0'"
+        for name in ("data_sha256", "labels_sha256"):
+            assert len(kept["run"][name]) == 64 and shown[name.replace("_", " ")] == kept["run"][name]
+        assert shown["prompts sha256"] == kept["prompts"]["sha256"]
+        assert shown["weights sha256"] == kept["encoder"]["weights_sha256"]
+        assert f"duckdb {kept['run']['versions']['duckdb']}" in shown["versions"]
+        failed(shotdex("runs", "yours"), 2, "no run 'yours'")
+
     def test_no_runs(self, shotdex: Run, store: Store) -> None:
         ran = shotdex("runs", "--store", store.root)
         assert (ran.status, ran.out) == (0, "")
