@@ -27,8 +27,9 @@ from .render import as_csv, as_json, as_json_line, note, out, table
 def command(statement: str, form: str, store_path: Path | None) -> None:
     """Run a SQL STATEMENT over the store, read-only, with no way to other files.
 
-    Tables: images, failures, encoders, prompt_sets, prompts, runs, predictions, truths. Views: outcomes, accuracy,
-    accuracy_by_condition, accuracy_by_category, topk_accuracy, confusion, disagreements. See docs/schema.md.
+    Tables: images, failures, encoders, prompt_sets, prompts, runs, predictions, truths, baselines,
+    baseline_accuracies, baseline_trials. Views: outcomes, accuracy, accuracy_by_condition, accuracy_by_category,
+    topk_accuracy, confusion, disagreements. See docs/schema.md.
 
     \b
     shotdex sql "FROM accuracy_by_condition"
