@@ -135,8 +135,8 @@ def _gather(store: Store, wanted: Classification) -> Work:
         encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
         next_run(con, wanted.name)  # a name already taken is said before the work, not after
         ids = encoded_ids(con, encoder_id, wanted.where)
-        failed = count_failed(con, ids, wanted.where)
         images = len(filtered_ids(con, wanted.where or "true"))
+        failed = count_failed(con, images - len(ids), wanted.where)
         labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
         digests = data_digests(con, ids)
     if len(ids) == 0:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shotdex.store.connection import Connection
-from shotdex.store.vectors import filtered_ids
-from shotdex.store.words import Estimate, Ids, Run
+from shotdex.store.words import Estimate, Run
 
 from .inference.wilson import wilson
 
@@ -36,13 +35,12 @@ def coverage(run: Run) -> Coverage:
     return Coverage(run.scored, run.failed, run.unlabelled, run.outside, evaluated)
 
 
-def count_failed(con: Connection, encoded: Ids, where: str | None) -> int:
-    """Return how many images cannot be scored: in the filter but not `encoded`, and, without a filter, what could not
-    be indexed, of which a filter cannot speak.
+def count_failed(con: Connection, unencoded: int, where: str | None) -> int:
+    """Return how many images cannot be scored: the `unencoded` of those in the filter, and, without a filter, what
+    could not be indexed, of which a filter cannot speak.
     """
-    within = len(filtered_ids(con, where or "true")) - len(encoded)
     unseen = "SELECT count(*) FROM failures ANTI JOIN images USING (path)"
-    return within + (int(con.value(unseen)) if where is None else 0)
+    return unencoded + (int(con.value(unseen)) if where is None else 0)
 
 
 def counting_failures(run: Run, correct: int) -> Estimate:

@@ -118,7 +118,8 @@ def _images(store: Store, prompts: PromptSet, settings: SweepSettings) -> _Parts
     with store.reading() as con:
         encoder_id, _ = choose_encoder(con, settings.encoder_name)
         every = encoded_ids(con, encoder_id, settings.where)
-        failed = count_failed(con, every, settings.where)
+        within = len(filtered_ids(con, settings.where or "true"))
+        failed = count_failed(con, within - len(every), settings.where)
         labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
         filters = (settings.choose_where, settings.report_where)
         parts = [None if where is None else filtered_ids(con, where) for where in filters]
