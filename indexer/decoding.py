@@ -1,30 +1,47 @@
-"""Reading and decoding ahead in worker threads, with the results in the order of the candidates."""
+"""Reading and decoding ahead, with the results in the order of the items: threads read, processes decode."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
-from shotdex.store.addresses import read_bytes
-from shotdex.store.pictures import PictureRefused, decode
-from shotdex.store.words import Prepared, Reason, Rejection
+from shotdex.store.damage import Damaged
+from shotdex.store.errors import ShotdexError
+from shotdex.store.pictures import PictureRefused
+from shotdex.store.places import TooManyBytes
+from shotdex.store.words import Limits, Prepared, Reason, Rejection
 
-from .sources import Candidate
+from .decode_worker import WHOLE
+from .workers import Reply, Workers
 
 WORKERS = max(2, min(8, os.cpu_count() or 2))
+NO_LIMIT = 1 << 62
+
+
+class Addressed(Protocol):
+    """Anything that a picture can be read for."""
+
+    @property
+    def address(self) -> str:
+        """The picture's address."""
+
+
+Item = TypeVar("Item", bound=Addressed)
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Generic[Item]):
     """A picture ready for the encoder. `prepared` is None where its content is known and need not be encoded."""
 
-    candidate: Candidate
+    item: Item
     content_sha256: str
     width: int
     height: int
@@ -32,51 +49,118 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Generic[Item]):
     """A picture that cannot be used."""
 
-    candidate: Candidate
+    item: Item
     rejection: Rejection
 
 
 @dataclass(frozen=True, slots=True)
-class Decoder:
-    """Turns candidates into pictures. `is_known` tells by content hash which need no pixels."""
+class Decoder(Generic[Item]):
+    """Turns items into pictures.
+
+    `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole pictures and
+    `prepare` runs here. `is_known` tells by content hash which need no pixels. `read` gives an address's bytes, or
+    raises `TooManyBytes` where there are more than the limit. `prepare`, `is_known` and `read` are called from several
+    threads; with `in_order`, `read` only from the one that takes the results, in the order of the items.
+    """
 
     prepare: Callable[[Image.Image], Prepared]
+    portable: Mapping[str, Any] | None
     is_known: Callable[[str], bool]
+    read: Callable[[str, int], bytes]
+    limits: Limits
+    in_order: bool = False
 
-    def decode(self, candidate: Candidate) -> Decoded | Refused:
-        """Read and decode one candidate; nothing that a file holds makes this raise."""
-        try:
-            data = read_bytes(candidate.address)
-        except Exception as error:  # zip, gzip and the file system raise a dozen types
-            return _refused(candidate, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
-        content = hashlib.sha256(data).hexdigest()
-        if self.is_known(content):
-            return Decoded(candidate, content, 0, 0, None)
-        try:
-            image = decode(data)
-            return Decoded(candidate, content, image.width, image.height, self.prepare(image))
-        except PictureRefused as error:
-            return _refused(candidate, "decode", error.reason, error.detail)
-        except Exception as error:
-            return _refused(candidate, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")
+    def decode(self, item: Item) -> Decoded[Item] | Refused[Item]:
+        """Read and decode one item, in a process started for it."""
+        return next(self.decode_ahead([item], 1))
 
-    def decode_ahead(self, candidates: Iterable[Candidate], ahead: int) -> Iterator[Decoded | Refused]:
-        """Yield results in the order of the candidates, with at most `ahead` of them in memory."""
-        pending: deque[Future[Decoded | Refused]] = deque()
-        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="decode")
+    def decode_ahead(self, items: Iterable[Item], ahead: int) -> Iterator[Decoded[Item] | Refused[Item]]:
+        """Yield results in the order of the items, with at most `ahead` of them in memory.
+
+        Where the iterator is closed early, or an error goes through it, the processes end with it; otherwise a few idle
+        ones are left to the next indexing of this process.
+
+        Raises:
+            ShotdexError: no process for decoding can be started. Nothing that a picture's file holds raises.
+        """
+        run = _Run(self, Workers(self.limits, self.portable, WORKERS))
+        pending: deque[Future[Decoded[Item] | Refused[Item]]] = deque()
+        finished = False
         try:
-            for candidate in candidates:
-                pending.append(pool.submit(self.decode, candidate))
+            for item in items:
+                pending.append(run.submit(item))
                 if len(pending) >= ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+            finished = True
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            run.close(now=not finished)
 
 
-def _refused(candidate: Candidate, stage: str, reason: Reason, detail: str) -> Refused:
-    return Refused(candidate, Rejection(candidate.address, stage, reason, detail))
+class _Run(Generic[Item]):
+    """The threads and processes of one `decode_ahead`."""
+
+    def __init__(self, decoder: Decoder[Item], workers: Workers) -> None:
+        self._decoder = decoder
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="decode")
+        # Files read ahead here are as many as keep the processes busy, however far ahead the results may be.
+        self._room = threading.Semaphore(2 * WORKERS)
+
+    def submit(self, item: Item) -> Future[Decoded[Item] | Refused[Item]]:
+        if not self._decoder.in_order:
+            return self._pool.submit(lambda: self._understand(item, self._read(item)))
+        self._room.acquire()
+        data = [self._read(item)]
+
+        def work() -> Decoded[Item] | Refused[Item]:
+            try:
+                return self._understand(item, data.pop())  # popped, so that the result does not keep the file
+            finally:
+                self._room.release()
+
+        return self._pool.submit(work)
+
+    def close(self, now: bool) -> None:
+        self._workers.close(now)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, item: Item) -> bytes | Refused[Item]:
+        limit = self._decoder.limits.bytes
+        try:
+            return self._decoder.read(item.address, NO_LIMIT if limit is None else limit)
+        except TooManyBytes as error:
+            return _refused(item, "read", Reason.TOO_LARGE, str(error))
+        except Damaged as error:
+            return _refused(item, "read", error.reason, error.detail)
+        except Exception as error:  # decompressors and the file system raise a dozen types
+            return _refused(item, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
+
+    def _understand(self, item: Item, data: bytes | Refused[Item]) -> Decoded[Item] | Refused[Item]:
+        if isinstance(data, Refused):
+            return data
+        content = hashlib.sha256(data).hexdigest()
+        if self._decoder.is_known(content):
+            return Decoded(item, content, 0, 0, None)
+        try:
+            reply = self._workers.decode(data)
+            return Decoded(item, content, reply.width, reply.height, self._prepared(reply))
+        except PictureRefused as error:
+            return _refused(item, "decode", error.reason, error.detail)
+        except ShotdexError:
+            raise
+        except Exception as error:
+            return _refused(item, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")
+
+    def _prepared(self, reply: Reply) -> Prepared:
+        if self._decoder.portable is not None:
+            return reply.arrays
+        return self._decoder.prepare(Image.fromarray(reply.arrays[WHOLE]))
+
+
+def _refused(item: Item, stage: str, reason: Reason, detail: str) -> Refused[Item]:
+    return Refused(item, Rejection(item.address, stage, reason, detail))

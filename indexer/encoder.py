@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ class TransformersEncoder:
         self._model = loaded.model.to(self._device, self._dtype)
 
     id: EncoderId
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """What a decoding process needs to prepare pictures as `prepare` does; None where only this process can."""
+        return self._preprocessing.portable
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Resize and crop one RGB picture; safe to call from several threads."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.pictures import PIXEL_LIMIT, PictureRefused
-from shotdex.store.words import Prepared, Reason
+from shotdex.store.pictures import PictureRefused
+from shotdex.store.words import PIXEL_LIMIT, Prepared, Reason
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +75,19 @@ class FixedSize:
         std = torch.tensor(self.std, dtype=torch.float32, device=device).reshape(shape)
         return {"pixel_values": ((pixels.to(torch.float32) * self.scale - mean) / std).to(dtype)}
 
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """All there is to it, as JSON values: `FixedSize.of` makes it again in another process."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, portable: Mapping[str, Any]) -> FixedSize:
+        """Return what `portable` was taken from, also after its way through JSON, which knows no tuples."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in portable.items()
+        }
+        return cls(**values)
+
     def digest(self) -> str:
         """Return the SHA-256 of everything that changes a pixel."""
         return _digest(asdict(self))
@@ -99,6 +112,11 @@ class OwnProcessor:
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
             for name, value in stacked.items()
         }
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """None: a decoding process does not have transformers."""
+        return None
 
     def digest(self) -> str:
         """Return the SHA-256 of the processor's settings."""

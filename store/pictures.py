@@ -2,8 +2,8 @@
 
 The rule: the first frame; EXIF orientation applied; palette and alpha over white; 16-bit scaled to 8, not clipped;
 32-bit integers as 16-bit where one is over 255; float in [0, 1] times 255, other floats clipped to 0..255; CMYK, LAB
-and others as Pillow converts.
-A picture is whole or it is refused: no partly decoded one gets through.
+and others as Pillow converts. HEIC is read where the package pillow-heif is installed.
+A picture is whole or it is refused: no partly decoded one gets through. What a file is, its content says, not its name.
 """
 
 from __future__ import annotations
@@ -11,28 +11,30 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from functools import cache
 from pathlib import PurePosixPath
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from . import addresses
+from .colours import to_rgb
 from .errors import UnreadableImage
-from .words import Reason
+from .loading import load_jpeg, load_whole, strict_pillow
+from .nested import MARKS, nested_file
+from .picture_formats import extensions, formats_for, why_not
+from .refused import PictureRefused
+from .whole import CHECKS, check_tiff
+from .words import PIXEL_LIMIT, Limits, Reason
 
-PIXEL_LIMIT = 178_956_970
-"""Pixels above which a picture is refused: Pillow's own bound for a decompression bomb."""
+__all__ = [
+    "PIXEL_LIMIT",
+    "PictureRefused",
+    "decode",
+    "extensions",
+    "looks_like_picture",
+    "open_picture",
+    "quiet_pillow",
+]
 
-# Pillow only recognises these, and cannot draw them without a handler that it does not have.
-_STUBS = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})
-
-
-@cache
-def extensions() -> frozenset[str]:
-    """Return the file extensions, lower-case with their dot, of every format that Pillow can read here."""
-    known = Image.registered_extensions()
-    return frozenset(ext for ext, kind in known.items() if kind in Image.OPEN and kind not in _STUBS)
+LIMITS = Limits()
 
 
 def looks_like_picture(name: str) -> bool:
@@ -45,31 +47,23 @@ def quiet_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL(\..*)?$")
 
 
-class PictureRefused(Exception):
-    """A picture that cannot be used; `reason` is from the fixed list. Never leaves shotdex: it becomes a Rejection."""
+def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
+    """Return an upright, whole RGB picture. The time limit is not kept to here: see `indexer/decoding.py`.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason.value}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-def decode(data: bytes) -> Image.Image:
-    """Return an upright, whole RGB picture.
+    One at a time: Pillow's own limits are set meanwhile, for the whole process.
 
     Raises:
         PictureRefused: with the reason. Decoders raise errors of many types; none gets past this.
     """
     if not data:
         raise PictureRefused(Reason.EMPTY, "0 bytes")
+    if limits.bytes is not None and len(data) > limits.bytes:
+        raise PictureRefused(Reason.TOO_LARGE, f"{len(data):,} bytes")
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            _check_palette(opened, data)
-            return _to_rgb(_load(opened))
+        with strict_pillow(limits):
+            return to_rgb(_upright(_whole(data, limits)))
     except PictureRefused:
         raise
-    except UnidentifiedImageError as error:
-        raise PictureRefused(Reason.NOT_AN_IMAGE, "no decoder recognises it") from error
     except Image.DecompressionBombError as error:
         raise PictureRefused(Reason.TOO_LARGE, str(error)) from error
     except (MemoryError, RecursionError) as error:
@@ -78,60 +72,54 @@ def decode(data: bytes) -> Image.Image:
         raise PictureRefused(_reason(error), f"{type(error).__name__}: {error}") from error
 
 
-def _load(opened: Image.Image) -> Image.Image:
-    width, height = opened.size
-    if width * height > PIXEL_LIMIT:
+def _whole(data: bytes, limits: Limits) -> Image.Image:
+    if data.startswith(b"\xff\xd8\xff"):
+        return load_jpeg(data, lambda size: _check_size(size, limits))
+    if data.startswith(MARKS) and (within := nested_file(data)) is not None:
+        return _whole(within, limits)
+    opened = _open(data)
+    _check_size(opened.size, limits)
+    if opened.format == "TIFF":
+        check_tiff(opened, data)
+    elif (check := CHECKS.get(opened.format or "")) is not None:
+        check(data)
+    return load_whole(lambda: _open(data), opened)
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=formats_for(data))
+    except UnidentifiedImageError as error:
+        raise PictureRefused(*why_not(data)) from error
+
+
+def _check_size(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if limits.pixels is not None and width * height > limits.pixels:
         raise PictureRefused(Reason.TOO_LARGE, f"{width} x {height} pixels")
     if width < 1 or height < 1:
         raise PictureRefused(Reason.CORRUPT, f"{width} x {height} pixels")
-    # Before anything reads the EXIF block: after getexif has failed, a second load can give a partial picture.
-    opened.load()
+
+
+def _upright(loaded: Image.Image) -> Image.Image:
+    # After loading: where getexif has failed, a second load can give a partial picture.
     try:
-        return ImageOps.exif_transpose(opened)
+        return ImageOps.exif_transpose(loaded)
     except Exception:  # a broken EXIF block says nothing about the pixels, which are whole by now
-        return opened
-
-
-def _check_palette(opened: Image.Image, data: bytes) -> None:
-    # A PCX has its palette at the end; cut there, Pillow takes the numbers for grey values: another, whole picture.
-    one_plane_of_bytes = data[3] == 8 and data[65] == 1 if opened.format == "PCX" else False
-    if one_plane_of_bytes and (len(data) < 769 or data[-769] != 12):
-        raise PictureRefused(Reason.TRUNCATED, "the palette at the end is missing")
+        return loaded
 
 
 def _reason(error: Exception) -> Reason:
     text = str(error).lower()
-    if (
-        "truncated" in text
-        or "premature" in text
-        or "not enough" in text
-        or isinstance(error, (EOFError, struct.error))
-    ):
+    if isinstance(error, (EOFError, struct.error)) or any(word in text for word in ("truncated", "premature")):
         return Reason.TRUNCATED
+    if "not enough" in text:
+        return Reason.TRUNCATED
+    if "too large" in text:
+        return Reason.TOO_LARGE
     if isinstance(error, NotImplementedError) or ("decoder" in text and "not available" in text):
         return Reason.UNSUPPORTED
     return Reason.CORRUPT
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image.copy()
-    if image.mode.startswith("I;16"):
-        return _eight_bit(np.asarray(image, dtype=np.float64) / 257.0)
-    if image.mode == "I":
-        values = np.asarray(image, dtype=np.float64)
-        return _eight_bit(values / 257.0 if values.max(initial=0) > 255 else values)
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0)
-        return _eight_bit(values * 255.0 if values.max(initial=0) <= 1.0 else values)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bit(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def open_picture(address: str) -> Image.Image:
@@ -140,6 +128,8 @@ def open_picture(address: str) -> Image.Image:
     Raises:
         UnreadableImage: it is gone or cannot be decoded.
     """
+    from . import addresses  # a process that only decodes has no use for archives and what else that imports
+
     try:
         return decode(addresses.read_bytes(address))
     except PictureRefused as error:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from .places import BYTES_LIMIT
+
 Vectors = npt.NDArray[np.float32]
 """Rows of float32, shape (N, D)."""
 
@@ -56,10 +58,27 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     TOO_LARGE = "too large"
+    TOO_SLOW = "too slow"
     UNSUPPORTED = "unsupported format"
     UNREADABLE = "unreadable"
     BAD_NAME = "name is not UTF-8"
     MODEL_OUTPUT = "model output invalid"
+
+
+PIXEL_LIMIT = 178_956_970
+"""Pixels above which a picture is refused: Pillow's own bound for a decompression bomb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one picture may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file. None is no limit.
+
+    The seconds are kept to where pictures are decoded in processes of their own, while indexing.
+    """
+
+    pixels: int | None = PIXEL_LIMIT
+    seconds: float | None = 30.0
+    bytes: int | None = BYTES_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +115,7 @@ class ImageRecord:
     """One picture. `path` is its full address: a file, or `archive!member`; `source` the folder or archive it came by.
 
     `width` and `height` are in pixels after EXIF orientation; `modified_ns` is the file's time in ns since 1970.
+    `metadata` is everything else that the source says, as the text of a JSON object, or None.
     """
 
     image_id: int
@@ -109,6 +129,7 @@ class ImageRecord:
     height: int
     size_bytes: int
     modified_ns: int
+    metadata: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +144,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What one indexing did, in pictures. `seconds` is wall-clock time; `notes` say what was assumed."""
+    """What one indexing did, in pictures. `seconds` is wall-clock time; `notes` say what was assumed.
+
+    `failures` are the first thousand of the `rejected`; `reasons` counts them all by reason.
+    """
 
     added: int = 0
     unchanged: int = 0
@@ -137,6 +161,7 @@ class IndexReport:
     failures: tuple[Rejection, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +273,14 @@ class Encoder(Protocol):
 
 
 class ImageEncoder(Encoder, Protocol):
-    """An encoder whose pixel work can run ahead in other threads."""
+    """An encoder whose pixel work can run ahead in other threads, or in processes where it is `portable`."""
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """What a decoding process needs to prepare pictures as `prepare` does, as JSON values.
+
+        None where only this process can.
+        """
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Resize and crop one RGB picture to what the model takes; safe to call from several threads."""

@@ -47,6 +47,10 @@ class FakeEncoder:
         self.batches: list[int] = []
         self._before, self._spoil, self._slow = before, spoil, slow
 
+    @property
+    def portable(self) -> None:
+        return None
+
     def prepare(self, image: Image.Image) -> Prepared:
         return {"pixels": np.asarray(image.resize((8, 8), Image.Resampling.BOX)).copy()}
 

@@ -54,10 +54,10 @@ class TestModes:
         assert abs(got - want).max() <= tolerance
 
     def test_hsv_as_pillow_converts(self) -> None:
-        from shotdex.store.pictures import _to_rgb
+        from shotdex.store.colours import to_rgb
 
         image = gradient().convert("HSV")
-        assert (pixels(_to_rgb(image)) == pixels(image.convert("RGB"))).all()
+        assert (pixels(to_rgb(image)) == pixels(image.convert("RGB"))).all()
 
     def test_transparency_lies_over_white(self) -> None:
         rgba = Image.new("RGBA", (3, 1))
