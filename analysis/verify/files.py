@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shotdex.indexer.run import NoProgress, Progress
-from shotdex.store.addresses import read_bytes, split
+from shotdex.store.addresses import facts, read_bytes, split
+from shotdex.store.places import Facts, is_url
 from shotdex.store.store import Store
 
 from .check import Check, index_again
@@ -80,15 +80,14 @@ def state_of(image: Recorded) -> str:
 def as_recorded(address: str, size_bytes: int, modified_ns: int) -> bool:
     """Tell whether a file has the size and time on record, as indexing does to see what it need not read.
 
-    A member of an archive has the archive's time, and its size is not looked up: it cannot change alone.
+    A member of an archive has a size and time of its own. Cells of manifests and items of data sets have none: False.
     """
-    path, member = split(address)
+    place, _ = split(address)
     try:
-        facts = path.stat()
-    except (OSError, ValueError):
+        found = facts(address)
+    except Exception:  # what is wrong with it shows when it is read
         return False
-    same = facts.st_mtime_ns == modified_ns and (member is not None or facts.st_size == size_bytes)
-    return same and stat.S_ISREG(facts.st_mode) and os.access(path, os.R_OK)
+    return found == Facts(size_bytes, modified_ns) and (is_url(place) or os.access(place, os.R_OK))
 
 
 def _recorded(store: Store) -> Iterator[Recorded]:

@@ -2,48 +2,72 @@
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from shotdex.store.addresses import join
+from shotdex.store.archives import is_zip, read_member
+from shotdex.store.damage import Damaged
 from shotdex.store.errors import SourceError
 from shotdex.store.pictures import looks_like_picture
+from shotdex.store.words import Rejection
+from shotdex.store.zip_archive import ZipArchive
+from shotdex.store.zip_directory import FAT, ZipEntry
 
-from .base import Candidate, Scan, natural_order
+from .base import Candidate, Found, Ignored, NotEntered
+from .members import hidden, refused, within
+
+__all__ = ["ZipSource", "is_zip"]
 
 
 @dataclass(frozen=True, slots=True)
 class ZipSource:
-    """Every picture in a zip file, addressed as `archive.zip!member`. What macOS adds to its zips is left out."""
+    """Every picture in a zip file, addressed as `archive.zip!member`. What macOS adds to its zips is left out.
 
-    root: Path
+    A member's time is its entry's, with its checksum folded in (see `ZipEntry`), so that of an archive that grew only
+    the new members are read. Of one name, the last entry counts, as in every zip program.
+    """
+
+    root: str
     kind: str = "zip"
+    by_path: bool = True
+    complete: bool = True
+    in_order: bool = False
 
-    def scan(self) -> Scan:
-        """List the archive's directory.
+    def scan(self) -> Iterator[Found]:
+        """Walk the archive's directory.
 
         Raises:
-            SourceError: it is not a zip archive.
+            SourceError: it is not a zip archive, or its directory is broken from the start.
         """
-        scan = Scan()
+        met = False
         try:
-            with zipfile.ZipFile(self.root) as archive:
-                # A name that stands there twice means its last entry, as it does in every zip program.
-                members = list({info.filename: info for info in archive.infolist() if not info.is_dir()}.values())
-        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-            raise SourceError(
-                f"{self.root} cannot be read as a zip archive: {error}", "check it with: unzip -t"
-            ) from error
-        modified_ns = self.root.stat().st_mtime_ns
-        pictures = [info for info in members if not _hidden(info.filename) and looks_like_picture(info.filename)]
-        scan.ignored = sum(not _hidden(info.filename) for info in members) - len(pictures)
-        scan.candidates = natural_order(
-            Candidate(join(self.root, info.filename), info.filename, info.file_size, modified_ns) for info in pictures
-        )
-        return scan
+            for entry in ZipArchive(self.root).walk():
+                met = True
+                found = self._found(entry)
+                if found is not None:
+                    yield found
+        except (Damaged, OSError) as error:
+            damage = error if isinstance(error, Damaged) else None
+            if damage is None or not met:
+                raise SourceError(
+                    f"{self.root} cannot be read as a zip archive: {damage.detail if damage else error}",
+                    "check it with: unzip -t; mend it with: zip -FF",
+                ) from error
+            yield NotEntered(self.root, Rejection(self.root, "scan", damage.reason, damage.detail))
 
+    def read(self, address: str, limit: int) -> bytes:
+        """Return a member's content; safe to call from several threads."""
+        return read_member(self.root, address.removeprefix(join(self.root, "")), limit)
 
-def _hidden(name: str) -> bool:
-    parts = name.split("/")
-    return parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts)
+    def _found(self, entry: ZipEntry) -> Found | None:
+        if entry.is_folder or hidden(entry.shown):
+            return None
+        rejection = refused(self.root, entry.shown, entry.name is not None, entry.is_link)
+        if rejection is not None:
+            return rejection
+        if entry.name is None or not looks_like_picture(entry.name):
+            return Ignored(join(self.root, entry.shown))
+        # Programs on Windows have written its separator into zips.
+        path = entry.name.replace("\\", "/") if entry.system == FAT else entry.name
+        return Candidate(join(self.root, entry.name), within(path), entry.size, entry.modified_ns)
