@@ -40,6 +40,9 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 
 $(VENV)/.developed: $(VENV)/.installed
 	$(INSTALL) --editable '.[dev]'
+# For the tests of torchvision:NAME. Not among the other packages, where a build that does not fit torch breaks
+# transformers; where it cannot be had at all, these tests skip.
+	-$(INSTALL) --no-deps --upgrade --target $(VENV)/torchvision torchvision
 	touch $@
 
 clean:

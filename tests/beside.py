@@ -1,0 +1,54 @@
+"""The real torchvision, where it can be had.
+
+PyPI's torchvision for Linux is built for CUDA. Next to a torch for the CPU it cannot be imported, and as long as it is
+installed transformers cannot load its image processors either. So it may lie beside, in `torchvision` in the virtual
+environment (`pip install --no-deps --target .venv/torchvision torchvision==...`), and is on the path only while a test
+uses it. What it lacks there are two operators, of which the data sets use none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BESIDE = Path(sys.prefix) / "torchvision"
+
+_loaded: dict[str, ModuleType] = {}
+
+
+@contextlib.contextmanager
+def torchvision_on_path() -> Iterator[None]:
+    """Make `import torchvision` give the real one for the length of the block; skip the test where there is none."""
+    if importlib.util.find_spec("torchvision") is not None:
+        yield
+        return
+    if not BESIDE.is_dir():
+        pytest.skip(f"torchvision is neither installed nor in {BESIDE}")
+    _operators()
+    sys.path.append(str(BESIDE))
+    sys.modules.update(_loaded)
+    try:
+        import torchvision.datasets  # noqa: F401
+
+        yield
+    finally:
+        sys.path.remove(str(BESIDE))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            _loaded[name] = sys.modules.pop(name)
+
+
+@cache
+def _operators() -> object:
+    import torch
+
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
