@@ -105,9 +105,8 @@ def _index(stage: Stage) -> None:
     _heading("1. Index the pictures, once")
     labelled = parse_layout("{condition}/{category}*", demo.CATEGORIES)
     for place, layout in ((demo.EVALUATION, labelled), (demo.GALLERY, parse_layout("*"))):
-        source = open_source(place)
-        with Bar(f"indexing {place.name}") as bar:
-            report = Indexing(stage.store, stage.encoder, IndexSettings(layout), bar).run(source, scan_source(source))
+        with scan_source(open_source(str(place))) as scan, Bar(f"indexing {place.name}") as bar:
+            report = Indexing(stage.store, stage.encoder, IndexSettings(layout), bar).run(scan)
         labels = "with category and condition" if layout is labelled else "without labels"
         out(f"{place.name}: {report.added:,} pictures {labels}, {report.rejected} failed")
 

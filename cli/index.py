@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,20 +15,34 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import SettingsError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
+from shotdex.store.sources import source_record
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, IndexReport
+from shotdex.store.words import EncoderId, ImageEncoder, Limits
 
+from .index_text import print_preview, print_report, show_examples
+from .late_encoder import LateEncoder
 from .options import device_option, json_option, store_option
+from .progress import Bar
 from .render import as_json as to_json
-from .render import note, out, shown_path, visible
+from .render import note, out
+from .sections import SectionedCommand
 
 if TYPE_CHECKING:
-    from shotdex.indexer.encoder import TransformersEncoder
+    from shotdex.indexer.encoder import EncoderSettings, TransformersEncoder
     from shotdex.indexer.layout import Layout
+    from shotdex.indexer.run import IndexSettings
+    from shotdex.indexer.scan import Scan
+
+SECTIONS = {
+    "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
+    "Model": ("model", "precision", "device", "batch_size"),
+    "Pictures that cannot be used": ("max_pixels", "max_seconds", "max_failures", "strict"),
+    "What to do": ("dry_run", "prune"),
+}
 
 
-@click.command("index")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.command("index", cls=SectionedCommand, sections=SECTIONS)
+@click.argument("source")
 @click.option(
     "--layout", metavar="PATTERN", help="What path parts mean: '{condition}/{category}*', '{split}/{category}/*'."
 )
@@ -38,6 +52,12 @@ if TYPE_CHECKING:
 @click.option("--category", metavar="X", help="The category of all pictures.")
 @click.option("--condition", metavar="X", help="The condition of all pictures.")
 @click.option("--split", metavar="X", help="The split of all pictures.")
+@click.option(
+    "--columns",
+    metavar="ROLE=NAME,...",
+    help="Which columns of a manifest, or keys of a tar's .json files, are image, category, condition and split: "
+    "image=file,category=label. Usual names are found without.",
+)
 @click.option(
     "--model",
     metavar="NAME_OR_PATH",
@@ -49,54 +69,139 @@ if TYPE_CHECKING:
     type=click.Choice(["float32", "bf16", "fp16", "auto"]),
     help="What the model computes in; part of the encoder's identity. [default: the store's, else float32]",
 )
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Pictures a batch.")
 @device_option
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Pictures a batch.")
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(0),
+    default=Limits().pixels,
+    show_default=True,
+    help="Refuse larger pictures before they are decoded; 0 lifts this limit and the one on a file's bytes (512 MiB).",
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(0),
+    default=Limits().seconds,
+    show_default=True,
+    help="Give up decoding a picture after so long; 0 lifts the limit.",
+)
+@click.option("--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N; else never.")
+@click.option("--strict", is_flag=True, help="Stop at the first; the same as --max-failures 0.")
+@click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
+@click.option("--prune", is_flag=True, help="Afterwards forget the pictures that are gone for good.")
 @store_option
 @json_option
 def command(
-    source: Path,
+    source: str,
     layout: str | None,
     categories: str | None,
     category: str | None,
     condition: str | None,
     split: str | None,
+    columns: str | None,
     model: str | None,
     precision: str | None,
-    batch_size: int,
     device: str,
+    batch_size: int,
+    max_pixels: int,
+    max_seconds: float,
+    max_failures: int | None,
+    strict: bool,
+    dry_run: bool,
+    prune: bool,
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Index the pictures of SOURCE: a folder, a zip archive, or a folder of IDX files (MNIST, Fashion-MNIST).
+    """Index the pictures of SOURCE.
+
+    SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt beside a picture are read too, and
+    'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists pictures or holds them; a folder of
+    IDX files (MNIST, Fashion-MNIST); torchvision:NAME or hf:NAME[:config]; the URL (http, https, s3, gs) of any of
+    these; or -, a list of paths on standard input.
 
     Running it again costs a look at each file: what has not changed is not read. A broken picture becomes a row in
-    the table `failures` and the rest goes on. Ctrl-C keeps what is done.
+    the table `failures` and the rest goes on. Ctrl-C keeps what is done, and the same command goes on from there.
 
     \b
     shotdex index photos/
     shotdex index stimuli/ --layout '{condition}/{category}*' --categories airplane,car,chair
+    shotdex index list.csv --columns image=file,category=label
+    find . -name '*.jpg' -size +100k -print0 | shotdex index -
     """
-    from shotdex.indexer.run import Indexing, IndexSettings, scan_source
+    from shotdex.indexer.run import IndexSettings, scan_source
     from shotdex.indexer.sources import open_source
+    from shotdex.indexer.sources.columns import parse_columns
 
-    from .progress import Bar
-
-    fixed = Labels(category, condition, split)
-    settings = IndexSettings(_layout(layout, categories, fixed), batch_size)
-    place = open_source(source)
-    scan = scan_source(place)  # what is wrong with the source is said before a model is loaded
     root = store_to_write(store_path, os.environ, Path.cwd())
-    encoder = _encoder(root, model, precision, device)
+    given = parse_columns(columns) if columns is not None else {}
+    settings = IndexSettings(
+        layout=_layout(layout, categories, Labels(category, condition, split)),
+        batch_size=batch_size,
+        limits=_limits(max_pixels, max_seconds),
+        max_failures=0 if strict else max_failures,
+        columns=given,
+    )
+    place = open_source(source, given or _columns_before(root, source))
+    # What is wrong with the source is said before a model is loaded.
+    with Bar("looking") as bar, scan_source(place, bar.count) as scan:
+        bar.close()
+        choice = _choose_encoder(root, model, precision, device)
+        if dry_run:
+            _preview(root, scan, settings, choice, as_json)
+        else:
+            _index(root, scan, settings, choice, Wishes(prune, as_json))
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is to happen after an indexing."""
+
+    prune: bool
+    as_json: bool
+
+
+def _index(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoice, wishes: Wishes) -> None:
+    from shotdex.indexer.run import Indexing
+
+    encoder = choice.encoder()
     store = Store.create(root)
     with Bar("indexing") as bar:
-        report = Indexing(store, encoder, settings, bar).run(place, scan)
-    if as_json:
+        report = Indexing(store, encoder, settings, bar, show_examples).run(scan)
+    if wishes.as_json:
         out(to_json(report))
     else:
-        _print(report, store, encoder.id, place.kind, str(place.root))
+        print_report(report, scan.source, store.root, encoder.id)
     if report.interrupted:
         note("interrupted; what is done is kept. Go on with the same command.")
         sys.exit(1)
+    if wishes.prune:
+        _prune(store)
+
+
+def _prune(store: Store) -> None:
+    from shotdex.store.pruning import prune
+
+    pruned = prune(store)
+    kept = f"; {pruned.kept:,} stay as rows, because runs or maps have them" if pruned.kept else ""
+    note(f"pruned: {pruned.images:,} pictures and {pruned.vectors:,} vectors are forgotten{kept}")
+
+
+def _preview(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoice, as_json: bool) -> None:
+    from shotdex.indexer.preview import preview
+
+    named = [(number, one) for number, one in choice.known.items() if one.name == choice.wanted]
+    encoder: tuple[int | None, EncoderId] | None = named[0] if named else None
+    if encoder is None and choice.is_here():
+        identity = choice.load().id
+        encoder = (
+            next((number for number, one in choice.known.items() if one.key() == identity.key()), None),
+            identity,
+        )
+    found = preview(Store(root), scan, settings, encoder)
+    if as_json:
+        out(to_json(found))
+    else:
+        print_preview(found, root, encoder[1] if encoder is not None else choice.wanted)
 
 
 def _layout(pattern: str | None, categories: str | None, fixed: Labels) -> Layout:
@@ -108,47 +213,67 @@ def _layout(pattern: str | None, categories: str | None, fixed: Labels) -> Layou
     return parse_layout(pattern, listed, fixed)
 
 
-def _encoder(root: Path, model: str | None, precision: str | None, device: str) -> TransformersEncoder:
-    """Load the named model, or the one that the store is already made with."""
-    from shotdex.indexer.encoder import EncoderSettings, load_encoder
+def _limits(pixels: int, seconds: float) -> Limits:
+    return Limits(pixels or None, seconds or None, Limits().bytes if pixels else None)
+
+
+def _columns_before(root: Path, source: str) -> Mapping[str, str]:
+    """Return the columns that a source was indexed with the last time."""
+    from shotdex.store.places import absolute
+
+    if not Store(root).catalog.is_file():
+        return {}
+    with Store.open(root).reading() as con:
+        before = source_record(con, absolute(source)) or source_record(con, source)
+    return before.columns if before is not None else {}
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """The model to load, by the name in `wanted`; `known` are the store's, by number.
+
+    `stored` is the one of them that is meant, where the user named none.
+    """
+
+    wanted: str
+    settings: EncoderSettings
+    known: Mapping[int, EncoderId]
+    stored: EncoderId | None
+
+    def is_here(self) -> bool:
+        """Tell whether loading it needs no network."""
+        from shotdex.indexer.model_files import is_here
+
+        return is_here(self.wanted)
+
+    def encoder(self) -> ImageEncoder:
+        """Return the store's encoder, to be loaded when it is needed, or load the one that the user named."""
+        return LateEncoder(self.stored, self.load) if self.stored is not None else self.load()
+
+    def load(self) -> TransformersEncoder:
+        """Load it, saying so."""
+        from shotdex.indexer.encoder import load_encoder
+
+        note(f"loading {self.wanted}")
+        return load_encoder(self.wanted, self.settings)
+
+
+def _choose_encoder(root: Path, model: str | None, precision: str | None, device: str) -> EncoderChoice:
+    """Choose the named model, or the one that the store is already made with."""
+    from shotdex.indexer.encoder import EncoderSettings
     from shotdex.indexer.model_files import DEFAULT_MODEL, canonical_name
 
-    known: list[EncoderId] = []
+    known: dict[int, EncoderId] = {}
     if Store(root).catalog.is_file():
         with Store.open(root).reading() as con:
-            known = list(list_encoders(con).values())
+            known = list_encoders(con)
     if model is None and len(known) > 1:
-        names = ", ".join(encoder.name for encoder in known)
+        names = ", ".join(encoder.name for encoder in known.values())
         raise SettingsError(f"this store has several encoders: {names}", "choose one: --model NAME")
-    wanted = model or (known[0].name if known else DEFAULT_MODEL)
+    wanted = model or (next(iter(known.values())).name if known else DEFAULT_MODEL)
     settings = EncoderSettings(device, precision or "float32")
-    same = [encoder for encoder in known if encoder.name == canonical_name(wanted)]
+    same = [encoder for encoder in known.values() if encoder.name == canonical_name(wanted)]
     if same and precision is None:
         settings = replace(settings, precision=same[0].precision.value, pooling=same[0].pooling)
-    note(f"loading {wanted}")
-    return load_encoder(wanted, settings)
-
-
-def _print(report: IndexReport, store: Store, encoder: EncoderId, kind: str, root: str) -> None:
-    counts: dict[str, Any] = {
-        "added": report.added,
-        "unchanged": report.unchanged,
-        "changed": report.changed,
-        "moved": report.moved,
-        "gone": report.removed,
-        "failed": report.rejected,
-    }
-    shown = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word in ("added", "unchanged"))
-    handled = report.added + report.changed + report.moved
-    rate = f" ({handled / report.seconds:,.0f} pictures a second)" if handled >= 100 and report.seconds > 0 else ""
-    out(f"{kind} {shown_path(visible(root))}: {shown} in {report.seconds:.1f} s{rate}")
-    for line in report.notes:
-        out(f"  labels: {line} (choose with --layout)")
-    if report.unlabelled:
-        out(f"  {report.unlabelled:,} pictures have no category")
-    if report.ignored:
-        out(f"  {report.ignored:,} other files are no pictures by their names and were left out")
-    for reason, n in Counter(failure.reason for failure in report.failures).most_common():
-        first = next(failure for failure in report.failures if failure.reason is reason)
-        out(f"  failed, {reason.value}: {n:,}, such as {visible(shown_path(first.path))} ({visible(first.detail)})")
-    out(f"  store {shown_path(str(store.root))}, encoder {encoder}")
+    stored = next(iter(known.values())) if model is None and known and precision is None else None
+    return EncoderChoice(wanted, settings, known, stored)

@@ -21,8 +21,7 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.close()
 
     def start(self, total: int) -> None:
         """Say how many pictures there are to do."""
@@ -30,6 +29,20 @@ class Bar:
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=self._title, unit=self._unit, file=sys.stderr, smoothing=0.1)
+
+    def count(self, more: int) -> None:
+        """Say that some more are done where nobody knows how many there will be."""
+        if self._bar is None and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(desc=self._title, unit=self._unit, file=sys.stderr, leave=False)
+        self.advance(more)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def advance(self, pictures: int) -> None:
         """Say that some more are done."""

@@ -25,6 +25,8 @@ from shotdex.store.images import (
 from shotdex.store.vectors import add_vectors, copy_vectors
 from shotdex.store.words import ImageRecord, ImageVectors
 
+from .interrupt import interrupt_held_back
+
 
 @dataclass(slots=True)
 class Pending:
@@ -44,15 +46,16 @@ class Pending:
         return len(self.images) + len(self.moves) + len(self.failures)
 
     def add(self, other: Pending) -> None:
-        """Take in what another one holds."""
-        self.images += other.images
-        self.encoded_ids += other.encoded_ids
-        self.vectors += other.vectors
-        self.copies += other.copies
-        self.moves |= other.moves
-        self.replaced += other.replaced
-        self.failures += other.failures
-        self.counts.update(other.counts)
+        """Take in what another one holds: all of it, also where Ctrl-C comes meanwhile."""
+        with interrupt_held_back():
+            self.images += other.images
+            self.encoded_ids += other.encoded_ids
+            self.vectors += other.vectors
+            self.copies += other.copies
+            self.moves |= other.moves
+            self.replaced += other.replaced
+            self.failures += other.failures
+            self.counts.update(other.counts)
 
     def write(self, con: Connection, encoder_id: int) -> None:
         """Write everything inside the caller's transaction."""

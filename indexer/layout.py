@@ -40,6 +40,15 @@ class Layout:
             self.fixed.split or found.split,
         )
 
+    def applied(self, relative: str, told: Labels) -> Labels:
+        """Return the labels where the source itself tells some: what is fixed for all, then those, then the path's."""
+        read = self.labels(relative)
+        return Labels(
+            self.fixed.category or told.category or read.category,
+            self.fixed.condition or told.condition or read.condition,
+            self.fixed.split or told.split or read.split,
+        )
+
     def _from_path(self, relative: str) -> Labels:
         name = relative.rsplit("/", 1)[-1]
         if self.pattern is None:
@@ -89,7 +98,7 @@ def parse_layout(pattern: str | None, categories: Sequence[str] = (), fixed: Lab
     joined = "/".join(regexes).replace("(?:[^/]+/)*/", "(?:[^/]+/)*")
     return replace(
         layout,
-        pattern=re.compile(joined, re.IGNORECASE),
+        pattern=re.compile(joined, re.IGNORECASE | re.DOTALL),  # a name may have a line break in it
         ends_in_field=parts[-1].endswith("}"),
         category_is_prefix="{category}*" in pattern,
         described=pattern,
@@ -137,11 +146,15 @@ def _field(follows: str, listed: bool) -> str:
 def guess_layout(relatives: Sequence[str]) -> Layout:
     """Return what a source's shape suggests: `split/category/file`, `category/file`, `split/file`, or no labels.
 
+    One folder around all of it, as archives have, is looked through.
     Only a shape that every picture shares is believed; `described` says what was assumed, empty for nothing.
     """
     depths = {relative.count("/") for relative in relatives}
     firsts = {relative.split("/", 1)[0].casefold() for relative in relatives}
     splits = bool(firsts) and firsts <= SPLIT_NAMES
+    if len(firsts) == 1 and not splits and min(depths) >= 2:
+        inner = guess_layout([relative.split("/", 1)[1] for relative in relatives])
+        return parse_layout(f"*/{inner.described}") if inner.described else inner
     if depths == {2} and splits:
         return parse_layout("{split}/{category}/*")
     if depths == {1}:

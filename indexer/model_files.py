@@ -37,6 +37,19 @@ def place_of(name: str) -> str:
     return str(demo.MODEL) if name == DEMO_MODEL else name
 
 
+def is_here(name: str) -> bool:
+    """Tell whether a model can be loaded without the network: it ships, is a folder, or is in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    name = canonical_name(name)
+    if name == DEMO_MODEL or Path(name).is_dir():
+        return True
+    try:
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except ValueError:  # no name that the hub could have; loading says so
+        return True
+
+
 def load_model(name: str) -> LoadedModel:
     """Load a CLIP or SigLIP model and its image processor: from here, else from the hub.
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from shotdex.store.images import Failure, KnownImage, NewPlace
-from shotdex.store.vectors import Owner
 from shotdex.store.words import ImageEncoder, ImageRecord, ImageVectors, Reason, Rejection
 
 from .batch import Pending
+from .contents import ContentTable, Owner
 from .decoding import Decoded
-from .plan import Plan
-from .sources import Candidate
+from .plan import Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class Waiting:
     """A picture that is to get vectors. `outcome` is what it counts as when it has them."""
 
     image_id: int
-    decoded: Decoded
+    decoded: Decoded[Planned]
     outcome: str
 
 
@@ -39,63 +37,51 @@ class Batch:
 class Placer:
     """Turns decoded pictures into rows. Ids are given in the order of the source, so an interrupted run goes on alike.
 
-    `known` is what the catalog has by path, `owners` who has vectors by content, `unencodable` the contents that the
-    model answered with NaN or infinity in this run.
+    `owners` is who has vectors by content, `vanished` which pictures are no longer where they were, `decoder` what
+    failures are recorded with, `unencodable` the contents that the model answered with NaN or infinity in this run.
     """
 
     source: str
-    plan: Plan
-    known: Mapping[str, KnownImage]
-    owners: dict[str, Owner]
+    decoder: str
+    owners: ContentTable
+    vanished: ContentTable
     next_id: int
     batch: Batch = field(default_factory=Batch)
     unencodable: set[str] = field(default_factory=set)
-    _vanished: dict[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        # Reversed, so that of several with the same content the one with the lowest id is found.
-        self._vanished = {
-            image.content_sha256: image_id for image_id, image in reversed(self.plan.vanished.items()) if image.encoded
-        }
-
-    def refuse(self, candidate: Candidate, rejection: Rejection) -> None:
+    def refuse(self, item: Planned, rejection: Rejection) -> None:
         """Take down a picture that cannot be used."""
-        rows, known = self.batch.rows, self.known.get(candidate.address)
-        rows.failures.append(Failure(rejection, self.source, candidate.size_bytes, candidate.modified_ns))
+        rows, known = self.batch.rows, item.known
+        rows.failures.append(self._failure(item, rejection))
         # What was a picture and is now broken must not answer for what it was; an error in reading may pass.
         if known is not None and known.present and rejection.stage in ("decode", "encode"):
             rows.replaced.append(known.image_id)
             rows.counts["removed"] += 1
 
-    def place(self, decoded: Decoded) -> None:
+    def place(self, decoded: Decoded[Planned]) -> None:
         """Take in a decoded picture."""
-        candidate, known = decoded.candidate, self.known.get(decoded.candidate.address)
+        item, known = decoded.item, decoded.item.known
         if decoded.content_sha256 in self.unencodable:
-            self.refuse(candidate, _not_finite(candidate))
+            self.refuse(item, _not_finite(item))
         elif known is not None and known.content_sha256 == decoded.content_sha256:
             self._refresh(decoded, known)
-        elif known is None and decoded.content_sha256 in self._vanished:
-            self._move(decoded)
+        elif known is None and (moved := self.vanished.take(decoded.content_sha256)) is not None:
+            self.batch.rows.moves[moved] = self._place_of(item)
+            self.batch.rows.counts["moved"] += 1
         else:
-            self._add(decoded, known)
+            self._add(decoded)
 
-    def _refresh(self, decoded: Decoded, known: KnownImage) -> None:
+    def _refresh(self, decoded: Decoded[Planned], known: KnownImage) -> None:
         """Handle a path whose content is on record: touched, back again, or without this encoder's vectors."""
-        self.batch.rows.moves[known.image_id] = self._place_of(decoded.candidate)
+        self.batch.rows.moves[known.image_id] = self._place_of(decoded.item)
         if known.encoded:
             self.batch.rows.counts["unchanged" if known.present else "added"] += 1
         else:
             self._give_vectors(Waiting(known.image_id, decoded, "added"))
 
-    def _move(self, decoded: Decoded) -> None:
-        """Handle the content of a file that is no longer where it was: it keeps its row and its vectors."""
-        image_id = self._vanished.pop(decoded.content_sha256)
-        del self.plan.vanished[image_id]
-        self.batch.rows.moves[image_id] = self._place_of(decoded.candidate)
-        self.batch.rows.counts["moved"] += 1
-
-    def _add(self, decoded: Decoded, known: KnownImage | None) -> None:
+    def _add(self, decoded: Decoded[Planned]) -> None:
         """Handle content that is new at its path: a new row, and with another picture's path a new id."""
+        known = decoded.item.known
         changed = known is not None and known.present
         if known is not None and changed:
             self.batch.rows.replaced.append(known.image_id)
@@ -109,29 +95,34 @@ class Placer:
         if owner is not None:
             self.batch.copied.append((waiting, owner.image_id))
             return
-        self.owners[decoded.content_sha256] = Owner(waiting.image_id, decoded.width, decoded.height)
+        self.owners.add(decoded.content_sha256, Owner(waiting.image_id, decoded.width, decoded.height))
         self.batch.to_encode.append(waiting)
 
-    def _record(self, image_id: int, decoded: Decoded) -> ImageRecord:
-        candidate, labels = decoded.candidate, self.plan.labels[decoded.candidate.address]
+    def _record(self, image_id: int, decoded: Decoded[Planned]) -> ImageRecord:
+        item = decoded.item
         owner = self.owners.get(decoded.content_sha256)
         return ImageRecord(
             image_id=image_id,
-            path=candidate.address,
+            path=item.address,
             source=self.source,
-            category=labels.category,
-            condition=labels.condition,
-            split=labels.split,
+            category=item.labels.category,
+            condition=item.labels.condition,
+            split=item.labels.split,
             content_sha256=decoded.content_sha256,
             width=owner.width if owner is not None else decoded.width,
             height=owner.height if owner is not None else decoded.height,
-            size_bytes=candidate.size_bytes,
-            modified_ns=candidate.modified_ns,
+            size_bytes=item.candidate.size_bytes,
+            modified_ns=item.candidate.modified_ns,
+            metadata=item.metadata,
         )
 
-    def _place_of(self, candidate: Candidate) -> NewPlace:
-        labels = self.plan.labels[candidate.address]
-        return NewPlace(candidate.address, self.source, candidate.size_bytes, candidate.modified_ns, labels)
+    def _place_of(self, item: Planned) -> NewPlace:
+        candidate = item.candidate
+        size, modified = candidate.size_bytes, candidate.modified_ns
+        return NewPlace(item.address, self.source, size, modified, item.labels, item.metadata)
+
+    def _failure(self, item: Planned, rejection: Rejection) -> Failure:
+        return Failure(rejection, self.source, item.candidate.size_bytes, item.candidate.modified_ns, self.decoder)
 
     def encode(self, encoder: ImageEncoder) -> Pending:
         """Run the model on the batch, start a new one, and return the rows of the old."""
@@ -159,14 +150,13 @@ class Placer:
 
     def _drop(self, rows: Pending, waiting: Waiting) -> None:
         """Make a failure of a picture that the model answers with NaN or infinity."""
-        decoded, candidate = waiting.decoded, waiting.decoded.candidate
+        decoded, item = waiting.decoded, waiting.decoded.item
         self.unencodable.add(decoded.content_sha256)
-        self.owners.pop(decoded.content_sha256, None)
+        self.owners.remove(decoded.content_sha256)
         rows.images = [image for image in rows.images if image.image_id != waiting.image_id]
         rows.counts["removed"] += waiting.outcome == "changed"
-        rejection = _not_finite(candidate)
-        rows.failures.append(Failure(rejection, self.source, candidate.size_bytes, candidate.modified_ns))
+        rows.failures.append(self._failure(item, _not_finite(item)))
 
 
-def _not_finite(candidate: Candidate) -> Rejection:
-    return Rejection(candidate.address, "encode", Reason.MODEL_OUTPUT, "the vector is not finite")
+def _not_finite(item: Planned) -> Rejection:
+    return Rejection(item.address, "encode", Reason.MODEL_OUTPUT, "the vector is not finite")

@@ -1,65 +1,290 @@
-"""Comparing a source with the catalog: what is new, changed, unchanged, or gone."""
+"""Comparing a source with the catalog: what is new, changed, unchanged, failed as before, or gone.
+
+All of it in the scan's scratch database, so that memory does not grow with the source or the catalog.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
 
 from shotdex.store.addresses import SEPARATOR
-from shotdex.store.images import KnownImage, Labels, NewPlace
+from shotdex.store.connection import Connection
+from shotdex.store.images import KnownImage, Labels, known_query
+from shotdex.store.words import Reason, Rejection
 
+from .contents import ContentTable, Owner
+from .labelling import Labelling
 from .layout import Layout
+from .scan import Scan
 from .sources import Candidate
+
+ROWS = 65_536
+"""Rows of a table that are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A picture that has to be read. `known` is what the catalog has at its address, if anything."""
+
+    candidate: Candidate
+    labels: Labels
+    metadata: str | None
+    known: KnownImage | None
+
+    @property
+    def address(self) -> str:
+        """Where its bytes are."""
+        return self.candidate.address
 
 
 @dataclass(slots=True)
 class Plan:
-    """What an indexing has to do. `relabelled` keep their vectors; `vanished` are present rows whose file is gone."""
+    """What an indexing has to do; counts in pictures. `settled` failed before and would again. Made by `make_plan`."""
 
-    work: list[Candidate] = field(default_factory=list)
-    labels: dict[str, Labels] = field(default_factory=dict)
+    scan: Scan
+    source: str
+    work: int = 0
+    new: int = 0
     unchanged: int = 0
     unlabelled: int = 0
-    relabelled: dict[int, NewPlace] = field(default_factory=dict)
-    vanished: dict[int, KnownImage] = field(default_factory=dict)
+    settled: int = 0
+    vanished: int = 0
+    relabelled: int = 0
+    newly_rejected: int = 0
+
+    def items(self) -> Iterator[Planned]:
+        """Yield what has to be read, in the source's order."""
+        for rows in self.scan.chunks("work"):
+            yield from map(_planned, rows)
+
+    def examples(self, number: int) -> list[tuple[str, Labels]]:
+        """Return the first pictures' paths within the source with their labels."""
+        rows = self.scan.con.rows(
+            f"SELECT relative, category, condition, split FROM candidates ORDER BY step LIMIT {number}"
+        )
+        return [(row[0], Labels(*row[1:])) for row in rows]
+
+    def settled_failures(self, limit: int) -> list[Rejection]:
+        """Return those that failed before and would again, the first of each reason first."""
+        rows = self.scan.con.rows(
+            "SELECT path, stage, reason, detail FROM settled "
+            f"ORDER BY row_number() OVER (PARTITION BY reason ORDER BY step) > 1, step LIMIT {limit}"
+        )
+        return [Rejection(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
+
+    def reasons(self) -> list[tuple[Reason, int]]:
+        """Return how often the scan, or an earlier run that would fail again, gave each reason."""
+        rows = self.scan.con.rows(
+            "SELECT reason, count(*) FROM (SELECT reason FROM rejections UNION ALL SELECT reason FROM settled) "
+            "GROUP BY reason ORDER BY reason"
+        )
+        return [(Reason(row[0]), row[1]) for row in rows]
+
+    def new_rejections(self) -> Iterator[pa.Table]:
+        """Yield path, stage, reason and detail of what the scan refused and the catalog does not have like that."""
+        yield from self.scan.con.batches(
+            f"SELECT path, stage, reason, detail FROM rejections r WHERE {_NEWS}", rows=ROWS
+        )
+
+    def relabelled_places(self) -> Iterator[pa.Table]:
+        """Yield tables for `move_table`: pictures that are as they were, under labels or metadata that are not."""
+        yield from self.scan.con.batches(
+            "SELECT image_id, address AS path, known_source AS source, size_bytes, modified_ns, category, condition, "
+            "split, metadata FROM compared WHERE as_recorded AND relabelled",
+            rows=ROWS,
+        )
+
+    def take(self, image_ids: Sequence[int]) -> None:
+        """Say that pictures have been found again, so that they are not gone."""
+        if image_ids:
+            self.scan.con.append("taken", pa.table({"image_id": pa.array(image_ids, pa.int64())}))
+
+    def leaves_anything(self) -> bool:
+        """Tell whether something is gone, or failed once and is gone, or has other labels now."""
+        gone = "SELECT count(*) FROM vanished ANTI JOIN taken USING (image_id)"
+        past = f"SELECT count(*) FROM ({self._past()})"
+        return bool(self.relabelled or self.scan.con.value(gone) or self.scan.con.value(past, _place(self.source)))
+
+    def gone(self) -> Iterator[list[int]]:
+        """Yield ids of present pictures that are not at the source any more."""
+        for table in self.scan.con.batches("FROM vanished ANTI JOIN taken USING (image_id)", rows=ROWS):
+            yield table.column("image_id").to_pylist()
+
+    def past_failures(self) -> Iterator[list[str]]:
+        """Yield paths that failed once and are not at the source any more, or are there as they are on record."""
+        for table in self.scan.con.batches(self._past(), _place(self.source), ROWS):
+            yield table.column("path").to_pylist()
+
+    def _past(self) -> str:
+        complete = "true" if self.scan.source.complete else "false"
+        return (
+            "SELECT f.path FROM failed f LEFT JOIN kinds USING (source) LEFT JOIN compared c ON c.address = f.path "
+            "WHERE c.as_recorded AND f.stage IN ('scan', 'read') "
+            f"OR c.address IS NULL AND {complete} AND ({_OURS.format(row='f')}) "
+            f"AND NOT EXISTS (FROM rejections r WHERE r.path = f.path) AND NOT ({_HIDDEN.format(path='f.path')})"
+        )
+
+    def vanished_contents(self) -> ContentTable:
+        """Return the contents of encoded pictures that are gone: where they turn up, they have moved."""
+        contents = ContentTable()
+        query = "SELECT content_sha256, image_id FROM vanished WHERE encoded AND len(content_sha256) = 64"
+        for table in self.scan.con.batches(query, rows=ROWS):
+            ids = table.column("image_id").to_pylist()
+            contents.extend(table.column("content_sha256").to_pylist(), [Owner(image_id) for image_id in ids])
+        return contents
 
 
-def make_plan(candidates: Sequence[Candidate], known: Mapping[str, KnownImage], layout: Layout, source: str) -> Plan:
-    """Return what is to be done. A file whose size and time are as on record is unchanged and costs no read."""
-    plan = Plan()
-    for candidate in candidates:
-        labels = with_fixed(candidate.labels, layout) if candidate.labels else layout.labels(candidate.relative)
-        plan.labels[candidate.address] = labels
-        plan.unlabelled += labels.category is None
-        image = known.get(candidate.address)
-        if image is None or not _as_recorded(image, candidate):
-            plan.work.append(candidate)
-            continue
-        plan.unchanged += 1
-        if image.labels != labels:
-            plan.relabelled[image.image_id] = NewPlace(
-                candidate.address, source, candidate.size_bytes, candidate.modified_ns, labels
-            )
-    plan.vanished = {
-        image.image_id: image
-        for path, image in known.items()
-        if image.present and path not in plan.labels and _belongs(image, source)
-    }
+_NEWS = """
+    NOT EXISTS (FROM failed f WHERE f.path = r.path AND f.reason = r.reason AND f.detail = r.detail)
+"""
+
+# A folder or archive that could not be entered hides its pictures, and a file that could not be looked at itself; that
+# does not make them gone.
+_HIDDEN = "{path} IN (SELECT path FROM not_entered) OR " + " OR ".join(
+    f"EXISTS (FROM not_entered h WHERE starts_with({{path}}, h.path || '{separator}'))"
+    for separator in dict.fromkeys((os.sep, "/", SEPARATOR))
+)
+
+# What this source brought, or, where it is a folder, another folder in it.
+_OURS = f"""
+    {{row}}.source = $source
+    OR starts_with({{row}}.path, $below) AND NOT contains({{row}}.path, '{SEPARATOR}')
+        AND coalesce(kind, 'folder') = 'folder'
+"""
+
+
+def _place(source: str) -> dict[str, str]:
+    return {"source": source, "below": source.rstrip("/") + "/"}
+
+
+def make_plan(scan: Scan, catalog: Connection, encoder_id: int | None, labelling: Labelling, decoder: str) -> Plan:
+    """Return what is to be done. A file whose size and time are as on record is unchanged and costs no read.
+
+    `decoder` says what decodes, with which limits: what it refused before, and did not change, is not tried again.
+    """
+    plan = Plan(scan, scan.source.root)
+    _copy(scan.con, "known", catalog, known_query(encoder_id))
+    _copy(scan.con, "kinds", catalog, "SELECT source, kind FROM sources")
+    _copy(scan.con, "failed", catalog, "FROM failures")
+    _label(scan, labelling.layout)
+    scan.con.run(
+        "CREATE TABLE newest AS FROM known QUALIFY row_number() OVER (PARTITION BY path ORDER BY image_id DESC) = 1"
+    )
+    scan.con.run(_COMPARED, {"source": plan.source, "explicit": labelling.explicit})
+    scan.con.run(_SETTLED, {"decoder": decoder})
+    scan.con.run(_WORK)
+    scan.con.run(
+        f"CREATE TABLE vanished AS SELECT k.* FROM known k LEFT JOIN kinds USING (source) WHERE {_VANISHED}",
+        {**_place(plan.source), "complete": scan.source.complete},
+    )
+    scan.con.run("CREATE TABLE taken (image_id BIGINT)")
+    return _count(plan)
+
+
+_NEWEST = """
+    CREATE TABLE newest AS FROM known QUALIFY row_number() OVER (PARTITION BY path ORDER BY image_id DESC) = 1
+"""
+
+_NAMES = ("category", "condition", "split", "metadata")
+_LABELS = f"struct_pack({', '.join(f'{name} := {name}' for name in _NAMES)})"
+
+# A label is never erased by silence: it goes only where the same source, or the user in this run, says otherwise.
+# What another source has brought stays its own.
+_COMPARED = f"""
+    CREATE TABLE compared AS
+    SELECT * EXCLUDE (old), {_LABELS} IS DISTINCT FROM old AS relabelled
+    FROM (
+        SELECT c.* REPLACE ({", ".join(f"coalesce(c.{name}, kept.{name}) AS {name}" for name in _NAMES)}),
+            k.image_id, k.content_sha256, k.encoded, k.present, k.source AS known_source,
+            struct_pack({", ".join(f"{name} := k.{name}" for name in _NAMES)}) AS old,
+            coalesce(
+                k.present AND k.encoded AND k.size_bytes = c.size_bytes AND k.modified_ns = c.modified_ns, false
+            ) AS as_recorded
+        FROM candidates c
+        LEFT JOIN newest k ON k.path = c.address
+        LEFT JOIN newest kept ON kept.path = c.address AND (kept.source <> $source OR NOT c.told AND NOT $explicit)
+    )
+"""
+
+_SETTLED = """
+    CREATE TABLE settled AS
+    SELECT c.step, f.path, f.stage, f.reason, f.detail FROM compared c JOIN failed f ON f.path = c.address
+    WHERE f.stage = 'decode' AND f.decoder = $decoder AND NOT c.as_recorded
+        AND NOT coalesce(c.present, false) AND f.size_bytes = c.size_bytes AND f.modified_ns = c.modified_ns
+"""
+
+_WORK = """
+    CREATE TABLE work AS
+    SELECT * EXCLUDE (step), row_number() OVER (ORDER BY step) - 1 AS step
+    FROM compared WHERE NOT as_recorded AND step NOT IN (SELECT step FROM settled)
+"""
+
+# Gone: present pictures of this source that the scan did not meet; also those that another folder brought, where this
+# folder holds them; and older rows of a path that has a newer one.
+_VANISHED = f"""
+    k.present AND k.image_id NOT IN (SELECT image_id FROM compared WHERE image_id IS NOT NULL) AND (
+        k.path IN (SELECT address FROM candidates)
+        OR $complete AND NOT ({_HIDDEN.format(path="k.path")}) AND ({_OURS.format(row="k")})
+    )
+"""
+
+
+def _copy(scratch: Connection, name: str, catalog: Connection, query: str) -> None:
+    made = False
+    for rows in catalog.batches(query):
+        if made:
+            scratch.append(name, rows)
+        else:
+            with scratch.holding("arrived", rows):
+                scratch.run(f"CREATE TABLE {name} AS FROM arrived")
+        made = True
+    if not made:
+        with scratch.holding("arrived", catalog.table(f"FROM ({query}) LIMIT 0")):
+            scratch.run(f"CREATE TABLE {name} AS FROM arrived")
+
+
+def _label(scan: Scan, layout: Layout) -> None:
+    """Make the table of candidates with the labels that the user, the source or the layout gives, in this order."""
+    names = ("step", "category", "condition", "split")
+    schema = pa.schema([("step", pa.int64()), *((name, pa.string()) for name in names[1:])])
+    with scan.con.holding("arrived", schema.empty_table()):
+        scan.con.run("CREATE TABLE labelled AS FROM arrived")
+    for rows in scan.chunks("ordered", "step, relative, category, condition, split"):
+        labels = [
+            layout.applied(row["relative"], Labels(row["category"], row["condition"], row["split"])) for row in rows
+        ]
+        columns = {"step": [row["step"] for row in rows]} | {
+            name: [getattr(label, name) for label in labels] for name in names[1:]
+        }
+        scan.con.append("labelled", pa.table(columns, schema))
+    scan.con.run(
+        "CREATE TABLE candidates AS SELECT o.* EXCLUDE (category, condition, split), l.category, l.condition, "
+        "l.split FROM ordered o JOIN labelled l USING (step) ORDER BY step"
+    )
+    scan.con.run("DROP TABLE labelled")
+
+
+def _count(plan: Plan) -> Plan:
+    row = plan.scan.con.rows(
+        "SELECT (SELECT count(*) FROM work), (SELECT count(*) FROM work WHERE image_id IS NULL), "
+        "count(*) FILTER (as_recorded), count(*) FILTER (category IS NULL), (SELECT count(*) FROM settled), "
+        "(SELECT count(*) FROM vanished), count(*) FILTER (as_recorded AND relabelled), "
+        f"(SELECT count(*) FROM rejections r WHERE {_NEWS}) FROM compared"
+    )[0]
+    plan.work, plan.new, plan.unchanged, plan.unlabelled, plan.settled, *rest = row
+    plan.vanished, plan.relabelled, plan.newly_rejected = rest
     return plan
 
 
-def _belongs(image: KnownImage, source: str) -> bool:
-    """Tell whether a walk over `source` would have met this picture, also where it was indexed by another folder."""
-    return image.source == source or (image.path.startswith(source + os.sep) and SEPARATOR not in image.path)
-
-
-def _as_recorded(image: KnownImage, candidate: Candidate) -> bool:
-    same_file = (image.size_bytes, image.modified_ns) == (candidate.size_bytes, candidate.modified_ns)
-    return image.present and image.encoded and same_file
-
-
-def with_fixed(labels: Labels, layout: Layout) -> Labels:
-    """Return labels that a source gave, with those that the user fixed for all in their place."""
-    fixed = layout.fixed
-    return Labels(fixed.category or labels.category, fixed.condition or labels.condition, fixed.split or labels.split)
+def _planned(row: dict[str, Any]) -> Planned:
+    candidate = Candidate(row["address"], row["relative"], row["size_bytes"], row["modified_ns"])
+    known = None
+    if row["image_id"] is not None:
+        known = KnownImage(row["image_id"], row["content_sha256"], row["encoded"], row["present"])
+    labels = Labels(row["category"], row["condition"], row["split"])
+    return Planned(candidate, labels, row["metadata"], known)

@@ -24,15 +24,10 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class KnownImage:
-    """What the catalog remembers of one file, enough to tell whether it changed."""
+    """What the catalog remembers of the picture at one address, enough to tell what has become of it."""
 
     image_id: int
-    path: str
-    size_bytes: int
-    modified_ns: int
     content_sha256: str
-    labels: Labels
-    source: str
     encoded: bool
     present: bool
 
@@ -42,32 +37,35 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def known_images(con: Connection, encoder_id: int | None) -> dict[str, KnownImage]:
-    """Return every picture by path, with whether `encoder_id` has encoded it (False for all where it is None).
-
-    A path that came back after it was removed is listed once, as its newest row.
-    """
+def known_query(encoder_id: int | None) -> str:
+    """Return the query for every row of `stored_images` with whether `encoder_id` has encoded it (None: never)."""
     encoded = f"image_id IN (SELECT image_id FROM {vectors_table(encoder_id)})" if encoder_id is not None else "false"
-    rows = con.rows(
-        f"SELECT path, image_id, size_bytes, modified_ns, content_sha256, category, condition, split, source, "
-        f"{encoded}, removed_at IS NULL FROM stored_images ORDER BY image_id"
+    return (
+        "SELECT path, image_id, size_bytes, modified_ns, content_sha256, category, condition, split, source, "
+        f"{encoded} AS encoded, removed_at IS NULL AS present, metadata::VARCHAR AS metadata FROM stored_images"
     )
-    return {row[0]: KnownImage(row[1], row[0], row[2], row[3], row[4], Labels(*row[5:8]), *row[8:11]) for row in rows}
 
 
 def next_image_id(con: Connection) -> int:
     """Return the id after the highest ever given; ids start at 1 and are never used twice."""
-    return int(con.value("SELECT coalesce(max(image_id), 0) + 1 FROM stored_images"))
+    # The rows of the highest may have been pruned since.
+    return int(
+        con.value(
+            "SELECT greatest((SELECT coalesce(max(image_id), 0) + 1 FROM stored_images), "
+            "(SELECT max(TRY_CAST(value AS BIGINT)) FROM meta WHERE key = 'next_image_id'))"
+        )
+    )
 
 
 def add_images(con: Connection, records: Sequence[ImageRecord]) -> None:
     """Add pictures."""
-    if not records:
-        return
-    columns = ImageRecord.__dataclass_fields__
-    table = pa.table({name: [getattr(record, name) for record in records] for name in columns}, schema=_IMAGES)
-    added_at = pa.array([now()] * len(records), pa.timestamp("us"))
-    con.append("stored_images", table.append_column("added_at", added_at))
+    if records:
+        table = pa.table({name: [getattr(record, name) for record in records] for name in _IMAGES.names}, _IMAGES)
+        con.append("stored_images", table.append_column("added_at", _times(len(records))))
+
+
+def _times(rows: int) -> pa.Array:
+    return pa.array([now()] * rows, pa.timestamp("us"))
 
 
 _IMAGES = pa.schema(
@@ -78,6 +76,7 @@ _IMAGES = pa.schema(
         ("height", pa.int32()),
         ("size_bytes", pa.int64()),
         ("modified_ns", pa.int64()),
+        ("metadata", pa.string()),
     ]
 )
 
@@ -93,58 +92,83 @@ def mark_removed(con: Connection, image_ids: Collection[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewPlace:
-    """Where a picture whose content is known is now."""
+    """Where a picture whose content is known is now, and what its source says about it."""
 
     path: str
     source: str
     size_bytes: int
     modified_ns: int
     labels: Labels
+    metadata: str | None = None
+
+
+PLACES = pa.schema(
+    [
+        ("image_id", pa.int64()),
+        ("path", pa.string()),
+        ("source", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        *((name, pa.string()) for name in ("category", "condition", "split", "metadata")),
+    ]
+)
 
 
 def move_images(con: Connection, places: Mapping[int, NewPlace]) -> None:
     """Give known pictures (image_id -> place) their present path, times and labels, and bring removed ones back."""
-    for image_id, place in places.items():
+    rows = [
+        (image_id, p.path, p.source, p.size_bytes, p.modified_ns, *_values(p.labels), p.metadata)
+        for image_id, p in places.items()
+    ]
+    if rows:
+        columns = dict(zip(PLACES.names, map(list, zip(*rows, strict=True)), strict=True))
+        move_table(con, pa.table(columns, PLACES))
+
+
+def move_table(con: Connection, places: pa.Table) -> None:
+    """Do what `move_images` does for the rows of a table with the columns of `PLACES`."""
+    settings = ", ".join(f"{name} = places.{name}" for name in PLACES.names if name != "image_id")
+    with con.holding("places", places):
         con.run(
-            "UPDATE stored_images SET path = $path, source = $source, size_bytes = $size, modified_ns = $modified, "
-            "category = $category, condition = $condition, split = $split, removed_at = NULL WHERE image_id = $id",
-            {
-                "id": image_id,
-                "path": place.path,
-                "source": place.source,
-                "size": place.size_bytes,
-                "modified": place.modified_ns,
-                "category": place.labels.category,
-                "condition": place.labels.condition,
-                "split": place.labels.split,
-            },
+            f"UPDATE stored_images SET {settings}, removed_at = NULL FROM places "
+            "WHERE stored_images.image_id = places.image_id"
         )
+
+
+def _values(labels: Labels) -> tuple[str | None, str | None, str | None]:
+    return labels.category, labels.condition, labels.split
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A rejection with what is needed to see later whether the file changed."""
+    """A rejection with what is needed to see later whether the file changed, and whether to try it again.
+
+    `decoder` describes what tried to decode it, with its limits: the same file need not be tried by the same again.
+    """
 
     rejection: Rejection
     source: str
     size_bytes: int
     modified_ns: int
+    decoder: str = ""
 
 
 def add_failures(con: Connection, failures: Sequence[Failure]) -> None:
     """Record failures; a path has at most one row, its newest."""
-    if not failures:
+    newest = list({failure.rejection.path: failure for failure in failures}.values())
+    if not newest:
         return
     table = pa.table(
         {
-            "path": [f.rejection.path for f in failures],
-            "source": [f.source for f in failures],
-            "stage": [f.rejection.stage for f in failures],
-            "reason": [f.rejection.reason.value for f in failures],
-            "detail": [f.rejection.detail for f in failures],
-            "size_bytes": pa.array([f.size_bytes for f in failures], pa.int64()),
-            "modified_ns": pa.array([f.modified_ns for f in failures], pa.int64()),
-            "failed_at": pa.array([now()] * len(failures), pa.timestamp("us")),
+            "path": [f.rejection.path for f in newest],
+            "source": [f.source for f in newest],
+            "stage": [f.rejection.stage for f in newest],
+            "reason": [f.rejection.reason.value for f in newest],
+            "detail": [f.rejection.detail for f in newest],
+            "size_bytes": pa.array([f.size_bytes for f in newest], pa.int64()),
+            "modified_ns": pa.array([f.modified_ns for f in newest], pa.int64()),
+            "failed_at": _times(len(newest)),
+            "decoder": [f.decoder for f in newest],
         }
     )
     clear_failures(con, table.column("path").to_pylist())
@@ -155,8 +179,3 @@ def clear_failures(con: Connection, paths: Sequence[str]) -> None:
     """Forget the failures of these paths: the files are gone, or were indexed after all."""
     if paths:
         con.run("DELETE FROM failures WHERE path IN (SELECT unnest($paths))", {"paths": list(paths)})
-
-
-def failed_paths(con: Connection, source: str) -> set[str]:
-    """Return the paths of a source that have a failure on record."""
-    return {row[0] for row in con.rows("SELECT path FROM failures WHERE source = $source", {"source": source})}

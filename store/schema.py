@@ -88,6 +88,15 @@ MIGRATIONS: tuple[str, ...] = (
         correct BOOLEAN
     );
     """,
+    """
+    ALTER TABLE stored_images ADD COLUMN metadata JSON;
+    ALTER TABLE failures ADD COLUMN decoder VARCHAR;
+
+    CREATE TABLE sources (
+        source VARCHAR, kind VARCHAR, layout VARCHAR, categories VARCHAR[],
+        category VARCHAR, condition VARCHAR, split VARCHAR, columns JSON, added_at TIMESTAMP
+    );
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from .asking import QUERY_SECONDS, check_condition, sql_errors
 from .connection import Connection, vectors_from_arrow, vectors_to_arrow
 from .errors import BadSql
 from .schema import texts_table, vectors_table
-from .store import sql_errors
 from .words import EncoderId, Ids, ImageVectors, Space, Vectors
 
 
@@ -42,22 +41,13 @@ def copy_vectors(con: Connection, encoder_id: int, copies: Sequence[tuple[int, i
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The image that a content's vectors are copied from, and the content's size in pixels."""
-
-    image_id: int
-    width: int
-    height: int
-
-
-def content_owners(con: Connection, encoder_id: int) -> dict[str, Owner]:
-    """Return for each content hash the lowest image id that this encoder has encoded."""
-    rows = con.rows(
-        "SELECT content_sha256, min(image_id), min(width), min(height) FROM stored_images "
-        f"SEMI JOIN {vectors_table(encoder_id)} USING (image_id) GROUP BY content_sha256"
+def owners_query(encoder_id: int) -> str:
+    """Return the query for each content that this encoder has encoded: its lowest image id and its size in pixels."""
+    return (
+        "SELECT content_sha256, min(image_id) AS image_id, min(width) AS width, min(height) AS height "
+        f"FROM stored_images SEMI JOIN {vectors_table(encoder_id)} USING (image_id) "
+        "WHERE len(content_sha256) = 64 GROUP BY content_sha256"
     )
-    return {row[0]: Owner(*row[1:]) for row in rows}
 
 
 def encoded_ids(con: Connection, encoder_id: int, where: str | None = None) -> Ids:
@@ -81,11 +71,10 @@ def filtered_ids(con: Connection, where: str) -> Ids:
     """
     if not where.strip():
         raise BadSql("the filter is empty", "give a condition such as --where \"condition = 'realistic'\"")
+    query = f"SELECT image_id FROM images WHERE ({where}\n)"  # the line break ends a comment at the filter's end
     with sql_errors(f"the filter {where!r} does not work"):
-        query = f"SELECT image_id FROM images WHERE ({where}\n)"  # the line break ends a comment at the filter's end
-        if con.statements(query) != 1:
-            raise BadSql(f"the filter {where!r} is more than a condition", "leave out the semicolon and what follows")
-        return np.unique(_ids(con.table(query)))
+        check_condition(con, where)
+        return np.unique(_ids(con.watched(lambda: con.table(query), QUERY_SECONDS)))
 
 
 def _ids(table: pa.Table) -> Ids:

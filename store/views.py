@@ -10,7 +10,7 @@ VIEWS: tuple[tuple[str, str], ...] = (
         "images",
         """
         SELECT image_id, path, source, category, condition, split, content_sha256, width, height, size_bytes,
-               modified_ns, added_at
+               modified_ns, added_at, metadata
         FROM stored_images WHERE removed_at IS NULL
         """,
     ),

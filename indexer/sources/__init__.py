@@ -1,38 +1,77 @@
-"""Where pictures come from: one module a kind of source."""
+"""Where pictures come from: one module a kind of source, imported when a source of that kind is opened."""
 
 from __future__ import annotations
 
-import zipfile
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from shotdex.store import places
 from shotdex.store.errors import SourceError
 
-from .base import Candidate, Scan, Source
-from .folder import FolderSource
-from .idx_files import IdxSource, find_idx_files
-from .zipped import ZipSource
+from .base import Candidate, Found, Ignored, NotEntered, Source
 
-__all__ = ["Candidate", "Scan", "Source", "open_source"]
+__all__ = ["Candidate", "Found", "Ignored", "NotEntered", "Source", "open_source"]
+
+STANDARD_INPUT = "-"
 
 
-def open_source(place: Path) -> Source:
-    """Return the source at a path, by what is there.
+def open_source(source: str | Path, columns: Mapping[str, str] | None = None) -> Source:
+    """Return the source that a user names, by what is there: see `shotdex index --help` for the kinds.
+
+    `columns` says which columns of a manifest, or keys of a tar's metadata, have which role.
 
     Raises:
         SourceError: there is nothing, or nothing that can be indexed.
     """
-    root = place.expanduser().resolve()
+    from shotdex.store import datasets
+
+    from .datasets import DatasetSource
+    from .listed import ListedSource
+    from .remote import open_remote
+
+    text = str(source)
+    if text == STANDARD_INPUT:
+        return ListedSource(sys.stdin.buffer)
+    if datasets.is_dataset(text):
+        return DatasetSource(datasets.absolute(text))
+    root = places.absolute(text)
     try:
-        if root.exists() and find_idx_files(root):
-            return IdxSource(root)
-        if root.is_dir():
-            return FolderSource(root)
-        if root.is_file() and zipfile.is_zipfile(root):
-            return ZipSource(root)
+        found = _archive_or_list(root, columns or {}) or (open_remote(root) if places.is_url(root) else _local(root))
     except OSError as error:
-        raise SourceError(f"{place} cannot be opened: {error.strerror}", "check its permissions") from error
-    if root.exists():
         raise SourceError(
-            f"{place} is neither a folder, a zip archive nor an IDX file", "give the folder that the pictures are in"
+            f"{places.shown(text)} cannot be opened: {error.strerror or error}", "check its permissions"
+        ) from error
+    if found is not None:
+        return found
+    if places.is_url(root) or Path(root).exists():
+        raise SourceError(
+            f"{places.shown(text)} is no folder, archive, list or IDX file", "give the folder that the pictures are in"
         )
-    raise SourceError(f"there is nothing at {place}", "check the path")
+    raise SourceError(f"there is nothing at {places.shown(text)}", "check the path")
+
+
+def _archive_or_list(root: str, columns: Mapping[str, str]) -> Source | None:
+    from .manifest import ManifestSource, is_manifest
+    from .tarred import ShardsSource, TarSource, find_shards, is_tar
+    from .zipped import ZipSource, is_zip
+
+    if find_shards(root):
+        return ShardsSource(root, columns)
+    if places.is_folder(root):
+        return None
+    if is_manifest(root) and places.is_file(root):
+        return ManifestSource(root, columns)
+    if is_zip(root):
+        return ZipSource(root)
+    return TarSource(root, columns) if is_tar(root) else None
+
+
+def _local(root: str) -> Source | None:
+    from .folder import FolderSource
+    from .idx_files import IdxSource, find_idx_files
+
+    path = Path(root)
+    if path.exists() and find_idx_files(path):
+        return IdxSource(root)
+    return FolderSource(root) if path.is_dir() else None

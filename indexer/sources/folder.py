@@ -2,71 +2,82 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shotdex.store.addresses import read_bytes
 from shotdex.store.pictures import looks_like_picture
 from shotdex.store.words import Reason, Rejection
 
-from .base import Candidate, Scan, natural_order
+from .base import Candidate, Found, Ignored, NotEntered
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
     """Every picture below a folder. Names that begin with a dot are left out; links to folders are followed once."""
 
-    root: Path
+    root: str
     kind: str = "folder"
+    by_path: bool = True
+    complete: bool = True
+    in_order: bool = False
 
-    def scan(self) -> Scan:
-        """Walk the folder."""
-        scan = Scan()
-        scan.candidates = natural_order(iter(list(self._walk(self.root, scan, set()))))
-        return scan
+    def scan(self) -> Iterator[Found]:
+        """Walk the folder. Names are not sorted here: one folder may have more files than memory has room for."""
+        visited: set[tuple[int, int]] = set()
+        waiting = [self.root]
+        while waiting:
+            folder = waiting.pop()
+            inner: list[str] = []
+            try:
+                facts = Path(folder).stat()
+                if (facts.st_dev, facts.st_ino) in visited:  # a link back upward, or a second way to the same folder
+                    continue
+                visited.add((facts.st_dev, facts.st_ino))
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        yield from self._entry(entry, inner)
+            except OSError as error:
+                yield NotEntered(folder, _unreadable(folder, error))
+            # Sorted, so that of two ways to one folder it is always the same one that counts.
+            waiting += sorted(inner, reverse=True)
 
-    def _walk(self, folder: Path, scan: Scan, visited: set[tuple[int, int]]) -> Iterator[Candidate]:
-        try:
-            facts = folder.stat()
-            if (facts.st_dev, facts.st_ino) in visited:  # a link back upward, or a second way to the same folder
-                return
-            visited.add((facts.st_dev, facts.st_ino))
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            scan.not_entered.append(str(folder))
-            scan.rejections.append(_rejection(str(folder), Reason.UNREADABLE, error.strerror or str(error)))
-            return
-        for entry in entries:
-            yield from self._entry(entry, scan, visited)
+    def read(self, address: str, limit: int) -> bytes:
+        """Return a picture's file; see `Source`."""
+        return read_bytes(address, limit)
 
-    def _entry(self, entry: os.DirEntry[str], scan: Scan, visited: set[tuple[int, int]]) -> Iterator[Candidate]:
+    def _entry(self, entry: os.DirEntry[str], inner: list[str]) -> Iterator[Found]:
         if entry.name.startswith("."):
             return
         try:
             if entry.is_dir():
-                yield from self._walk(Path(entry.path), scan, visited)
+                inner.append(entry.path)
+                if looks_like_picture(entry.name):
+                    yield Rejection(
+                        entry.path, "scan", Reason.NOT_AN_IMAGE, "it is a folder; what is in it was looked at"
+                    )
                 return
             if not looks_like_picture(entry.name):
-                scan.ignored += 1
+                yield Ignored(entry.path)
                 return
             facts = entry.stat()
-            if not stat.S_ISREG(facts.st_mode):  # a pipe or a device of that name would be read for ever
-                scan.ignored += 1
-                return
         except OSError as error:
-            scan.rejections.append(_rejection(entry.path, Reason.UNREADABLE, error.strerror or str(error)))
+            if isinstance(error, PermissionError) and not entry.is_symlink():
+                raise  # a folder whose names can be read and nothing else: so it is with all that is in it
+            refused = _unreadable(entry.path, error)
+            # A link to nowhere is gone; what cannot be looked at now may still be there.
+            yield refused if error.errno in (errno.ENOENT, errno.ELOOP) else NotEntered(entry.path, refused)
             return
-        try:
-            entry.path.encode("utf-8")
-        except UnicodeEncodeError:
-            shown = entry.path.encode("utf-8", "backslashreplace").decode()
-            scan.rejections.append(_rejection(shown, Reason.BAD_NAME, "rename the file, then index again"))
+        if not stat.S_ISREG(facts.st_mode):  # a pipe or a device of that name would be read for ever
+            yield Rejection(entry.path, "scan", Reason.UNREADABLE, "not a file but a pipe, a socket or a device")
             return
-        relative = Path(entry.path).relative_to(self.root).as_posix()
+        relative = entry.path[len(str(Path(self.root) / "_")) - 1 :].replace(os.sep, "/")
         yield Candidate(entry.path, relative, facts.st_size, facts.st_mtime_ns)
 
 
-def _rejection(path: str, reason: Reason, detail: str) -> Rejection:
-    return Rejection(path.encode("utf-8", "backslashreplace").decode(), "scan", reason, detail)
+def _unreadable(path: str, error: OSError) -> Rejection:
+    return Rejection(path, "scan", Reason.UNREADABLE, error.strerror or str(error))

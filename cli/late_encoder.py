@@ -1,0 +1,51 @@
+"""An encoder of the store that is loaded when a picture needs it: where nothing is new, no model is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from PIL import Image
+
+from shotdex.store.errors import EncoderMismatch
+from shotdex.store.words import EncoderId, ImageEncoder, ImageVectors, Prepared, Vectors
+
+
+class LateEncoder:
+    """Implements `ImageEncoder` under an identity that the store knows."""
+
+    def __init__(self, identity: EncoderId, load: Callable[[], ImageEncoder]) -> None:
+        self.id = identity
+        self._load = load
+
+    @cached_property
+    def _loaded(self) -> ImageEncoder:
+        loaded = self._load()
+        if loaded.id.key() != self.id.key():
+            raise EncoderMismatch(
+                f"the store has vectors of {self.id}, and what is there under this name is {loaded.id} now",
+                f"to add it beside the other: --model {self.id.name}",
+            )
+        return loaded
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """See `ImageEncoder`."""
+        return self._loaded.portable
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """See `ImageEncoder`."""
+        return self._loaded.prepare(image)
+
+    def encode_prepared(self, batch: Sequence[Prepared]) -> ImageVectors:
+        """See `ImageEncoder`."""
+        return self._loaded.encode_prepared(batch)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """See `Encoder`."""
+        return self._loaded.encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder`."""
+        return self._loaded.encode_texts(texts)

@@ -1,0 +1,94 @@
+"""What an indexing is about to do, in numbers and five examples: for `--dry-run`, and for the eye before a long run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shotdex.store.images import Labels
+from shotdex.store.sources import source_record
+from shotdex.store.store import Store
+from shotdex.store.words import EncoderId
+
+from .labelling import Labelling, choose_labelling
+from .plan import Plan, make_plan
+from .preflight import expected_bytes, free_bytes
+from .refusals import decoder_version
+from .run import IndexSettings
+from .scan import Scan
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is to be done, in pictures. `needed_bytes` is None where no encoder is known yet.
+
+    `new` and `changed` are to be read: by their names and times; their content may still be known. `failed` could not
+    be used by the scan, or failed before and did not change since. `examples` are paths within the source.
+    """
+
+    source: str
+    kind: str
+    layout: str
+    examples: tuple[tuple[str, Labels], ...]
+    new: int
+    changed: int
+    unchanged: int
+    relabelled: int
+    gone: int
+    failed: int
+    unlabelled: int
+    ignored: int
+    needed_bytes: int | None
+    free_bytes: int
+    notes: tuple[str, ...]
+
+
+def preview(store: Store, scan: Scan, settings: IndexSettings, encoder: tuple[int | None, EncoderId] | None) -> Preview:
+    """Return what indexing a scan into a store would do, with an encoder's number in it (None: not yet) and identity.
+
+    Nothing is written; the store need not exist.
+    """
+    with _existing_or_empty(store) as compared, compared.reading() as con:
+        before = source_record(con, scan.source.root)
+        labelling = choose_labelling(settings.layout, settings.columns, before, scan)
+        number = encoder[0] if encoder is not None else None
+        plan = make_plan(scan, con, number, labelling, decoder_version(settings.limits))
+        total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
+    needed = None if encoder is None else expected_bytes(encoder[1], plan.work, total)
+    return previewed(plan, labelling, needed, free_bytes(store.root))
+
+
+@contextmanager
+def _existing_or_empty(store: Store) -> Iterator[Store]:
+    if store.catalog.is_file():
+        yield Store.open(store.root)
+        return
+    with tempfile.TemporaryDirectory(prefix="shotdex-") as folder:
+        yield Store.create(Path(folder))
+
+
+def previewed(plan: Plan, labelling: Labelling, needed: int | None, free: int) -> Preview:
+    """Return the preview of a plan that is made already."""
+    scan = plan.scan
+    return Preview(
+        source=plan.source,
+        kind=scan.source.kind,
+        layout=labelling.record.layout or "",
+        examples=tuple(plan.examples(EXAMPLES)),
+        new=plan.new,
+        changed=plan.work - plan.new,
+        unchanged=plan.unchanged,
+        relabelled=plan.relabelled,
+        gone=plan.vanished,
+        failed=scan.rejected + plan.settled,
+        unlabelled=plan.unlabelled,
+        ignored=scan.ignored,
+        needed_bytes=needed,
+        free_bytes=free,
+        notes=labelling.notes + scan.notes(),
+    )
