@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow as pa
 from shotdex.store.connection import Connection
 from shotdex.store.errors import MissingLabels, SettingsError
 from shotdex.store.prompt_sets import load_prompt_set
-from shotdex.store.store import sql_errors
+from shotdex.store.vectors import filtered_ids
 from shotdex.store.words import Estimate, Ids, Run
 
 from .groups import UNLABELLED, group_rows
@@ -137,13 +138,18 @@ def category_counts(con: Connection, where: str | None = None) -> dict[str, int]
     Raises:
         BadSql: the filter is not a condition on the columns of `images`.
     """
-    with sql_errors(f"the filter {where!r} does not work"):
+    with _holding_kept(con, where):
         return dict(
             con.rows(
-                f"SELECT category, count(*) FROM images WHERE ({where or 'true'}\n) AND category IS NOT NULL "
+                "SELECT category, count(*) FROM images SEMI JOIN kept USING (image_id) WHERE category IS NOT NULL "
                 "GROUP BY category ORDER BY category"
             )
         )
+
+
+def _holding_kept(con: Connection, where: str | None) -> AbstractContextManager[None]:
+    """Let queries read the ids that a filter keeps as `kept`. A user's SQL is never part of another statement."""
+    return con.holding("kept", pa.table({"image_id": filtered_ids(con, where or "true")}))
 
 
 def count_by(con: Connection, rows: str, columns: str, where: str | None = None) -> dict[str, dict[str, int]]:
@@ -152,9 +158,9 @@ def count_by(con: Connection, rows: str, columns: str, where: str | None = None)
     Raises:
         BadSql: the filter is not a condition on the columns of `images`.
     """
-    with sql_errors(f"the filter {where!r} does not work"):
+    with _holding_kept(con, where):
         found = con.rows(
-            f"SELECT {rows}, {columns}, count(*) FROM images WHERE ({where or 'true'}\n) "
+            f"SELECT {rows}, {columns}, count(*) FROM images SEMI JOIN kept USING (image_id) "
             f"GROUP BY ALL ORDER BY {rows} NULLS LAST, {columns} NULLS LAST"
         )
     counts: dict[str, dict[str, int]] = {}

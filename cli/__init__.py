@@ -81,14 +81,18 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 for done, 1 for an error, 2 for a wrong option or value."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    from .render import VisibleFormatter, show_error
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizers warns about forks otherwise
     try:
         # Without its standalone mode click returns the status of an Exit, and otherwise what the command returned.
         status = group.main(standalone_mode=False, prog_name="shotdex")
         sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
-        error.show()
+        show_error(error)
         sys.exit(2 if isinstance(error, click.UsageError) else 1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

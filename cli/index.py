@@ -75,6 +75,7 @@ SECTIONS = {
     "--max-pixels",
     type=click.IntRange(0),
     default=Limits().pixels,
+    metavar="N",
     show_default=True,
     help="Refuse larger pictures before they are decoded; 0 lifts this limit and the one on a file's bytes (512 MiB).",
 )
@@ -82,6 +83,7 @@ SECTIONS = {
     "--max-seconds",
     type=click.FloatRange(0),
     default=Limits().seconds,
+    metavar="S",
     show_default=True,
     help="Give up decoding a picture after so long; 0 lifts the limit.",
 )
@@ -183,7 +185,8 @@ def _prune(store: Store) -> None:
 
     pruned = prune(store)
     kept = f"; {pruned.kept:,} stay as rows, because runs or maps have them" if pruned.kept else ""
-    note(f"pruned: {pruned.images:,} pictures and {pruned.vectors:,} vectors are forgotten{kept}")
+    freed = f", {pruned.freed_bytes / 1e6:.1f} MB freed" if pruned.freed_bytes else ""
+    note(f"pruned: {pruned.images:,} pictures and {pruned.vectors:,} vectors are forgotten{freed}{kept}")
 
 
 def _preview(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoice, as_json: bool) -> None:
@@ -221,7 +224,7 @@ def _columns_before(root: Path, source: str) -> Mapping[str, str]:
     """Return the columns that a source was indexed with the last time."""
     from shotdex.store.places import absolute
 
-    if not Store(root).catalog.is_file():
+    if not Store(root).catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
         return {}
     with Store.open(root).reading() as con:
         before = source_record(con, absolute(source)) or source_record(con, source)
@@ -264,7 +267,7 @@ def _choose_encoder(root: Path, model: str | None, precision: str | None, device
     from shotdex.indexer.model_files import DEFAULT_MODEL, canonical_name
 
     known: dict[int, EncoderId] = {}
-    if Store(root).catalog.is_file():
+    if Store(root).catalog_bytes():
         with Store.open(root).reading() as con:
             known = list_encoders(con)
     if model is None and len(known) > 1:

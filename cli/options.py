@@ -35,9 +35,30 @@ device_option = click.option(
     show_default=True,
     help="Where the model runs.",
 )
-where_option = click.option(
-    "--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."
+_EXTERNAL = "shotdex.allow_external"
+
+
+def _allow_external(context: click.Context, option: click.Parameter, allowed: bool) -> None:
+    context.meta[_EXTERNAL] = allowed  # the same for a command within a command
+
+
+external_option = click.option(
+    "--allow-external",
+    is_flag=True,
+    expose_value=False,
+    callback=_allow_external,
+    help="Let the SQL read other files too, e.g. FROM 'more.csv'; it still writes nothing.",
 )
+
+
+def where_option(command: Command) -> Command:
+    """Add the option for a filter, and the one for what the filter may read; `open_store` looks at it."""
+    where = click.option(
+        "--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."
+    )
+    return where(external_option(command))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 by_option = click.option(
     "--by", metavar="COLUMNS", help="Group the images by columns of `images`, such as condition or condition,category."
@@ -81,7 +102,9 @@ def open_store(store_path: Path | None) -> Store:
     Raises:
         StoreNotFound and what `Store.open` raises.
     """
-    return Store.open(find_store(store_path, os.environ, Path.cwd()))
+    context = click.get_current_context(silent=True)
+    allowed = context is not None and bool(context.meta.get(_EXTERNAL))
+    return Store.open(find_store(store_path, os.environ, Path.cwd()), allow_external=allowed)
 
 
 def encoder_loader(device: str) -> LoadEncoder:

@@ -15,7 +15,7 @@ from shotdex.analysis.probe.request import SHOTS, ProbeRequest, parse_shots
 from shotdex.analysis.probe.rungs import Rung
 from shotdex.store.words import Space
 
-from .options import drawable, json_option, model_option, open_store, store_option
+from .options import drawable, external_option, json_option, model_option, open_store, store_option
 from .progress import Bar
 from .render import as_json as to_json
 from .render import estimate_cells, note, out, p_value, table, visible
@@ -24,6 +24,7 @@ from .render import estimate_cells, note, out, p_value, table, visible
 @click.command("probe")
 @click.option("--train-where", metavar="SQL", help="The training images. [default: split = 'train']")
 @click.option("--test-where", metavar="SQL", help="The test images. [default: split = 'test']")
+@external_option
 @click.option(
     "--few-shot",
     "shots",

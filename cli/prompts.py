@@ -17,7 +17,7 @@ from shotdex.analysis.prompts.sweep import Sweep, SweepSettings, Trial, sweep
 from shotdex.analysis.results import category_counts
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import ModelUnavailable, StoreNotFound
-from shotdex.store.location import find_store, named_store
+from shotdex.store.location import named_store
 from shotdex.store.prompt_sets import list_prompt_sets
 from shotdex.store.store import Store
 from shotdex.store.words import PromptSet
@@ -36,7 +36,7 @@ def command() -> None:
 def _store_if_any(store_path: Path | None) -> Store | None:
     """Open the store where there is one: shipped sets and files need none, but one that was named has to be there."""
     try:
-        return Store.open(find_store(store_path, os.environ, Path.cwd()))
+        return open_store(store_path)
     except StoreNotFound:
         if named_store(store_path, os.environ) is not None:
             raise

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -14,17 +16,25 @@ from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from shotdex.store.words import Estimate
 
+ALIGNED = 400
+"""Columns of a terminal up to which a table is aligned; what is longer sticks out."""
 
-def out(text: str = "") -> None:
-    """Write a line of the result; where the reader, `head` say, has seen enough, end the command without complaint."""
+
+def out(text: str = "", *, exact: bool = False) -> None:
+    """Write a line of the result; where the reader, `head` say, has seen enough, end the command without complaint.
+
+    What could drive a terminal is escaped, but for line breaks. With `exact`, as for CSV, that is done only where the
+    result goes to a terminal: in a file or a pipe the data stay as they are.
+    """
+    shown = text if exact and not sys.stdout.isatty() else visible_lines(text)
     try:
-        click.echo(text)
+        _write(shown, sys.stdout)
     except BrokenPipeError:
         # What Python still holds for the closed pipe would fail once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -33,14 +43,48 @@ def out(text: str = "") -> None:
 
 def note(text: str) -> None:
     """Write a line about the work, to standard error."""
-    click.echo(text, err=True)
+    _write(visible_lines(text), sys.stderr)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Write a line. Not with click, which takes the escapes out of what goes to a file, data though they may be."""
+    try:
+        stream.write(text + "\n")
+    except UnicodeEncodeError as error:  # a terminal or a pipe that does not know every character
+        stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding) + "\n")
+    stream.flush()
+
+
+def show_error(error: click.ClickException) -> None:
+    """Write what click says about a wrong option or value, which may hold what the user pasted."""
+    said = io.StringIO()
+    error.show(file=said)
+    note(said.getvalue().removesuffix("\n"))
+
+
+class VisibleFormatter(logging.Formatter):
+    """Formats log lines, in which files are named, so that they cannot drive the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return visible_lines(super().format(record))
+
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Characters that are not shown but do something: control, format (bidirectional overrides, zero width), halves of
+surrogate pairs, line and paragraph separators."""
 
 
 def visible(text: str) -> str:
     """Return a text with control characters escaped: a file's name must not drive the terminal."""
-    return "".join(
-        char if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else repr(char)[1:-1] for char in text
-    )
+    if text.isprintable():  # as most are; nothing of `_UNSEEN` is
+        return text
+    return "".join(repr(char)[1:-1] if unicodedata.category(char) in _UNSEEN else char for char in text)
+
+
+def visible_lines(text: str) -> str:
+    """Return a text of several lines, each with control characters escaped."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def cell(value: Any) -> str:
@@ -54,9 +98,16 @@ def cell(value: Any) -> str:
 
 def width(text: str) -> int:
     """Return how many columns a text takes in a terminal: wide characters take two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char, after) for char, after in zip(text, [*text[1:], ""], strict=True))
+
+
+def _columns(char: str, after: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff":  # marks, ends of Korean syllables
+        return 0
+    wide = unicodedata.east_asian_width(char) in "WF" or after == "\ufe0f"  # that one asks for the emoji
+    return 2 if wide else 1
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "") -> str:
@@ -68,7 +119,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "
         all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
         for i in range(len(columns))
     ]
-    widths = [max(width(text) for text in [columns[i], *(row[i] for row in cells)]) for i in range(len(columns))]
+    # One very long cell must not fill up every other row.
+    widths = [
+        min(ALIGNED, max(width(text) for text in [columns[i], *(row[i] for row in cells)])) for i in range(len(columns))
+    ]
     lines = []
     for row in [columns, *cells]:
         padded = [
@@ -100,13 +154,25 @@ def plain(value: Any) -> Any:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON over several lines."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+    """Return a value as JSON over several lines. It is the same JSON in a terminal, which nothing in it can drive."""
+    return _escaped(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
 def as_json_line(value: Any) -> str:
     """Return a value as JSON on one line."""
-    return json.dumps(plain(value), ensure_ascii=False)
+    return _escaped(json.dumps(plain(value), ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    """Return JSON with the characters escaped that JSON itself lets pass, such as U+009B and U+202E."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return re.sub(r"[^\n\x20-\x7e]", _as_escape, text)
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    char = found.group()
+    return json.dumps(char)[1:-1] if char == "\x7f" or unicodedata.category(char) in _UNSEEN else char
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -11,7 +11,7 @@ from shotdex.analysis.classify import classify
 from shotdex.analysis.provenance.rerun import Rerun, rerun, wanted_again
 from shotdex.store.runs import find_run, next_run
 
-from .options import command_line, device_option, encoder_loader, json_option, open_store, store_option
+from .options import command_line, device_option, encoder_loader, external_option, json_option, open_store, store_option
 from .render import as_json as to_json
 from .render import out, plain, visible
 
@@ -19,6 +19,7 @@ from .render import out, plain, visible
 @click.command("rerun")
 @click.argument("run", metavar="RUN")
 @click.option("--name", metavar="NAME", help="Also keep the new predictions, as a run of this name.")
+@external_option
 @device_option
 @store_option
 @json_option

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from shotdex.query.copying import check_folder, copy_pictures
 from shotdex.query.search import search
 from shotdex.store.words import Hit, Question
 
 from .options import device_option, drawable, encoder_loader, model_option, open_store, store_option, where_option
 from .render import as_json, as_json_line, note, out, shown_path, table
+
+
+def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None:
+        check_folder(path)
+    return path
 
 
 @click.command("search")
@@ -36,6 +44,13 @@ from .render import as_json, as_json_line, note, out, shown_path, table
     metavar="FILE",
     help="Draw the hits as a contact sheet (.png, .svg).",
 )
+@click.option(
+    "--copy-to",
+    type=click.Path(path_type=Path),
+    callback=_folder,
+    metavar="DIR",
+    help="Copy the pictures found there, as 01_name.jpg, 02_...; nothing is overwritten.",
+)
 @model_option
 @device_option
 @store_option
@@ -46,6 +61,7 @@ def command(
     where: str | None,
     form: str,
     sheet: Path | None,
+    copy_to: Path | None,
     model: str | None,
     device: str,
     store_path: Path | None,
@@ -56,6 +72,7 @@ def command(
     shotdex search "a red car"
     shotdex search "a dog" -k 20 --where "condition = 'silhouettes'" --sheet dogs.png
     shotdex search --image photo.jpg --format paths
+    shotdex search "a boat" -k 50 --copy-to boats/
     """
     store = open_store(store_path)
     question = Question(texts=(text,) if text else (), images=images, where=where, k=k)
@@ -67,6 +84,17 @@ def command(
 
         save(sheet_plot(hits, " + ".join([*question.texts, *images])), sheet)
         note(f"wrote {sheet}")
+    if copy_to is not None:
+        _copy(hits, copy_to)
+
+
+def _copy(hits: list[Hit], folder: Path) -> None:
+    copied = copy_pictures([hit.path for hit in hits], folder)
+    for address, reason in copied.failed:
+        note(f"not copied: {shown_path(address)} ({reason})")
+    note(f"copied {len(copied.paths):,} of {len(hits):,} pictures to {copied.folder}")
+    if copied.failed:
+        sys.exit(1)
 
 
 def render(hits: list[Hit], form: str) -> None:
@@ -78,7 +106,7 @@ def render(hits: list[Hit], form: str) -> None:
             out(as_json_line(hit))
     elif form == "paths":
         for hit in hits:
-            out(hit.path)
+            out(hit.path, exact=True)
     elif not hits:
         note("no image passes the filter")
     else:

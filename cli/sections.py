@@ -17,7 +17,8 @@ class SectionedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each section as click writes its one."""
-        records = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        records = {option.name: option.get_help_record(ctx) for option in options}
         sectioned = {name for names in self._sections.values() for name in names}
         rest = [name for name in records if name not in sectioned]
         for heading, names in (*self._sections.items(), ("Other options", rest)):

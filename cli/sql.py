@@ -8,7 +8,7 @@ import click
 
 from shotdex.query.sql import Answer, run_sql
 
-from .options import open_store, store_option
+from .options import external_option, open_store, store_option
 from .render import as_csv, as_json, as_json_line, note, out, table
 
 
@@ -23,9 +23,13 @@ from .render import as_csv, as_json, as_json_line, note, out, table
     help="How to print the rows.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@external_option
 @store_option
 def command(statement: str, form: str, store_path: Path | None) -> None:
-    """Run a SQL STATEMENT over the store, read-only, with no way to other files.
+    """Run a SQL STATEMENT over the store. It only asks: nothing is written, and no other file is read.
+
+    It gets 300 seconds, half of the memory, and no disk. Ctrl-C ends it. With --allow-external it may also read other
+    files, such as a CSV to join, through what this version of DuckDB reads.
 
     Tables: images, failures, encoders, prompt_sets, prompts, runs, predictions, truths, baselines,
     baseline_accuracies, baseline_trials. Views: outcomes, accuracy, accuracy_by_condition, accuracy_by_category,
@@ -34,6 +38,7 @@ def command(statement: str, form: str, store_path: Path | None) -> None:
     \b
     shotdex sql "FROM accuracy_by_condition"
     shotdex sql "SELECT path, predicted FROM outcomes WHERE NOT correct ORDER BY probability DESC LIMIT 10"
+    shotdex sql --allow-external "FROM images JOIN 'more.csv' USING (path)"
     """
     render(run_sql(open_store(store_path), statement), form)
 
@@ -41,7 +46,7 @@ def command(statement: str, form: str, store_path: Path | None) -> None:
 def render(answer: Answer, form: str) -> None:
     """Print an answer in one of the formats."""
     if form == "csv":
-        out(as_csv(answer.columns, answer.rows))
+        out(as_csv(answer.columns, answer.rows), exact=True)
     elif form == "json":
         out(as_json(answer.records()))
     elif form == "jsonl":

@@ -65,7 +65,7 @@ def preview(store: Store, scan: Scan, settings: IndexSettings, encoder: tuple[in
 
 @contextmanager
 def _existing_or_empty(store: Store) -> Iterator[Store]:
-    if store.catalog.is_file():
+    if store.catalog_bytes():
         yield Store.open(store.root)
         return
     with tempfile.TemporaryDirectory(prefix="shotdex-") as folder:

@@ -148,13 +148,14 @@ class Indexing:
         return plan, placer, labelling
 
     def _work_through(self, plan: Plan, placer: Placer) -> None:
-        self._progress.start(plan.work)
         if not plan.work:
             return
         source, encoder = plan.scan.source, self._encoder
+        portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
+        self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
-            encoder.portable,
+            portable,
             placer.owners.__contains__,
             source.read,
             self._settings.limits,

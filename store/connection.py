@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from .errors import StoreCorrupt
+
 Parameters = Mapping[str, Any]
+
+T = TypeVar("T")
+
+GRACE_SECONDS = 3.0
+"""How long an interrupted query may take to end. DuckDB looks for an interruption between two chunks of rows."""
+
+ROWS = 4096
+"""Rows taken from an answer at a time."""
+
+
+class TookTooLong(Exception):
+    """A query was ended by the clock. Never leaves shotdex: it becomes a `BadSql`."""
+
+
+class TooMuch(Exception):
+    """An answer is larger than its limit. Never leaves shotdex: it becomes a `BadSql`."""
 
 
 class Connection:
@@ -18,6 +39,7 @@ class Connection:
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         self._raw = raw
+        self._stuck = False
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return every row of a query as tuples."""
@@ -31,6 +53,11 @@ class Connection:
     def table(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
         """Return a query's result as an Arrow table."""
         return self._raw.sql(sql, params=parameters or None).to_arrow_table()
+
+    def batches(self, sql: str, parameters: Parameters | None = None, rows: int = 65_536) -> Iterator[pa.Table]:
+        """Yield a query's result in Arrow tables of about `rows` rows; run nothing else here before the last one."""
+        for batch in self._raw.sql(sql, params=parameters or None).to_arrow_reader(rows):
+            yield pa.Table.from_batches([batch])
 
     def run(self, sql: str, parameters: Parameters | None = None) -> None:
         """Run statements to their end and drop what they return."""
@@ -64,20 +91,90 @@ class Connection:
             raise
         self.run("COMMIT")
 
-    def described(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Return the column names and the rows of a statement."""
+    def described(self, sql: str, limit: int = sys.maxsize) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the column names and the rows of the last of some statements.
+
+        Raises:
+            TooMuch: the rows take more than about `limit` bytes of memory.
+        """
         result = self._raw.execute(sql)
         if result is None or result.description is None:  # a comment, say
             return [], []
-        return [column[0] for column in result.description], result.fetchall()
+        rows: list[tuple[Any, ...]] = []
+        taken = 0
+        while arrived := result.fetchmany(ROWS):
+            rows += arrived
+            taken += sum(_size(value) for row in arrived for value in row)
+            if taken > limit:
+                raise TooMuch(f"the answer takes more than {limit:,} bytes")
+        return [column[0] for column in result.description], rows
 
-    def statements(self, sql: str) -> int:
-        """Return how many statements a text holds."""
-        return len(self._raw.extract_statements(sql))
+    def statements(self, sql: str) -> list[tuple[str, str]]:
+        """Return the kind and the text of each statement in a text, without the comments around it."""
+        return [(_kind(statement), statement.query.strip()) for statement in self._raw.extract_statements(sql)]
+
+    def watched(self, work: Callable[[], T], seconds: float) -> T:
+        """Do work with this connection that Ctrl-C and the clock can end at once; nothing else may use it meanwhile.
+
+        DuckDB does not look for signals while it computes, so the work has a thread of its own.
+
+        Raises:
+            TookTooLong: it took longer than `seconds`.
+        """
+        given: list[T] = []
+        errors: list[BaseException] = []
+        ended = threading.Event()  # not Thread.join, after whose interruption a thread passes for ended (Python 3.11)
+
+        def work_on() -> None:
+            try:
+                given.append(work())
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                ended.set()
+
+        threading.Thread(target=work_on, name="query", daemon=True).start()
+        try:
+            _wait(ended, seconds)
+        finally:
+            if not ended.is_set():
+                self._interrupt(ended)
+        if errors and not isinstance(errors[0], duckdb.InterruptException):
+            raise errors[0]
+        if not given:
+            raise TookTooLong(f"it took longer than {seconds:g} s")
+        return given[0]
+
+    def _interrupt(self, ended: threading.Event) -> None:
+        self._stuck = True  # until it has ended; a second Ctrl-C cuts the waiting short
+        deadline = time.monotonic() + GRACE_SECONDS
+        while not ended.is_set() and time.monotonic() < deadline:
+            self._raw.interrupt()  # more than once: before the query has begun it does nothing
+            ended.wait(0.05)
+        self._stuck = not ended.is_set()
 
     def close(self) -> None:
         """Close the catalog; it is checkpointed when this was the writer."""
-        self._raw.close()
+        if not self._stuck:  # what cannot be ended would keep this waiting; it ends with the process
+            self._raw.close()
+
+
+def _wait(ended: threading.Event, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not ended.is_set() and (left := deadline - time.monotonic()) > 0:
+        ended.wait(min(left, 0.2))  # in short turns, as Windows hears no Ctrl-C while it waits
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return statement.type.name
+    except ValueError:  # DuckDB knows kinds of statement that its Python package has no name for
+        return "OTHER"
+
+
+def _size(value: Any) -> int:
+    """Return about how many bytes a value of an answer takes, without going through long lists."""
+    return 8 + sys.getsizeof(value) + (64 * len(value) if isinstance(value, (list, tuple, dict)) else 0)
 
 
 def vectors_to_arrow(vectors: np.ndarray) -> pa.Array:
@@ -87,8 +184,16 @@ def vectors_to_arrow(vectors: np.ndarray) -> pa.Array:
 
 
 def vectors_from_arrow(column: pa.ChunkedArray, dim: int) -> np.ndarray:
-    """Return a `FLOAT[D]` column as an (N, D) float32 array."""
+    """Return a `FLOAT[D]` column as an (N, D) float32 array.
+
+    Raises:
+        StoreCorrupt: a vector, or a number in one, is missing.
+    """
     if len(column) == 0:
         return np.empty((0, dim), dtype=np.float32)
+    # Rows that are NULL would be left out, and the vectors after them answer for other images.
+    parts = [chunk.flatten() for chunk in column.chunks]
+    if column.null_count or any(part.null_count for part in parts):
+        raise StoreCorrupt("the catalog has vectors with numbers missing", "mend it with: shotdex verify --repair")
     # Concatenating in numpy keeps the peak at twice the vectors; combine_chunks refuses more than 2**31 values.
-    return np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks]).reshape(-1, dim)
+    return np.concatenate([part.to_numpy() for part in parts]).reshape(-1, dim)

@@ -128,7 +128,8 @@ def open_picture(address: str) -> Image.Image:
     Raises:
         UnreadableImage: it is gone or cannot be decoded.
     """
-    from . import addresses  # a process that only decodes has no use for archives and what else that imports
+    # A process that only decodes has no use for archives and what else that imports.
+    from . import addresses
 
     try:
         return decode(addresses.read_bytes(address))

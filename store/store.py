@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -19,31 +19,45 @@ import duckdb
 
 from . import schema, views
 from .connection import Connection
-from .errors import BadSql, SchemaTooNew, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
+from .errors import SchemaTooNew, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
 from .location import CATALOG
 from .lock import only_one
 
 WAIT_SECONDS = 15.0
 """How long to wait for another process to let go: an indexer holds the catalog for a second or two a commit."""
 
+HEADER_BYTES = 3 * 4096
+"""What DuckDB writes of a catalog before anything else."""
+
 INDEXING_WAIT_SECONDS = 3.0
 """How long to wait for another indexer, which may go on for hours."""
 
-# Reading happens on behalf of a user who may paste SQL from anywhere: no files, no network, no extensions, no changes
-# to these settings. The catalog itself is opened read-only.
-READ_ONLY: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": "false",
+Settings = dict[str, str | bool | int | float | list[str]]
+
+# Reading happens on behalf of a user who may paste SQL from anywhere. The catalog is opened read-only; no query fills
+# the memory or, spilling, the disk; none sees the variables of this program.
+READING: Settings = {
+    "memory_limit": "50%",
+    "temp_directory": "",
+    "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "lock_configuration": "true",
 }
+
+# What else is taken away of an open catalog, in this order, where no other file may be read. Without external access
+# DuckDB still lets a query write to the catalog's own file and its write-ahead log (COPY ... TO): only without the file
+# system does it not. What is open already stays open.
+SEALING = ("SET enable_external_access = false", "SET disabled_filesystems = 'LocalFileSystem'")
 
 
 class Store:
-    """A store on disk. Make one with `Store.create`, open one with `Store.open`."""
+    """A store on disk. Make one with `Store.create`, open one with `Store.open`.
 
-    def __init__(self, root: Path) -> None:
+    With `allow_external` the SQL that is run here may read other files, too; it never writes anything.
+    """
+
+    def __init__(self, root: Path, *, allow_external: bool = False) -> None:
         self.root = root
+        self.allow_external = allow_external
 
     @cached_property
     def identity(self) -> str:
@@ -62,17 +76,19 @@ class Store:
         return self.root / "index"
 
     @classmethod
-    def open(cls, root: Path) -> Store:
+    def open(cls, root: Path, *, allow_external: bool = False) -> Store:
         """Open an existing store and check that this version can read it.
 
         Raises:
             StoreNotFound, StoreLocked, SchemaTooNew, StoreCorrupt.
         """
-        store = cls(root)
+        store = cls(root, allow_external=allow_external)
         if not store.catalog.is_file():
             raise StoreNotFound(f"there is no store at {root}", f"make one with: shotdex index FOLDER --store {root}")
+        if _is_cut_short(store.catalog):
+            raise unborn(root)
         with store.reading() as con:
-            found = _schema_version(con, store.catalog)
+            found = _schema_version(con, root)
         if found > schema.VERSION:
             raise SchemaTooNew(
                 f"the store at {root} was made by a newer shotdex (schema {found}; this one knows {schema.VERSION})",
@@ -94,13 +110,17 @@ class Store:
             raise StoreError(
                 f"cannot make a store at {root}: {error.strerror}", "name another place: --store DIR"
             ) from error
-        store._migrate()
-        return store
+        with store.indexing():  # one at a time: what is unborn for one may be what another is just writing
+            if not store.catalog.is_file() or store._is_unborn():
+                store._begin_anew()
+        return cls.open(root)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open the catalog read-only, with no way from SQL to files, network or settings."""
-        con = Connection(_connect(self.catalog, read_only=True))
+        """Open the catalog read-only, with no way from SQL to settings, nor, unless allowed, to other files."""
+        raw = _connect(self.catalog, READING | {"autoload_known_extensions": self.allow_external}, read_only=True)
+        _lock(raw, () if self.allow_external else SEALING)
+        con = Connection(raw)
         try:
             with _damage_named(self.catalog):
                 yield con
@@ -108,14 +128,42 @@ class Store:
             con.close()
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Open the catalog for a transaction that is committed when the block ends and undone when it fails."""
-        con = Connection(_connect(self.catalog, read_only=False))
+    def writing(self, seconds: float = WAIT_SECONDS) -> Iterator[Connection]:
+        """Open the catalog for a transaction that is committed when the block ends and undone when it fails.
+
+        Raises:
+            StoreLocked: another process held it for all of `seconds`.
+            StoreNotFound: it was there once and is not any more.
+            StoreError: the disk is full, or does not work.
+        """
+        if not self.catalog.is_file():  # DuckDB would make an empty one in its place
+            raise StoreNotFound(f"{self.catalog} is not there any more", "bring it back, or index again")
+        con = Connection(_connect(self.catalog, {}, read_only=False, seconds=seconds))
         try:
             with _damage_named(self.catalog), con.transaction():
                 yield con
         finally:
             con.close()
+
+    def compact(self, tables: Sequence[str]) -> int:
+        """Write tables anew, as DuckDB keeps the room of deleted rows, and return how many bytes smaller the file is.
+
+        Where there is no room for the copies everything stays as it is, and the answer is 0.
+        """
+        before = self.catalog_bytes()
+        try:
+            with self.writing() as con:
+                for table in tables:
+                    con.run(f"CREATE TABLE compacted AS FROM {table}; DROP TABLE {table}")
+                    con.run(f"ALTER TABLE compacted RENAME TO {table}")
+        except (StoreError, duckdb.Error):
+            return 0
+        return max(0, before - self.catalog_bytes())
+
+    def catalog_bytes(self) -> int:
+        """Return the size of the catalog with its write-ahead log."""
+        files = (self.catalog, self.catalog.with_name(self.catalog.name + ".wal"))
+        return sum(path.stat().st_size for path in files if path.is_file())
 
     @contextmanager
     def indexing(self) -> Iterator[None]:
@@ -128,51 +176,104 @@ class Store:
             yield
 
     def _is_unborn(self) -> bool:
-        """Tell whether somebody was killed between making the catalog's file and filling it."""
-        if self.catalog.stat().st_size == 0:
-            self.catalog.unlink()
+        """Tell whether somebody was killed, or the disk full, between making the catalog's file and filling it."""
+        if _is_cut_short(self.catalog):
             return True
         with self.reading() as con:
             return not con.rows("SHOW TABLES")
 
+    def _begin_anew(self) -> None:
+        """Make the catalog aside and put it into its place when it is whole, so that nobody ever meets half of one."""
+        young = self.catalog.with_suffix(".part")
+        logs = [path.with_name(path.name + ".wal") for path in (self.catalog, young)]
+        for left in (young, *logs):
+            left.unlink(missing_ok=True)
+        try:
+            con = Connection(_connect(young, {}, read_only=False))
+            try:
+                with _damage_named(self.catalog):
+                    with con.transaction():
+                        _bring_up(con)
+                    con.run("CHECKPOINT")  # nothing of it is in a log of its own any more
+            finally:
+                con.close()
+            young.replace(self.catalog)
+        finally:
+            for left in (young, *logs):
+                left.unlink(missing_ok=True)
+
     def _migrate(self) -> None:
         with self.writing() as con:
-            con.run("CREATE TABLE IF NOT EXISTS meta (key VARCHAR, value VARCHAR)")
-            found = int(con.value("SELECT value FROM meta WHERE key = 'schema_version'") or 0)
-            if found == 0:
-                con.run("DROP TABLE meta")
-            for statements in schema.MIGRATIONS[found:]:
-                con.run(statements)
-            if found == 0:
-                con.run("INSERT INTO meta VALUES ('store_id', $id)", {"id": uuid.uuid4().hex})
-            con.run(views.statements())
-            con.run("DELETE FROM meta WHERE key IN ('schema_version', 'shotdex_version')")
-            con.run(
-                "INSERT INTO meta VALUES ('schema_version', $schema), ('shotdex_version', $version)",
-                {"schema": str(schema.VERSION), "version": version("shotdex")},
-            )
+            _bring_up(con)
 
 
-def _schema_version(con: Connection, catalog: Path) -> int:
+def _bring_up(con: Connection) -> None:
+    """Make the tables, or bring older ones to this version's form."""
+    con.run("CREATE TABLE IF NOT EXISTS meta (key VARCHAR, value VARCHAR)")
+    found = int(con.value("SELECT value FROM meta WHERE key = 'schema_version'") or 0)
+    if found == 0:
+        con.run("DROP TABLE meta")
+    for statements in schema.MIGRATIONS[found:]:
+        con.run(statements)
+    if found == 0:
+        con.run("INSERT INTO meta VALUES ('store_id', $id)", {"id": uuid.uuid4().hex})
+    con.run(views.statements())
+    con.run("DELETE FROM meta WHERE key IN ('schema_version', 'shotdex_version')")
+    con.run(
+        "INSERT INTO meta VALUES ('schema_version', $schema), ('shotdex_version', $version)",
+        {"schema": str(schema.VERSION), "version": version("shotdex")},
+    )
+
+
+def _is_cut_short(catalog: Path) -> bool:
+    """Tell whether a catalog ends within its headers, so that nothing can ever have been in it."""
+    if catalog.stat().st_size >= HEADER_BYTES:
+        return False
+    with catalog.open("rb") as file:
+        head = file.read(12)
+    return head == b"" or head[8:] == b"DUCK"
+
+
+def unborn(root: Path) -> StoreCorrupt:
+    """Return the error for a store whose first indexing ended before it wrote anything."""
+    return StoreCorrupt(
+        f"the store at {root} is empty: an indexing ended before it had begun to write",
+        f"nothing is lost; index into it again: shotdex index SOURCE --store {root}",
+    )
+
+
+def _schema_version(con: Connection, root: Path) -> int:
     try:
         return int(con.value("SELECT value FROM meta WHERE key = 'schema_version'"))
     except (duckdb.Error, TypeError) as error:
+        if not con.rows("SHOW TABLES"):
+            raise unborn(root) from error
         raise StoreCorrupt(
-            f"{catalog} is not a catalog of shotdex", "index again into another folder: --store DIR"
+            f"{root / CATALOG} is not a catalog of shotdex", "index again into another folder: --store DIR"
         ) from error
 
 
-def _connect(catalog: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    deadline = time.monotonic() + WAIT_SECONDS
+def _connect(
+    catalog: Path, settings: Settings, *, read_only: bool, seconds: float = WAIT_SECONDS
+) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + seconds
     while True:
         try:
-            return duckdb.connect(str(catalog), read_only=read_only, config=READ_ONLY if read_only else {})
+            return duckdb.connect(str(catalog), read_only=read_only, config=settings)
         except duckdb.Error as error:
             if not re.search("Could not set lock|Conflicting lock|being used by another process", str(error)):
                 raise _unreadable(catalog, error) from error
             if time.monotonic() > deadline:
-                raise _locked(catalog, error) from error
+                raise _locked(catalog, error, seconds) from error
         time.sleep(0.05)
+
+
+def _lock(raw: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
+    """Change settings for the last time."""
+    # Refused where another connection of this process has locked them: they are the catalog's, not the connection's.
+    with suppress(duckdb.InvalidInputException):
+        for statement in (*statements, "SET lock_configuration = true"):
+            raw.execute(statement)
 
 
 @contextmanager
@@ -182,21 +283,36 @@ def _damage_named(catalog: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        if isinstance(error, damage) or re.search("Corrupt|checksum", str(error)):
-            raise _unreadable(catalog, error) from error
+        first = error  # what fails while a failed transaction is tidied up hides why it failed
+        while isinstance(first.__context__, duckdb.Error):
+            first = first.__context__
+        if isinstance(first, damage) or re.search("Corrupt|checksum|Failed to commit", str(first)):
+            raise _unreadable(catalog, first) from error
         raise
 
 
-def _locked(catalog: Path, error: duckdb.Error) -> StoreLocked:
+def _locked(catalog: Path, error: duckdb.Error, seconds: float) -> StoreLocked:
     holder = re.search(r"PID (\d+)", str(error))
     who = f"process {holder.group(1)}" if holder else "another process"
     return StoreLocked(
-        f"{catalog} is held by {who}; waited {WAIT_SECONDS:.0f} s", f"wait for it or end it, then try again ({who})"
+        f"{catalog} is held by {who}; waited {seconds:.0f} s", f"wait for it or end it, then try again ({who})"
     )
+
+
+_FULL = re.compile("No space left on device|[Qq]uota exceeded|not enough space on the disk|File too large")
 
 
 def _unreadable(catalog: Path, error: duckdb.Error) -> StoreError:
     first_line = str(error).splitlines()[0]
+    if full := _FULL.search(str(error)):
+        return StoreError(
+            f"cannot write to {catalog}: {full.group()}",
+            f"what was written before is whole; make room on the disk of {catalog.parent}, then run the same command",
+        )
+    if "Failed to commit" in first_line:
+        return StoreError(
+            f"cannot write to {catalog}: {first_line}", "check the disk; what was written before is whole"
+        )
     if isinstance(error, duckdb.IOException) and not re.search(
         "valid DuckDB|read enough bytes|checksum|[Cc]orrupt", first_line
     ):
@@ -204,14 +320,3 @@ def _unreadable(catalog: Path, error: duckdb.Error) -> StoreError:
     return StoreCorrupt(
         f"{catalog} cannot be read: {first_line}", "restore it, or index again into another folder: --store DIR"
     )
-
-
-@contextmanager
-def sql_errors(what: str) -> Iterator[None]:
-    """Turn DuckDB's refusals of a user's SQL into `BadSql`, with its explanation and without its traceback."""
-    try:
-        yield
-    except duckdb.Error as error:
-        text = str(error).strip()
-        hint = 'the tables and their columns: docs/schema.md, or shotdex sql "SHOW TABLES"'
-        raise BadSql(f"{what}: {text}", hint) from error

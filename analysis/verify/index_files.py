@@ -9,11 +9,12 @@ import numpy as np
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
-from shotdex.store.errors import StoreError, StoreLocked
+from shotdex.store.errors import StoreCorrupt, StoreError, StoreLocked
+from shotdex.store.index_layout import BadIndexFile, read_layout
 from shotdex.store.lock import only_one
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.vector_index import index_file
+from shotdex.store.vector_index import index_file, stamp_of
 from shotdex.store.vectors import load_in_chunks
 from shotdex.store.words import EncoderId, Ids
 
@@ -33,26 +34,27 @@ def check_index(store: Store, con: Connection, number: int, encoder: EncoderId, 
     """Check one encoder's FAISS file. While somebody indexes (`busy`) it may be behind: it is written at the end."""
     name, path = f"index of encoder {number}", index_file(store, number)
     stored = _stored_ids(con, number)
+    if store.index_folder.is_symlink() or path.is_symlink():
+        return Check(name, False, f"{path.name} is a link, or in a linked folder, so it is not used", REPAIR)
     if not path.is_file():
         if busy or len(stored) == 0:
             return Check(name, True, f"not written yet; {'somebody is indexing' if busy else 'there are no vectors'}")
         return Check(name, False, f"there is no {path.name}, so every search reads the catalog", REPAIR)
     try:
-        index, ids = _read(path)
+        layout = read_layout(path)  # before FAISS parses it
+        ids, index = layout.ids, _faiss_index(path)
         different = _different(con, number, encoder, index, np.intersect1d(ids, stored))
-    except (
-        RuntimeError,
-        MemoryError,
-        AttributeError,
-        ValueError,
-        IndexError,
-    ):  # all that FAISS makes of a damaged file
+    except StoreCorrupt as error:
+        return Check(name, False, f"cannot be compared: {error}", error.hint)
+    except (BadIndexFile, OSError, RuntimeError, MemoryError, AttributeError, ValueError, IndexError):
         size, least = path.stat().st_size, len(stored) * (4 * encoder.dim + 8)
         text = f"{path.name} is truncated or damaged: it has {size:,} bytes, its vectors alone take {least:,}"
         return Check(name, False, text, REPAIR)
     behind = len(np.setdiff1d(stored, ids)) if busy else 0
     text = f"{path.name} has {len(ids):,} vectors, each equal to the catalog's"
     faults = [*_id_faults(ids, stored, busy), Fault("vectors other than the catalog's", different, REPAIR)]
+    if not any(fault.count for fault in faults) and layout.stamp != stamp_of(store, con, encoder, ids):
+        faults.append(Fault("stamps that are not of these pictures, so that it is not used", 1, REPAIR))
     return verdict(name, text + (f"; {behind:,} more follow when indexing ends" if behind else ""), faults)
 
 
@@ -78,14 +80,10 @@ def _different(con: Connection, number: int, encoder: EncoderId, index: Any, ids
     return different
 
 
-def _read(path: Path) -> tuple[Any, Ids]:
+def _faiss_index(path: Path) -> Any:
     import faiss
 
-    index: Any = faiss.read_index(str(path))
-    ids = np.asarray(faiss.vector_to_array(index.id_map), dtype=np.int64)
-    if len(ids) != index.ntotal:
-        raise RuntimeError(f"{len(ids):,} ids for {index.ntotal:,} vectors")
-    return index, ids
+    return faiss.read_index(str(path))
 
 
 def _stored_ids(con: Connection, number: int) -> Ids:
@@ -102,6 +100,8 @@ def index_folder(store: Store, con: Connection) -> list[Check]:
 
 def leftovers(store: Store, con: Connection) -> list[Path]:
     """Return our files in the index folder that belong to no encoder of this catalog; others' are left alone."""
+    if store.index_folder.is_symlink():  # what is there is not ours
+        return []
     wanted = {index_file(store, number) for number in list_encoders(con)}
     return sorted(path for path in store.index_folder.glob("encoder-*-*") if path not in wanted and path.is_file())
 

@@ -11,7 +11,7 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.images import mark_removed
 from shotdex.store.schema import texts_table, vectors_table
 from shotdex.store.store import Store
-from shotdex.store.vector_index import index_file, write_index
+from shotdex.store.vector_index import drop_index, index_file, write_index
 from shotdex.store.words import EncoderId
 
 from .catalog import all_views
@@ -41,7 +41,7 @@ def mend(store: Store) -> list[str]:
                 changed = _mend_vectors(con, number, encoder, doubtful[number])
                 if changed:
                     # Before the commit: a file that has vectors under ids that get new ones could pass for current.
-                    index_file(store, number).unlink(missing_ok=True)
+                    drop_index(store, number)
                 done += changed + _mend_texts(con, number, encoder)
         for path in rest:
             path.unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def _mend_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
         if check_index(store, con, number, encoder).ok:
             return []
         # Away with the old one first: it would be extended where it looks current, and only some of it is compared.
-        index_file(store, number).unlink(missing_ok=True)
+        drop_index(store, number)
         write_index(store, con, number, encoder)
         count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
     return [f"wrote {index_file(store, number).name} anew from the catalog: {count:,} vectors"]

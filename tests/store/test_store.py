@@ -234,3 +234,18 @@ class TestLocation:
         assert store_to_write(None, {"SHOTDEX_STORE": "e"}, below) == Path("e")
         near = self.make(tmp_path / ".shotdex")
         assert store_to_write(None, {}, below) == near
+
+
+@pytest.mark.parametrize("content", ["nothing", "no tables"])
+def test_a_catalog_that_was_never_filled_says_what_to_do(tmp_path: Path, content: str) -> None:
+    """Left by a kill between making the file and filling it; `create` takes it up."""
+    catalog = tmp_path / "catalog.duckdb"
+    if content == "nothing":
+        catalog.touch()
+    else:
+        duckdb.connect(str(catalog)).close()
+    with pytest.raises(StoreCorrupt, match="is empty") as caught:
+        Store.open(tmp_path)
+    assert caught.value.hint == f"nothing is lost; index into it again: shotdex index SOURCE --store {tmp_path}"
+    assert len(Store.create(tmp_path).identity) == 32
+    assert len(Store.open(tmp_path).identity) == 32

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shotdex.store.encoders import add_encoder
+from shotdex.store.errors import StoreCorrupt, StoreError
 from shotdex.store.images import ImageRecord, add_images, mark_removed
+from shotdex.store.index_layout import BadIndexFile, read_layout
 from shotdex.store.store import Store
 from shotdex.store.vector_index import index_file, open_index, write_index
 from shotdex.store.vectors import add_vectors
@@ -181,8 +186,138 @@ class TestTheFile:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(StoreError, match="No space"):
             self.write(store)
         assert [path.name for path in store.index_folder.iterdir()] == [index_file(store, 1).name]
         assert index_file(store, 1).read_bytes() == before
         self.check(store)
+
+    def test_a_disk_that_is_full_from_the_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import faiss
+
+        store = self.make(tmp_path, 40)
+        fill(store, self.encoder, self.ids[40:].tolist(), self.vectors[40:])
+        real = faiss.write_index
+
+        def half(index: object, path: str) -> None:
+            """As where the last of the writing is lost without a word."""
+            real(index, path)
+            os.truncate(path, 1000)
+
+        for broken in (half, lambda *_: (_ for _ in ()).throw(RuntimeError("Error: 'ret == (size)' failed: ..."))):
+            monkeypatch.setattr(faiss, "write_index", broken)
+            with pytest.raises(StoreError, match="cannot write"):
+                self.write(store)
+            assert [path.name for path in store.index_folder.iterdir()] == [index_file(store, 1).name]
+            self.check(store)
+
+    def test_what_was_left_behind_is_swept(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path)
+        (store.index_folder / f"{index_file(store, 1).stem}.99.part").write_bytes(b"half of it")
+        (store.index_folder / "notes.txt").write_text("of the user")
+        self.write(store)
+        assert sorted(path.name for path in store.index_folder.iterdir()) == [index_file(store, 1).name, "notes.txt"]
+
+    @pytest.mark.parametrize("linked", ["file", "folder"])
+    def test_links_are_not_followed(self, tmp_path: Path, linked: str, caplog: pytest.LogCaptureFixture) -> None:
+        store = self.make(tmp_path / "store")
+        target = store.index_folder if linked == "folder" else index_file(store, 1)
+        outside = tmp_path / "outside"
+        target.rename(outside)
+        target.symlink_to(outside)
+        listed = sorted(outside.iterdir()) if linked == "folder" else outside.read_bytes()
+        assert parsed(lambda: self.check(store)) == []
+        assert "link" in caplog.text
+        self.write(store)
+        assert not target.is_symlink()
+        assert (sorted(outside.iterdir()) if linked == "folder" else outside.read_bytes()) == listed
+        assert len(parsed(lambda: self.check(store))) == 1
+
+    def test_only_whole_files_of_ours_reach_faiss(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path)
+        path = index_file(store, 1)
+        whole = path.read_bytes()
+        assert len(parsed(lambda: self.check(store))) == 1
+        vectors, ids = 37 * 2 + 8, 37 * 2 + 8 + 60 * 16 * 4
+        damages = {
+            "longer": whole + b"\0",
+            "shorter": whole[:-1],
+            "without its stamp": whole[:-40],
+            "another stamp": whole[:-1] + bytes([whole[-1] ^ 1]),
+            "another kind": b"IwFl" + whole[4:],
+            "another kind within": whole[:37] + b"IxF2" + whole[41:],
+            "another metric": whole[:33] + b"\1" + whole[34:],
+            "untrained": whole[:32] + b"\0" + whole[33:],
+            "more vectors": whole[:8] + (61).to_bytes(8, "little") + whole[16:],
+            "fewer than none": (whole[:8] + b"\xff" * 8 + whole[16:45] + b"\xff" * 8 + whole[53:]),
+            "very long vectors": (whole[:4] + b"\xff\xff\xff\x7f" + whole[8:41] + b"\xff\xff\xff\x7f" + whole[45:]),
+            "very many numbers": whole[: vectors - 8] + b"\xff" * 8 + whole[vectors:],
+            "very many ids": whole[:ids] + b"\xff" * 8 + whole[ids + 8 :],
+            "an unknown id": whole[: ids + 8] + (99).to_bytes(8, "little") + whole[ids + 16 :],
+            "an id twice": whole[: ids + 8] + (2).to_bytes(8, "little") + whole[ids + 16 :],
+            "two ids exchanged": whole[: ids + 8] + whole[ids + 16 : ids + 24] + whole[ids + 8 : ids + 16]
+            + whole[ids + 24 :],
+            "nothing": b"",
+        }  # fmt: skip
+        for name, data in damages.items():
+            path.write_bytes(data)
+            reached = parsed(lambda: self.check(store))
+            assert len(reached) == (name == "two ids exchanged"), name  # which the comparison of vectors finds
+
+    @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def test_any_damage(self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+        store = self.make(tmp_path_factory.mktemp("any"))
+        path = index_file(store, 1)
+        whole = bytearray(path.read_bytes())
+        start = data.draw(st.integers(0, 120))
+        junk = data.draw(st.binary(min_size=1, max_size=12))
+        whole[start : start + len(junk)] = junk
+        path.write_bytes(whole)
+        layout = None
+        with contextlib.suppress(BadIndexFile):
+            layout = read_layout(path)
+        if layout is not None:
+            assert (layout.dim, len(layout.ids), len(whole)) == (16, 60, 37 * 2 + 16 + 60 * (16 * 4 + 8) + 40)
+        with store.reading() as con:
+            assert open_index(store, con, 1, self.encoder).faiss_index.ntotal == 60
+
+    def test_a_picture_under_the_id_of_another(self, tmp_path: Path) -> None:
+        """As where an older copy of the catalog is brought back and other pictures are indexed: few of many differ."""
+        rng = np.random.default_rng(9)
+        self.ids, self.vectors = np.arange(1, 2001), unit(rng.normal(size=(2000, 16)))
+        store = self.make(tmp_path, 2000)
+        other = unit(rng.normal(size=(1, 16)))
+        self.vectors[6] = other[0]  # between those that are compared on opening
+        with store.writing() as con:
+            con.run("UPDATE stored_images SET content_sha256 = repeat('b', 64) WHERE image_id = 7")
+            con.run("DELETE FROM vectors_1 WHERE image_id = 7")
+            add_vectors(con, 1, [7], ImageVectors(other, np.zeros((1, self.encoder.vision_dim), np.float32)))
+        assert ask(store, self.encoder, other[0], 1) == [7]
+
+    def test_a_vector_that_is_missing_is_said(self, tmp_path: Path) -> None:
+        """Left out, the vectors after it would answer for other images."""
+        store = self.make(tmp_path)
+        index_file(store, 1).unlink()
+        with store.writing() as con:
+            con.run("UPDATE vectors_1 SET joint = NULL WHERE image_id = 7")
+        with pytest.raises(StoreCorrupt, match="numbers missing") as caught:
+            ask(store, self.encoder, self.query, 5)
+        assert "verify --repair" in caught.value.hint
+
+
+def parsed(work: Callable[[], None]) -> list[str]:
+    """Return the files that FAISS was given to parse during some work."""
+    import faiss
+
+    seen: list[str] = []
+    real = faiss.read_index
+
+    def read(path: str) -> object:
+        seen.append(path)
+        return real(path)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(faiss, "read_index", read)
+        work()
+    return seen

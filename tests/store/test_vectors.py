@@ -19,7 +19,7 @@ from shotdex.store.images import (
     NewPlace,
     add_failures,
     add_images,
-    known_images,
+    known_query,
     mark_removed,
     move_images,
     next_image_id,
@@ -28,12 +28,12 @@ from shotdex.store.projections import ProjectionKey, digest_ids, load_projection
 from shotdex.store.store import Store
 from shotdex.store.vectors import (
     add_vectors,
-    content_owners,
     copy_vectors,
     encoded_ids,
     filtered_ids,
     load_in_chunks,
     load_vectors,
+    owners_query,
     remember_texts,
     remembered_texts,
 )
@@ -102,9 +102,8 @@ def test_copies_and_owners(store: Store) -> None:
         add_images(con, [record(1), record(2), record(3, content_sha256=f"{2:064}")])
         add_vectors(con, number, [1, 2], made)
         copy_vectors(con, number, [(3, 2)])
-        owners = content_owners(con, number)
-    assert {content: owner.image_id for content, owner in owners.items()} == {f"{1:064}": 1, f"{2:064}": 2}
-    assert (owners[f"{1:064}"].width, owners[f"{1:064}"].height) == (7, 9)
+        owners = con.rows(f"{owners_query(number)} ORDER BY content_sha256")
+    assert owners == [(f"{1:064}", 1, 7, 9), (f"{2:064}", 2, 7, 9)]
     with store.reading() as con:
         for space, want in ((Space.JOINT, made.joint), (Space.VISION, made.vision)):
             assert load_vectors(con, number, ID, space)[1].tobytes() == want[[0, 1, 1]].tobytes()
@@ -177,7 +176,8 @@ def test_filters_only_take_away(store: Store) -> None:
         assert encoded_ids(con, number, "category = 'cat'").tolist() == [3]
         assert filtered_ids(con, "category = 'cat' -- a comment").tolist() == [3, 5]
         assert filtered_ids(con, "image_id > 3 OR path LIKE '%2.png'").tolist() == [2, 4, 5, 6]
-        assert encoded_ids(con, number, "true) UNION ALL SELECT 1 WHERE (true").tolist() == [2, 3, 4]
+        with pytest.raises(BadSql, match="more than a condition"):
+            encoded_ids(con, number, "true) UNION ALL SELECT 1 WHERE (true")
         for bad in (
             "",
             " ",
@@ -208,11 +208,27 @@ def test_moving_brings_back_and_relabels(store: Store) -> None:
         add_images(con, [record(1), record(2)])
         mark_removed(con, [1])
         move_images(con, {1: NewPlace("/q/n.png", "/q", 5, 6, Labels("cat", "x", "test"))})
-        known = known_images(con, None)
-    assert sorted(known) == ["/p/2.png", "/q/n.png"]
-    moved = known["/q/n.png"]
-    assert (moved.image_id, moved.source, moved.size_bytes, moved.modified_ns) == (1, "/q", 5, 6)
-    assert (moved.labels, moved.present, moved.encoded) == (Labels("cat", "x", "test"), True, False)
+        known = con.table(f"{known_query(None)} ORDER BY path").to_pylist()
+    assert [row["path"] for row in known] == ["/p/2.png", "/q/n.png"]
+    moved = known[1]
+    assert (moved["image_id"], moved["source"], moved["size_bytes"], moved["modified_ns"]) == (1, "/q", 5, 6)
+    assert (moved["category"], moved["condition"], moved["split"]) == ("cat", "x", "test")
+    assert (moved["present"], moved["encoded"]) == (True, False)
+
+
+def test_what_is_known_of_an_image_depends_on_the_encoder(store: Store) -> None:
+    with store.writing() as con:
+        first, second = add_encoder(con, ID), add_encoder(con, fake_id(weights="2" * 64, dim=5, vision_dim=3))
+        add_images(con, [record(1, metadata='{"a": 1}'), record(2)])
+        add_vectors(con, first, [1], vectors(1))
+        mark_removed(con, [2])
+        queries = [
+            f"SELECT path, encoded, present, metadata FROM ({known_query(n)}) ORDER BY path"
+            for n in (first, second, None)
+        ]
+        known = [con.rows(query) for query in queries]
+    assert known[0] == [("/p/1.png", True, True, '{"a": 1}'), ("/p/2.png", False, False, None)]
+    assert known[1] == known[2] == [("/p/1.png", False, True, '{"a": 1}'), ("/p/2.png", False, False, None)]
 
 
 def test_a_path_has_one_failure_its_newest(store: Store) -> None:

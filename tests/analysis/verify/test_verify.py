@@ -12,6 +12,7 @@ from shotdex.analysis.verify.mend import mend
 from shotdex.analysis.verify.verify import Wanted, check_store, verify
 from shotdex.store.errors import StoreLocked, StoreNotFound
 from shotdex.store.store import Store
+from shotdex.store.vector_index import index_file
 from tests.evaluated import change, rows
 
 from .stores import VECTOR, answers, change_vectors, kept, problems, whole_answers, whole_kept, whole_store
@@ -119,7 +120,7 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
     "a column is missing": ("ALTER TABLE failures DROP COLUMN detail", {"tables"}, "bring back a copy"),
     "an id twice": (
         "INSERT INTO stored_images SELECT * REPLACE ('/x' AS path) FROM stored_images WHERE image_id = 77",
-        {"images"},
+        {"images", "index"},
         "bring back a copy",
     ),
     "an id of zero": (
@@ -127,7 +128,11 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
         {"images"},
         "bring back a copy",
     ),
-    "no content hash": ("UPDATE stored_images SET content_sha256 = 'x' WHERE image_id = 77", {"images"}, "copy"),
+    "no content hash": (
+        "UPDATE stored_images SET content_sha256 = 'x' WHERE image_id = 77",
+        {"images", "index"},
+        "bring back a copy",
+    ),
     "a failure twice": ("INSERT INTO failures FROM failures", {"failures"}, "shotdex index /"),
     "another prompt": ("UPDATE prompts SET prompt = 'rouge' WHERE prompt = 'red'", {"prompt sets"}, "shotdex classify"),
     "another order": (
@@ -209,7 +214,7 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
     ),
     "another picture behind a run": (
         "UPDATE stored_images SET content_sha256 = repeat('a', 64) WHERE image_id = 3",
-        {"pictures"},
+        {"pictures", "index"},
         "shotdex rerun",
     ),
 }  # fmt: skip
@@ -231,7 +236,9 @@ def test_what_cannot_be_mended_is_left_alone(store: Store) -> None:
     before, found = repr(kept(store)), problems(store)  # as text, in which NaN is equal to itself
     assert {"images", "failures", "prompt sets", "runs", "predictions", "truths"} <= set(found)
     after = verify(store.root, Wanted(repair=True))
-    assert (after.whole, after.done) == (False, ())
+    assert not after.whole
+    assert found.pop("index of encoder 1").text == "stamps that are not of these pictures, so that it is not used: 1"
+    assert after.done == (f"wrote {index_file(store, 1).name} anew from the catalog: 79 vectors",)
     assert {check.name: check for check in after.checks if not check.ok} == found
     assert repr(kept(store)) == before
 
