@@ -222,7 +222,7 @@ def _limits(pixels: int, seconds: float) -> Limits:
 
 def _columns_before(root: Path, source: str) -> Mapping[str, str]:
     """Return the columns that a source was indexed with the last time."""
-    from shotdex.store.places import absolute
+    from shotdex.store.files.places import absolute
 
     if not Store(root).catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
         return {}

@@ -13,10 +13,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
-from shotdex.store.damage import Damaged
 from shotdex.store.errors import ShotdexError
+from shotdex.store.files.damage import Damaged
+from shotdex.store.files.places import TooManyBytes
 from shotdex.store.pictures import PictureRefused
-from shotdex.store.places import TooManyBytes
 from shotdex.store.words import Limits, Prepared, Reason, Rejection
 
 from .decode_worker import WHOLE

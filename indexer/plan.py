@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from shotdex.store.addresses import SEPARATOR
 from shotdex.store.connection import Connection
+from shotdex.store.files.addresses import SEPARATOR
 from shotdex.store.images import KnownImage, Labels, known_query
 from shotdex.store.words import Reason, Rejection
 
@@ -211,10 +211,11 @@ _COMPARED = f"""
     )
 """
 
-_SETTLED = """
+# Any picture is too slow for a machine that is busy or was stopped meanwhile, so that is tried again.
+_SETTLED = f"""
     CREATE TABLE settled AS
     SELECT c.step, f.path, f.stage, f.reason, f.detail FROM compared c JOIN failed f ON f.path = c.address
-    WHERE f.stage = 'decode' AND f.decoder = $decoder AND NOT c.as_recorded
+    WHERE f.stage = 'decode' AND f.decoder = $decoder AND f.reason <> '{Reason.TOO_SLOW.value}' AND NOT c.as_recorded
         AND NOT coalesce(c.present, false) AND f.size_bytes = c.size_bytes AND f.modified_ns = c.modified_ns
 """
 

@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 import PIL
 
+from shotdex.store.decoding.picture_formats import extensions, heif_opens
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Failure, add_failures
-from shotdex.store.picture_formats import extensions, heif_opens
 from shotdex.store.store import Store
 from shotdex.store.words import IndexReport, Limits, Reason, Rejection
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -34,6 +35,21 @@ class TooMuch(Exception):
     """An answer is larger than its limit. Never leaves shotdex: it becomes a `BadSql`."""
 
 
+@contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """Make a Ctrl-C of what DuckDB makes of one: it raises errors of its own where one comes while it works."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
+    except duckdb.InvalidInputException as error:
+        if re.search(r"the object registered as \S* failed: KeyboardInterrupt", str(error)):
+            raise KeyboardInterrupt from error
+        raise
+
+
 class Connection:
     """One open catalog. Parameters are named: `$name` in the SQL, `{"name": value}` beside it."""
 
@@ -43,7 +59,8 @@ class Connection:
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return every row of a query as tuples."""
-        return self._raw.execute(sql, parameters or None).fetchall()
+        with _ctrl_c():
+            return self._raw.execute(sql, parameters or None).fetchall()
 
     def value(self, sql: str, parameters: Parameters | None = None) -> Any:
         """Return the first column of the first row, or None where there is no row."""
@@ -52,33 +69,35 @@ class Connection:
 
     def table(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
         """Return a query's result as an Arrow table."""
-        return self._raw.sql(sql, params=parameters or None).to_arrow_table()
+        with _ctrl_c():
+            return self._raw.sql(sql, params=parameters or None).to_arrow_table()
 
     def batches(self, sql: str, parameters: Parameters | None = None, rows: int = 65_536) -> Iterator[pa.Table]:
         """Yield a query's result in Arrow tables of about `rows` rows; run nothing else here before the last one."""
-        for batch in self._raw.sql(sql, params=parameters or None).to_arrow_reader(rows):
-            yield pa.Table.from_batches([batch])
+        with _ctrl_c():
+            for batch in self._raw.sql(sql, params=parameters or None).to_arrow_reader(rows):
+                yield pa.Table.from_batches([batch])
 
     def run(self, sql: str, parameters: Parameters | None = None) -> None:
         """Run statements to their end and drop what they return."""
-        self._raw.execute(sql, parameters or None).fetchall()
+        with _ctrl_c():
+            self._raw.execute(sql, parameters or None).fetchall()
 
     def append(self, table: str, rows: pa.Table) -> None:
         """Add the rows of an Arrow table, matching columns by name."""
-        self._raw.register("arriving_rows", rows)
-        try:
+        with self.holding("arriving_rows", rows):
             self.run(f"INSERT INTO {table} BY NAME SELECT * FROM arriving_rows")
-        finally:
-            self._raw.unregister("arriving_rows")
 
     @contextmanager
     def holding(self, name: str, rows: pa.Table) -> Iterator[None]:
         """Let queries read an Arrow table under a name for a while."""
-        self._raw.register(name, rows)
+        with _ctrl_c():
+            self._raw.register(name, rows)
         try:
             yield
         finally:
-            self._raw.unregister(name)
+            with _ctrl_c():
+                self._raw.unregister(name)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -15,13 +15,13 @@ from pathlib import PurePosixPath
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .colours import to_rgb
+from .decoding.colours import to_rgb
+from .decoding.loading import load_jpeg, load_whole, strict_pillow
+from .decoding.nested import MARKS, nested_file
+from .decoding.picture_formats import extensions, formats_for, why_not
+from .decoding.refused import PictureRefused
+from .decoding.whole import CHECKS, check_tiff
 from .errors import UnreadableImage
-from .loading import load_jpeg, load_whole, strict_pillow
-from .nested import MARKS, nested_file
-from .picture_formats import extensions, formats_for, why_not
-from .refused import PictureRefused
-from .whole import CHECKS, check_tiff
 from .words import PIXEL_LIMIT, Limits, Reason
 
 __all__ = [
@@ -129,7 +129,7 @@ def open_picture(address: str) -> Image.Image:
         UnreadableImage: it is gone or cannot be decoded.
     """
     # A process that only decodes has no use for archives and what else that imports.
-    from . import addresses
+    from .files import addresses
 
     try:
         return decode(addresses.read_bytes(address))

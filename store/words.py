@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .places import BYTES_LIMIT
+from .files.places import BYTES_LIMIT
 
 Vectors = npt.NDArray[np.float32]
 """Rows of float32, shape (N, D)."""

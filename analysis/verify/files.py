@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shotdex.indexer.run import NoProgress, Progress
-from shotdex.store.addresses import facts, read_bytes, split
-from shotdex.store.places import Facts, is_url
+from shotdex.store.files.addresses import facts, read_bytes, split
+from shotdex.store.files.places import Facts, is_url
 from shotdex.store.store import Store
 
 from .check import Check, index_again

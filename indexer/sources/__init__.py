@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from shotdex.store import places
 from shotdex.store.errors import SourceError
+from shotdex.store.files import places
 
 from .base import Candidate, Found, Ignored, NotEntered, Source
 
@@ -24,7 +24,7 @@ def open_source(source: str | Path, columns: Mapping[str, str] | None = None) ->
     Raises:
         SourceError: there is nothing, or nothing that can be indexed.
     """
-    from shotdex.store import datasets
+    from shotdex.store.sets import datasets
 
     from .datasets import DatasetSource
     from .listed import ListedSource

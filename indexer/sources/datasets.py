@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shotdex.store import datasets
-from shotdex.store.addresses import SEPARATOR
-from shotdex.store.dataset_rows import WHOLE
+from shotdex.store.files.addresses import SEPARATOR
 from shotdex.store.images import Labels
+from shotdex.store.sets import datasets
+from shotdex.store.sets.dataset_rows import WHOLE
 
 from .base import Candidate, Found
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotdex.store.addresses import read_bytes
+from shotdex.store.files.addresses import read_bytes
 from shotdex.store.pictures import looks_like_picture
 from shotdex.store.words import Reason, Rejection
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotdex.store import places
-from shotdex.store.addresses import join, split
 from shotdex.store.errors import SourceError
-from shotdex.store.idx import IdxFile, is_idx_name, open_idx, picture_file, read_idx
+from shotdex.store.files import places
+from shotdex.store.files.addresses import join, split
+from shotdex.store.files.idx import IdxFile, is_idx_name, open_idx, picture_file, read_idx
 from shotdex.store.images import Labels
 
 from .base import Candidate, Found

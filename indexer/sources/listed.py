@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from shotdex.store.addresses import read_bytes
+from shotdex.store.files.addresses import read_bytes
 from shotdex.store.words import Reason
 
 from .base import Found

@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from shotdex.store.addresses import SEPARATOR, facts, join, split
-from shotdex.store.damage import Damaged
 from shotdex.store.errors import SourceError
-from shotdex.store.urls import checked, is_url, path_of, scheme_of
+from shotdex.store.files.addresses import SEPARATOR, facts, join, split
+from shotdex.store.files.damage import Damaged
+from shotdex.store.files.urls import checked, is_url, path_of, scheme_of
 from shotdex.store.words import Reason, Rejection
 
 from .base import Candidate

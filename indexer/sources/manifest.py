@@ -13,13 +13,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shotdex.store import places
-from shotdex.store.addresses import join, read_bytes
-from shotdex.store.data_urls import data_size, is_data_url
 from shotdex.store.errors import SourceError
+from shotdex.store.files import places
+from shotdex.store.files.addresses import join, read_bytes
 from shotdex.store.images import Labels
-from shotdex.store.lines import buffered
-from shotdex.store.manifest_rows import table_kind
+from shotdex.store.tables.data_urls import data_size, is_data_url
+from shotdex.store.tables.lines import buffered
+from shotdex.store.tables.manifest_rows import table_kind
 from shotdex.store.words import Reason, Rejection
 
 from .base import Candidate, Found

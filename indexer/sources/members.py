@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shotdex.store.addresses import join
+from shotdex.store.files.addresses import join
 from shotdex.store.pictures import looks_like_picture
 from shotdex.store.words import Reason, Rejection
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from shotdex.store.csv_records import check_columns
 from shotdex.store.errors import SourceError
-from shotdex.store.parquet_cells import BUFFER, is_picture_struct
+from shotdex.store.tables.csv_records import check_columns
+from shotdex.store.tables.parquet_cells import BUFFER, is_picture_struct
 
 from .columns import Column
 from .table_rows import InCell, Row, picture_name

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from shotdex.store import places
 from shotdex.store.errors import SourceError
+from shotdex.store.files import places
+from shotdex.store.files.places import Listed, NotListed
 from shotdex.store.pictures import looks_like_picture
-from shotdex.store.places import Listed, NotListed
 from shotdex.store.words import Reason, Rejection
 
 from .base import Candidate, Found, Ignored, NotEntered

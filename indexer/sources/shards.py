@@ -7,10 +7,10 @@ import re
 from itertools import islice, product
 from math import prod
 
-from shotdex.store import places
-from shotdex.store.archives import TAR_ENDINGS, path_of
+from shotdex.store.archives.opening import TAR_ENDINGS, path_of
 from shotdex.store.errors import SettingsError
-from shotdex.store.idx import is_idx_name
+from shotdex.store.files import places
+from shotdex.store.files.idx import is_idx_name
 from shotdex.store.pictures import looks_like_picture
 
 SHARDS_LIMIT = 100_000

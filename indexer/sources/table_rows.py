@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from shotdex.store.csv_records import CsvTable, Record
-from shotdex.store.json_lines import JsonTable
-from shotdex.store.manifest_rows import open_text, row_values
+from shotdex.store.tables.csv_records import CsvTable, Record
+from shotdex.store.tables.json_lines import JsonTable
+from shotdex.store.tables.manifest_rows import open_text, row_values
 
 from .columns import Column
 

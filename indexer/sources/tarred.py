@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shotdex.store import places
-from shotdex.store.addresses import SEPARATOR, join
-from shotdex.store.archives import TAR_ENDINGS, is_tar, open_archive, read_member
-from shotdex.store.damage import Damaged
+from shotdex.store.archives.opening import TAR_ENDINGS, is_tar, open_archive, read_member
+from shotdex.store.archives.tar_archive import Passed, TarArchive
+from shotdex.store.archives.tar_headers import Kind, TarMember
 from shotdex.store.errors import SourceError
+from shotdex.store.files import places
+from shotdex.store.files.addresses import SEPARATOR, join
+from shotdex.store.files.damage import Damaged
 from shotdex.store.pictures import looks_like_picture
-from shotdex.store.tar_archive import Passed, TarArchive
-from shotdex.store.tar_headers import Kind, TarMember
 from shotdex.store.words import Reason, Rejection
 
 from .base import Candidate, Found, Ignored, NotEntered

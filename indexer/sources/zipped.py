@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shotdex.store.addresses import join
-from shotdex.store.archives import is_zip, read_member
-from shotdex.store.damage import Damaged
+from shotdex.store.archives.opening import is_zip, read_member
+from shotdex.store.archives.zip_archive import ZipArchive
+from shotdex.store.archives.zip_directory import FAT, ZipEntry
 from shotdex.store.errors import SourceError
+from shotdex.store.files.addresses import join
+from shotdex.store.files.damage import Damaged
 from shotdex.store.pictures import looks_like_picture
 from shotdex.store.words import Rejection
-from shotdex.store.zip_archive import ZipArchive
-from shotdex.store.zip_directory import FAT, ZipEntry
 
 from .base import Candidate, Found, Ignored, NotEntered
 from .members import hidden, refused, within

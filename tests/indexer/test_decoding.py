@@ -24,8 +24,8 @@ from shotdex.indexer.decoding import WORKERS, Decoded, Decoder, Refused
 from shotdex.indexer.preprocessing import FixedSize
 from shotdex.indexer.workers import Workers
 from shotdex.store.errors import ShotdexError
+from shotdex.store.files.places import TooManyBytes
 from shotdex.store.pictures import PictureRefused, decode
-from shotdex.store.places import TooManyBytes
 from shotdex.store.words import Limits, Prepared, Reason
 from tests import hostile
 from tests.pictures import encoded, gradient, noise

@@ -54,7 +54,7 @@ class TestModes:
         assert abs(got - want).max() <= tolerance
 
     def test_hsv_as_pillow_converts(self) -> None:
-        from shotdex.store.colours import to_rgb
+        from shotdex.store.decoding.colours import to_rgb
 
         image = gradient().convert("HSV")
         assert (pixels(to_rgb(image)) == pixels(image.convert("RGB"))).all()

@@ -11,10 +11,10 @@ import pytest
 
 from shotdex.indexer.sources.base import Candidate, Source
 from shotdex.indexer.sources.datasets import DatasetSource
-from shotdex.store import datasets, torchvision_classes
 from shotdex.store.errors import SourceError
+from shotdex.store.files.places import TooManyBytes
 from shotdex.store.images import Labels
-from shotdex.store.places import TooManyBytes
+from shotdex.store.sets import datasets, torchvision_classes
 from tests.beside import torchvision_on_path
 from tests.pictures import encoded, noise, save_noise
 

@@ -13,11 +13,11 @@ import pytest
 
 from shotdex.indexer.sources.base import Candidate
 from shotdex.indexer.sources.idx_files import FASHION_MNIST, IdxSource, find_idx_files
-from shotdex.store import idx
-from shotdex.store.addresses import read_bytes
 from shotdex.store.errors import SourceError
+from shotdex.store.files import idx
+from shotdex.store.files.addresses import read_bytes
 from shotdex.store.images import Labels
-from tests.store.test_addresses import write_idx
+from tests.store.files.test_addresses import write_idx
 
 
 def scanned(place: Path) -> list[Candidate]:

@@ -7,9 +7,9 @@ import pytest
 
 from shotdex.indexer.sources.base import Candidate, Ignored, NotEntered, Source
 from shotdex.indexer.sources.remote import RemoteFolderSource, RemotePictureSource, open_remote
-from shotdex.store import web_session
 from shotdex.store.errors import SourceError
-from shotdex.store.places import TooManyBytes
+from shotdex.store.files.places import TooManyBytes
+from shotdex.store.remote import web_session
 from shotdex.store.words import Reason, Rejection
 from tests.pictures import encoded, noise
 from tests.web import Page, listing, served

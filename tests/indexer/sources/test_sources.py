@@ -10,8 +10,8 @@ import pytest
 
 from shotdex.indexer.scan import Scan
 from shotdex.indexer.sources import Candidate, open_source
-from shotdex.store.addresses import read_bytes
 from shotdex.store.errors import SourceError
+from shotdex.store.files.addresses import read_bytes
 from shotdex.store.words import Reason, Rejection
 
 

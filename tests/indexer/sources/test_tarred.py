@@ -18,9 +18,9 @@ from shotdex.indexer.sources.base import Candidate, Found, Ignored, NotEntered
 from shotdex.indexer.sources.samples import PICTURES_LIMIT, SIDECAR_LIMIT
 from shotdex.indexer.sources.shards import expand
 from shotdex.indexer.sources.tarred import ShardsSource, TarSource, find_shards, is_tar
-from shotdex.store import archives
-from shotdex.store.addresses import read_bytes
+from shotdex.store.archives import opening
 from shotdex.store.errors import SettingsError, SourceError
+from shotdex.store.files.addresses import read_bytes
 from shotdex.store.images import Labels
 from shotdex.store.words import Reason, Rejection
 from tests.archives import END, MTIME, PACKINGS, header, memory_below, padded, save_tar, tar_bytes, zip_bytes
@@ -239,7 +239,7 @@ def test_read_in_order_walks_a_packed_archive_once_more(tmp_path: Path, monkeypa
     members: Members = [(f"{i}.png", os.urandom(3000)) for i in range(30)]
     path = tmp_path / "s.tar.gz"
     found = scan(path, members)
-    monkeypatch.setattr(archives.TarArchive, "walk", lambda *_: pytest.fail("the scan's table should do"))
+    monkeypatch.setattr(opening.TarArchive, "walk", lambda *_: pytest.fail("the scan's table should do"))
     source = TarSource(str(path))
     for i in range(0, 30, 4):
         assert source.read(pictures(found)[i].address, 10_000) == members[i][1]

@@ -11,9 +11,9 @@ import pytest
 
 from shotdex.indexer.sources.base import Candidate, Found, Ignored, NotEntered
 from shotdex.indexer.sources.zipped import ZipSource, is_zip
-from shotdex.store.addresses import read_bytes
-from shotdex.store.damage import Damaged
 from shotdex.store.errors import SourceError
+from shotdex.store.files.addresses import read_bytes
+from shotdex.store.files.damage import Damaged
 from shotdex.store.words import Reason, Rejection
 from tests.archives import memory_below, overlapping_zip, raw_zip, zip_bytes
 

@@ -1,0 +1,1 @@
+"""The data sets that torchvision and the datasets library know."""
