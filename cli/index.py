@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex.store.encoders import list_encoders
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import SettingsError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
-from shotdex.store.sources import source_record
+from shotdex.store.sources import SourceRecord, source_record
 from shotdex.store.store import Store
 from shotdex.store.words import EncoderId, ImageEncoder, Limits
 
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from shotdex.indexer.layout import Layout
     from shotdex.indexer.run import IndexSettings
     from shotdex.indexer.scan import Scan
+    from shotdex.indexer.sources import Source
+
+GO_ON = "interrupted; what is done is kept. Go on with the same command."
+
+LONGEST = 1e6
+"""Seconds of `--max-seconds` above which there is no limit."""
 
 SECTIONS = {
     "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
@@ -130,11 +137,14 @@ def command(
     shotdex index list.csv --columns image=file,category=label
     find . -name '*.jpg' -size +100k -print0 | shotdex index -
     """
+    from shotdex.indexer.preflight import check_place
     from shotdex.indexer.run import IndexSettings, scan_source
-    from shotdex.indexer.sources import open_source
     from shotdex.indexer.sources.columns import parse_columns
 
+    if not source:
+        raise SettingsError("SOURCE is empty", "name what to index: shotdex index photos/")
     root = store_to_write(store_path, os.environ, Path.cwd())
+    check_place(root)
     given = parse_columns(columns) if columns is not None else {}
     settings = IndexSettings(
         layout=_layout(layout, categories, Labels(category, condition, split)),
@@ -143,9 +153,10 @@ def command(
         max_failures=0 if strict else max_failures,
         columns=given,
     )
-    place = open_source(source, given or _columns_before(root, source))
+    before = _record(root, source)
+    place = _open(source, given or (before.columns if before is not None else {}), before, prune)
     # What is wrong with the source is said before a model is loaded.
-    with Bar("looking") as bar, scan_source(place, bar.count) as scan:
+    with Bar("looking") as bar, scan_source(place, bar.count, may_be_empty=before is not None) as scan:
         bar.close()
         choice = _choose_encoder(root, model, precision, device)
         if dry_run:
@@ -167,14 +178,18 @@ def _index(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoic
 
     encoder = choice.encoder()
     store = Store.create(root)
-    with Bar("indexing") as bar:
-        report = Indexing(store, encoder, settings, bar, show_examples).run(scan)
+    try:
+        with Bar("indexing") as bar:
+            report = Indexing(store, encoder, settings, bar, show_examples).run(scan)
+    except KeyboardInterrupt:  # before the first picture, or after the last
+        note(GO_ON)
+        sys.exit(1)
     if wishes.as_json:
         out(to_json(report))
     else:
         print_report(report, scan.source, store.root, encoder.id)
     if report.interrupted:
-        note("interrupted; what is done is kept. Go on with the same command.")
+        note(GO_ON)
         sys.exit(1)
     if wishes.prune:
         _prune(store)
@@ -217,18 +232,35 @@ def _layout(pattern: str | None, categories: str | None, fixed: Labels) -> Layou
 
 
 def _limits(pixels: int, seconds: float) -> Limits:
-    return Limits(pixels or None, seconds or None, Limits().bytes if pixels else None)
+    if math.isnan(seconds):
+        raise SettingsError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
+    # Longer than a system's timers can be set to is as good as for ever.
+    lasting = seconds if 0 < seconds <= LONGEST else None
+    return Limits(pixels or None, lasting, Limits().bytes if pixels else None)
 
 
-def _columns_before(root: Path, source: str) -> Mapping[str, str]:
-    """Return the columns that a source was indexed with the last time."""
+def _open(source: str, columns: Mapping[str, str], before: SourceRecord | None, prune: bool) -> Source:
+    """Open the source; one that was indexed and is not there any more can be pruned."""
+    from shotdex.indexer.sources import GoneSource, is_gone, open_source
+
+    if before is None or not is_gone(before.source):
+        return open_source(source, columns)
+    if not prune:
+        raise SourceError(
+            f"{source} was indexed before and is not there now",
+            "its pictures stay, as a disk may come back; if they are gone for good, say so: --prune",
+        )
+    return GoneSource(before.source, before.kind)
+
+
+def _record(root: Path, source: str) -> SourceRecord | None:
+    """Return how a source was indexed the last time, or None."""
     from shotdex.store.files.places import absolute
 
     if not Store(root).catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
-        return {}
+        return None
     with Store.open(root).reading() as con:
-        before = source_record(con, absolute(source)) or source_record(con, source)
-    return before.columns if before is not None else {}
+        return source_record(con, absolute(source)) or source_record(con, source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ EXAMPLES = 5
 def show_examples(plan: Plan, labelling: Labelling) -> None:
     """Say, before the first batch, how the first pictures are labelled."""
     examples = plan.examples(EXAMPLES)
-    if plan.work and any(labels != Labels() for _, labels in examples):
+    if plan.work:
         read = f", read as {labelling.record.layout}" if labelling.record.layout else ""
         note(f"{plan.work:,} pictures to read; labels{read}, the first:")
         for line in _examples(examples):
@@ -58,6 +58,8 @@ def print_preview(plan: Preview, root: Path, encoder: EncoderId | str) -> None:
     out(f"  model: {encoder}{here}")
     if plan.needed_bytes is not None:
         out(f"  disk: about {_bytes(plan.needed_bytes)} needed, {_bytes(plan.free_bytes)} free")
+    else:
+        out(f"  disk: {_bytes(plan.free_bytes)} free")
     out(f"  labels: {visible(plan.layout) if plan.layout else 'no layout'}; the first pictures:")
     for line in _examples(list(plan.examples)):
         out(f"  {line}")
@@ -76,6 +78,7 @@ def print_report(report: IndexReport, source: Source, root: Path, encoder: Encod
         "unchanged": report.unchanged,
         "changed": report.changed,
         "moved": report.moved,
+        "with other labels": report.relabelled,
         "gone": report.removed,
         "failed": report.rejected,
     }

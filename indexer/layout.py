@@ -111,6 +111,8 @@ def _check(pattern: str, parts: Sequence[str]) -> None:
     unknown = [name for name in names if name not in FIELDS]
     if unknown:
         raise SettingsError(f"the layout {pattern!r} has {{{unknown[0]}}}; it may have {', '.join(FIELDS)}", hint)
+    if not names and pattern.strip("*/"):
+        raise SettingsError(f"the layout {pattern!r} names none of {', '.join(FIELDS)}", hint)
     if len(set(names)) < len(names):
         raise SettingsError(f"the layout {pattern!r} has a field twice", hint)
     if not all(parts):

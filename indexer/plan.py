@@ -21,7 +21,7 @@ from .contents import ContentTable, Owner
 from .labelling import Labelling
 from .layout import Layout
 from .scan import Scan
-from .sources import Candidate
+from .sources import Candidate, is_gone
 
 ROWS = 65_536
 """Rows of a table that are in memory at once."""
@@ -130,9 +130,15 @@ class Plan:
         )
 
     def vanished_contents(self) -> ContentTable:
-        """Return the contents of encoded pictures that are gone: where they turn up, they have moved."""
+        """Return the contents of encoded pictures that are gone: where they turn up, they have moved.
+
+        Those of sources that are not there at all any more are among them: a folder or archive may have been renamed.
+        """
         contents = ContentTable()
-        query = "SELECT content_sha256, image_id FROM vanished WHERE encoded AND len(content_sha256) = 64"
+        query = (
+            "SELECT content_sha256, image_id FROM (FROM vanished UNION ALL FROM lost) "
+            "WHERE encoded AND len(content_sha256) = 64"
+        )
         for table in self.scan.con.batches(query, rows=ROWS):
             ids = table.column("image_id").to_pylist()
             contents.extend(table.column("content_sha256").to_pylist(), [Owner(image_id) for image_id in ids])
@@ -182,6 +188,13 @@ def make_plan(scan: Scan, catalog: Connection, encoder_id: int | None, labelling
         f"CREATE TABLE vanished AS SELECT k.* FROM known k LEFT JOIN kinds USING (source) WHERE {_VANISHED}",
         {**_place(plan.source), "complete": scan.source.complete},
     )
+    lost = [row[0] for row in scan.con.rows("SELECT DISTINCT source FROM known WHERE present") if is_gone(row[0])]
+    scan.con.run(
+        "CREATE TABLE lost AS SELECT k.* FROM known k WHERE k.present "
+        "AND k.source IN (SELECT unnest($lost::VARCHAR[])) AND k.image_id NOT IN (SELECT image_id FROM vanished) "
+        "AND k.image_id NOT IN (SELECT image_id FROM compared WHERE image_id IS NOT NULL)",
+        {"lost": lost},
+    )
     scan.con.run("CREATE TABLE taken (image_id BIGINT)")
     return _count(plan)
 
@@ -226,10 +239,11 @@ _WORK = """
 """
 
 # Gone: present pictures of this source that the scan did not meet; also those that another folder brought, where this
-# folder holds them; and older rows of a path that has a newer one.
+# folder holds them; older rows of a path that has a newer one; and what a list names that is not there.
 _VANISHED = f"""
     k.present AND k.image_id NOT IN (SELECT image_id FROM compared WHERE image_id IS NOT NULL) AND (
         k.path IN (SELECT address FROM candidates)
+        OR k.path IN (SELECT path FROM rejections WHERE starts_with(detail, 'no such file'))
         OR $complete AND NOT ({_HIDDEN.format(path="k.path")}) AND ({_OURS.format(row="k")})
     )
 """

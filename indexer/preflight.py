@@ -37,6 +37,20 @@ def free_bytes(place: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def check_place(root: Path) -> None:
+    """Check that a store can be written, or made, at a place; nothing is made.
+
+    Raises:
+        StoreError: it cannot.
+    """
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"cannot make a store at {root}: {there} is {'not to be written to' if there.is_dir() else 'a file'}",
+            "name another place: --store DIR",
+        )
+
+
 def check_store(store: Store, encoder: EncoderId, new: int, total: int) -> None:
     """Check that the store can be written to and that what is coming fits on its disk.
 

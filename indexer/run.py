@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from shotdex.store.encoders import add_encoder, number_of
-from shotdex.store.images import clear_failures, mark_removed, move_table, next_image_id
+from shotdex.store.images import clear_failures, count_unlabelled, mark_removed, move_table, next_image_id
 from shotdex.store.pictures import quiet_pillow
 from shotdex.store.sources import record_source, source_record
 from shotdex.store.store import Store
@@ -122,9 +122,12 @@ class Indexing:
             self._finish(plan)
         with self._store.reading() as con:
             write_index(self._store, con, self._encoder_id, self._encoder.id)
+            unlabelled = count_unlabelled(con, plan.source)
         self._refusals.check(scan.source)
-        report = self._report(plan, labelling.notes, time.monotonic() - started, interrupted)
-        if not interrupted and report.added + report.changed + report.moved + report.unchanged == 0:
+        report = self._report(plan, labelling.notes, unlabelled, interrupted)
+        report = replace(report, seconds=time.monotonic() - started)
+        usable = report.added + report.changed + report.moved + report.unchanged
+        if not interrupted and report.rejected and not usable and not report.removed:
             raise nothing_usable(scan.source, report)
         return report
 
@@ -165,10 +168,8 @@ class Indexing:
             self._progress.advance(1)
             if isinstance(result, Refused):
                 placer.refuse(result.item, result.rejection)
-                waiting = placer.batch.rows.failures
-                if self._refusals.too_many(len(waiting) + len(self._pending.failures)):
-                    self._pending.failures += waiting
-                    return
+                if self._refusals.too_many(len(placer.batch.rows.failures) + len(self._pending.failures)):
+                    break
             else:
                 placer.place(result)
             if self._is_full(placer.batch):
@@ -211,8 +212,9 @@ class Indexing:
             for places in plan.relabelled_places():
                 move_table(con, places)
         self._counts["removed"] += removed
+        self._counts["relabelled"] += plan.relabelled
 
-    def _report(self, plan: Plan, notes: tuple[str, ...], seconds: float, interrupted: bool) -> IndexReport:
+    def _report(self, plan: Plan, notes: tuple[str, ...], unlabelled: int, interrupted: bool) -> IndexReport:
         counts, scan = self._counts, plan.scan
         return IndexReport(
             added=counts["added"],
@@ -221,18 +223,20 @@ class Indexing:
             changed=counts["changed"],
             removed=counts["removed"],
             rejected=self._refusals.count,
-            unlabelled=plan.unlabelled,
+            unlabelled=unlabelled,
             ignored=scan.ignored,
-            seconds=seconds,
             failures=tuple(self._refusals.first),
             notes=notes + scan.notes(),
             interrupted=interrupted,
+            relabelled=counts["relabelled"],
             reasons=dict(self._refusals.reasons.most_common()),
         )
 
 
-def scan_source(source: Source, seen: Callable[[int], None] | None = None) -> Scan:
+def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Scan:
     """Look for pictures at a source, before a model is loaded or a store made; `seen` is told how many more were met.
+
+    `may_be_empty` is for a source that had pictures once: that they are gone is what there is to find.
 
     Raises:
         SourceError: there are none, or the source as a whole cannot be read.
@@ -240,7 +244,7 @@ def scan_source(source: Source, seen: Callable[[int], None] | None = None) -> Sc
     scan = Scan(source)
     try:
         scan.walk(seen)
-        if not scan.candidates:
+        if not scan.candidates and not may_be_empty:
             raise nothing_there(scan)
     except BaseException:
         scan.close()

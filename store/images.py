@@ -81,6 +81,12 @@ _IMAGES = pa.schema(
 )
 
 
+def count_unlabelled(con: Connection, source: str) -> int:
+    """Return how many present pictures of a source have no category."""
+    query = "SELECT count(*) FROM images WHERE source = $source AND category IS NULL"
+    return int(con.value(query, {"source": source}))
+
+
 def mark_removed(con: Connection, image_ids: Collection[int]) -> None:
     """Take pictures out of `images` and of every answer; their rows, vectors and predictions stay."""
     if image_ids:

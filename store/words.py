@@ -146,7 +146,8 @@ class Rejection:
 class IndexReport:
     """What one indexing did, in pictures. `seconds` is wall-clock time; `notes` say what was assumed.
 
-    `failures` are the first thousand of the `rejected`; `reasons` counts them all by reason.
+    `failures` are the first thousand of the `rejected`; `reasons` counts them all by reason. `unlabelled` are the
+    source's pictures in the store that have no category; `relabelled` are unchanged but for what their source says.
     """
 
     added: int = 0
@@ -162,6 +163,7 @@ class IndexReport:
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     reasons: Mapping[str, int] = field(default_factory=dict)
+    relabelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from shotdex.store.errors import SourceError
 from shotdex.store.files import places
+from shotdex.store.pictures import looks_like_picture
 
 from .base import Candidate, Found, Ignored, NotEntered, Source
+from .gone import GoneSource, is_gone
 
-__all__ = ["Candidate", "Found", "Ignored", "NotEntered", "Source", "open_source"]
+__all__ = ["Candidate", "Found", "GoneSource", "Ignored", "NotEntered", "Source", "is_gone", "open_source"]
 
 STANDARD_INPUT = "-"
 
@@ -70,8 +72,11 @@ def _archive_or_list(root: str, columns: Mapping[str, str]) -> Source | None:
 def _local(root: str) -> Source | None:
     from .folder import FolderSource
     from .idx_files import IdxSource, find_idx_files
+    from .remote import PictureSource
 
     path = Path(root)
     if path.exists() and find_idx_files(path):
         return IdxSource(root)
-    return FolderSource(root) if path.is_dir() else None
+    if path.is_dir():
+        return FolderSource(root)
+    return PictureSource(root) if path.is_file() and looks_like_picture(path.name) else None

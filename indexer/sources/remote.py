@@ -73,7 +73,7 @@ class RemoteFolderSource:
 
 
 @dataclass(frozen=True, slots=True)
-class RemotePictureSource:
+class PictureSource:
     """The one picture at a URL."""
 
     root: str
@@ -99,8 +99,8 @@ class RemotePictureSource:
         return places.read_all(address, limit)
 
 
-def open_remote(url: str) -> RemoteFolderSource | RemotePictureSource:
+def open_remote(url: str) -> RemoteFolderSource | PictureSource:
     """Return the source at a URL that is no archive or manifest: a folder with `/` at its end, or one picture."""
     if not places.is_folder(url):
-        return RemotePictureSource(url)
+        return PictureSource(url)
     return RemoteFolderSource(url if url.endswith("/") else url + "/")

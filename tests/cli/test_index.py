@@ -112,7 +112,7 @@ class TestTheNextTime:
     ) -> None:
         (photos / "list.csv").write_text("file,kind,year\nkind0/0.png,cat,1999\nkind1/1.png,,2001\nnone.png,dog,\n")
         ran = shotdex("index", photos / "list.csv", "--columns", "image=file,category=kind", "--store", indexed)
-        assert "2 unchanged, 1 failed" in ran.out
+        assert "2 unchanged, 2 with other labels, 1 failed" in ran.out
         shotdex("index", photos, "--store", indexed)
         sql = "SELECT category, (metadata->>'year')::INT FROM images WHERE metadata IS NOT NULL ORDER BY ALL"
         assert column(indexed, sql) == [("kind0", 1999), ("kind1", 2001)], "the folder's layout was the last to speak"
@@ -214,3 +214,67 @@ def test_members_of_archives_are_searched_shown_and_copied_out(shotdex: Run, cli
     sheet = tmp_path / "sheet.png"
     assert shotdex("search", "--image", address, "--store", root, "--sheet", sheet).status == 0
     assert sheet.stat().st_size > 0
+
+
+class TestASourceThatIsGone:
+    def test_a_renamed_folder_keeps_its_vectors(self, photos: Path, shotdex: Run, indexed: Path) -> None:
+        before = column(indexed, "SELECT image_id, content_sha256 FROM images ORDER BY ALL")
+        photos.rename(photos.with_name("pictures"))
+        ran = shotdex("index", photos.with_name("pictures"), "--store", indexed)
+        assert "0 added, 0 unchanged, 6 moved" in ran.out, ran.out
+        assert column(indexed, "SELECT image_id, content_sha256 FROM images ORDER BY ALL") == before
+        assert column(indexed, "SELECT DISTINCT source FROM images") == [str(photos.with_name("pictures"))]
+
+    def test_one_that_was_deleted_stays_until_it_is_pruned(self, photos: Path, shotdex: Run, indexed: Path) -> None:
+        photos.rename(photos.with_name("elsewhere"))
+        failed(shotdex("index", photos, "--store", indexed), 1, "is not there now", "--prune")
+        assert column(indexed, "SELECT count(*) FROM images") == [6]
+        ran = shotdex("index", photos, "--store", indexed, "--prune")
+        assert (ran.status, "6 gone" in ran.out) == (0, True), ran.err
+        assert column(indexed, "SELECT count(*) FROM stored_images") == [0]
+
+    def test_an_emptied_folder(self, photos: Path, shotdex: Run, indexed: Path) -> None:
+        for path in photos.rglob("*.png"):
+            path.unlink()
+        assert "6 gone" in shotdex("index", photos, "--store", indexed).out
+        assert column(indexed, "SELECT count(*) FROM images") == [0]
+
+    def test_a_listed_path_that_is_not_there(
+        self, photos: Path, shotdex: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (photos / "kind0" / "0.png").unlink()
+        names = "\n".join(str(photos / f"kind{i}" / f"{i}.png") for i in (0, 1)).encode()
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(names)))
+        ran = shotdex("index", "-", "--store", indexed)
+        assert "1 unchanged, 1 gone, 1 failed" in ran.out
+        assert column(indexed, "SELECT count(*) FROM images") == [5]
+
+
+@pytest.mark.parametrize(("seconds", "status"), [("inf", 0), ("1e12", 0), ("0", 0), ("nan", 2)])
+def test_any_number_of_seconds(photos: Path, shotdex: Run, indexed: Path, seconds: str, status: int) -> None:
+    save_noise(photos / "kind1" / "9.png", seed=9)
+    ran = shotdex("index", photos, "--store", indexed, "--max-seconds", seconds)
+    assert (ran.status, "1 added" in ran.out) == (status, status == 0), ran.err
+
+
+def test_other_labels_are_counted(photos: Path, shotdex: Run, indexed: Path) -> None:
+    assert "6 with other labels" in shotdex("index", photos, "--store", indexed, "--category", "all").out
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_store_that_cannot_be_made(photos: Path, shotdex: Run, tmp_path: Path, dry: list[str]) -> None:
+    (tmp_path / "file").write_text("x")
+    failed(shotdex("index", photos, "--store", tmp_path / "file" / "s", *dry), 1, "cannot make a store", "--store DIR")
+
+
+def test_a_layout_without_a_field(photos: Path, shotdex: Run, tmp_path: Path) -> None:
+    failed(shotdex("index", photos, "--layout", "category/x", "--store", tmp_path / "s"), 2, "names none of category")
+
+
+def test_one_picture(photos: Path, shotdex: Run, clip_folder: Path, tmp_path: Path) -> None:
+    ran = shotdex("index", photos / "kind0" / "0.png", "--model", clip_folder, "--store", tmp_path / "s")
+    assert (ran.status, "1 added" in ran.out) == (0, True), ran.err
+
+
+def test_no_source(shotdex: Run, tmp_path: Path) -> None:
+    failed(shotdex("index", "", "--store", tmp_path / "s"), 2, "SOURCE is empty")

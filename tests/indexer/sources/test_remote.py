@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from shotdex.indexer.sources.base import Candidate, Ignored, NotEntered, Source
-from shotdex.indexer.sources.remote import RemoteFolderSource, RemotePictureSource, open_remote
+from shotdex.indexer.sources.remote import RemoteFolderSource, PictureSource, open_remote
 from shotdex.store.errors import SourceError
 from shotdex.store.files.places import TooManyBytes
 from shotdex.store.remote import web_session
@@ -72,13 +72,13 @@ def test_a_folder_in_a_bucket_costs_no_request_for_each_picture() -> None:
 def test_one_picture() -> None:
     with served({"/a%20b.png": Page(b"picture", DATED)}) as site:
         source: Source = open_remote(site.url + "/a%20b.png")
-        assert isinstance(source, RemotePictureSource)
+        assert isinstance(source, PictureSource)
         assert list(source.scan()) == [Candidate(site.url + "/a%20b.png", "a b.png", 7, TIME_NS)]
         assert source.read(source.root, 7) == b"picture"
 
 
-@pytest.mark.parametrize("kind", [RemoteFolderSource, RemotePictureSource])
-def test_what_cannot_be_reached(kind: type[RemoteFolderSource | RemotePictureSource]) -> None:
+@pytest.mark.parametrize("kind", [RemoteFolderSource, PictureSource])
+def test_what_cannot_be_reached(kind: type[RemoteFolderSource | PictureSource]) -> None:
     with served({"/": Page(b"", before=[403] * 9)}) as site:
         for url in ("http://127.0.0.1:9/pics/", site.url + "/gone/?sig=geheim", site.url + "/"):
             with pytest.raises(SourceError) as caught:
