@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,9 @@ METHODS = ("umap", "tsne")
 
 FEWEST = 10
 """Below this many pictures a neighbourhood says nothing: their first two principal components are drawn instead."""
+
+ALL_PAIRS = 4096
+"""Up to here neighbours are found by looking at every pair, beyond by UMAP's approximate search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +114,49 @@ def _umap(rows: Vectors, settings: ProjectionSettings) -> Points:
         warnings.simplefilter("ignore")
         from umap import UMAP
 
+        _keep_compiled()
+        neighbours = min(settings.neighbours, len(rows) - 1)
         reducer = UMAP(
-            n_neighbors=min(settings.neighbours, len(rows) - 1),
+            n_neighbors=neighbours,
             min_dist=settings.min_dist,
             metric="euclidean",
             random_state=settings.seed,
             n_jobs=1,  # what a fixed random_state forces anyway
+            # UMAP itself looks at every pair among so few, with a call of a Python function for each.
+            precomputed_knn=_nearest(rows, neighbours) if len(rows) < ALL_PAIRS else (None, None, None),
         )
         return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
+
+
+def _nearest(rows: Vectors, count: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Return the numbers of each row's nearest rows, itself among them, and their distances; of equal ones the first.
+
+    They are what UMAP itself finds, to the last bit: a rounding would end in another map.
+    """
+    from scipy.spatial.distance import cdist
+    from umap.distances import named_distances
+
+    found = np.empty((len(rows), count), dtype=np.int32)
+    distances = np.empty((len(rows), count), dtype=np.float32)
+    for row, vector in enumerate(rows):
+        # A few more than needed: UMAP rounds otherwise, so that near ties may stand in another order.
+        near = np.sort(cdist(vector[None], rows)[0].argsort(kind="stable")[: count + 8])
+        exact = np.array([named_distances["euclidean"](vector, rows[other]) for other in near])
+        order = exact.argsort(kind="stable")[:count]
+        found[row], distances[row] = near[order], exact[order]
+    return found, distances
+
+
+def _keep_compiled() -> None:
+    """Keep on disk what UMAP has compiled anew in every process, for 10 to 20 s; most of its parts it keeps itself."""
+    from umap import layouts, umap_
+
+    for name in ("smooth_knn_dist", "compute_membership_strengths"):
+        # Another UMAP may name them otherwise, and there may be no place to write to.
+        with suppress(AttributeError, RuntimeError):
+            getattr(umap_, name).enable_caching()
+    with suppress(AttributeError, RuntimeError):
+        layouts._nb_optimize_layout_euclidean_single_epoch.enable_caching()
 
 
 def _tsne(rows: Vectors, settings: ProjectionSettings) -> Points:

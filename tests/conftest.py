@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _CACHE = tempfile.mkdtemp(prefix="shotdex-tests-hub-")
@@ -26,16 +30,31 @@ from shotdex.store.pictures import quiet_pillow  # noqa: E402
 from shotdex.store.store import Store  # noqa: E402
 from shotdex.store.words import IndexReport  # noqa: E402
 
+from . import spare  # noqa: E402
 from .fakes import FakeEncoder  # noqa: E402
 from .pictures import save_colour  # noqa: E402
+
+spare.keep_catalogs()
 
 ROOT = Path(__file__).resolve().parents[1]
 FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist"
 
 
+def pytest_collection_finish() -> None:
+    # statsmodels collects garbage in every call: half a second each time once torch and transformers are loaded.
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
+    spare.catalog.drop()
+
+
 @pytest.fixture(autouse=True)
 def clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SHOTDEX_STORE", raising=False)
+    spare.catalog.allowed = True
     quiet_pillow()
 
 
@@ -73,9 +92,18 @@ def demo_model() -> Path:
     return demo.MODEL
 
 
+@cache
+def _empty_store() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="shotdex-tests-empty-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Store.create(folder / "store").root
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / "store")
+    """An empty store of one's own; made once and then copied."""
+    shutil.copytree(_empty_store(), tmp_path / "store")
+    return Store(tmp_path / "store")
 
 
 @pytest.fixture

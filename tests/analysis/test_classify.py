@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,24 @@ CLASSES = {
 }
 
 
-@pytest.fixture
-def many(store: Store, fake: FakeEncoder, tmp_path: Path) -> Store:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 61 pictures of noise, one without category, and the `store` of them, which tests leave alone."""
+    folder = tmp_path_factory.mktemp("many")
+    store, fake = Store.create(folder / "store"), FakeEncoder()
     names = ["red", "green", "blue", "unlisted"]
     for i in range(60):
-        folder = tmp_path / "p" / names[i % 4]
-        save_noise(folder / f"{i}.png", seed=i)
-    index(store, tmp_path / "p", fake)
-    index(store, save_noise(tmp_path / "q" / "x.png", seed=999).parent, fake, "*")
-    return store
+        save_noise(folder / "p" / names[i % 4] / f"{i}.png", seed=i)
+    index(store, folder / "p", fake)
+    index(store, save_noise(folder / "q" / "x.png", seed=999).parent, fake, "*")
+    return folder
+
+
+@pytest.fixture
+def many(made: Path, tmp_path: Path) -> Store:
+    """A copy of that store, to be changed."""
+    shutil.copytree(made / "store", tmp_path / "many")
+    return Store(tmp_path / "many")
 
 
 def run(store: Store, prompts: PromptSet, encoder: Any = None, **how: Any) -> Run:
@@ -112,11 +123,13 @@ def test_the_best_prompt_of_a_class_is_named(store: Store, fake: FakeEncoder, co
     }
 
 
-def test_counts(many: Store, fake: FakeEncoder, tmp_path: Path) -> None:
-    (tmp_path / "p" / "red" / "broken.png").write_bytes(b"")
-    index(many, tmp_path / "p", fake)
-    made = run(many, make_prompt_set("x", CLASSES), k=2)
-    assert (made.images, made.scored, made.unlabelled, made.outside, made.failed) == (61, 61, 1, 15, 1)
+def test_counts(many: Store, made: Path, fake: FakeEncoder) -> None:
+    broken = made / "p" / "red" / "broken.png"
+    broken.write_bytes(b"")
+    index(many, made / "p", fake)
+    broken.unlink()
+    found = run(many, make_prompt_set("x", CLASSES), k=2)
+    assert (found.images, found.scored, found.unlabelled, found.outside, found.failed) == (61, 61, 1, 15, 1)
     assert rows(many, "SELECT count(*), max(rank) FROM predictions") == [(122, 2)]
     assert rows(many, "SELECT count(*), count(true_rank) FROM truths") == [(61, 45)]
     narrow = run(many, make_prompt_set("x", CLASSES), where="category = 'red'", k=9)
@@ -220,7 +233,7 @@ class TestRuns:
         run(many, make_prompt_set("y", CLASSES, combine=Combine.MAX), fake)
         assert sorted(fake.texts) == sorted(text for texts in CLASSES.values() for text in texts)
 
-    def test_refusals(self, many: Store, store: Store) -> None:
+    def test_refusals(self, many: Store) -> None:
         prompts = make_prompt_set("x", CLASSES)
         with pytest.raises(SettingsError):
             run(many, prompts, k=0)
@@ -272,7 +285,9 @@ def evaluated(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     return store, encoder
 
 
-def test_the_notebooks_own_loop(evaluated: tuple[Store, Any], demo_model: Path) -> None:
+def test_the_notebooks_own_loop(
+    evaluated: tuple[Store, Any], demo_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The processor with all labels and one picture, argmax of `logits_per_image`: the same prediction for each."""
     import torch
     from PIL import Image
@@ -285,6 +300,10 @@ def test_the_notebooks_own_loop(evaluated: tuple[Store, Any], demo_model: Path) 
     processor = AutoImageProcessor.from_pretrained(demo_model, backend="pil")
     found = rows(store, "SELECT path, predicted, probability FROM outcomes WHERE run = 'bare' ORDER BY image_id")
     assert len(found) == sum(1 for _ in demo.EVALUATION.rglob("*.png"))
+    with torch.no_grad():
+        texts = model.get_text_features(**tokens)
+    # The loop encodes the same texts again with each picture, which is most of its time.
+    monkeypatch.setattr(model, "get_text_features", lambda **_: texts)
     wrong = []
     for path, predicted, probability in found:
         picture = Image.open(path).convert("RGBA")
@@ -308,15 +327,26 @@ def test_fashion_mnist_end_to_end(fashion_mnist: Path, clip_folder: Path, store:
     import gzip
 
     from shotdex.indexer.encoder import EncoderSettings, load_encoder
-    from shotdex.indexer.run import Indexing, IndexSettings, NoProgress
+    from shotdex.indexer.run import index_source
     from shotdex.indexer.sources import open_source
+    from shotdex.indexer.sources.base import Candidate, Found, Source
     from shotdex.indexer.sources.idx_files import FASHION_MNIST
 
-    source = open_source(fashion_mnist)
-    scan = source.scan()
-    scan.candidates = [c for c in scan.candidates if c.labels and c.labels.split == "test"][:300]
+    class First:
+        """The source, cut short."""
+
+        def __init__(self, source: Source) -> None:
+            self._source = source
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._source, name)
+
+        def scan(self) -> Iterator[Found]:
+            found = (one for one in self._source.scan() if isinstance(one, Candidate))
+            return islice((one for one in found if one.labels and one.labels.split == "test"), 300)
+
     encoder = load_encoder(str(clip_folder), EncoderSettings("cpu"))
-    assert Indexing(store, encoder, IndexSettings(), NoProgress()).run(source, scan).added == 300
+    assert index_source(store, First(open_source(str(fashion_mnist))), encoder).added == 300
     made = run(store, from_names(FASHION_MNIST), encoder)
     assert (made.scored, made.unlabelled, made.outside) == (300, 0, 0)
     raw = gzip.decompress((fashion_mnist / "t10k-images-idx3-ubyte.gz").read_bytes())[16 : 16 + 300 * 784]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shotdex.analysis.projections import FEWEST, ProjectionSettings, project
+from shotdex.analysis.projections import FEWEST, ProjectionSettings, _nearest, _unit, project
 from shotdex.store.errors import SettingsError
 
 
@@ -30,6 +30,19 @@ def test_neighbours_by_cosine_stay_neighbours_and_only_direction_counts(method):
     assert neighbours_agree(points, np.where(np.arange(60) == 7, group[4], group)) == 1
     # The same again to the last bit, lengths being of no account: a power of two scales every float exactly.
     assert np.array_equal(points, project(vectors * np.float32(4), settings))
+
+
+@pytest.mark.parametrize("copies", [1, 30])
+def test_the_neighbours_are_those_that_umap_finds_itself(copies):
+    from umap.distances import named_distances
+
+    rows = _unit(clusters(60)[0])
+    rows[10 : 10 + copies] = rows[4]
+    every = np.array([[named_distances["euclidean"](one, other) for other in rows] for one in rows])
+    expected = every.argsort(axis=1, kind="stable")[:, :10]
+    found, distances = _nearest(rows, 10)
+    assert found.dtype == np.int32 and np.array_equal(found, expected)
+    assert np.array_equal(distances, np.take_along_axis(every, expected, axis=1).astype(np.float32))
 
 
 def test_perplexity_is_clipped_to_what_few_pictures_allow():

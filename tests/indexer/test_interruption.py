@@ -153,6 +153,27 @@ def test_one_commit_where_neither_is_reached(folder: Path, store: Store, monkeyp
     assert counted == [42]
 
 
+@pytest.mark.parametrize("name", ["images", "encoded_ids", "vectors", "copies", "replaced", "failures"])
+def test_ctrl_c_while_a_batch_is_taken_in_takes_in_all_of_it(name: str) -> None:
+    """Half a batch would be images without their vectors."""
+    import os
+    import signal
+
+    from shotdex.indexer.batch import Pending
+
+    class Ringing(list[Any]):
+        def __iter__(self) -> Any:
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().__iter__()
+
+    names = ("images", "encoded_ids", "vectors", "copies", "replaced", "failures")
+    pending, batch = Pending(), Pending(**{each: ["x"] for each in names})  # type: ignore[arg-type]
+    setattr(batch, name, Ringing(["x"]))
+    with pytest.raises(KeyboardInterrupt):
+        pending.add(batch)
+    assert [getattr(pending, each) for each in names] == [["x"]] * len(names)
+
+
 def test_ctrl_c_during_a_commit_waits_for_it(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
     import signal

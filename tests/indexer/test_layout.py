@@ -35,6 +35,11 @@ def read(pattern: str | None, path: str, categories: tuple[str, ...] = ()) -> tu
         ("img (+)/{category}/*", "IMG (+)/dog/1.png", ("dog", None, None)),
         ("/{category}/*/", "dog/1.png", ("dog", None, None)),
         ("*", "a.png", (None, None, None)),
+        ("{category}/**", "dog/a\nb/1.png", ("dog", None, None)),
+        ("**/{category}/*", "a\nb/d\nog/\n1.png", ("d\nog", None, None)),
+        ("{category}*", " dog-1.png", (None, None, None)),
+        ("{category}/*", " dog /1.png", (" dog ", None, None)),
+        ("{category}/*", "-dog/!'\"\\;.png", ("-dog", None, None)),
         (None, "dog/1.png", (None, None, None)),
     ],
 )
@@ -147,3 +152,49 @@ def test_the_naive_longest_prefix(categories: list[str], data: st.DataObject, re
     name = data.draw(st.sampled_from([chosen, chosen.upper(), chosen.title()])) + rest
     want = max((c for c in categories if name.lower()[: len(c)] == c), key=len)
     assert read("{condition}/{category}*", f"x/{name}.png", tuple(categories)) == (want, "x", None)
+
+
+def naive(parts: tuple[str, ...], names: list[str]) -> dict[str, str] | None:
+    """Return what fits a pattern of whole parts by trying: `**` takes as many folders as it can, then fewer."""
+    if not parts:
+        return {} if not names else None
+    first, *rest = parts
+    if first == "**" and rest:
+        for taken in range(len(names) - 1, -1, -1):
+            found = naive(tuple(rest), names[taken:])
+            if found is not None:
+                return found
+        return None
+    if first == "**":
+        return {} if names else None
+    if not names:
+        return None
+    found = naive(tuple(rest), names[1:])
+    if found is None or (first not in ("*", "x") and not first.startswith("{")):
+        return None
+    if first == "x":
+        return found if names[0].lower() == "x" else None
+    return found if first == "*" else {first[1:-1]: names[0]} | found
+
+
+ODD = st.text("ab{}*xX!.'\n -é🎈", min_size=1, max_size=4)
+PARTS = st.lists(
+    st.sampled_from(["{category}", "{condition}", "{split}", "*", "**", "x"]), min_size=1, max_size=5
+).filter(
+    # Each field at most once, and at least one where there is more than stars.
+    lambda parts: (
+        all(parts.count(part) == 1 for part in parts if part.startswith("{"))
+        and (any(part.startswith("{") for part in parts) or "x" not in parts)
+    )
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(PARTS, st.lists(st.one_of(ODD, st.just("x")), min_size=1, max_size=6))
+def test_against_trying(parts: list[str], names: list[str]) -> None:
+    *folders, name = names
+    file = f"{name}.png"
+    last = [*folders, name if parts[-1].startswith("{") else file]
+    found = naive(tuple(parts), last)
+    want = tuple((found or {}).get(field) for field in ("category", "condition", "split"))
+    assert read("/".join(parts), "/".join([*folders, file])) == want

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,9 @@ import pytest
 
 from shotdex.indexer.run import IndexSettings, index_source
 from shotdex.indexer.sources import open_source
+from shotdex.indexer.sources.folder import FolderSource
 from shotdex.store.errors import SourceError
+from shotdex.store.files.addresses import read_bytes
 from shotdex.store.store import Store
 from shotdex.store.vectors import load_vectors
 from shotdex.store.words import IndexReport, Reason, Space
@@ -258,10 +264,9 @@ class TestFailures:
     def test_a_file_that_vanishes_between_scan_and_read(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
         from shotdex.indexer.run import Indexing, NoProgress, scan_source
 
-        source = open_source(folder)
-        scan = scan_source(source)
-        (folder / "cat" / "a.png").unlink()
-        report = Indexing(store, fake, IndexSettings(), NoProgress()).run(source, scan)
+        with scan_source(open_source(folder)) as scan:
+            (folder / "cat" / "a.png").unlink()
+            report = Indexing(store, fake, IndexSettings(), NoProgress()).run(scan)
         assert counts(report) == {"added": 3, "rejected": 1}
         assert report.failures[0].reason is Reason.UNREADABLE
 
@@ -295,6 +300,99 @@ class TestFailures:
         monkeypatch.setattr(os, "scandir", real)
         index(store, folder, fake, "{category}/*")
         assert rows(store, "FROM failures") == [], "the folder can be entered again"
+
+    def test_unchanged_ones_are_not_read_again_until_something_else_would_decode_them(
+        self, store: Store, folder: Path, fake: FakeEncoder
+    ) -> None:
+        from shotdex.store.words import Limits
+
+        (folder / "cat" / "empty.png").write_bytes(b"")
+        (folder / "dog" / "page.jpg").write_text("<html>")
+        first = read_by(store, folder, fake)
+        assert [name for name in first if name in ("empty.png", "page.jpg")] == ["empty.png", "page.jpg"]
+        assert read_by(store, folder, fake) == []
+        assert read_by(store, folder, fake, limits=Limits(seconds=77.0)) == ["empty.png", "page.jpg"]
+        os.utime(folder / "cat" / "empty.png", ns=(1, 1))
+        assert read_by(store, folder, fake, limits=Limits(seconds=77.0)) == ["empty.png"]
+
+    def test_one_that_was_too_slow_is_tried_again(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
+        """The machine may have been busy, or its processes stopped."""
+        index(store, folder, fake)
+        (folder / "cat" / "page.png").write_text("<html>")
+        index(store, folder, fake)
+        assert read_by(store, folder, fake) == []
+        with store.writing() as con:
+            con.run("UPDATE failures SET reason = 'too slow'")
+        assert read_by(store, folder, fake) == ["page.png"]
+        assert rows(store, "SELECT reason FROM failures") == [("not an image",)]
+
+    def test_those_of_a_folder_in_it_are_forgotten_with_it(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
+        """The inner folder was indexed by itself; what failed there and is gone is missed by the outer one too."""
+        (folder / "cat" / "late.png").write_bytes(b"")
+        index(store, folder / "cat", fake)
+        assert len(rows(store, "FROM failures")) == 1
+        index(store, folder, fake)
+        (folder / "cat" / "late.png").unlink()
+        index(store, folder, fake)
+        assert rows(store, "SELECT path FROM failures") == []
+
+    @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES])
+    def test_a_file_that_cannot_be_looked_at_may_still_be_there(
+        self, store: Store, folder: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        """Its folder lists it, and asking for its size fails: a disk that goes bad, a server that is away."""
+        index(store, folder, fake)
+        (folder / "cat" / "b.png").unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", scandir_with(lambda name: name == "a.png", number))
+            report = index(store, folder, fake)
+        assert report.rejected == 1
+        gone = set() if number == errno.EACCES else {"b.png"}  # a folder that gives no sizes at all hides all its files
+        assert set(present(store)) == {"a.png", "b.png", "c.png", "d.png"} - gone
+        assert [(reason, detail) for reason, detail in rows(store, "SELECT reason, detail FROM failures")] == [
+            ("unreadable", os.strerror(number))
+        ]
+        index(store, folder, fake)
+        assert set(present(store)) == {"a.png", "c.png", "d.png"}
+        assert rows(store, "FROM failures") == []
+        assert fake.seen == 4
+
+
+class _Entry:
+    """A folder's entry whose file gives no size."""
+
+    def __init__(self, entry: os.DirEntry[str], number: int) -> None:
+        self.name, self.path, self.is_dir, self.is_symlink = entry.name, entry.path, entry.is_dir, entry.is_symlink
+        self._number = number
+
+    def stat(self) -> os.stat_result:
+        raise OSError(self._number, os.strerror(self._number))
+
+
+def scandir_with(bad: Callable[[str], bool], number: int) -> Callable[[str], Any]:
+    """Return an `os.scandir` whose entries of some names cannot be looked at."""
+    real = os.scandir
+
+    @contextmanager
+    def scandir(path: str) -> Iterator[Any]:
+        with real(path) as entries:
+            yield (_Entry(entry, number) if bad(entry.name) else entry for entry in entries)
+
+    return scandir
+
+
+def read_by(store: Store, folder: Path, fake: FakeEncoder, **settings: Any) -> list[str]:
+    """Index a folder; return the names of the files that were read, sorted."""
+    names: list[str] = []
+
+    @dataclass(frozen=True)
+    class Watched(FolderSource):
+        def read(self, address: str, limit: int) -> bytes:
+            names.append(Path(address).name)
+            return read_bytes(address, limit)
+
+    index_source(store, Watched(str(folder)), fake, IndexSettings(**settings))
+    return sorted(names)
 
 
 def is_red(pixels: np.ndarray) -> bool:
@@ -370,14 +468,21 @@ class TestModelOutput:
         assert rows(store, "SELECT count(*) FROM vectors_2") == [(4,)]
 
 
-def test_a_picture_of_extreme_shape_does_not_take_all_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """1 x 65,535 pixels are 200 bytes of PNG and, with the short edge at 224, ten gigabytes of picture."""
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_picture_of_extreme_shape_does_not_take_all_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, elsewhere: bool
+) -> None:
+    """1 x 65,535 pixels are 200 bytes of PNG and, with the short edge at 224, ten gigabytes of picture.
+
+    `elsewhere`: the decoding process does the resizing, out of this test's sight.
+    """
     from PIL import Image
 
     from shotdex.indexer.decoding import Decoder, Refused
     from shotdex.indexer.preprocessing import FixedSize
     from shotdex.indexer.sources import Candidate
-    from shotdex.store.pictures import PIXEL_LIMIT
+    from shotdex.store.files.addresses import read_bytes
+    from shotdex.store.words import PIXEL_LIMIT, Limits
 
     Image.new("1", (65_535, 1)).save(tmp_path / "line.png")
     asked: list[int] = []
@@ -389,9 +494,12 @@ def test_a_picture_of_extreme_shape_does_not_take_all_memory(monkeypatch: pytest
 
     monkeypatch.setattr(Image.Image, "resize", watched)
     fixed = FixedSize(224, None, (224, 224), 3, 1 / 255, (0.0,) * 3, (1.0,) * 3)
-    made = Decoder(fixed.prepare, lambda _: False).decode(Candidate(str(tmp_path / "line.png"), "line.png", 1, 1))
+    portable = fixed.portable if elsewhere else None
+    decoder: Decoder[Candidate] = Decoder(fixed.prepare, portable, lambda _: False, read_bytes, Limits())
+    made = decoder.decode(Candidate(str(tmp_path / "line.png"), "line.png", 1, 1))
     assert not [pixels for pixels in asked if pixels > PIXEL_LIMIT]
-    assert not isinstance(made, Refused) or made.rejection.reason is Reason.TOO_LARGE
+    assert isinstance(made, Refused)
+    assert (made.rejection.stage, made.rejection.reason) == ("decode", Reason.TOO_LARGE)
 
 
 def test_a_zip_and_its_layout(store: Store, folder: Path, fake: FakeEncoder, tmp_path: Path) -> None:

@@ -129,22 +129,22 @@ def test_many_baselines_look_different():
 
 
 @pytest.mark.parametrize(("groups", "runs", "others"), [(5, 1, 1), (5, 3, 2), (20, 1, 2), (20, 3, 1), (2, 6, 4)])
-def test_no_label_lies_on_another_with_baselines(check, groups, runs, others):
+def test_no_label_lies_on_another_with_baselines(readable, groups, runs, others):
     rng = np.random.default_rng(groups)
     names = [f"category {index}" for index in range(groups - 1)] + [LONG]
 
     def series(kind, count):
         return [(f"{kind} {i} $", {n: wilson(int(rng.integers(0, 41)), 40) for n in names}) for i in range(count)]
 
-    check(accuracy_figure(series("run", runs), "Accuracy", chance=0.1, baselines=series("people", others)))
+    readable(accuracy_figure(series("run", runs), "Accuracy", chance=0.1, baselines=series("people", others)))
 
 
 @pytest.mark.parametrize(("groups", "runs"), [(4, 8), (10, 2), (20, 2), (1, 1)])
-def test_no_label_lies_on_another(check, groups, runs):
+def test_no_label_lies_on_another(readable, groups, runs):
     rng = np.random.default_rng(groups)
     names = [f"category {index}" for index in range(groups - 1)] + [LONG]
     series = [(f"run {run}", {name: wilson(int(rng.integers(0, 101)), 100) for name in names}) for run in range(runs)]
-    check(accuracy_figure(series, "Accuracy per category", chance=0.01))
+    readable(accuracy_figure(series, "Accuracy per category", chance=0.01))
 
 
 def test_no_runs_are_an_empty_figure(check):

@@ -41,9 +41,9 @@ def test_prompts_are_stars_in_their_places_with_their_texts(check):
 
 @pytest.mark.parametrize("count", [1, 12, 30])
 @pytest.mark.parametrize("spread", [0.02, 4.0])
-def test_texts_lie_neither_on_each_other_nor_outside(check, count, spread):
+def test_texts_lie_neither_on_each_other_nor_outside(readable, count, spread):
     xy = np.random.default_rng(1).normal(size=(300, 2)) * 4 + 20
-    check(point_map(xy, ["a"] * 300, extras=MapExtras(scattered(count, spread))))
+    readable(point_map(xy, ["a"] * 300, extras=MapExtras(scattered(count, spread))))
 
 
 def test_prompts_without_room_for_a_name_are_counted(check):

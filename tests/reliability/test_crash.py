@@ -1,0 +1,72 @@
+"""Killed, interrupted, stopped: a few of the moments that `crash.py` and `signals.py` try by the hundred."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from shotdex.store.connection import Connection
+from tests.conftest import ROOT
+
+
+def harness(name: str, *numbers: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", f"tests.reliability.{name}", *map(str, numbers)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    assert done.stdout, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["wrong"] == [], done.stderr
+    assert done.returncode == 0
+    return told
+
+
+def test_killed_at_random_moments() -> None:
+    told = harness("crash", 4, 1, 12, 2)
+    assert told["kills"] == sum(told["hit"].values()) == 4
+
+
+def test_signals_at_random_moments() -> None:
+    told = harness("signals", 3, 3, 12)
+    assert set(told["sent"]) == {"SIGINT", "SIGTERM", "SIGINT twice"}
+
+
+ROWS = pa.table({"number": list(range(1000))})
+
+
+def hold(con: Connection) -> None:
+    with con.holding("held", ROWS):
+        pass
+
+
+WORK: dict[str, Callable[[Connection], Any]] = {
+    "rows": lambda con: con.rows("SELECT $a", {"a": 1}),
+    "a long query": lambda con: con.rows("SELECT count(*) FROM range(9000000) t(i) WHERE i % 7 = 3"),
+    "holding": hold,
+    "table": lambda con: con.table("SELECT * FROM range(1000)"),
+    "batches": lambda con: list(con.batches("SELECT * FROM range(1000)", rows=100)),
+    "append": lambda con: con.append("numbers", ROWS),
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_ctrl_c_while_duckdb_works_is_a_ctrl_c(work: str) -> None:
+    """DuckDB makes errors of its own types of one, which nothing would take for it."""
+    con = Connection(duckdb.connect(":memory:"))
+    con.run("CREATE TABLE numbers (number BIGINT)")
+    for i in range(8):
+        timer = threading.Timer(0.002 + 0.003 * i, os.kill, (os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            while True:
+                WORK[work](con)
+        timer.join()
+    con.close()
