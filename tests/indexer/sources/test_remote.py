@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from shotdex.indexer.sources.base import Candidate, Ignored, NotEntered, Source
-from shotdex.indexer.sources.remote import RemoteFolderSource, PictureSource, open_remote
+from shotdex.indexer.sources.remote import PictureSource, RemoteFolderSource, open_remote
 from shotdex.store.errors import SourceError
 from shotdex.store.files.places import TooManyBytes
 from shotdex.store.remote import web_session
