@@ -53,8 +53,10 @@ class Placer:
         """Take down a picture that cannot be used."""
         rows, known = self.batch.rows, item.known
         rows.failures.append(self._failure(item, rejection))
-        # What was a picture and is now broken must not answer for what it was; an error in reading may pass.
-        if known is not None and known.present and rejection.stage in ("decode", "encode"):
+        # What was a picture and is now broken must not answer for what it was; an error in reading may pass, and a file
+        # that is as it was is refused for its limits only, or for another encoder's.
+        changed = known is not None and known.present and not known.same_file
+        if known is not None and changed and rejection.stage in ("decode", "encode"):
             rows.replaced.append(known.image_id)
             rows.counts["removed"] += 1
 

@@ -215,9 +215,8 @@ _COMPARED = f"""
         SELECT c.* REPLACE ({", ".join(f"coalesce(c.{name}, kept.{name}) AS {name}" for name in _NAMES)}),
             k.image_id, k.content_sha256, k.encoded, k.present, k.source AS known_source,
             struct_pack({", ".join(f"{name} := k.{name}" for name in _NAMES)}) AS old,
-            coalesce(
-                k.present AND k.encoded AND k.size_bytes = c.size_bytes AND k.modified_ns = c.modified_ns, false
-            ) AS as_recorded
+            coalesce(k.size_bytes = c.size_bytes AND k.modified_ns = c.modified_ns, false) AS same_file,
+            coalesce(k.present AND k.encoded AND same_file, false) AS as_recorded
         FROM candidates c
         LEFT JOIN newest k ON k.path = c.address
         LEFT JOIN newest kept ON kept.path = c.address AND (kept.source <> $source OR NOT c.told AND NOT $explicit)
@@ -300,6 +299,7 @@ def _planned(row: dict[str, Any]) -> Planned:
     candidate = Candidate(row["address"], row["relative"], row["size_bytes"], row["modified_ns"])
     known = None
     if row["image_id"] is not None:
-        known = KnownImage(row["image_id"], row["content_sha256"], row["encoded"], row["present"])
+        names = ("image_id", "content_sha256", "encoded", "present", "same_file")
+        known = KnownImage(*(row[name] for name in names))
     labels = Labels(row["category"], row["condition"], row["split"])
     return Planned(candidate, labels, row["metadata"], known)

@@ -24,12 +24,16 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class KnownImage:
-    """What the catalog remembers of the picture at one address, enough to tell what has become of it."""
+    """What the catalog remembers of the picture at one address, enough to tell what has become of it.
+
+    `same_file`: its size and time are as they were when it was read.
+    """
 
     image_id: int
     content_sha256: str
     encoded: bool
     present: bool
+    same_file: bool = False
 
 
 def now() -> datetime:

@@ -456,6 +456,24 @@ class TestModelOutput:
         assert sorted(present(store)) == [f"{i:03}.png" for i in range(1, 59)]
         check_vectors(store)
 
+    def test_what_a_second_encoder_is_not_to_decode_stays_with_the_first(
+        self, store: Store, folder: Path, fake: FakeEncoder
+    ) -> None:
+        """The files are as they were; only the limits are others."""
+        from shotdex.store.words import Limits
+
+        index(store, folder, fake)
+        save_noise(folder / "cat" / "small.png", seed=9, width=4, height=4)
+        save_noise(folder / "dog" / "c.png", seed=10)
+        other, limits = FakeEncoder(fake_id("other", weights="7" * 64)), Limits(pixels=100)
+        report = index(store, folder, other, limits=limits)  # type: ignore[arg-type]
+        assert counts(report) == {"added": 1, "removed": 1, "rejected": 4}
+        assert set(present(store)) == {"a.png", "b.png", "d.png", "small.png"}, "c.png is not what it was"
+        assert counts(index(store, folder, fake)) == {"added": 2, "unchanged": 3}
+        check_vectors(store)
+        assert counts(index(store, folder, other)) == {"added": 4, "unchanged": 1}
+        assert rows(store, "FROM failures") == []
+
     def test_such_from_a_second_encoder_leaves_the_first_whole(
         self, store: Store, folder: Path, fake: FakeEncoder
     ) -> None:

@@ -1,13 +1,16 @@
 """The command line with an encoder that needs no model: `python -m tests.reliability.command index FOLDER ...`.
 
-The environment says how it behaves: SLOW are seconds a batch, ROWS the rows of a commit.
+The environment says how it behaves: SLOW are seconds a batch, ROWS the rows of a commit; the model does not begin its
+third batch before the file UNTIL is there.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import shotdex.indexer.encoder as encoder_module
 import shotdex.indexer.run as run_module
@@ -19,10 +22,16 @@ from .states import BATCH
 
 def prepare() -> None:
     """Put the encoder and the settings of the environment in their places."""
-    encoder = FakeEncoder(slow=float(os.environ.get("SLOW", "0")))
+    encoder = FakeEncoder(before=_wait, slow=float(os.environ.get("SLOW", "0")))
     encoder_module.load_encoder = lambda *_: encoder  # type: ignore[assignment]
     rows = int(os.environ.get("ROWS", str(BATCH)))
     run_module.IndexSettings = partial(run_module.IndexSettings, commit_rows=rows, commit_seconds=1e9)  # type: ignore[assignment,misc]
+
+
+def _wait(batch: int) -> None:
+    until = os.environ.get("UNTIL")
+    while batch == 3 and until and not Path(until).exists():
+        time.sleep(0.05)
 
 
 def run(*arguments: object) -> int:

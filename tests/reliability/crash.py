@@ -32,7 +32,9 @@ from .child import BatchSensitive, fork, index_telling, warm_up
 from .corpus import Corpus
 from .states import BATCH, as_seen, difference, everything, fresh_store, problems
 
-PHASES = ("start", "scan", "commit", "finish", "faiss")
+PHASES = ("start", "scan", "encoded", "encoded", "commit", "commit", "finish", "faiss")
+"""What to wait for where a kill is not to come at any time at all; twice what matters most."""
+
 MARK = f"SHOTDEX_CRASH_{os.getpid()}"
 
 SLOW = 0.01
@@ -89,7 +91,7 @@ def attempt(work: Callable[[int], Any], strike: Callable[[str, float], float | N
         for line in lines:
             phase, number = line.decode().split()
             if phase == "encoded":
-                made.encoded += int(number)
+                made.encoded, made.phase = made.encoded + int(number), "encoding"
             elif phase == "committed":
                 made.committed, made.phase = int(number), "between"
             else:
@@ -102,7 +104,7 @@ def attempt(work: Callable[[int], Any], strike: Callable[[str, float], float | N
         phase, number = line.decode().split()
         made.encoded += int(number) if phase == "encoded" else 0
         made.committed = int(number) if phase == "committed" else made.committed
-        made.phase = phase if phase not in ("encoded", "committed") else "between"
+        made.phase = {"encoded": "encoding", "committed": "between"}.get(phase, phase)
     os.close(reader)
     made.status, made.seconds = status, time.monotonic() - began
     return made
@@ -230,7 +232,7 @@ class Harness:
 
     def _by_phase(self) -> Callable[[str, float], float | None]:
         wanted = self._random.choice(PHASES)
-        left = self._random.randint(1, {"start": 1, "commit": 9}.get(wanted, self._size[1]))
+        left = self._random.randint(1, {"start": 1, "commit": 9, "encoded": 6}.get(wanted, self._size[1]))
         delay = self._random.choice([0.0, self._random.uniform(0, 0.005), self._random.uniform(0, 0.08)])
 
         def strike(phase: str, _: float) -> float | None:

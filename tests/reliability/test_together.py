@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -39,7 +38,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def indexing(root: Path, folder: Path, slow: float) -> Iterator[subprocess.Popen[str]]:
-    """Index in another process, for about `slow` seconds a batch of four; unless killed, it must end well."""
+    """Index in another process, for about `slow` seconds a batch of four; it must end well.
+
+    After two batches it waits until there is a file `go` beside the catalog.
+    """
     arguments = ["index", str(folder), "--store", str(root), "--layout", LAYOUT, "--batch-size", "4"]
     with subprocess.Popen(
         [sys.executable, "-m", "tests.reliability.command", *arguments],
@@ -47,12 +49,12 @@ def indexing(root: Path, folder: Path, slow: float) -> Iterator[subprocess.Popen
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "SLOW": str(slow), "ROWS": "4"},
+        env={**os.environ, "SLOW": str(slow), "ROWS": "4", "UNTIL": str(root / "go")},
     ) as process:
         try:
             yield process
             out, error = process.communicate(timeout=120)
-            assert process.returncode in (0, -signal.SIGKILL), out + error
+            assert process.returncode == 0, out + error
         finally:
             process.kill()
 
@@ -85,21 +87,22 @@ def look_at(store: Store) -> int:
 def test_while_one_indexes(store: Store, many: Path) -> None:
     """Others read, search, classify, hold the catalog for longer than a commit, and try to index too."""
     index(store, many / "cond1", FakeEncoder(), "{category}*")
-    with indexing(store.root, many, slow=0.7) as first:
-        wait_for(store, PICTURES // 2 + 4)
+    with indexing(store.root, many, slow=0.1) as first:
+        wait_for(store, PICTURES // 2 + 8)  # now it waits for us
         second = subprocess.Popen(
             [sys.executable, "-m", "tests.reliability.command", "index", str(many), "--store", str(store.root)],
             stderr=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
         counts = [look_at(store)]
         classify_times(store.root, 2, "meanwhile")
+        told = second.communicate(timeout=60)[1]
+        (store.root / "go").touch()
         with store.reading() as con:
             held = con.value("SELECT count(*) FROM images")
             time.sleep(1.5)
             assert con.value("SELECT count(*) FROM images") == held
         while first.poll() is None:
             counts.append(look_at(store))
-        told = second.communicate(timeout=60)[1]
     counts.append(present(store))
     assert counts == sorted(counts)
     assert len(set(counts)) >= 2, "several states were seen"

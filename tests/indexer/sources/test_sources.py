@@ -118,7 +118,7 @@ class TestFolder:
         assert found(look(tmp_path)) == ["x.png"]
 
 
-@pytest.mark.parametrize(("name", "content"), [("x.txt", b"hello"), ("x.png", b"\x89PNG"), ("x.zip", b"not a zip")])
+@pytest.mark.parametrize(("name", "content"), [("x.txt", b"hello"), ("x.docx", b"PK"), ("x.zip", b"not a zip")])
 def test_a_file_that_is_no_source(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match="is no folder, archive, list or IDX file") as caught:
