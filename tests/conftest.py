@@ -21,7 +21,7 @@ os.environ.update(HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_CACHE=_CACHE, HF_HOME
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from shotdex import demo  # noqa: E402
 from shotdex.indexer.layout import parse_layout  # noqa: E402
@@ -38,7 +38,9 @@ from .pictures import save_colour  # noqa: E402
 spare.keep_catalogs()
 
 # How long an example takes says how busy the machine is; the same examples each time, as on a CI machine.
-settings.register_profile("shotdex", deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "shotdex", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("shotdex")
 
 ROOT = Path(__file__).resolve().parents[1]
