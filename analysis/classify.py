@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotdex.query.texts import LoadEncoder, text_vectors
+from shotdex.store.columns import to_arrow, to_codes
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, UnknownClass
@@ -19,17 +21,15 @@ from shotdex.store.images import now
 from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import next_run, save_predictions, save_run
 from shotdex.store.store import Store
-from shotdex.store.vectors import encoded_ids, filtered_ids, load_vectors
-from shotdex.store.words import EncoderId, Ids, PromptSet, Run, Space
+from shotdex.store.vectors import encoded_ids, filtered_ids, remembered_texts
+from shotdex.store.words import EncoderId, Ids, PromptSet, Run, Vectors
 
 from .coverage import count_failed
+from .image_parts import image_parts
 from .prompts.build import class_of_label
 from .provenance.digests import data_digests
 from .provenance.versions import versions
 from .scorer import Scorer
-
-CHUNK = 16_384
-"""Images scored at a time; bounds memory at CHUNK x (dimension + prompts) floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,20 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What there is to score: images with vectors, the labels of those that have one, and digests of both."""
+    """What there is to score: images with vectors (N,), rising, the numbers (N,) of their labels among `labels`, -1
+    without one, and digests of both. `texts` are the prompts whose vectors the store knows.
+    """
 
     encoder_id: int
     encoder: EncoderId
     ids: Ids
-    labels: dict[int, str]
+    codes: Ids
+    labels: tuple[str, ...]
     images: int
     failed: int
     data_sha256: str
     labels_sha256: str
+    texts: Mapping[str, Vectors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,34 +119,43 @@ def answer(store: Store, wanted: Classification, load: LoadEncoder) -> Answers:
     """
     if wanted.k < 1:
         raise SettingsError(f"cannot keep {wanted.k} predictions an image", "keep at least one: -k 5")
-    work = _gather(store, wanted)
     texts = [text for prompts in wanted.prompts.classes.values() for text in prompts]
-    text_matrix = text_vectors(store, work.encoder_id, work.encoder, texts, load)
-    scorer = Scorer(wanted.prompts, texts, text_matrix, work.encoder, min(wanted.k, len(wanted.prompts.classes)))
-    parts = []
-    for start in range(0, len(work.ids), CHUNK):
-        with store.reading() as con:
-            ids, vectors = load_vectors(
-                con, work.encoder_id, work.encoder, Space.JOINT, work.ids[start : start + CHUNK]
-            )
-        parts.append(scorer.score(ids, vectors, [work.labels.get(int(image_id)) for image_id in ids]))
-    predictions = pa.concat_tables(part.predictions for part in parts)
-    return Answers(work, predictions, pa.concat_tables(part.truths for part in parts))
-
-
-def _gather(store: Store, wanted: Classification) -> Work:
     with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
-        next_run(con, wanted.name)  # a name already taken is said before the work, not after
-        ids = encoded_ids(con, encoder_id, wanted.where)
-        images = len(filtered_ids(con, wanted.where or "true"))
-        failed = count_failed(con, images - len(ids), wanted.where)
-        labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
-        digests = data_digests(con, ids)
+        work = _gather(con, wanted, texts)
+    known = all(text in work.texts for text in texts)
+    matrix = (
+        np.stack([work.texts[text] for text in texts])
+        if known
+        else text_vectors(store, work.encoder_id, work.encoder, texts, load)
+    )
+    scorer = Scorer(wanted.prompts, matrix, work.encoder, min(wanted.k, len(wanted.prompts.classes)), work.labels)
+    with closing(image_parts(store, work.encoder_id, work.encoder, work.ids)) as parts:
+        scored = [
+            scorer.score(ids, vectors, work.codes[np.searchsorted(work.ids, ids)]) for ids, vectors in parts if len(ids)
+        ]
+    predictions = pa.concat_tables(part.predictions for part in scored)
+    return Answers(work, predictions, pa.concat_tables(part.truths for part in scored))
+
+
+def _gather(con: Connection, wanted: Classification, texts: Sequence[str]) -> Work:
+    encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
+    next_run(con, wanted.name)  # a name already taken is said before the work, not after
+    ids = encoded_ids(con, encoder_id, wanted.where)
     if len(ids) == 0:
         raise EmptyStore("there is no image to classify", "loosen --where, or index pictures: shotdex index FOLDER")
-    _check_classes(wanted.prompts, {labels[i] for i in ids.tolist() if i in labels})
-    return Work(encoder_id, encoder, ids, labels, images, failed, *digests)
+    images = len(filtered_ids(con, wanted.where or "true"))
+    failed = count_failed(con, images - len(ids), wanted.where)
+    codes, labels = image_labels(con, ids)
+    _check_classes(wanted.prompts, set(labels))
+    known = remembered_texts(con, encoder_id, list(dict.fromkeys(texts)))
+    return Work(encoder_id, encoder, ids, codes, labels, images, failed, *data_digests(con, ids), known)
+
+
+def image_labels(con: Connection, ids: Ids) -> tuple[Ids, tuple[str, ...]]:
+    """Return the numbers (N,) of images' categories among the distinct ones, -1 without one, and those."""
+    with con.holding("labelled", pa.table({"image_id": to_arrow(ids)})):
+        found = con.table("SELECT category FROM stored_images SEMI JOIN labelled USING (image_id) ORDER BY image_id")
+    return to_codes(found.column("category"))
 
 
 def _check_classes(prompts: PromptSet, categories: set[str]) -> None:
@@ -185,4 +198,4 @@ def _run(con: Connection, wanted: Classification, answers: Answers, started_at: 
 
 
 def _with_run(rows: pa.Table, run_id: int) -> pa.Table:
-    return rows.append_column("run_id", pa.array(np.full(len(rows), run_id, dtype=np.int32)))
+    return rows.append_column("run_id", to_arrow(np.full(len(rows), run_id, dtype=np.int32)))

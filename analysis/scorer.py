@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from shotdex.store.columns import coded, to_arrow
 from shotdex.store.words import EncoderId, Ids, PromptSet, Vectors
 
 from .prompts.build import class_of_label
-from .scoring import Indices, class_scores, probabilities, ranking, true_ranks
+from .scoring import ClassTexts, Floats, Indices, best_classes, probabilities, true_ranks
+
+CELLS = 2**24
+"""Cosines that are in memory at a time, 64 MB of them."""
+
+BLOCK_CELLS = 2**18
+"""Cosines that one core ranks at a time: they and their exponents stay in its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,62 +31,87 @@ class Part:
     truths: pa.Table
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Of N images: the K best classes, their best prompts, cosines and probabilities, (N, K); and the true class's
+    rank, cosine and probability, (N,), which mean nothing where it is unknown.
+    """
+
+    top: Indices
+    prompts: Indices
+    cosines: Vectors
+    chances: Floats
+    true_rank: Indices
+    true_cosine: Vectors
+    true_chance: Floats
+
+
 class Scorer:
-    """Turns vectors into rows of predictions and truths."""
+    """Turns vectors into rows of predictions and truths. `labels` are the names of the images' categories."""
 
     def __init__(
-        self, prompts: PromptSet, texts: Sequence[str], text_matrix: Vectors, encoder: EncoderId, k: int
+        self, prompts: PromptSet, text_matrix: Vectors, encoder: EncoderId, k: int, labels: Sequence[str]
     ) -> None:
         self._classes = list(prompts.classes)
-        self._position = {category: i for i, category in enumerate(self._classes)}
-        self._meant = class_of_label(prompts)
-        self._sizes = [len(prompts.classes[category]) for category in self._classes]
-        self._combine = prompts.combine
-        self._texts = pa.array(texts, pa.string())
-        self._matrix = text_matrix
+        self._texts = [text for own in prompts.classes.values() for text in own]
+        self._class_texts = ClassTexts(text_matrix, [len(own) for own in prompts.classes.values()], prompts.combine)
         self._encoder = encoder
         self._k = k
-
-    def score(self, ids: Ids, vectors: Vectors, categories: Sequence[str | None]) -> Part:
-        """Return the rows for images (N,) with vectors (N, D) and their categories."""
-        scores = class_scores(vectors, self._matrix, self._sizes, self._combine)
-        encoder = self._encoder
-        chances = probabilities(scores.cosines, encoder.logit_scale, encoder.logit_bias, encoder.sigmoid)
-        order = ranking(scores.cosines)
         # A label that is an alias stands as its class from here on; one that is no class stands as it is.
-        meant = [label if label is None else self._meant.get(label, label) for label in categories]
-        truth = np.array([self._position.get(category or "", -1) for category in meant], dtype=np.int64)
-        return Part(
-            self._predictions(ids, order[:, : self._k], scores.prompts, scores.cosines, chances),
-            _truths(ids, meant, truth, order, scores.cosines, chances),
-        )
+        of_label = class_of_label(prompts)
+        meant = [of_label.get(label, label) for label in labels]
+        self._meant = list(dict.fromkeys(meant))
+        places = {name: i for i, name in enumerate(self._meant)}, {name: i for i, name in enumerate(self._classes)}
+        # The last entry is for -1, an image without a label.
+        self._meant_codes = np.array([*(places[0][name] for name in meant), -1], dtype=np.int64)
+        self._class_codes = np.array([*(places[1].get(name, -1) for name in meant), -1], dtype=np.int64)
 
-    def _predictions(self, ids: Ids, top: Indices, prompts: Indices, cosines: Vectors, chances: np.ndarray) -> pa.Table:
-        flat = top.ravel()
-        best_prompt = np.take_along_axis(prompts, top, axis=1).ravel()
-        return pa.table(
-            {
-                "image_id": np.repeat(ids, self._k),
-                "rank": np.tile(np.arange(1, self._k + 1, dtype=np.int32), len(ids)),
-                "category": pa.array(self._classes, pa.string()).take(pa.array(flat)),
-                "prompt": self._texts.take(pa.array(best_prompt)),
-                "cosine": np.take_along_axis(cosines, top, axis=1).ravel(),
-                "probability": np.take_along_axis(chances, top, axis=1).ravel(),
-            }
-        )
-
-
-def _truths(
-    ids: Ids, categories: Sequence[str | None], truth: Indices, order: Indices, cosines: Vectors, chances: np.ndarray
-) -> pa.Table:
-    unknown = truth < 0
-    column = np.maximum(truth, 0)[:, None]
-    return pa.table(
-        {
-            "image_id": ids,
-            "category": pa.array(categories, pa.string()),
-            "true_rank": pa.array(true_ranks(order, truth).astype(np.int32), mask=unknown),
-            "true_cosine": pa.array(np.take_along_axis(cosines, column, axis=1)[:, 0], mask=unknown),
-            "true_probability": pa.array(np.take_along_axis(chances, column, axis=1)[:, 0], mask=unknown),
+    def score(self, ids: Ids, vectors: Vectors, labels: Indices) -> Part:
+        """Return the rows for images (N,) with vectors (N, D) and the numbers of their labels (N,), -1 without one."""
+        truth = self._class_codes[labels]
+        rows = max(1, CELLS // len(self._texts))
+        blocks = [
+            block
+            for start in range(0, len(ids), rows)
+            for block in self._ranked(vectors[start : start + rows], truth[start : start + rows])
+        ]
+        found = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _Ranked.__slots__}
+        unknown = truth < 0
+        predictions = {
+            "image_id": to_arrow(np.repeat(ids, self._k)),
+            "rank": to_arrow(np.tile(np.arange(1, self._k + 1, dtype=np.int32), len(ids))),
+            "category": coded(found["top"].ravel(), self._classes),
+            "prompt": coded(found["prompts"].ravel(), self._texts),
+            "cosine": to_arrow(found["cosines"].ravel()),
+            "probability": to_arrow(found["chances"].ravel()),
         }
-    )
+        truths = {
+            "image_id": to_arrow(ids),
+            "category": coded(self._meant_codes[labels], self._meant),
+            "true_rank": to_arrow(found["true_rank"].astype(np.int32), unknown),
+            "true_cosine": to_arrow(found["true_cosine"], unknown),
+            "true_probability": to_arrow(found["true_chance"], unknown),
+        }
+        return Part(pa.table(predictions), pa.table(truths))
+
+    def _ranked(self, vectors: Vectors, truth: Indices) -> Iterator[_Ranked]:
+        """Yield what is found of images (N, D), some after some; numpy lets the cores work at once."""
+        classes, prompts = self._class_texts.scores(vectors)
+        step = max(1, BLOCK_CELLS // classes.shape[1])
+        parts = [slice(start, start + step) for start in range(0, len(vectors), step)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(lambda part: self._rank(classes[part], prompts[part], truth[part]), parts)
+
+    def _rank(self, cosines: Vectors, prompts: Vectors, truth: Indices) -> _Ranked:
+        top = best_classes(cosines, self._k)
+        chosen = np.column_stack([top, np.maximum(truth, 0)])
+        own, chances = np.take_along_axis(cosines, chosen, axis=1), probabilities(cosines, chosen, self._encoder)
+        return _Ranked(
+            top,
+            self._class_texts.best_prompts(prompts, top),
+            own[:, :-1],
+            chances[:, :-1],
+            true_ranks(cosines, truth),
+            own[:, -1],
+            chances[:, -1],
+        )

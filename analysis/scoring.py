@@ -2,54 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.words import Combine, Vectors
+from shotdex.store.words import Combine, EncoderId, Vectors
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
-class ClassScores:
-    """For N images and C classes: `cosines` (N, C) float32, and `prompts` (N, C), each class's best prompt's number."""
-
-    cosines: Vectors
-    prompts: Indices
+PASSES = 32
+"""Up to so many best classes are found by looking for the best again and again, beyond by sorting them all."""
 
 
-def class_scores(images: Vectors, prompts: Vectors, class_sizes: list[int], combine: Combine) -> ClassScores:
-    """Score N images (N, D) against P prompts (P, D), which lie class by class, `class_sizes` of each.
+class Texts:
+    """Texts (T, D) that images are multiplied with. Equal texts get equal cosines.
+
+    A matrix product rounds a column by where it stands, which would break their ties: each is multiplied once.
+    """
+
+    def __init__(self, vectors: Vectors) -> None:
+        _, first, which = np.unique(vectors, axis=0, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        self._distinct = np.ascontiguousarray(vectors[first[order]])
+        self._which = None if len(first) == len(vectors) else np.argsort(order)[which.ravel()]
+
+    def cosines(self, images: Vectors) -> Vectors:
+        """Return all cosines (N, T) of unit rows (N, D)."""
+        found = images @ self._distinct.T
+        return np.asarray(found if self._which is None else found[:, self._which], dtype=np.float32)
+
+
+class ClassTexts:
+    """The prompts (P, D) of classes, class by class, ready to be compared with images.
 
     With `mean` a class's vector is the mean of its prompts' unit vectors, made unit again (Radford et al. 2021, 3.1.4);
     with `max` the class scores as its best prompt does. All rows are unit vectors, so scores are cosines.
     """
-    cosines = product(images, prompts)
-    starts = np.concatenate([[0], np.cumsum(class_sizes)[:-1]])
-    best = np.stack(
-        [
-            start + cosines[:, start : start + size].argmax(axis=1)
-            for start, size in zip(starts, class_sizes, strict=True)
-        ],
-        axis=1,
-    )
-    if combine is Combine.MAX:
-        return ClassScores(np.take_along_axis(cosines, best, axis=1), best)
-    if max(class_sizes) == 1:
-        return ClassScores(cosines, best)
-    return ClassScores(product(images, class_means(prompts, class_sizes)), best)
+
+    def __init__(self, prompts: Vectors, class_sizes: Sequence[int], combine: Combine) -> None:
+        sizes = np.asarray(class_sizes, dtype=np.int64)
+        self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        self._single = int(sizes.max()) == 1
+        # A shorter class has its first prompt again and again, which wins no tie against itself.
+        steps = np.arange(int(sizes.max()))
+        self._own = self._starts[:, None] + np.where(steps < sizes[:, None], steps, 0)
+        self._prompts = Texts(prompts)
+        means = combine is Combine.MEAN and not self._single
+        self._means = Texts(class_means(prompts, list(class_sizes))) if means else None
+
+    def scores(self, images: Vectors) -> tuple[Vectors, Vectors]:
+        """Return the cosines of N images (N, D) with the C classes, (N, C), and with the P prompts, (N, P)."""
+        prompts = self._prompts.cosines(images)
+        if self._single:
+            return prompts, prompts
+        if self._means is not None:
+            return self._means.cosines(images), prompts
+        return np.maximum.reduceat(prompts, self._starts, axis=1), prompts
+
+    def best_prompts(self, prompt_cosines: Vectors, classes: Indices) -> Indices:
+        """Return the numbers (N, K) of the best prompts, the first of equals, of some classes (N, K) of each image."""
+        if self._single:
+            return classes
+        own = self._own[classes]
+        cosines = np.take_along_axis(prompt_cosines[:, None, :], own, axis=2)
+        return np.take_along_axis(own, cosines.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
 
 
-def product(images: Vectors, texts: Vectors) -> Vectors:
-    """Return all cosines (N, T) of unit rows (N, D) and (T, D).
-
-    Equal texts get equal cosines: a matrix product rounds a column by where it stands, which would break their ties.
-    """
-    distinct, which = np.unique(texts, axis=0, return_inverse=True)
-    return np.asarray(np.ascontiguousarray(images @ distinct.T)[:, which.ravel()], dtype=np.float32)
+def class_scores(images: Vectors, prompts: Vectors, class_sizes: Sequence[int], combine: Combine) -> Vectors:
+    """Return the cosines (N, C) of N images (N, D) with the classes of P prompts (P, D); see `ClassTexts`."""
+    return ClassTexts(prompts, class_sizes, combine).scores(images)[0]
 
 
 def class_means(prompts: Vectors, class_sizes: list[int]) -> Vectors:
@@ -60,23 +83,54 @@ def class_means(prompts: Vectors, class_sizes: list[int]) -> Vectors:
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
 
 
-def probabilities(cosines: Vectors, scale: float, bias: float, sigmoid: bool) -> Floats:
-    """Return what the model makes of cosines (N, C): softmax(scale * cosine) over the classes (CLIP), or, for SigLIP,
-    the logistic function of scale * cosine + bias for each class by itself. Float64 (N, C) in [0, 1].
+def probabilities(cosines: Vectors, chosen: Indices, encoder: EncoderId) -> Floats:
+    """Return what the model makes of cosines (N, C) for `chosen` classes (N, K) of each image: float64 (N, K), 0 to 1.
+
+    That is the softmax over the classes of logit scale x cosine (CLIP), or, for SigLIP, the logistic function of
+    logit scale x cosine + bias for each class by itself.
     """
-    logits = scale * cosines.astype(np.float64) + bias
-    if sigmoid:
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+    scale, bias = encoder.logit_scale, encoder.logit_bias
+    if encoder.sigmoid:
+        own = scale * np.take_along_axis(cosines, chosen, axis=1).astype(np.float64) + bias
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * own)))
+    exponents = np.multiply(cosines, scale, dtype=np.float64)
+    if bias:
+        exponents += bias
+    exponents -= exponents.max(axis=1, keepdims=True)
+    np.exp(exponents, out=exponents)
+    return np.asarray(np.take_along_axis(exponents, chosen, axis=1) / exponents.sum(axis=1, keepdims=True))
 
 
-def ranking(cosines: Vectors) -> Indices:
-    """Return for each image (N, C) the classes, best first; ties go to the class that stands first."""
+def best_classes(cosines: Vectors, k: int) -> Indices:
+    """Return the K best classes of each image (N, C), best first, (N, K).
+
+    Ties go to the class that stands first; what is no number comes last.
+    """
+    if k > PASSES:
+        return _sorted(cosines)[:, :k]
+    left, rows = cosines.copy(), np.arange(len(cosines))
+    best = np.empty((len(cosines), k), dtype=np.int64)
+    odd = np.zeros(len(cosines), dtype=bool)
+    for place in range(k):
+        best[:, place] = left.argmax(axis=1)
+        odd |= ~np.isfinite(left[rows, best[:, place]])
+        left[rows, best[:, place]] = -np.inf
+    best[odd] = _sorted(cosines[odd])[:, :k]
+    return best
+
+
+def _sorted(cosines: Vectors) -> Indices:
     return np.asarray(np.argsort(-cosines, axis=1, kind="stable"))
 
 
-def true_ranks(order: Indices, truth: Indices) -> Indices:
-    """Return the rank (N,), from 1, of each image's true class in its ranking (N, C); 0 where truth is -1 (unknown)."""
-    places = (order == truth[:, None]).argmax(axis=1) + 1
-    return np.asarray(np.where(truth >= 0, places, 0))
+def true_ranks(cosines: Vectors, truth: Indices) -> Indices:
+    """Return the rank (N,), from 1, of each image's true class among all (N, C); 0 where truth is -1 (unknown).
+
+    Ties go to the class that stands first; what is no number comes last.
+    """
+    own = np.take_along_axis(cosines, np.maximum(truth, 0)[:, None], axis=1)
+    ranks = np.count_nonzero(cosines > own, axis=1) + 1
+    # The class itself is one that is not lower; where there are others, or it is no number, their order is looked at.
+    several = np.flatnonzero(np.count_nonzero(cosines >= own, axis=1) != ranks)
+    ranks[several] = (_sorted(cosines[several]) == truth[several, None]).argmax(axis=1) + 1
+    return np.asarray(np.where(truth >= 0, ranks, 0))

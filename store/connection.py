@@ -11,10 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-
-from .errors import StoreCorrupt
 
 Parameters = Mapping[str, Any]
 
@@ -194,25 +191,3 @@ def _kind(statement: duckdb.Statement) -> str:
 def _size(value: Any) -> int:
     """Return about how many bytes a value of an answer takes, without going through long lists."""
     return 8 + sys.getsizeof(value) + (64 * len(value) if isinstance(value, (list, tuple, dict)) else 0)
-
-
-def vectors_to_arrow(vectors: np.ndarray) -> pa.Array:
-    """Return an (N, D) float32 array as N fixed-size lists, the form of a `FLOAT[D]` column."""
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
-    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-
-
-def vectors_from_arrow(column: pa.ChunkedArray, dim: int) -> np.ndarray:
-    """Return a `FLOAT[D]` column as an (N, D) float32 array.
-
-    Raises:
-        StoreCorrupt: a vector, or a number in one, is missing.
-    """
-    if len(column) == 0:
-        return np.empty((0, dim), dtype=np.float32)
-    # Rows that are NULL would be left out, and the vectors after them answer for other images.
-    parts = [chunk.flatten() for chunk in column.chunks]
-    if column.null_count or any(part.null_count for part in parts):
-        raise StoreCorrupt("the catalog has vectors with numbers missing", "mend it with: shotdex verify --repair")
-    # Concatenating in numpy keeps the peak at twice the vectors; combine_chunks refuses more than 2**31 values.
-    return np.concatenate([part.to_numpy() for part in parts]).reshape(-1, dim)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .columns import to_arrow, to_numpy
 from .connection import Connection
 from .images import now
 from .words import Ids, Space
@@ -44,7 +45,7 @@ def load_projection(con: Connection, key: ProjectionKey) -> npt.NDArray[np.float
     if number is None:
         return None
     table = con.table("SELECT x, y FROM projection_points WHERE projection_id = $n ORDER BY image_id", {"n": number})
-    return np.column_stack([table.column("x").to_numpy(), table.column("y").to_numpy()])
+    return np.column_stack([to_numpy(table.column(axis)) for axis in ("x", "y")])
 
 
 def save_projection(con: Connection, key: ProjectionKey, ids: Ids, points: npt.NDArray[np.float64]) -> None:
@@ -54,8 +55,13 @@ def save_projection(con: Connection, key: ProjectionKey, ids: Ids, points: npt.N
         "INSERT INTO projections VALUES ($number, $encoder_id, $space, $method, $settings, $where, $n, $images, $now)",
         _parameters(key) | {"number": number, "where": key.where, "n": len(ids), "now": now()},
     )
-    columns = {"projection_id": np.full(len(ids), number, np.int32), "image_id": ids}
-    con.append("projection_points", pa.table(columns | {"x": points[:, 0], "y": points[:, 1]}))
+    columns = {
+        "projection_id": to_arrow(np.full(len(ids), number, np.int32)),
+        "image_id": to_arrow(np.asarray(ids, dtype=np.int64)),
+        "x": to_arrow(points[:, 0]),
+        "y": to_arrow(points[:, 1]),
+    }
+    con.append("projection_points", pa.table(columns))
 
 
 def _parameters(key: ProjectionKey) -> dict[str, Any]:

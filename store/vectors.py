@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from .asking import QUERY_SECONDS, check_condition, sql_errors
-from .connection import Connection, vectors_from_arrow, vectors_to_arrow
+from .columns import texts as text_column
+from .columns import to_arrow, to_numpy, vectors_from_arrow, vectors_to_arrow
+from .connection import Connection
 from .errors import BadSql
 from .schema import texts_table, vectors_table
 from .words import EncoderId, Ids, ImageVectors, Space, Vectors
@@ -20,7 +22,7 @@ def add_vectors(con: Connection, encoder_id: int, image_ids: Sequence[int], vect
         return
     table = pa.table(
         {
-            "image_id": pa.array(image_ids, pa.int64()),
+            "image_id": to_arrow(np.asarray(image_ids, dtype=np.int64)),
             "joint": vectors_to_arrow(vectors.joint),
             "vision": vectors_to_arrow(vectors.vision),
         }
@@ -32,7 +34,8 @@ def copy_vectors(con: Connection, encoder_id: int, copies: Sequence[tuple[int, i
     """Give images (new id, id to copy from) the vectors of others with the same content."""
     if not copies:
         return
-    pairs = pa.table({"new_id": pa.array([c[0] for c in copies]), "old_id": pa.array([c[1] for c in copies])})
+    new, old = np.array(copies, dtype=np.int64).T
+    pairs = pa.table({"new_id": to_arrow(new), "old_id": to_arrow(old)})
     table = vectors_table(encoder_id)
     with con.holding("copies", pairs):
         con.run(
@@ -78,21 +81,53 @@ def filtered_ids(con: Connection, where: str) -> Ids:
 
 
 def _ids(table: pa.Table) -> Ids:
-    return np.asarray(table.column("image_id").to_numpy(), dtype=np.int64)
+    return np.asarray(to_numpy(table.column("image_id")), dtype=np.int64)
+
+
+READ_ROWS = 8192
+"""Rows of vectors read at a time: what is read beside the array that they go to."""
+
+SPARSE = 4
+"""Ids of which fewer than one in four is wanted are looked up one by one; else their whole range is read."""
 
 
 def load_vectors(
     con: Connection, encoder_id: int, encoder: EncoderId, space: Space, ids: Ids | None = None
 ) -> tuple[Ids, Vectors]:
-    """Return ids (rising) and vectors (N, D) of this encoder: all it ever encoded, or only `ids`."""
+    """Return ids (rising) and vectors (N, D) of this encoder: all it ever encoded, or only `ids`.
+
+    Besides the result it takes the memory of `READ_ROWS` vectors.
+    """
     dim = encoder.dim if space is Space.JOINT else encoder.vision_dim
-    query = f"SELECT image_id, {space.value} AS vector FROM {vectors_table(encoder_id)}"
+    source = vectors_table(encoder_id)
     if ids is None:
-        found = con.table(f"{query} ORDER BY image_id")
-    else:
-        with con.holding("wanted", pa.table({"image_id": pa.array(ids)})):
-            found = con.table(f"{query} SEMI JOIN wanted USING (image_id) ORDER BY image_id")
-    return _ids(found), vectors_from_arrow(found.column("vector"), dim)
+        return _read(con, source, space, dim)
+    wanted = np.unique(ids)
+    if len(wanted) == 0:
+        return wanted, np.empty((0, dim), dtype=np.float32)
+    # Rows lie by rising id, so DuckDB reads of a range only what is in it.
+    source += f" WHERE image_id BETWEEN {wanted[0]} AND {wanted[-1]}"
+    if wanted[-1] - wanted[0] < SPARSE * len(wanted):
+        return _read(con, source, space, dim, wanted)
+    with con.holding("wanted", pa.table({"image_id": to_arrow(wanted)})):
+        return _read(con, f"{source} AND image_id IN (SELECT image_id FROM wanted)", space, dim)
+
+
+def _read(con: Connection, source: str, space: Space, dim: int, wanted: Ids | None = None) -> tuple[Ids, Vectors]:
+    """Return ids, rising, and vectors of a source, but for those that are not `wanted`."""
+    count = int(con.value(f"SELECT count(*) FROM {source}"))
+    ids, vectors, end = np.empty(count, dtype=np.int64), np.empty((count, dim), dtype=np.float32), 0
+    for part in con.batches(f"SELECT image_id, {space.value} AS vector FROM {source}", rows=READ_ROWS):
+        found, rows = _ids(part), vectors_from_arrow(part.column("vector"), dim)
+        if wanted is not None and not (kept := np.isin(found, wanted, kind="sort")).all():
+            found, rows = found[kept], rows[kept]
+        ids[end : end + len(found)], vectors[end : end + len(found)] = found, rows
+        end += len(found)
+    ids, vectors = ids[:end], vectors[:end]
+    if (ids[1:] < ids[:-1]).any():  # they were written by rising id, but a catalog need not stay as it was written
+        order = np.argsort(ids, kind="stable")
+        ids, vectors = ids[order], vectors[order]
+    return ids, vectors
 
 
 def load_in_chunks(
@@ -105,14 +140,14 @@ def load_in_chunks(
 
 def remembered_texts(con: Connection, encoder_id: int, texts: Sequence[str]) -> dict[str, Vectors]:
     """Return the vectors (D,) of those texts that this encoder has met."""
-    rows = con.table(
-        f"SELECT text, vector FROM {texts_table(encoder_id)} WHERE text IN (SELECT unnest($texts))",
-        {"texts": list(texts)},
-    )
-    return {
-        text: np.asarray(vector, dtype=np.float32)
-        for text, vector in zip(rows.column("text").to_pylist(), rows.column("vector").to_pylist(), strict=True)
-    }
+    if not texts:
+        return {}
+    with con.holding("asked", pa.table({"text": text_column(texts)})):
+        rows = con.table(f"SELECT text, vector FROM {texts_table(encoder_id)} SEMI JOIN asked USING (text)")
+    if len(rows) == 0:
+        return {}
+    dim = rows.schema.field("vector").type.list_size
+    return dict(zip(rows.column("text").to_pylist(), vectors_from_arrow(rows.column("vector"), dim), strict=True))
 
 
 def remember_texts(con: Connection, encoder_id: int, texts: Sequence[str], vectors: Vectors) -> None:
@@ -120,5 +155,5 @@ def remember_texts(con: Connection, encoder_id: int, texts: Sequence[str], vecto
     known = remembered_texts(con, encoder_id, texts)
     new = [i for i, text in enumerate(texts) if text not in known]
     if new:
-        table = pa.table({"text": [texts[i] for i in new], "vector": vectors_to_arrow(vectors[new])})
-        con.append(texts_table(encoder_id), table)
+        kept = pa.table({"text": text_column([texts[i] for i in new]), "vector": vectors_to_arrow(vectors[new])})
+        con.append(texts_table(encoder_id), kept)

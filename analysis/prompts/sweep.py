@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from shotdex.analysis.coverage import Coverage, count_failed
+from shotdex.analysis.image_parts import image_parts
 from shotdex.analysis.inference.paired import Paired, paired
 from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.scoring import class_scores
@@ -16,13 +18,10 @@ from shotdex.query.texts import LoadEncoder, text_vectors
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, SettingsError, UnknownClass
 from shotdex.store.store import Store
-from shotdex.store.vectors import encoded_ids, filtered_ids, load_vectors
-from shotdex.store.words import Estimate, Ids, PromptSet, Space
+from shotdex.store.vectors import encoded_ids, filtered_ids
+from shotdex.store.words import Estimate, Ids, PromptSet
 
 from .build import class_of_label, only_templates
-
-CHUNK = 16_384
-"""Images scored at a time."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -175,12 +174,10 @@ def _right(
     vectors = dict(zip(distinct, text_vectors(store, encoder_id, encoder, distinct, load), strict=True))
     matrices = [np.stack([vectors[text] for text in listed]) for listed in texts]
     sizes = [[len(own) for own in prompts.classes.values()] for prompts in sets]
-    right = [np.empty(len(ids), dtype=bool) for _ in sets]
-    for start in range(0, len(ids), CHUNK):
-        part = slice(start, start + CHUNK)
-        with store.reading() as con:
-            _, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids[part])
-        for flags, matrix, size, prompts in zip(right, matrices, sizes, sets, strict=True):
-            cosines = class_scores(images, matrix, size, prompts.combine).cosines
-            flags[part] = cosines.argmax(axis=1) == truth[part]
+    right = [np.zeros(len(ids), dtype=bool) for _ in sets]
+    with closing(image_parts(store, encoder_id, encoder, ids)) as image_vectors:
+        for found, images in image_vectors:
+            part = np.searchsorted(ids, found)
+            for flags, matrix, size, prompts in zip(right, matrices, sizes, sets, strict=True):
+                flags[part] = class_scores(images, matrix, size, prompts.combine).argmax(axis=1) == truth[part]
     return right

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from shotdex import demo
 from shotdex.analysis.classify import Classification, classify, indexed_categories
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
-from shotdex.analysis.scoring import class_scores, probabilities, ranking, true_ranks
+from shotdex.analysis.scoring import best_classes, class_scores, probabilities, true_ranks
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, SettingsError, UnknownClass
 from shotdex.store.store import Store
 from shotdex.store.words import Combine, PromptSet, Run
@@ -30,6 +31,9 @@ CLASSES = {
     "blue": ("blue", "cold thing"),
     "other": ("something", "nothing", "anything", "everything"),
 }
+
+
+ODD = [0.5, 0.25, 0.25, 0.0, -0.0, -1.0, float("nan"), float("inf"), float("-inf")]
 
 
 @pytest.fixture(scope="module")
@@ -178,12 +182,12 @@ def test_scores_with_equal_prompts(count: int, sizes: Sequence[int], dim: int, c
     images, prompts = unit((count, dim)), unit((sum(sizes), dim))
     twice = np.concatenate([prompts, prompts])
     before = images.copy(), twice.copy()
-    scores = class_scores(images, twice, [*sizes, *sizes], combine).cosines
+    scores = class_scores(images, twice, [*sizes, *sizes], combine)
     assert (images == before[0]).all()
     assert (twice == before[1]).all()
     classes = len(sizes)
     assert (scores[:, :classes] == scores[:, classes:]).all()
-    order = ranking(scores)
+    order = best_classes(scores, 2 * classes)
     first = (order < classes).argmax(axis=1)
     assert (order[np.arange(count), first] < classes).all()
     assert (order[:, 0] < classes).all(), "the class that stands first wins a tie"
@@ -191,7 +195,9 @@ def test_scores_with_equal_prompts(count: int, sizes: Sequence[int], dim: int, c
 
 @pytest.mark.parametrize("sigmoid", [False, True])
 def test_probabilities_of_extreme_cosines(sigmoid: bool) -> None:
-    chances = probabilities(np.array([[1, -1, 0], [0.5, 0.5, 0.5]], np.float32), 1e4, -5.0, sigmoid)
+    cosines = np.array([[1, -1, 0], [0.5, 0.5, 0.5]], np.float32)
+    encoder = fake_id(logit_scale=1e4, logit_bias=-5.0, sigmoid=sigmoid)
+    chances = probabilities(cosines, np.tile(np.arange(3), (2, 1)), encoder)
     assert np.isfinite(chances).all()
     if sigmoid:
         assert chances[0].tolist() == pytest.approx([1, 0, 1 / (1 + np.exp(5))])
@@ -201,8 +207,25 @@ def test_probabilities_of_extreme_cosines(sigmoid: bool) -> None:
 
 
 def test_true_ranks_of_unknown_truth() -> None:
-    order = np.array([[2, 0, 1], [0, 1, 2]])
-    assert true_ranks(order, np.array([1, -1])).tolist() == [3, 0]
+    cosines = np.array([[2, 1, 3], [3, 2, 1]], np.float32)
+    assert true_ranks(cosines, np.array([1, -1])).tolist() == [3, 0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(2, 40)), elements=st.sampled_from(ODD)),
+    st.data(),
+)
+def test_the_best_and_the_true_rank_are_those_of_sorting_everything(cosines: np.ndarray, data: st.DataObject) -> None:
+    """Ties, infinities and what is no number included; the twin sorts Python's own numbers."""
+    count = cosines.shape[1]
+    k = data.draw(st.integers(1, count))
+    truth = np.array(data.draw(st.lists(st.integers(-1, count - 1), min_size=len(cosines), max_size=len(cosines))))
+    key = [[(np.isnan(value), -value if not np.isnan(value) else 0.0) for value in row] for row in cosines.tolist()]
+    order = [sorted(range(count), key=row.__getitem__) for row in key]
+    assert best_classes(cosines, k).tolist() == [row[:k] for row in order]
+    want = [row.index(one) + 1 if one >= 0 else 0 for row, one in zip(order, truth.tolist(), strict=True)]
+    assert true_ranks(cosines, truth).tolist() == want
 
 
 class TestRuns:
@@ -262,16 +285,34 @@ class TestRuns:
 
 
 def test_more_images_than_a_chunk(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shotdex.analysis import classify as module
+    from shotdex.analysis import image_parts, scorer
 
     run(many, make_prompt_set("x", CLASSES), k=4)
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(image_parts, "CHUNK", 7)
+    monkeypatch.setattr(image_parts, "HOLD_SECONDS", 0.0)  # so that the catalog is opened for each
+    monkeypatch.setattr(scorer, "CELLS", 5 * sum(map(len, CLASSES.values())))
+    monkeypatch.setattr(scorer, "BLOCK_CELLS", 2 * len(CLASSES))
     run(many, make_prompt_set("x", CLASSES), k=4)
     select = "SELECT image_id, rank, category, prompt, cosine FROM predictions WHERE run_id = "
     assert len(rows(many, select + "1")) == 244
     whole, chunked = rows(many, f"{select} 1 ORDER BY ALL"), rows(many, f"{select} 2 ORDER BY ALL")
     assert [row[:4] for row in whole] == [row[:4] for row in chunked]
     assert [row[4] for row in whole] == pytest.approx([row[4] for row in chunked], abs=1e-6)
+
+
+def test_another_prompt_set_needs_no_picture(many: Store, made: Path, tmp_path: Path) -> None:
+    prompts = make_prompt_set("x", CLASSES)
+    run(many, prompts)
+    moved = [place.rename(tmp_path / place.name) for place in (made / "p", made / "q")]
+    try:
+        found = run(many, make_prompt_set("y", {name: ("a " + texts[0],) for name, texts in CLASSES.items()}), k=4)
+        again = run(many, prompts)
+    finally:
+        for place in moved:
+            place.rename(made / place.name)
+    assert (found.scored, found.failed, again.scored) == (61, 0, 61)
+    select = "SELECT image_id, rank, category, prompt, cosine FROM predictions WHERE run_id = "
+    assert rows(many, select + "1") == rows(many, select + "3") != rows(many, select + "2")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shotdex.store.connection import vectors_from_arrow, vectors_to_arrow
+from shotdex.store.columns import vectors_from_arrow, vectors_to_arrow
 from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
 from shotdex.store.errors import BadSql, EmptyStore, EncoderMismatch, SettingsError
 from shotdex.store.images import (

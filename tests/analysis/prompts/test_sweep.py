@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from shotdex.analysis import image_parts
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.inference.wilson import wilson
-from shotdex.analysis.prompts import sweep as module
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.prompts.sweep import Sweep, SweepSettings, sweep
 from shotdex.store.errors import BadSql, EmptyStore, SettingsError, UnknownClass
@@ -201,7 +201,7 @@ def test_equals_go_to_the_first(filled: Store) -> None:
 
 def test_more_images_than_a_chunk(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(filled, made())
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(image_parts, "CHUNK", 7)
     assert run(filled, made()) == whole
 
 
