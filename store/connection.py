@@ -8,12 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 Parameters = Mapping[str, Any]
+
+ROW_GROUP = 8192
+"""Rows that DuckDB writes as one piece: a commit of an indexing. It fills a piece and leaves it alone; with DuckDB's
+own 122,880 (65,536 of wide vectors) it joins the pieces of several commits, which writes each vector four times over
+and keeps room for as much again in the file. DuckDB does not remember the number: every writer says it again.
+"""
 
 T = TypeVar("T")
 
@@ -45,6 +52,18 @@ def _ctrl_c() -> Iterator[None]:
         if re.search(r"the object registered as \S* failed: KeyboardInterrupt", str(error)):
             raise KeyboardInterrupt from error
         raise
+
+
+def open_for_writing(catalog: Path, settings: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """Open a catalog to write to it, in pieces of `ROW_GROUP`."""
+    raw = duckdb.connect(config=dict(settings))
+    try:
+        place = str(catalog).replace("'", "''")
+        raw.execute(f"ATTACH '{place}' AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
+    except BaseException:
+        raw.close()
+        raise
+    return raw
 
 
 class Connection:

@@ -84,7 +84,7 @@ def _ids(table: pa.Table) -> Ids:
     return np.asarray(to_numpy(table.column("image_id")), dtype=np.int64)
 
 
-READ_ROWS = 8192
+READ_ROWS = 32_768
 """Rows of vectors read at a time: what is read beside the array that they go to."""
 
 SPARSE = 4
@@ -102,7 +102,7 @@ def load_vectors(
     source = vectors_table(encoder_id)
     if ids is None:
         return _read(con, source, space, dim)
-    wanted = np.unique(ids)
+    wanted = ids if _rising(ids) else np.unique(ids)
     if len(wanted) == 0:
         return wanted, np.empty((0, dim), dtype=np.float32)
     # Rows lie by rising id, so DuckDB reads of a range only what is in it.
@@ -115,19 +115,37 @@ def load_vectors(
 
 def _read(con: Connection, source: str, space: Space, dim: int, wanted: Ids | None = None) -> tuple[Ids, Vectors]:
     """Return ids, rising, and vectors of a source, but for those that are not `wanted`."""
-    count = int(con.value(f"SELECT count(*) FROM {source}"))
-    ids, vectors, end = np.empty(count, dtype=np.int64), np.empty((count, dim), dtype=np.float32), 0
-    for part in con.batches(f"SELECT image_id, {space.value} AS vector FROM {source}", rows=READ_ROWS):
-        found, rows = _ids(part), vectors_from_arrow(part.column("vector"), dim)
-        if wanted is not None and not (kept := np.isin(found, wanted, kind="sort")).all():
-            found, rows = found[kept], rows[kept]
-        ids[end : end + len(found)], vectors[end : end + len(found)] = found, rows
-        end += len(found)
-    ids, vectors = ids[:end], vectors[:end]
-    if (ids[1:] < ids[:-1]).any():  # they were written by rising id, but a catalog need not stay as it was written
+    parts = _parts(con, f"SELECT image_id, {space.value} AS vector FROM {source}", dim, wanted)
+    if wanted is not None and len(wanted) <= READ_ROWS:
+        found = list(parts)
+        ids = np.concatenate([part[0] for part in found]) if found else np.empty(0, dtype=np.int64)
+        rows = [part[1] for part in found] or [np.empty((0, dim), dtype=np.float32)]
+        vectors = rows[0] if len(rows) == 1 else np.concatenate(rows)
+    else:  # so many are copied to their place at once, not first collected
+        count = int(con.value(f"SELECT count(*) FROM {source}"))
+        ids, vectors, end = np.empty(count, dtype=np.int64), np.empty((count, dim), dtype=np.float32), 0
+        for some, own in parts:
+            ids[end : end + len(some)], vectors[end : end + len(some)] = some, own
+            end += len(some)
+        ids, vectors = ids[:end], vectors[:end]
+    if not _rising(ids):  # they were written by rising id, but a catalog need not stay as it was written
         order = np.argsort(ids, kind="stable")
         ids, vectors = ids[order], vectors[order]
     return ids, vectors
+
+
+def _parts(con: Connection, query: str, dim: int, wanted: Ids | None) -> Iterator[tuple[Ids, Vectors]]:
+    for part in con.batches(query, rows=READ_ROWS):
+        ids, vectors = _ids(part), vectors_from_arrow(part.column("vector"), dim)
+        if wanted is not None:
+            kept = wanted[np.searchsorted(wanted[:-1], ids)] == ids
+            if not kept.all():
+                ids, vectors = ids[kept], vectors[kept]
+        yield ids, vectors
+
+
+def _rising(ids: Ids) -> bool:
+    return bool((ids[1:] > ids[:-1]).all())
 
 
 def load_in_chunks(
