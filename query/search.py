@@ -1,11 +1,17 @@
-"""From a question to ranked images: exact, best first, ties by image id."""
+"""From a question to ranked images: best first, ties by image id; exact, or through cells where these were built."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
 import numpy as np
 
+from shotdex.store.cells import Figures
+from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyQuestion, EmptyStore, SettingsError
+from shotdex.store.index_trust import remember_compared, vouched
 from shotdex.store.pictures import open_picture
 from shotdex.store.store import Store
 from shotdex.store.vector_index import open_index
@@ -15,8 +21,34 @@ from shotdex.store.words import EncoderId, Hit, Ids, Question, Vectors
 from .texts import LoadEncoder, checked, text_vectors
 
 
-def search(store: Store, question: Question, load: LoadEncoder, encoder_name: str | None = None) -> list[Hit]:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The hits, among how many images they were searched, in how many seconds; opening is not counted.
+
+    `approximate` are the figures of the cells through which they were found; None where the search was exact.
+    """
+
+    hits: list[Hit]
+    images: int
+    seconds: float
+    approximate: Figures | None
+
+
+def search(
+    store: Store, question: Question, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
+) -> list[Hit]:
     """Return the k images whose vectors are nearest to the question, fewer only where the filter leaves fewer.
+
+    Raises:
+        The same as `ask`.
+    """
+    return ask(store, question, load, encoder_name, exact).hits
+
+
+def ask(
+    store: Store, question: Question, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
+) -> Answer:
+    """Find the k images nearest to the question: through the cells where they were built, unless `exact`.
 
     Raises:
         EmptyQuestion, SettingsError: nothing was asked, or for fewer than one image.
@@ -33,14 +65,17 @@ def search(store: Store, question: Question, load: LoadEncoder, encoder_name: st
     vector = question_vector(store, encoder_id, encoder, question, load)
     with store.reading() as con:
         index = open_index(store, con, encoder_id, encoder)
-        if len(index.ids) == 0:
+        if len(index) == 0:
             raise EmptyStore(f"the store at {store.root} has no images", "index pictures: shotdex index FOLDER")
-        ids, scores = index.search(vector, question.k, allowed)
-        rows = con.rows(
-            "SELECT image_id, path, category, condition, split FROM images WHERE image_id IN (SELECT unnest($ids))",
-            {"ids": ids.tolist()},
-        )
-    return _hits(ids, scores, {row[0]: row[1:] for row in rows})
+        started = time.perf_counter()
+        ids, scores = index.search(vector, question.k, allowed, exact)
+        seconds = time.perf_counter() - started
+        hits = _hits(con, ids, scores)
+        new = index.stamp is not None and vouched(con, encoder_id) != index.stamp
+    if new and index.stamp is not None:
+        remember_compared(store, encoder_id, index.stamp, len(index))
+    figures = None if exact or index.cells is None else index.cells.figures
+    return Answer(hits, len(index), seconds, figures)
 
 
 def question_vector(
@@ -58,7 +93,12 @@ def question_vector(
     return np.asarray(mean / length, dtype=np.float32)
 
 
-def _hits(ids: Ids, scores: Vectors, facts: dict[int, tuple[str, str | None, str | None, str | None]]) -> list[Hit]:
+def _hits(con: Connection, ids: Ids, scores: Vectors) -> list[Hit]:
+    rows = con.rows(
+        "SELECT image_id, path, category, condition, split FROM images WHERE image_id IN (SELECT unnest($ids))",
+        {"ids": ids.tolist()},
+    )
+    facts = {row[0]: row[1:] for row in rows}
     return [
         Hit(rank, int(image_id), facts[int(image_id)][0], float(score), *facts[int(image_id)][1:])
         for rank, (image_id, score) in enumerate(zip(ids, scores, strict=True), start=1)

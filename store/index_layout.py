@@ -1,11 +1,12 @@
-"""What a FAISS file must look like, read from its bytes before FAISS parses any of them.
+"""What a FAISS file must look like, and its vectors where they are: mapped into memory, not read.
 
-Only one kind of file is ever opened: `IndexIDMap2` over `IndexFlatIP`, as `faiss.write_index` writes it, whose size
-follows from the number and length of its vectors to the last byte. After FAISS's own part stands a stamp of ours.
+Only one kind of file is ever opened or written: `IndexIDMap2` over `IndexFlatIP`, byte for byte as `faiss.write_index`
+writes it, whose size follows from the number and length of its vectors. After FAISS's own part stands a stamp of ours.
 """
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,17 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .words import Ids
+from .words import Ids, Vectors
 
 # FAISS writes for every index: its kind, the vectors' length, their number, two constants, whether it is trained, and
 # how vectors are compared (0: inner product). https://github.com/facebookresearch/faiss, impl/index_write.cpp
 _HEADER = struct.Struct("<4siqqqBi")
 _KINDS = (b"IxM2", b"IxFI")
+_CONSTANT = 1 << 20
 _COUNT = struct.Struct("<Q")
+
+VECTORS_AT = 2 * _HEADER.size + _COUNT.size
+"""Where in a file its vectors begin. It is no multiple of 4, so numpy calls them unaligned; FAISS does not mind."""
 
 STAMP = b"shotdex1"
 """What our stamp begins with; the SHA-256 of what the file covers follows."""
@@ -33,11 +38,15 @@ class BadIndexFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class IndexLayout:
-    """What a file holds: vectors of `dim` numbers, one for each of `ids` in the file's order; and its stamp, if any."""
+    """What a file holds: vectors of `dim` numbers, one for each of `ids` in the file's order; and its stamp, if any.
+
+    `vectors` (N, D) are the file's own bytes, of which only what is looked at is ever read. They can only be read.
+    """
 
     dim: int
     ids: Ids
     stamp: bytes | None
+    vectors: Vectors
 
 
 def is_inside(folder: Path, path: Path) -> bool:
@@ -52,20 +61,36 @@ def read_layout(path: Path) -> IndexLayout:
         BadIndexFile: it is not of that kind, or not exactly as long as that takes.
         OSError: it cannot be read.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
         count, dim = _header(file, _KINDS[0])
         if (count, dim) != _header(file, _KINDS[1]) or count < 0 or dim < 1:
             raise BadIndexFile("its two headers contradict each other")
-        vectors = file.tell() + _COUNT.size + 4 * count * dim
-        whole = vectors + _COUNT.size + 8 * count
+        ids_at = VECTORS_AT + 4 * count * dim
+        whole = ids_at + _COUNT.size + 8 * count
         if size not in (whole, whole + STAMP_BYTES):
             raise BadIndexFile(f"it has {size:,} bytes, and {count:,} vectors of {dim:,} numbers take {whole:,}")
         _expect(file, count * dim)
-        file.seek(vectors)
+        file.seek(ids_at)
         _expect(file, count)
         ids = np.fromfile(file, dtype="<i8", count=count).astype(np.int64, copy=False)
-        return IndexLayout(dim, ids, file.read(STAMP_BYTES) or None)
+        stamp = file.read(STAMP_BYTES) or None
+        # Of the very file that was looked at: by its name another could be met.
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    vectors = np.frombuffer(mapped, dtype="<f4", count=count * dim, offset=VECTORS_AT).reshape(count, dim)
+    return IndexLayout(dim, ids, stamp, vectors)
+
+
+def head(count: int, dim: int) -> bytes:
+    """Return what stands before the vectors."""
+    headers = (_HEADER.pack(kind, dim, count, _CONSTANT, _CONSTANT, 1, 0) for kind in _KINDS)
+    return b"".join(headers) + _COUNT.pack(count * dim)
+
+
+def tail(ids: Ids, stamp: bytes) -> bytes:
+    """Return what stands after the vectors: their ids, and our stamp."""
+    return _COUNT.pack(len(ids)) + ids.astype("<i8").tobytes() + stamp
 
 
 def _header(file: BinaryIO, kind: bytes) -> tuple[int, int]:

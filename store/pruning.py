@@ -103,5 +103,4 @@ def _is_holey(con: Connection, table: str, gone: int) -> bool:
 
 def _write_indexes(store: Store, encoders: dict[int, EncoderId]) -> None:
     for number, encoder in encoders.items():
-        with store.reading() as con:
-            write_index(store, con, number, encoder)
+        write_index(store, None, number, encoder)

@@ -1,111 +1,174 @@
 """The FAISS file of one encoder: derived from the catalog, replaced whole, never the only copy of anything.
 
 Exact: an inner-product scan over unit rows, so scores are cosines. A file that is behind the catalog, broken or missing
-costs time, not answers: what it does not cover is read from the catalog.
+costs time, not answers: what it does not cover is read from the catalog. Its vectors are used where they are, mapped
+into memory, so that opening reads none of them and many searches share them.
 
 A file is believed only where its bytes are laid out as they must be (`index_layout`), its ids are the catalog's, its
-stamp is that of the contents that the catalog has under these ids, and some of its vectors are the catalog's.
+stamp is that of the contents that the catalog has under these ids, and some of its vectors are the catalog's
+(`index_trust`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
-import pyarrow as pa
 
+from .cells import Cells
+from .cells_file import cells_file, open_cells
 from .connection import Connection
-from .errors import StoreError
-from .index_layout import STAMP, BadIndexFile, is_inside, read_layout
-from .schema import vectors_table
+from .errors import StoreCorrupt, StoreError
+from .index_layout import VECTORS_AT, BadIndexFile, IndexLayout, head, read_layout, tail
+from .index_trust import believed, index_file, present_ids, remember_compared, stamp_of, stored_ids
+from .scan import Rows, among, nearest
 from .store import Store
-from .vectors import encoded_ids, load_vectors
-from .words import EncoderId, Ids, Space, Vectors
+from .vectors import load_in_chunks
+from .words import EncoderId, Ids, Vectors
 
-log = logging.getLogger(__name__)
+__all__ = ["VectorIndex", "drop_index", "index_file", "open_index", "stamp_of", "write_index"]
 
-PROBE = 256
-"""How many of a file's vectors are compared with the catalog's when it is opened, spread over all of them."""
+CHUNK = 8_192
+"""Vectors read from the catalog at a time."""
 
-EXTRA = 16
-"""How many more than k are fetched, so that equal scores at the edge can be put in order of id."""
+TURN = 8 * CHUNK
+"""Vectors for which the catalog is opened at a time."""
+
+PIECE = 1 << 23
+"""Bytes of the old file copied at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """An index in memory. `ids` are the images it may answer with: present ones, rising."""
+    """Every vector of an encoder: those in its file and the rest, from the catalog.
 
-    faiss_index: Any
-    ids: Ids
+    `stamp` is the file's, None where there is none or it is not believed. `cells` say which of the file's vectors lie
+    together, where an approximate index was built.
+    """
 
-    def search(self, vector: Vectors, k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+    filed: Rows
+    rest: Rows
+    stamp: bytes | None = None
+    cells: Cells | None = None
+
+    def __len__(self) -> int:
+        """Return how many images it may answer with."""
+        return int(self.filed.present.sum() + self.rest.present.sum())
+
+    def search(self, vector: Vectors, k: int, allowed: Ids | None = None, exact: bool = False) -> tuple[Ids, Vectors]:
         """Return the k best images for a unit vector (D,): ids and cosines, best first, ties by id.
 
-        `allowed` (rising) restricts the answer to some ids; exactly min(k, allowed) come back.
+        `allowed` restricts the answer to some ids; exactly min(k, allowed) come back. Where there are cells, only those
+        nearest to the vector are searched of the file, unless `exact`; the cosines are exact either way.
         """
-        faiss = _faiss()
-        candidates = self.ids if allowed is None else np.intersect1d(self.ids, allowed, assume_unique=True)
-        k = min(k, len(candidates))
+        query = np.ascontiguousarray(vector, dtype=np.float32)
+        positions = [rows.wanted(allowed) for rows in (self.filed, self.rest)]
+        k = min(k, sum(map(len, positions)))
         if k == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        everything = len(candidates) == self.faiss_index.ntotal
-        parameters = None if everything else faiss.SearchParameters(sel=faiss.IDSelectorBatch(candidates))
-        fetch = min(k + EXTRA, len(candidates))
-        while True:
-            scores, ids = self.faiss_index.search(vector.reshape(1, -1), fetch, params=parameters)
-            order = np.lexsort((ids[0], -scores[0]))
-            # A tie that runs past the last one fetched could hide a lower id: fetch more until it does not.
-            if fetch == len(candidates) or scores[0][order[-1]] < scores[0][order[k - 1]]:
-                return ids[0][order[:k]], scores[0][order[:k]]
-            fetch = min(fetch * 4, len(candidates))
+        if self.cells is not None and not exact:
+            positions[0] = self.cells.positions(query, k, positions[0])
+        ids, scores = [], []
+        for rows, wanted in zip((self.filed, self.rest), positions, strict=True):
+            found, products = nearest(rows.vectors, query, k, wanted)
+            ids.append(rows.ids[found])
+            scores.append(products)
+        return _in_order(np.concatenate(ids), np.concatenate(scores), k)
 
 
-def _faiss() -> Any:
-    # Imported late, for commands that do not search; untyped, because its stubs leave out what its wrappers add.
-    import faiss
-
-    return faiss
-
-
-def index_file(store: Store, encoder_id: int) -> Path:
-    """Return where the FAISS file of an encoder is; its name holds the catalog's id, so no other catalog reads it."""
-    return store.index_folder / f"encoder-{encoder_id}-{store.identity[:12]}.faiss"
+def _in_order(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
+    order = np.lexsort((ids, -scores))[:k]
+    return ids[order], scores[order]
 
 
 def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderId) -> VectorIndex:
     """Return an index over every present image of this encoder, from its file where that helps."""
-    faiss = _faiss()
-    stored_ids = _every_id(con, encoder_id)
-    index = _read(store, con, encoder_id, encoder, stored_ids)
-    if index is None or not _same_vectors(index, con, encoder_id, encoder):
-        index = faiss.IndexIDMap2(faiss.IndexFlatIP(encoder.dim))
-    missing = np.setdiff1d(stored_ids, faiss.vector_to_array(index.id_map), assume_unique=True)
-    if len(missing):
-        ids, vectors = load_vectors(con, encoder_id, encoder, Space.JOINT, missing if index.ntotal else None)
-        index.add_with_ids(vectors, ids)
-    return VectorIndex(index, encoded_ids(con, encoder_id))
+    stored, present = stored_ids(con, encoder_id), present_ids(con)
+    layout = believed(store, con, encoder_id, encoder, stored)
+    if layout is None:
+        filed = _rows(np.empty(0, np.int64), np.empty((0, encoder.dim), np.float32), present)
+        return VectorIndex(filed, _rows(stored, _from_catalog(con, encoder_id, encoder, stored), present))
+    missing = _missing(layout, stored)
+    rest = _rows(missing, _from_catalog(con, encoder_id, encoder, missing), present)
+    cells = open_cells(cells_file(store, encoder_id), layout)
+    return VectorIndex(_rows(layout.ids, layout.vectors, present), rest, layout.stamp, cells)
 
 
-def write_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderId) -> None:
-    """Bring the FAISS file up to the catalog: written aside, flushed to disk, renamed.
+def _rows(ids: Ids, vectors: Vectors, present: Ids) -> Rows:
+    return Rows(ids, vectors, among(ids, present))
+
+
+def _missing(layout: IndexLayout | None, stored: Ids) -> Ids:
+    return stored if layout is None else stored[~among(stored, layout.ids)]
+
+
+def _from_catalog(con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids) -> Vectors:
+    vectors, end = np.empty((len(ids), encoder.dim), np.float32), 0
+    for chunk in _chunks(con, encoder_id, encoder, ids):
+        vectors[end : end + len(chunk)] = chunk
+        end += len(chunk)
+    return vectors
+
+
+def _chunks(con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids) -> Iterator[Vectors]:
+    """Yield the vectors of some ids, row for row, in parts."""
+    for start, (found, vectors) in enumerate(load_in_chunks(con, encoder_id, encoder, ids, CHUNK)):
+        wanted = ids[start * CHUNK : (start + 1) * CHUNK]
+        if len(found) != len(wanted):
+            found, first = np.unique(found, return_index=True)  # an image with two rows, which `verify` mends
+            vectors = vectors[first]
+        if not np.array_equal(found, wanted):
+            raise StoreCorrupt("the catalog lost vectors while they were read", "look for damage: shotdex verify")
+        yield vectors
+
+
+def write_index(store: Store, con: Connection | None, encoder_id: int, encoder: EncoderId) -> None:
+    """Bring the FAISS file up to the catalog: written aside, flushed to disk, renamed; as it is where it covers all.
+
+    Vectors go from the old file and the catalog into the new file in parts. Without `con` the catalog is opened for
+    some parts at a time, and memory holds the ids alone: one that stays open keeps what was read of it.
 
     Raises:
         StoreError: it cannot be written, as where the disk is full. The old file is as it was.
     """
-    index = open_index(store, con, encoder_id, encoder).faiss_index
-    stamp = stamp_of(store, con, encoder, _faiss().vector_to_array(index.id_map))
+
+    def reading() -> AbstractContextManager[Connection]:
+        return store.reading() if con is None else nullcontext(con)
+
     target = index_file(store, encoder_id)
     aside = target.with_suffix(f".{os.getpid()}.part")
+    with reading() as open_now:
+        stored = stored_ids(open_now, encoder_id)
+        layout = believed(store, open_now, encoder_id, encoder, stored)
+        missing = _missing(layout, stored)
+        ids = missing if layout is None else np.concatenate([layout.ids, missing])
+        stamp = stamp_of(store, open_now, encoder, ids) if layout is None or len(missing) else b""
     try:
-        _make_room(target, encoder_id)
-        _write(index, stamp, aside)
+        _make_room(store, encoder_id)
+        if layout is not None and len(missing) == 0:
+            return
+        with aside.open("wb") as file:
+            file.write(head(len(ids), encoder.dim))
+            if layout is not None:
+                _copy_vectors(target, file, 4 * layout.vectors.size)
+            for start in range(0, len(missing), TURN):
+                with reading() as open_now:
+                    for vectors in _chunks(open_now, encoder_id, encoder, missing[start : start + TURN]):
+                        file.write(vectors.astype("<f4", copy=False).tobytes())
+            file.write(tail(ids, stamp))
+            file.flush()
+            os.fsync(file.fileno())
+        written = read_layout(aside)  # not every file system says so when the last of a writing fails
+        if not np.array_equal(written.ids, ids) or written.stamp != stamp:
+            raise BadIndexFile("it was not written as it should be")
+        del layout, written  # Windows replaces no file that is mapped
         aside.replace(target)
-    except (OSError, RuntimeError, BadIndexFile) as error:
+    except (OSError, BadIndexFile) as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
         raise StoreError(
             f"cannot write {target}: {reason}",
@@ -113,91 +176,35 @@ def write_index(store: Store, con: Connection, encoder_id: int, encoder: Encoder
         ) from error
     finally:
         aside.unlink(missing_ok=True)
+    if con is None:
+        remember_compared(store, encoder_id, stamp, len(ids))
+
+
+def _copy_vectors(source: Path, target: BinaryIO, count: int) -> None:
+    """Copy `count` bytes of vectors from a file to the end of another."""
+    with source.open("rb") as old:
+        old.seek(VECTORS_AT)
+        while count:
+            piece = old.read(min(count, PIECE))
+            if not piece:
+                raise BadIndexFile("the file that it was to extend became shorter")
+            target.write(piece)
+            count -= len(piece)
 
 
 def drop_index(store: Store, encoder_id: int) -> None:
-    """Take away the FAISS file of an encoder; what a link leads to is left alone."""
+    """Take away the FAISS file of an encoder, and what was derived from it; what a link leads to is left alone."""
     if not store.index_folder.is_symlink():
         index_file(store, encoder_id).unlink(missing_ok=True)
+        cells_file(store, encoder_id).unlink(missing_ok=True)
 
 
-def _make_room(target: Path, encoder_id: int) -> None:
+def _make_room(store: Store, encoder_id: int) -> None:
     """Make the folder, and take away what another catalog or a killed process left of this encoder."""
-    folder = target.parent
+    folder = store.index_folder
     if folder.is_symlink():  # where it leads nothing is read and nothing is written
         folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob(f"encoder-{encoder_id}-*"):
-        if old != target:
+        if old not in (index_file(store, encoder_id), cells_file(store, encoder_id)):
             old.unlink(missing_ok=True)
-
-
-def _write(index: Any, stamp: bytes, path: Path) -> None:
-    _faiss().write_index(index, str(path))
-    with path.open("ab") as file:
-        file.write(stamp)
-        file.flush()
-        os.fsync(file.fileno())
-    read_layout(path)  # FAISS does not say so when the last of its writing fails
-
-
-def stamp_of(store: Store, con: Connection, encoder: EncoderId, ids: Ids) -> bytes:
-    """Return the stamp of a file that covers some images: other pictures under the same ids give another one.
-
-    An image's vectors follow from its content and the encoder; ids of one store go to other contents where an older
-    copy of the catalog was brought back. For a million images it takes 0.6 s, their vectors from the catalog over 5 s.
-    """
-    covered = pa.table({"image_id": pa.array(ids, pa.int64())})
-    with con.holding("covered", covered):
-        known, contents = con.rows(
-            "SELECT count(*), sum(TRY_CAST('0x' || left(content_sha256, 15) AS BIGINT)::HUGEINT * image_id) "
-            "FROM covered JOIN stored_images USING (image_id)"
-        )[0]
-    text = repr((store.identity, encoder.key(), len(ids), known, contents or 0))
-    return STAMP + hashlib.sha256(text.encode()).digest()
-
-
-def _every_id(con: Connection, encoder_id: int) -> Ids:
-    table = con.table(f"SELECT image_id FROM {vectors_table(encoder_id)} ORDER BY image_id")
-    return np.asarray(table.column("image_id").to_numpy(), dtype=np.int64)
-
-
-def _read(store: Store, con: Connection, encoder_id: int, encoder: EncoderId, stored_ids: Ids) -> Any:
-    """Return the index in the file, or None where there is none that fits this catalog."""
-    path = index_file(store, encoder_id)
-    if not is_inside(store.index_folder, path):
-        if path.is_symlink() or store.index_folder.is_symlink():
-            log.warning("%s is a link, or in a linked folder; reading the catalog instead", path)
-        return None
-    faiss = _faiss()
-    try:
-        layout = read_layout(path)
-        if layout.dim != encoder.dim or not _all_known(layout.ids, stored_ids):
-            raise BadIndexFile("it does not belong to this catalog")
-        if layout.stamp != stamp_of(store, con, encoder, layout.ids):
-            raise BadIndexFile("it was not written for the pictures that the catalog has now")
-        index = faiss.read_index(str(path))
-        if index.d != layout.dim or not np.array_equal(faiss.vector_to_array(index.id_map), layout.ids):
-            raise BadIndexFile("it changed while it was read")
-    except (BadIndexFile, OSError, RuntimeError, AttributeError, MemoryError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        log.warning("%s is not used: %s; reading the catalog (mend it: shotdex verify --repair)", path, reason)
-        return None
-    return index
-
-
-def _all_known(ids: Ids, stored_ids: Ids) -> bool:
-    return len(np.unique(ids)) == len(ids) and bool(np.isin(ids, stored_ids).all())
-
-
-def _same_vectors(index: Any, con: Connection, encoder_id: int, encoder: EncoderId) -> bool:
-    """Compare some of the file's vectors with the catalog's: after a restored backup the same ids may mean others."""
-    ids = _faiss().vector_to_array(index.id_map)
-    if len(ids) == 0:
-        return True
-    probe = np.unique(ids[np.linspace(0, len(ids) - 1, PROBE, dtype=np.int64)])
-    _, vectors = load_vectors(con, encoder_id, encoder, Space.JOINT, probe)
-    same = np.array_equal(np.stack([index.reconstruct(int(image_id)) for image_id in probe]), vectors)
-    if not same:
-        log.warning("the FAISS file of encoder %d has other vectors than the catalog; reading the catalog", encoder_id)
-    return same

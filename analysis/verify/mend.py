@@ -124,10 +124,10 @@ def _mend_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
     with store.reading() as con:
         if check_index(store, con, number, encoder).ok:
             return []
-        # Away with the old one first: it would be extended where it looks current, and only some of it is compared.
-        drop_index(store, number)
-        write_index(store, con, number, encoder)
         count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
+    # Away with the old one first: it would be extended where it looks current, and only some of it is compared.
+    drop_index(store, number)
+    write_index(store, None, number, encoder)
     return [f"wrote {index_file(store, number).name} anew from the catalog: {count:,} vectors"]
 
 

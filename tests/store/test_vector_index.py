@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shotdex.store import index_trust, scan
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import StoreCorrupt, StoreError
 from shotdex.store.images import ImageRecord, add_images, mark_removed
 from shotdex.store.index_layout import BadIndexFile, read_layout
+from shotdex.store.index_trust import vouch
+from shotdex.store.scan import Rows
 from shotdex.store.store import Store
-from shotdex.store.vector_index import index_file, open_index, write_index
+from shotdex.store.vector_index import VectorIndex, index_file, open_index, write_index
 from shotdex.store.vectors import add_vectors
 from shotdex.store.words import EncoderId, ImageVectors
 from tests.fakes import fake_id
@@ -54,32 +57,70 @@ def naive(ids: np.ndarray, vectors: np.ndarray, query: np.ndarray, k: int) -> li
     return [int(ids[i]) for i in np.lexsort((ids, -scores))[:k]]
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
-@given(st.data(), st.integers(1, 90), st.integers(1, 6), st.sampled_from([3, 12, 24, 64]), st.integers(0, 2**32 - 1))
-def test_search_is_exact_with_ties_by_id(data: st.DataObject, count: int, distinct: int, dim: int, seed: int) -> None:
-    """Few distinct vectors in many copies, so that ties run past every edge."""
-    from shotdex.store.vector_index import VectorIndex, _faiss
+def rows_of(ids: np.ndarray, vectors: np.ndarray) -> Rows:
+    return Rows(ids, vectors, np.ones(len(ids), bool))
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@given(
+    st.data(),
+    st.integers(1, 90),
+    st.integers(1, 6),
+    st.sampled_from([3, 8, 12, 24, 64]),
+    st.integers(1, 4),
+    st.integers(0, 2**32 - 1),
+)
+def test_search_is_exact_with_ties_by_id(
+    data: st.DataObject, count: int, distinct: int, dim: int, threads: int, seed: int
+) -> None:
+    """Few distinct vectors in many copies, so that ties run past every edge: of k, of blocks and of threads."""
+    import faiss
 
     rng = np.random.default_rng(seed)
     different = unit(rng.normal(size=(distinct, dim)))
     vectors = different[rng.integers(0, distinct, count)]
-    ids = np.sort(rng.choice(10_000, count, replace=False)).astype(np.int64)
+    ids = np.sort(rng.choice(data.draw(st.sampled_from([100, 10_000, 2**40])), count, replace=False)).astype(np.int64)
     order = rng.permutation(count)
-    faiss = _faiss()
-    raw = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
-    raw.add_with_ids(vectors[order], ids[order])
-    index = VectorIndex(raw, ids)
+    filed, rest = np.split(order, [data.draw(st.integers(0, count))])
+    index = VectorIndex(rows_of(ids[filed], vectors[filed]), rows_of(ids[rest], vectors[rest]))
     query = unit(rng.normal(size=(1, dim)))[0]
     k = data.draw(st.integers(1, count + 5))
-    found, scores = index.search(query, k)
-    assert found.tolist() == naive(ids, vectors, query, k)
-    assert np.abs(scores - np.sort(vectors @ query)[::-1][: len(scores)]).max() < 1e-5
-    kept = np.sort(rng.choice(ids, data.draw(st.integers(0, count)), replace=False))
-    position = np.searchsorted(ids, kept)
-    found, filtered = index.search(query, k, kept)
-    assert found.tolist() == naive(kept, vectors[position], query, k)
-    lookup = dict(zip(*(part.tolist() for part in index.search(query, count)), strict=True))
-    assert [lookup[i] for i in found.tolist()] == filtered.tolist(), "a filter changes no score"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(scan, "BLOCK", data.draw(st.sampled_from([1, 7, 1000])))
+        patched.setattr(scan, "ALONE", 5)
+        patched.setattr(faiss, "omp_get_max_threads", lambda: threads)
+        found, scores = index.search(query, k)
+        assert found.tolist() == naive(ids, vectors, query, k)
+        assert np.abs(scores - np.sort(vectors @ query)[::-1][: len(scores)]).max() < 1e-6
+        kept = np.sort(rng.choice(ids, data.draw(st.integers(0, count)), replace=False))
+        position = np.searchsorted(ids, kept)
+        found, filtered = index.search(query, k, kept)
+        assert found.tolist() == naive(kept, vectors[position], query, k)
+        lookup = dict(zip(*(part.tolist() for part in index.search(query, count)), strict=True))
+        assert [lookup[i] for i in found.tolist()] == filtered.tolist(), "a filter changes no score"
+
+
+def test_the_answers_of_bare_faiss() -> None:
+    import faiss
+
+    rng = np.random.default_rng(1)
+    vectors, queries = unit(rng.normal(size=(40_000, 32))), unit(rng.normal(size=(5, 32)))
+    bare = faiss.IndexFlatIP(32)
+    bare.add(vectors)
+    index = VectorIndex(rows_of(np.arange(40_000), vectors), rows_of(np.empty(0, np.int64), vectors[:0]))
+    scores, found = bare.search(queries, 100)
+    for query, ids, products in zip(queries, found, scores, strict=True):
+        ours, cosines = index.search(query, 100)
+        assert ours.tolist() == ids.tolist()
+        assert np.abs(cosines - products).max() < 1e-6
+
+
+def test_a_vector_without_numbers_comes_last() -> None:
+    vectors = unit(np.random.default_rng(2).normal(size=(30, 8)))
+    vectors[3] = np.nan
+    index = VectorIndex(rows_of(np.arange(30), vectors), rows_of(np.empty(0, np.int64), vectors[:0]))
+    found, _ = index.search(vectors[5], 30)
+    assert (found[0], found[-1], len(set(found.tolist()))) == (5, 3, 30)
 
 
 class TestTheFile:
@@ -168,6 +209,85 @@ class TestTheFile:
         faiss.write_index(other, str(index_file(store, 1)))
         self.check(store)
 
+    def test_it_is_what_faiss_writes(self, tmp_path: Path) -> None:
+        """In one go and in parts, to the byte; and FAISS reads it."""
+        import faiss
+
+        store = self.make(tmp_path)
+        bare = faiss.IndexIDMap2(faiss.IndexFlatIP(16))
+        bare.add_with_ids(self.vectors, self.ids)
+        faiss.write_index(bare, str(tmp_path / "bare"))
+        assert index_file(store, 1).read_bytes()[:-40] == (tmp_path / "bare").read_bytes()
+        index = faiss.read_index(str(index_file(store, 1)))
+        assert np.array_equal(faiss.vector_to_array(index.id_map), self.ids)
+        assert np.array_equal(index.reconstruct_batch(self.ids), self.vectors)
+
+    @pytest.mark.parametrize("chunk", [1, 7, 20, 64])
+    def test_it_grows_to_what_it_would_be(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+        monkeypatch.setattr("shotdex.store.vector_index.CHUNK", chunk)
+        monkeypatch.setattr("shotdex.store.vector_index.TURN", 2 * chunk)
+        monkeypatch.setattr("shotdex.store.vector_index.PIECE", 100)
+        store = self.make(tmp_path, 30)
+        fill(store, self.encoder, self.ids[30:].tolist(), self.vectors[30:])
+        self.write(store)
+        grown = index_file(store, 1).read_bytes()
+        index_file(store, 1).unlink()
+        write_index(store, None, 1, self.encoder)
+        assert index_file(store, 1).read_bytes() == grown
+
+    def test_with_nothing_new_it_is_not_written_again(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path)
+        before = index_file(store, 1).stat()
+        self.write(store)
+        assert (index_file(store, 1).stat().st_ino, index_file(store, 1).stat().st_mtime_ns) == (
+            before.st_ino,
+            before.st_mtime_ns,
+        )
+
+    def test_its_vectors_are_not_read_into_memory(self, tmp_path: Path) -> None:
+        with (store := self.make(tmp_path)).reading() as con:
+            vectors = open_index(store, con, 1, self.encoder).filed.vectors
+        assert not vectors.flags.owndata
+        assert not vectors.flags.writeable
+        assert np.array_equal(vectors, self.vectors)
+
+    def test_an_older_catalog_brought_back_and_other_pictures_indexed(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The file's stamp was compared once and agreed; the older catalog remembers another one, or none."""
+        store = self.make(tmp_path, 30)
+        older = store.catalog.read_bytes()
+        fill(store, self.encoder, self.ids[30:].tolist(), self.vectors[30:])
+        self.write(store)
+        self.vouch(store)
+        self.check(store)
+        store.catalog.write_bytes(older)
+        self.vouch(store, index_file(store, 1).read_bytes()[-40:-1] + b"?")
+        self.vectors[30:] = self.vectors[30:][::-1].copy()
+        with store.writing() as con:
+            add_images(
+                con, [replace(record(i), content_sha256=f"{i:x}".ljust(64, "f")) for i in self.ids[30:].tolist()]
+            )
+            add_vectors(con, 1, self.ids[30:].tolist(), ImageVectors(self.vectors[30:], np.zeros((30, 2), np.float32)))
+        self.check(store)
+        assert "not written for the pictures" in caplog.text
+
+    def vouch(self, store: Store, stamp: bytes | None = None) -> None:
+        with store.writing() as con:
+            vouch(con, 1, stamp or index_file(store, 1).read_bytes()[-40:])
+
+    def test_what_was_compared_once_is_not_compared_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, compared = self.make(tmp_path), []
+        real = index_trust.stamp_of
+        monkeypatch.setattr(index_trust, "stamp_of", lambda *what: compared.append(1) or real(*what))
+        self.check(store)
+        assert len(compared) == 1
+        self.vouch(store)
+        self.check(store)
+        assert len(compared) == 1
+
     def test_removed_images_are_not_found(self, tmp_path: Path) -> None:
         store = self.make(tmp_path)
         gone = naive(self.ids, self.vectors, self.query, 5)
@@ -192,23 +312,18 @@ class TestTheFile:
         assert index_file(store, 1).read_bytes() == before
         self.check(store)
 
-    def test_a_disk_that_is_full_from_the_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        import faiss
-
+    def test_a_disk_that_loses_the_last_of_the_writing_without_a_word(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         store = self.make(tmp_path, 40)
+        before = index_file(store, 1).read_bytes()
         fill(store, self.encoder, self.ids[40:].tolist(), self.vectors[40:])
-        real = faiss.write_index
-
-        def half(index: object, path: str) -> None:
-            """As where the last of the writing is lost without a word."""
-            real(index, path)
-            os.truncate(path, 1000)
-
-        for broken in (half, lambda *_: (_ for _ in ()).throw(RuntimeError("Error: 'ret == (size)' failed: ..."))):
-            monkeypatch.setattr(faiss, "write_index", broken)
+        for kept in (1000, 0):
+            monkeypatch.setattr("os.fsync", lambda number, kept=kept: os.ftruncate(number, kept))
             with pytest.raises(StoreError, match="cannot write"):
                 self.write(store)
             assert [path.name for path in store.index_folder.iterdir()] == [index_file(store, 1).name]
+            assert index_file(store, 1).read_bytes() == before
             self.check(store)
 
     def test_what_was_left_behind_is_swept(self, tmp_path: Path) -> None:
@@ -226,18 +341,20 @@ class TestTheFile:
         target.rename(outside)
         target.symlink_to(outside)
         listed = sorted(outside.iterdir()) if linked == "folder" else outside.read_bytes()
-        assert parsed(lambda: self.check(store)) == []
+        assert used(store, self.encoder) == 0
+        self.check(store)
         assert "link" in caplog.text
         self.write(store)
         assert not target.is_symlink()
         assert (sorted(outside.iterdir()) if linked == "folder" else outside.read_bytes()) == listed
-        assert len(parsed(lambda: self.check(store))) == 1
+        assert used(store, self.encoder) == 60
+        self.check(store)
 
-    def test_only_whole_files_of_ours_reach_faiss(self, tmp_path: Path) -> None:
+    def test_only_whole_files_of_ours_are_used(self, tmp_path: Path) -> None:
         store = self.make(tmp_path)
         path = index_file(store, 1)
         whole = path.read_bytes()
-        assert len(parsed(lambda: self.check(store))) == 1
+        assert used(store, self.encoder) == 60
         vectors, ids = 37 * 2 + 8, 37 * 2 + 8 + 60 * 16 * 4
         damages = {
             "longer": whole + b"\0",
@@ -261,8 +378,8 @@ class TestTheFile:
         }  # fmt: skip
         for name, data in damages.items():
             path.write_bytes(data)
-            reached = parsed(lambda: self.check(store))
-            assert len(reached) == (name == "two ids exchanged"), name  # which the comparison of vectors finds
+            assert used(store, self.encoder) == 0, name
+            self.check(store)
 
     @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
     @given(st.data())
@@ -280,7 +397,7 @@ class TestTheFile:
         if layout is not None:
             assert (layout.dim, len(layout.ids), len(whole)) == (16, 60, 37 * 2 + 16 + 60 * (16 * 4 + 8) + 40)
         with store.reading() as con:
-            assert open_index(store, con, 1, self.encoder).faiss_index.ntotal == 60
+            assert len(open_index(store, con, 1, self.encoder)) == 60
 
     def test_a_picture_under_the_id_of_another(self, tmp_path: Path) -> None:
         """As where an older copy of the catalog is brought back and other pictures are indexed: few of many differ."""
@@ -306,18 +423,7 @@ class TestTheFile:
         assert "verify --repair" in caught.value.hint
 
 
-def parsed(work: Callable[[], None]) -> list[str]:
-    """Return the files that FAISS was given to parse during some work."""
-    import faiss
-
-    seen: list[str] = []
-    real = faiss.read_index
-
-    def read(path: str) -> object:
-        seen.append(path)
-        return real(path)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(faiss, "read_index", read)
-        work()
-    return seen
+def used(store: Store, encoder: EncoderId) -> int:
+    """Return how many vectors of the file a search would use."""
+    with store.reading() as con:
+        return len(open_index(store, con, 1, encoder).filed.ids)

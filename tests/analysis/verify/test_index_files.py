@@ -103,17 +103,17 @@ def test_what_opening_does_not_compare(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
     index(store, folder, FakeEncoder())
     with store.reading() as con:
-        before = open_index(store, con, 1, fake_id()).faiss_index.reconstruct(2)
-    change(store, f"UPDATE vectors_1 SET joint = {VECTOR.format('-joint[i + 1]')} WHERE image_id = 2")
+        before = np.array(open_index(store, con, 1, fake_id()).filed.vectors[50])
+    change(store, f"UPDATE vectors_1 SET joint = {VECTOR.format('-joint[i + 1]')} WHERE image_id = 51")
     with store.reading() as con:
-        assert np.array_equal(open_index(store, con, 1, fake_id()).faiss_index.reconstruct(2), before), "as is known"
+        assert np.array_equal(np.array(open_index(store, con, 1, fake_id()).filed.vectors[50]), before), "as is known"
     assert {name: check.text for name, check in problems(store).items()} == {
         NAME: "vectors other than the catalog's: 1"
     }
     mend(store)
     assert problems(store) == {}
     with store.reading() as con:
-        assert np.array_equal(open_index(store, con, 1, fake_id()).faiss_index.reconstruct(2), -before)
+        assert np.array_equal(np.array(open_index(store, con, 1, fake_id()).filed.vectors[50]), -before)
 
 
 def test_of_another_store_under_our_name(store: Store, tmp_path: Path) -> None:
