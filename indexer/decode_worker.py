@@ -37,6 +37,9 @@ WHOLE = "rgb"
 TIMED_OUT = 1
 """The exit status after the time limit where there is no alarm signal: what faulthandler exits with."""
 
+NICE = 10
+"""How far decoding steps back behind the model: a tenth of its weight on Linux, where both want a core."""
+
 MEMORY_BESIDE, MEMORY_PER_PIXEL = 3 << 30, 16
 """Bytes of address space that a decoding process may have: for itself and the file, and for each allowed pixel."""
 
@@ -67,12 +70,14 @@ def main() -> None:
     told = json.loads(settings)
     limits, portable = Limits(**told["limits"]), told["portable"]
     _expect_the_worst(limits)
+    _step_back()
     write_frame(replies, b"")
     replies.flush()
     _be_silent()
+    prepare = FixedSize.of(portable) if portable is not None else None
     while (data := read_frame(requests)) is not None:
         with _alarm(limits.seconds):
-            header, pixels = answer(data, limits, FixedSize.of(portable) if portable is not None else None)
+            header, pixels = answer(data, limits, prepare)
         write_frame(replies, json.dumps(header).encode())
         write_frame(replies, pixels)
         replies.flush()
@@ -124,6 +129,20 @@ def _expect_the_worst(limits: Limits) -> None:
         hard = resource.getrlimit(limit)[1]
         with contextlib.suppress(ValueError, OSError):  # macOS knows the limit of memory and refuses it
             resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _step_back() -> None:
+    """Take the processor where the model leaves it free.
+
+    Model and decoders share the cores. Side by side they are slower than one after the other: the model's threads wait
+    for each other, so that one of them held up holds up all. With less weight the decoders work while the model waits
+    for pictures, and in what its single-threaded parts leave over.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # there is none on Windows
+        os.nice(NICE)
+    # A process in a session of its own is weighed against other sessions, where Linux groups them, by this instead.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
 
 
 @contextlib.contextmanager

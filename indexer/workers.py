@@ -33,6 +33,9 @@ PATIENCE = 0.25
 SPARE = 4
 """How many idle processes are kept for the next indexing of this process."""
 
+KILLED = "the decoder was killed, most likely for lack of memory"
+"""Said of a picture whose process was killed from outside. That may be another's doing, so it is tried again."""
+
 PIPE_BYTES = 1 << 20
 """Asked for where the system lets pipes grow (Linux): a picture goes through in one piece."""
 
@@ -280,7 +283,7 @@ class Workers:
         if seconds is not None and status == (-signal.SIGALRM if hasattr(signal, "SIGALRM") else TIMED_OUT):
             return PictureRefused(Reason.TOO_SLOW, f"not decoded within {seconds:g} s")
         if hasattr(signal, "SIGKILL") and status == -signal.SIGKILL:
-            return PictureRefused(Reason.TOO_LARGE, "the decoder was killed, most likely for lack of memory")
+            return PictureRefused(Reason.TOO_LARGE, KILLED)
         return PictureRefused(Reason.CORRUPT, f"the decoder crashed ({_status_name(status)})")
 
 

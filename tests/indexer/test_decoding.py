@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from shotdex.indexer import workers
-from shotdex.indexer.decode_worker import read_frame, settings_frame, write_frame
+from shotdex.indexer.decode_worker import NICE, read_frame, settings_frame, write_frame
 from shotdex.indexer.decoding import WORKERS, Decoded, Decoder, Refused
 from shotdex.indexer.preprocessing import FixedSize
 from shotdex.indexer.workers import Workers
@@ -309,6 +309,14 @@ class TestProcesses:
         assert os.getpgid(started[0].pid) != os.getpgid(0)
         pool.close()
         assert len(started) == 1
+
+    @pytest.mark.skipif(not hasattr(os, "getpriority"), reason="there are no such priorities here")
+    def test_the_model_goes_first(self, started: list[subprocess.Popen[bytes]]) -> None:
+        pool = Workers(Limits(), None, 1)
+        pool.decode(GOOD)
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, started[0].pid) == min(19, ours + NICE)
+        pool.close()
 
     def test_an_idle_one_is_left_to_the_next_with_the_same_settings(
         self, started: list[Any], monkeypatch: pytest.MonkeyPatch
