@@ -6,22 +6,21 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import SettingsError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
 from shotdex.store.sources import SourceRecord, source_record
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, ImageEncoder, Limits
+from shotdex.store.words import EncoderId, Limits
 
+from .index_model import EncoderChoice, ModelWish, choose_encoder
 from .index_text import print_preview, print_report, show_examples
-from .late_encoder import LateEncoder
 from .options import device_option, json_option, store_option
 from .progress import Bar
 from .render import as_json as to_json
@@ -29,7 +28,6 @@ from .render import note, out
 from .sections import SectionedCommand
 
 if TYPE_CHECKING:
-    from shotdex.indexer.encoder import EncoderSettings, TransformersEncoder
     from shotdex.indexer.layout import Layout
     from shotdex.indexer.run import IndexSettings
     from shotdex.indexer.scan import Scan
@@ -42,10 +40,21 @@ LONGEST = 1e6
 
 SECTIONS = {
     "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
-    "Model": ("model", "precision", "device", "batch_size"),
+    "Model": ("model", "precision", "device", "batch_size", "compile_model"),
     "Pictures that cannot be used": ("max_pixels", "max_seconds", "max_failures", "strict"),
     "What to do": ("dry_run", "prune"),
 }
+
+
+class BatchSize(click.ParamType[int | None]):
+    """A number of pictures, or auto, which is None."""
+
+    name = "batch size"
+    _number = click.IntRange(1, 4096)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Return the number, or None for auto."""
+        return None if value in (None, "auto") else int(self._number.convert(value, param, ctx))
 
 
 @click.command("index", cls=SectionedCommand, sections=SECTIONS)
@@ -74,10 +83,14 @@ SECTIONS = {
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bf16", "fp16", "auto"]),
-    help="What the model computes in; part of the encoder's identity. [default: the store's, else float32]",
+    help="What the model computes in; part of the encoder's identity. auto: the store's, else the fastest whose "
+    "vectors stay within a cosine of 0.999 of float32's on a few pictures. [default: the store's, else float32]",
 )
 @device_option
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Pictures a batch.")
+@click.option(
+    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", show_default=True, help="Pictures a batch."
+)
+@click.option("--compile", "compile_model", is_flag=True, help="Compile the model first; a minute that pays on a GPU.")
 @click.option(
     "--max-pixels",
     type=click.IntRange(0),
@@ -111,7 +124,8 @@ def command(
     model: str | None,
     precision: str | None,
     device: str,
-    batch_size: int,
+    batch_size: int | None,
+    compile_model: bool,
     max_pixels: int,
     max_seconds: float,
     max_failures: int | None,
@@ -139,6 +153,7 @@ def command(
     """
     from shotdex.indexer.preflight import check_place
     from shotdex.indexer.run import IndexSettings, scan_source
+    from shotdex.indexer.samples import sample_pictures
     from shotdex.indexer.sources.columns import parse_columns
 
     if not source:
@@ -158,7 +173,8 @@ def command(
     # What is wrong with the source is said before a model is loaded.
     with Bar("looking") as bar, scan_source(place, bar.count, may_be_empty=before is not None) as scan:
         bar.close()
-        choice = _choose_encoder(root, model, precision, device)
+        wish = ModelWish(model, precision, device, compile_model)
+        choice = choose_encoder(root, wish, lambda: sample_pictures(scan, settings.limits))
         if dry_run:
             _preview(root, scan, settings, choice, as_json)
         else:
@@ -261,54 +277,3 @@ def _record(root: Path, source: str) -> SourceRecord | None:
         return None
     with Store.open(root).reading() as con:
         return source_record(con, absolute(source)) or source_record(con, source)
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderChoice:
-    """The model to load, by the name in `wanted`; `known` are the store's, by number.
-
-    `stored` is the one of them that is meant, where the user named none.
-    """
-
-    wanted: str
-    settings: EncoderSettings
-    known: Mapping[int, EncoderId]
-    stored: EncoderId | None
-
-    def is_here(self) -> bool:
-        """Tell whether loading it needs no network."""
-        from shotdex.indexer.model_files import is_here
-
-        return is_here(self.wanted)
-
-    def encoder(self) -> ImageEncoder:
-        """Return the store's encoder, to be loaded when it is needed, or load the one that the user named."""
-        return LateEncoder(self.stored, self.load) if self.stored is not None else self.load()
-
-    def load(self) -> TransformersEncoder:
-        """Load it, saying so."""
-        from shotdex.indexer.encoder import load_encoder
-
-        note(f"loading {self.wanted}")
-        return load_encoder(self.wanted, self.settings)
-
-
-def _choose_encoder(root: Path, model: str | None, precision: str | None, device: str) -> EncoderChoice:
-    """Choose the named model, or the one that the store is already made with."""
-    from shotdex.indexer.encoder import EncoderSettings
-    from shotdex.indexer.model_files import DEFAULT_MODEL, canonical_name
-
-    known: dict[int, EncoderId] = {}
-    if Store(root).catalog_bytes():
-        with Store.open(root).reading() as con:
-            known = list_encoders(con)
-    if model is None and len(known) > 1:
-        names = ", ".join(encoder.name for encoder in known.values())
-        raise SettingsError(f"this store has several encoders: {names}", "choose one: --model NAME")
-    wanted = model or (next(iter(known.values())).name if known else DEFAULT_MODEL)
-    settings = EncoderSettings(device, precision or "float32")
-    same = [encoder for encoder in known.values() if encoder.name == canonical_name(wanted)]
-    if same and precision is None:
-        settings = replace(settings, precision=same[0].precision.value, pooling=same[0].pooling)
-    stored = next(iter(known.values())) if model is None and known and precision is None else None
-    return EncoderChoice(wanted, settings, known, stored)

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 
+OTHERS = "other files are no pictures by their names and were left out"
+
 
 def show_examples(plan: Plan, labelling: Labelling) -> None:
     """Say, before the first batch, how the first pictures are labelled."""
     examples = plan.examples(EXAMPLES)
     if plan.work:
         read = f", read as {labelling.record.layout}" if labelling.record.layout else ""
-        note(f"{plan.work:,} pictures to read; labels{read}, the first:")
+        note(f"{_pictures(plan.work)} to read; labels{read}, the first:")
         for line in _examples(examples):
             note(line)
 
@@ -45,6 +47,7 @@ def print_preview(plan: Preview, root: Path, encoder: EncoderId | str) -> None:
         "new": plan.new,
         "changed": plan.changed,
         "unchanged": plan.unchanged,
+        "unchanged, to be encoded with a further model": plan.unencoded,
         "with other labels": plan.relabelled,
         "gone": plan.gone,
         "cannot be used": plan.failed,
@@ -67,6 +70,10 @@ def print_preview(plan: Preview, root: Path, encoder: EncoderId | str) -> None:
         out(f"  {visible(sentence)}")
 
 
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
+
+
 def _bytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
@@ -78,21 +85,23 @@ def print_report(report: IndexReport, source: Source, root: Path, encoder: Encod
         "unchanged": report.unchanged,
         "changed": report.changed,
         "moved": report.moved,
+        "unchanged and encoded with a further model": report.encoded,
         "with other labels": report.relabelled,
         "gone": report.removed,
         "failed": report.rejected,
     }
     shown = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word in ("added", "unchanged"))
-    handled = report.added + report.changed + report.moved
+    handled = report.added + report.changed + report.moved + report.encoded
     rate = f" ({handled / report.seconds:,.0f} pictures a second)" if handled >= 100 and report.seconds > 0 else ""
     out(f"{source.kind} {visible(shown_path(source.root))}: {shown} in {report.seconds:.1f} s{rate}")
     for line in report.notes:
         choose = " (choose with --layout)" if line.startswith("taking") else ""
         out(f"  {'labels: ' if choose else ''}{visible(line)}{choose}")
     if report.unlabelled:
-        out(f"  {report.unlabelled:,} pictures have no category")
+        out(f"  {_pictures(report.unlabelled)} {'has' if report.unlabelled == 1 else 'have'} no category")
     if report.ignored:
-        out(f"  {report.ignored:,} other files are no pictures by their names and were left out")
+        alone = "other file is no picture by its name and was left out"
+        out(f"  1 {alone}" if report.ignored == 1 else f"  {report.ignored:,} {OTHERS}")
     for reason, count in report.reasons.items():
         first = next((failure for failure in report.failures if failure.reason == reason), None)
         example = f", such as {visible(shown_path(first.path))} ({visible(first.detail)})" if first is not None else ""

@@ -8,12 +8,13 @@ from typing import Any
 
 from PIL import Image
 
+from shotdex.indexer.pipeline import Launching, batch_size_for, launch
 from shotdex.store.errors import EncoderMismatch
 from shotdex.store.words import EncoderId, ImageEncoder, ImageVectors, Prepared, Vectors
 
 
 class LateEncoder:
-    """Implements `ImageEncoder` under an identity that the store knows."""
+    """Implements `ImageEncoder` and `Launching` under an identity that the store knows."""
 
     def __init__(self, identity: EncoderId, load: Callable[[], ImageEncoder]) -> None:
         self.id = identity
@@ -41,6 +42,19 @@ class LateEncoder:
     def encode_prepared(self, batch: Sequence[Prepared]) -> ImageVectors:
         """See `ImageEncoder`."""
         return self._loaded.encode_prepared(batch)
+
+    @property
+    def in_flight(self) -> int:
+        """See `Launching`."""
+        return self._loaded.in_flight if isinstance(self._loaded, Launching) else 1
+
+    def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
+        """See `Launching`."""
+        return launch(self._loaded, batch)
+
+    def good_batch(self) -> int:
+        """See `Launching`."""
+        return batch_size_for(self._loaded, None)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """See `Encoder`."""

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -22,7 +22,9 @@ from shotdex.store.words import Limits, Prepared, Reason, Rejection
 from .decode_worker import WHOLE
 from .workers import Reply, Workers
 
-WORKERS = max(2, min(8, os.cpu_count() or 2))
+WORKERS = max(2, min(32, os.cpu_count() or 2))
+"""Decoding processes at most. They start one by one, when the ones that are there do not keep up."""
+
 NO_LIMIT = 1 << 62
 
 
@@ -77,7 +79,7 @@ class Decoder(Generic[Item]):
         """Read and decode one item, in a process started for it."""
         return next(self.decode_ahead([item], 1))
 
-    def decode_ahead(self, items: Iterable[Item], ahead: int) -> Iterator[Decoded[Item] | Refused[Item]]:
+    def decode_ahead(self, items: Iterable[Item], ahead: int) -> Generator[Decoded[Item] | Refused[Item], None, None]:
         """Yield results in the order of the items, with at most `ahead` of them in memory.
 
         Where the iterator is closed early, or an error goes through it, the processes end with it; otherwise a few idle

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,43 +14,68 @@ from shotdex.store.errors import ModelOutputInvalid, SettingsError, UnreadableIm
 from shotdex.store.pictures import PictureRefused
 from shotdex.store.words import EncoderId, ImageVectors, Pooling, Precision, Prepared, Vectors
 
+from .batch_size import best_batch
 from .families import FAMILIES, Family, canonical_text, projected_features
+from .image_tower import Fetch, ImageTower, as_numpy
+from .memory import keep_freed_memory
 from .model_files import LoadedModel, load_model, load_tokenizer, weights_digest
+from .precision import PrecisionChoice, choose_precision
 from .preprocessing import Preprocessing, preprocessing_of
+from .probing import candidates, probe_of, trial_runner, vision_parts
 
 TEXT_BATCH = 64
+
+Samples = Callable[[], Sequence[Image.Image]]
+"""Gives RGB pictures to try a model on; asked only where something is to be tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """How to run a model. `device` is auto, cpu, cuda or mps; `precision` float32, bf16, fp16 or auto."""
+    """How to run a model. `device` is auto, cpu, cuda or mps; `precision` float32, bf16, fp16 or auto.
+
+    With `compile` torch.compile makes one program of the image tower: vectors differ in their last bits.
+    """
 
     device: str = "auto"
     precision: str = "float32"
     pooling: Pooling = Pooling.MEAN
+    compile: bool = False
 
 
 class TransformersEncoder:
     """A CLIP or SigLIP model on a device. Make one with `load_encoder`."""
 
-    def __init__(self, loaded: LoadedModel, settings: EncoderSettings) -> None:
+    def __init__(self, loaded: LoadedModel, settings: EncoderSettings, samples: Samples | None = None) -> None:
+        """`samples` are for the choice of a precision; without them pictures are drawn."""
         import torch
 
+        keep_freed_memory()
         self._torch = torch
         self._place = loaded.place
         self._tokenizer: Any = None
         self._family: Family = FAMILIES[loaded.model.config.model_type]
         self._preprocessing: Preprocessing = preprocessing_of(loaded.image_processor)
         self._device = torch.device(_device(settings.device))
-        precision = _precision(settings.precision, self._device.type)
-        self._dtype = {
-            Precision.FLOAT32: torch.float32,
-            Precision.BF16: torch.bfloat16,
-            Precision.FP16: torch.float16,
-        }[precision]
-        self._pooling = settings.pooling
-        self.id = _identity(loaded, self._family, self._preprocessing, precision, settings.pooling)
-        self._model = loaded.model.to(self._device, self._dtype)
+        self.id = _identity(loaded, self._family, self._preprocessing, settings.pooling)
+        self._model = loaded.model.to(self._device)
+        self._tower = ImageTower(
+            self._model, self._family, self._preprocessing, settings.pooling, self._device, torch.float32
+        )
+        self.choice: PrecisionChoice | None = None
+        if settings.precision == "auto":
+            self.choice = self._choose(samples)
+        precision = self.choice.precision if self.choice is not None else Precision(settings.precision)
+        self.id = replace(self.id, precision=precision)
+        self._tower.dtype = _dtype(precision)
+        for part in vision_parts(self._model):
+            part.to(dtype=self._tower.dtype)  # texts are few: theirs stays float32, the same vectors on every device
+        if settings.compile:
+            self._tower.compile(probe_of(self._preprocessing, None, self.good_batch()))
+
+    def _choose(self, samples: Samples | None) -> PrecisionChoice:
+        formats = candidates(self._device)
+        probe = probe_of(self._preprocessing, samples, 256 if self._device.type == "cuda" else None)
+        return choose_precision(lambda precision: trial_runner(self._tower, _dtype(precision)), formats, probe)
 
     id: EncoderId
 
@@ -81,22 +105,28 @@ class TransformersEncoder:
 
         A row of a picture that the model answers with NaN or infinity is not finite; the caller decides.
         """
-        torch = self._torch
-        with torch.inference_mode():
-            inputs = self._preprocessing.collate(batch, self._device, self._dtype)
-            out = self._model.vision_model(**inputs)
-            joint = self._family.projected(self._model, out.pooler_output).float()
-            joint = joint / joint.norm(dim=-1, keepdim=True)
-            vision = self._vision(out, inputs.get("pixel_attention_mask")).float()
-        return ImageVectors(_numpy(joint), _numpy(vision))
+        return self.begin(batch)()
 
-    def _vision(self, out: Any, mask: Any) -> Any:
-        if self._pooling is Pooling.CLS:
-            return out.pooler_output
-        if mask is None:
-            return out.last_hidden_state.mean(dim=1)
-        weights = mask.to(out.last_hidden_state.dtype).unsqueeze(-1)  # patches of padding do not count
-        return (out.last_hidden_state * weights).sum(dim=1) / weights.sum(dim=1)
+    def begin(self, batch: Sequence[Prepared]) -> Fetch:
+        """Launch a batch; what is returned waits for its vectors. On a CPU they are there already.
+
+        Raises:
+            ModelUnavailable: the memory has no room for one picture.
+        """
+        return self._tower.begin(batch)
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches are worth launching before the first of them is waited for."""
+        return 2 if self._device.type == "cuda" else 1
+
+    def good_batch(self) -> int:
+        """Return how many pictures a batch should have here; on a GPU by trying.
+
+        On a CPU it is always the same number. On a GPU it may be another one the next time, and with it the last bits
+        of the vectors.
+        """
+        return best_batch(self._tower)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Return (N, D) unit rows for N texts.
@@ -105,13 +135,22 @@ class TransformersEncoder:
             ModelUnavailable: the model has no tokenizer.
             ModelOutputInvalid: a vector is not finite.
         """
-        if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(self._place)
+        self.text_side()
         parts = [self._encode_text_batch(texts[i : i + TEXT_BATCH]) for i in range(0, len(texts), TEXT_BATCH)]
         vectors = np.concatenate(parts) if parts else np.empty((0, self.id.dim), np.float32)
         if not np.isfinite(vectors).all():
             raise ModelOutputInvalid(f"{self.id.name} gave a text vector that is not finite", "use --precision float32")
         return vectors
+
+    def text_side(self) -> tuple[Any, Any]:
+        """Return the model, whose text side is in float32, and its tokenizer.
+
+        Raises:
+            ModelUnavailable: the model has no tokenizer.
+        """
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self._place)
+        return self._model, self._tokenizer
 
     def _encode_text_batch(self, texts: Sequence[str]) -> Vectors:
         torch = self._torch
@@ -128,23 +167,21 @@ class TransformersEncoder:
             if not self._family.sigmoid:
                 inputs["attention_mask"] = tokens["attention_mask"]
             vectors = projected_features(self._model.get_text_features(**inputs)).float()
-            return _numpy(vectors / vectors.norm(dim=-1, keepdim=True))
+            return as_numpy(vectors / vectors.norm(dim=-1, keepdim=True))
 
 
-def load_encoder(name: str, settings: EncoderSettings | None = None) -> TransformersEncoder:
+def load_encoder(
+    name: str, settings: EncoderSettings | None = None, samples: Samples | None = None
+) -> TransformersEncoder:
     """Load a model by `demo`, a local folder or a hub name, and put it on its device.
 
     Raises:
         ModelUnavailable: it cannot be found or loaded.
-        SettingsError: there is no such device or precision here.
+        SettingsError: there is no such device or precision here, or it cannot be compiled.
     """
     settings = settings or EncoderSettings()
     _device(settings.device)  # what is wrong with the settings is said before a model is loaded
-    return TransformersEncoder(load_model(name), settings)
-
-
-def _numpy(tensor: Any) -> Vectors:
-    return np.asarray(tensor.cpu().numpy(), dtype=np.float32)
+    return TransformersEncoder(load_model(name), settings, samples)
 
 
 def _device(wanted: str) -> str:
@@ -159,27 +196,15 @@ def _device(wanted: str) -> str:
     return wanted
 
 
-def _precision(wanted: str, device: str) -> Precision:
+def _dtype(precision: Precision) -> Any:
     import torch
 
-    if wanted != "auto":
-        return Precision(wanted)
-    if device == "cuda":
-        return Precision.BF16 if torch.cuda.is_bf16_supported() else Precision.FP16
-    # Without a matrix unit for bfloat16 a CPU computes it slower than float32.
-    return Precision.BF16 if device == "cpu" and _cpu_has_bf16_matrix_unit() else Precision.FLOAT32
+    formats = {Precision.FLOAT32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
+    return formats[precision]
 
 
-def _cpu_has_bf16_matrix_unit() -> bool:
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
-def _identity(
-    loaded: LoadedModel, family: Family, preprocessing: Preprocessing, precision: Precision, pooling: Pooling
-) -> EncoderId:
+def _identity(loaded: LoadedModel, family: Family, preprocessing: Preprocessing, pooling: Pooling) -> EncoderId:
+    """Return the identity that the model has in float32."""
     model = loaded.model
     bias = getattr(model, "logit_bias", None)
     projection = getattr(model, "visual_projection", None)
@@ -189,7 +214,7 @@ def _identity(
         revision=loaded.revision,
         weights_sha256=weights_digest(model),
         preprocessing_sha256=preprocessing.digest(),
-        precision=precision,
+        precision=Precision.FLOAT32,
         dim=int(projection.out_features) if projection is not None else vision_dim,
         vision_dim=vision_dim,
         pooling=pooling,

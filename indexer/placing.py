@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,7 @@ from shotdex.store.words import ImageEncoder, ImageRecord, ImageVectors, Reason,
 from .batch import Pending
 from .contents import ContentTable, Owner
 from .decoding import Decoded
+from .pipeline import Flight, launch
 from .plan import Planned
 
 
@@ -38,7 +40,8 @@ class Placer:
     """Turns decoded pictures into rows. Ids are given in the order of the source, so an interrupted run goes on alike.
 
     `owners` is who has vectors by content, `vanished` which pictures are no longer where they were, `decoder` what
-    failures are recorded with, `unencodable` the contents that the model answered with NaN or infinity in this run.
+    failures are recorded with, `unencodable` the contents that the model answered with NaN or infinity in this run,
+    `dropped` the ids that they would have had.
     """
 
     source: str
@@ -48,6 +51,7 @@ class Placer:
     next_id: int
     batch: Batch = field(default_factory=Batch)
     unencodable: set[str] = field(default_factory=set)
+    dropped: set[int] = field(default_factory=set)
 
     def refuse(self, item: Planned, rejection: Rejection) -> None:
         """Take down a picture that cannot be used."""
@@ -64,6 +68,8 @@ class Placer:
         """Take in a decoded picture."""
         item, known = decoded.item, decoded.item.known
         if decoded.content_sha256 in self.unencodable:
+            # Its id is passed over as if the model had yet to say so: ids do not depend on how far ahead it is.
+            self.next_id += known is None or known.content_sha256 != decoded.content_sha256
             self.refuse(item, _not_finite(item))
         elif known is not None and known.content_sha256 == decoded.content_sha256:
             self._refresh(decoded, known)
@@ -79,7 +85,7 @@ class Placer:
         if known.encoded:
             self.batch.rows.counts["unchanged" if known.present else "added"] += 1
         else:
-            self._give_vectors(Waiting(known.image_id, decoded, "added"))
+            self._give_vectors(Waiting(known.image_id, decoded, "encoded" if known.present else "added"))
 
     def _add(self, decoded: Decoded[Planned]) -> None:
         """Handle content that is new at its path: a new row, and with another picture's path a new id."""
@@ -126,13 +132,17 @@ class Placer:
     def _failure(self, item: Planned, rejection: Rejection) -> Failure:
         return Failure(rejection, self.source, item.candidate.size_bytes, item.candidate.modified_ns, self.decoder)
 
-    def encode(self, encoder: ImageEncoder) -> Pending:
-        """Run the model on the batch, start a new one, and return the rows of the old."""
+    def launch(self, encoder: ImageEncoder) -> Flight:
+        """Send the batch to the model and start a new one."""
         batch, self.batch = self.batch, Batch()
         prepared = [waiting.decoded.prepared for waiting in batch.to_encode if waiting.decoded.prepared is not None]
-        dropped: set[int] = set()
-        if prepared:
-            vectors = encoder.encode_prepared(prepared)
+        fetch = launch(encoder, prepared) if prepared else None
+        return Flight(len(batch.rows.failures), lambda: self._finish(batch, fetch))
+
+    def _finish(self, batch: Batch, fetch: Callable[[], ImageVectors] | None) -> Pending:
+        """Return a batch's rows with the model's answer; batches are to be finished in the order of their launch."""
+        if fetch is not None:
+            vectors = fetch()
             finite = np.logical_and(np.isfinite(vectors.joint).all(axis=1), np.isfinite(vectors.vision).all(axis=1))
             batch.rows.vectors.append(ImageVectors(vectors.joint[finite], vectors.vision[finite]))
             for waiting, usable in zip(batch.to_encode, finite.tolist(), strict=True):
@@ -140,10 +150,10 @@ class Placer:
                     batch.rows.encoded_ids.append(waiting.image_id)
                     batch.rows.counts[waiting.outcome] += 1
                 else:
-                    dropped.add(waiting.image_id)
+                    self.dropped.add(waiting.image_id)
                     self._drop(batch.rows, waiting)
         for waiting, owner_id in batch.copied:
-            if owner_id in dropped:
+            if owner_id in self.dropped:
                 self._drop(batch.rows, waiting)
             else:
                 batch.rows.copies.append((waiting.image_id, owner_id))

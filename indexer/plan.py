@@ -22,6 +22,7 @@ from .labelling import Labelling
 from .layout import Layout
 from .scan import Scan
 from .sources import Candidate, is_gone
+from .workers import KILLED
 
 ROWS = 65_536
 """Rows of a table that are in memory at once."""
@@ -44,12 +45,16 @@ class Planned:
 
 @dataclass(slots=True)
 class Plan:
-    """What an indexing has to do; counts in pictures. `settled` failed before and would again. Made by `make_plan`."""
+    """What an indexing has to do; counts in pictures. Made by `make_plan`.
+
+    `settled` failed before and would again; `unencoded` are as they were, and have no vectors of this encoder yet.
+    """
 
     scan: Scan
     source: str
     work: int = 0
     new: int = 0
+    unencoded: int = 0
     unchanged: int = 0
     unlabelled: int = 0
     settled: int = 0
@@ -223,11 +228,13 @@ _COMPARED = f"""
     )
 """
 
-# Any picture is too slow for a machine that is busy or was stopped meanwhile, so that is tried again.
+# Any picture is too slow for a machine that is busy or was stopped meanwhile, and any process may be the one that is
+# killed where memory is short, so both are tried again.
 _SETTLED = f"""
     CREATE TABLE settled AS
     SELECT c.step, f.path, f.stage, f.reason, f.detail FROM compared c JOIN failed f ON f.path = c.address
-    WHERE f.stage = 'decode' AND f.decoder = $decoder AND f.reason <> '{Reason.TOO_SLOW.value}' AND NOT c.as_recorded
+    WHERE f.stage = 'decode' AND f.decoder = $decoder AND f.reason <> '{Reason.TOO_SLOW.value}'
+        AND f.detail <> '{KILLED}' AND NOT c.as_recorded
         AND NOT coalesce(c.present, false) AND f.size_bytes = c.size_bytes AND f.modified_ns = c.modified_ns
 """
 
@@ -286,11 +293,12 @@ def _label(scan: Scan, layout: Layout) -> None:
 def _count(plan: Plan) -> Plan:
     row = plan.scan.con.rows(
         "SELECT (SELECT count(*) FROM work), (SELECT count(*) FROM work WHERE image_id IS NULL), "
+        "(SELECT count(*) FROM work WHERE present AND same_file), "
         "count(*) FILTER (as_recorded), count(*) FILTER (category IS NULL), (SELECT count(*) FROM settled), "
         "(SELECT count(*) FROM vanished), count(*) FILTER (as_recorded AND relabelled), "
         f"(SELECT count(*) FROM rejections r WHERE {_NEWS}) FROM compared"
     )[0]
-    plan.work, plan.new, plan.unchanged, plan.unlabelled, plan.settled, *rest = row
+    plan.work, plan.new, plan.unencoded, plan.unchanged, plan.unlabelled, plan.settled, *rest = row
     plan.vanished, plan.relabelled, plan.newly_rejected = rest
     return plan
 

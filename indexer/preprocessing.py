@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,15 +66,14 @@ class FixedSize:
         # The longer side is cut, not rounded, as transformers and torchvision do.
         return (edge, int(edge * height / width)) if width <= height else (int(edge * width / height), edge)
 
-    def collate(self, batch: Sequence[Prepared], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-        """Return the model's inputs for prepared pictures: `pixel_values` (N, 3, H, W) on the device."""
+    def inputs(self, arrays: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Return the model's inputs, `pixel_values` (N, 3, H, W), for a batch of `pixels` on the model's device."""
         import torch
 
-        pixels = torch.from_numpy(np.stack([prepared[PIXELS] for prepared in batch])).to(device)
-        shape = (1, len(self.mean), 1, 1)
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=device).reshape(shape)
-        std = torch.tensor(self.std, dtype=torch.float32, device=device).reshape(shape)
-        return {"pixel_values": ((pixels.to(torch.float32) * self.scale - mean) / std).to(dtype)}
+        pixels = arrays[PIXELS]
+        mean, std = _constants(self.mean, self.std, pixels.device)
+        values = pixels.to(torch.float32).mul_(self.scale).sub_(mean).div_(std)  # in one block of memory
+        return {"pixel_values": values.to(dtype)}
 
     @property
     def portable(self) -> Mapping[str, Any] | None:
@@ -103,15 +103,9 @@ class OwnProcessor:
         """Return the processor's arrays for one RGB picture, without their batch axis."""
         return {name: np.asarray(value)[0] for name, value in self.processor(images=image, return_tensors="np").items()}
 
-    def collate(self, batch: Sequence[Prepared], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-        """Return the model's inputs for prepared pictures on the device."""
-        import torch
-
-        stacked = {name: torch.from_numpy(np.stack([prepared[name] for prepared in batch])) for name in batch[0]}
-        return {
-            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in stacked.items()
-        }
+    def inputs(self, arrays: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Return the model's inputs for a batch on its device."""
+        return {name: value.to(dtype) if value.is_floating_point() else value for name, value in arrays.items()}
 
     @property
     def portable(self) -> Mapping[str, Any] | None:
@@ -124,6 +118,26 @@ class OwnProcessor:
 
 
 Preprocessing = FixedSize | OwnProcessor
+
+
+def collate(batch: Sequence[Prepared], pinned: bool) -> dict[str, torch.Tensor]:
+    """Return a batch of prepared pictures as tensors on the CPU, by name; `pinned` ones a GPU fetches by itself."""
+    import torch
+
+    stacked = {}
+    for name, first in batch[0].items():
+        kind = torch.from_numpy(np.empty(0, first.dtype)).dtype
+        stacked[name] = torch.empty((len(batch), *first.shape), dtype=kind, pin_memory=pinned)
+        np.stack([prepared[name] for prepared in batch], out=stacked[name].numpy())
+    return stacked
+
+
+@lru_cache(maxsize=8)
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Return mean and standard deviation (1, C, 1, 1), kept on the device from batch to batch."""
+    import torch
+
+    return tuple(torch.tensor(each, dtype=torch.float32, device=device).reshape(1, -1, 1, 1) for each in (mean, std))
 
 
 def preprocessing_of(processor: Any) -> Preprocessing:

@@ -27,7 +27,8 @@ EXAMPLES = 5
 class Preview:
     """What is to be done, in pictures. `needed_bytes` is None where no encoder is known yet.
 
-    `new` and `changed` are to be read: by their names and times; their content may still be known. `failed` could not
+    `new`, `changed` and `unencoded` are to be read: by their names and times; their content may still be known. The
+    last are as they were, and get the vectors of a further encoder. `failed` could not
     be used by the scan, or failed before and did not change since. `examples` are paths within the source.
     """
 
@@ -37,6 +38,7 @@ class Preview:
     examples: tuple[tuple[str, Labels], ...]
     new: int
     changed: int
+    unencoded: int
     unchanged: int
     relabelled: int
     gone: int
@@ -81,7 +83,8 @@ def previewed(plan: Plan, labelling: Labelling, needed: int | None, free: int) -
         layout=labelling.record.layout or "",
         examples=tuple(plan.examples(EXAMPLES)),
         new=plan.new,
-        changed=plan.work - plan.new,
+        changed=plan.work - plan.new - plan.unencoded,
+        unencoded=plan.unencoded,
         unchanged=plan.unchanged,
         relabelled=plan.relabelled,
         gone=plan.vanished,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from .decoding import Decoder, Refused
 from .interrupt import interrupt_held_back
 from .labelling import Labelling, choose_labelling
 from .layout import Layout
+from .pipeline import Pipeline, batch_size_for
 from .placing import Batch, Placer
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
@@ -31,6 +33,9 @@ from .sources import Source
 
 COMMIT_ROWS = 8192
 COMMIT_SECONDS = 20.0
+AHEAD = 64
+"""Pictures that may be decoded beyond the next two batches: small batches, too, have some in hand while one is slow."""
+
 COMMIT_WAIT = 600.0
 """Seconds to wait, at a commit, for a reader that holds the catalog: a long query must not cost an indexing."""
 
@@ -59,12 +64,14 @@ class NoProgress:
 class IndexSettings:
     """How to index. Without a `layout` the source decides; `batch_size` pictures go through the model at once.
 
+    Where that is None the encoder decides. The last bits of the vectors depend on it.
+
     `columns` are those that the source was opened with. More than `max_failures` pictures that cannot be used end the
     indexing; None for no end.
     """
 
     layout: Layout | None = None
-    batch_size: int = 64
+    batch_size: int | None = None
     commit_rows: int = COMMIT_ROWS
     commit_seconds: float = COMMIT_SECONDS
     limits: Limits = field(default_factory=Limits)
@@ -126,7 +133,7 @@ class Indexing:
         self._refusals.check(scan.source)
         report = self._report(plan, labelling.notes, unlabelled, interrupted)
         report = replace(report, seconds=time.monotonic() - started)
-        usable = report.added + report.changed + report.moved + report.unchanged
+        usable = report.added + report.changed + report.moved + report.unchanged + report.encoded
         if not interrupted and report.rejected and not usable and not report.removed:
             raise nothing_usable(scan.source, report)
         return report
@@ -155,6 +162,7 @@ class Indexing:
             return
         source, encoder = plan.scan.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
+        size, pipeline = batch_size_for(encoder, self._settings.batch_size), Pipeline.of(encoder)
         self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
@@ -164,27 +172,34 @@ class Indexing:
             self._settings.limits,
             source.in_order,
         )
-        for result in decoder.decode_ahead(plan.items(), ahead=2 * self._settings.batch_size + 8):
-            self._progress.advance(1)
-            if isinstance(result, Refused):
-                placer.refuse(result.item, result.rejection)
-                if self._refusals.too_many(len(placer.batch.rows.failures) + len(self._pending.failures)):
-                    break
-            else:
-                placer.place(result)
-            if self._is_full(placer.batch):
-                self._pending.add(placer.encode(encoder))
-                self._commit_if_due(plan)
-        self._pending.add(placer.encode(encoder))
+        # Closed here, by name: what is left to the collector of garbage cannot be interrupted in order.
+        with closing(decoder.decode_ahead(plan.items(), ahead=2 * size + AHEAD)) as results:
+            for result in results:
+                self._progress.advance(1)
+                if isinstance(result, Refused):
+                    placer.refuse(result.item, result.rejection)
+                    if self._refusals.too_many(pipeline.failures() + self._waiting_failures(placer.batch)):
+                        break
+                else:
+                    placer.place(result)
+                if self._is_full(placer.batch, size):
+                    self._take_in(plan, pipeline.push(placer.launch(encoder)))
+        self._take_in(plan, pipeline.push(placer.launch(encoder)))
+        self._take_in(plan, pipeline.drain())
 
-    def _is_full(self, batch: Batch) -> bool:
+    def _take_in(self, plan: Plan, finished: Iterable[Pending]) -> None:
+        for rows in finished:
+            self._pending.add(rows)
+            waited = time.monotonic() - self._last_commit
+            if self._pending.rows() >= self._settings.commit_rows or waited >= self._settings.commit_seconds:
+                self._commit(plan)
+
+    def _waiting_failures(self, batch: Batch) -> int:
+        return len(batch.rows.failures) + len(self._pending.failures)
+
+    def _is_full(self, batch: Batch, size: int) -> bool:
         # Copies and failures need no encoder, so a batch of nothing else ends by its rows.
-        return len(batch.to_encode) >= self._settings.batch_size or batch.rows.rows() >= self._settings.commit_rows
-
-    def _commit_if_due(self, plan: Plan) -> None:
-        waited = time.monotonic() - self._last_commit
-        if self._pending.rows() >= self._settings.commit_rows or waited >= self._settings.commit_seconds:
-            self._commit(plan)
+        return len(batch.to_encode) >= size or batch.rows.rows() >= self._settings.commit_rows
 
     def _commit(self, plan: Plan) -> None:
         # Cut between the database's commit and this reset, the same rows would be written twice.
@@ -229,6 +244,7 @@ class Indexing:
             notes=notes + scan.notes(),
             interrupted=interrupted,
             relabelled=counts["relabelled"],
+            encoded=counts["encoded"],
             reasons=dict(self._refusals.reasons.most_common()),
         )
 

@@ -147,7 +147,8 @@ class IndexReport:
     """What one indexing did, in pictures. `seconds` is wall-clock time; `notes` say what was assumed.
 
     `failures` are the first thousand of the `rejected`; `reasons` counts them all by reason. `unlabelled` are the
-    source's pictures in the store that have no category; `relabelled` are unchanged but for what their source says.
+    source's pictures in the store that have no category; `relabelled` are unchanged but for what their source says;
+    `encoded` are unchanged, too, and have the vectors of a further encoder now.
     """
 
     added: int = 0
@@ -164,6 +165,7 @@ class IndexReport:
     interrupted: bool = False
     reasons: Mapping[str, int] = field(default_factory=dict)
     relabelled: int = 0
+    encoded: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shotdex.indexer.decoding import Decoder
 from shotdex.indexer.run import IndexSettings, index_source
 from shotdex.indexer.sources import open_source
 from shotdex.indexer.sources.folder import FolderSource
+from shotdex.indexer.workers import KILLED
 from shotdex.store.errors import SourceError
 from shotdex.store.files.addresses import read_bytes
 from shotdex.store.store import Store
@@ -37,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def counts(report: IndexReport) -> dict[str, int]:
-    names = ("added", "unchanged", "moved", "changed", "removed", "rejected")
+    names = ("added", "unchanged", "moved", "changed", "encoded", "removed", "rejected")
     return {name: getattr(report, name) for name in names if getattr(report, name)}
 
 
@@ -188,7 +190,7 @@ def test_the_same_folder_by_another_way_of_writing_it(
 def test_a_second_encoder_stands_beside_the_first(store: Store, folder: Path, fake: FakeEncoder) -> None:
     index(store, folder, fake)
     other = FakeEncoder(fake_id("other", weights="7" * 64))
-    assert counts(index(store, folder, other)) == {"added": 4}
+    assert counts(index(store, folder, other)) == {"encoded": 4}
     assert other.seen == 4
     assert len(rows(store, "FROM stored_images")) == 4
     assert rows(store, "SELECT count(*) FROM vectors_1 JOIN vectors_2 USING (image_id, joint, vision)") == [(4,)]
@@ -323,6 +325,18 @@ class TestFailures:
         assert read_by(store, folder, fake) == []
         with store.writing() as con:
             con.run("UPDATE failures SET reason = 'too slow'")
+        assert read_by(store, folder, fake) == ["page.png"]
+        assert rows(store, "SELECT reason FROM failures") == [("not an image",)]
+
+    def test_one_whose_decoder_was_killed_is_tried_again(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
+        """The memory may have been short for another's sake."""
+        (folder / "cat" / "page.png").write_text("<html>")
+        index(store, folder, fake)
+        with store.writing() as con:
+            con.run("UPDATE failures SET reason = 'too large', detail = '40000 x 40000 pixels'")
+        assert read_by(store, folder, fake) == []
+        with store.writing() as con:
+            con.run("UPDATE failures SET detail = $killed", {"killed": KILLED})
         assert read_by(store, folder, fake) == ["page.png"]
         assert rows(store, "SELECT reason FROM failures") == [("not an image",)]
 
@@ -469,9 +483,9 @@ class TestModelOutput:
         report = index(store, folder, other, limits=limits)  # type: ignore[arg-type]
         assert counts(report) == {"added": 1, "removed": 1, "rejected": 4}
         assert set(present(store)) == {"a.png", "b.png", "d.png", "small.png"}, "c.png is not what it was"
-        assert counts(index(store, folder, fake)) == {"added": 2, "unchanged": 3}
+        assert counts(index(store, folder, fake)) == {"added": 1, "encoded": 1, "unchanged": 3}
         check_vectors(store)
-        assert counts(index(store, folder, other)) == {"added": 4, "unchanged": 1}
+        assert counts(index(store, folder, other)) == {"encoded": 4, "unchanged": 1}
         assert rows(store, "FROM failures") == []
 
     def test_such_from_a_second_encoder_leaves_the_first_whole(
@@ -481,7 +495,7 @@ class TestModelOutput:
         index(store, folder, fake)
         other = FakeEncoder(fake_id("other", weights="7" * 64), spoil=is_red)
         report = index(store, folder, other)
-        assert counts(report) == {"added": 4, "rejected": 1}
+        assert counts(report) == {"encoded": 4, "rejected": 1}
         assert len(present(store)) == 5
         assert rows(store, "SELECT count(*) FROM vectors_2") == [(4,)]
 
@@ -550,3 +564,25 @@ def test_progress_counts_every_picture(store: Store, folder: Path, fake: FakeEnc
     watch = Watch()
     index_source(store, open_source(folder), fake, IndexSettings(), watch)
     assert (watch.total, watch.done) == (5, 5)
+
+
+def test_the_decoding_has_ended_when_an_error_comes_out(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to the collector of garbage, it would end at some later moment, in which a second Ctrl-C is lost."""
+    ended = []
+    decode_ahead = Decoder.decode_ahead
+
+    def recorded(self: Any, items: Any, ahead: int) -> Iterator[Any]:
+        try:
+            yield from decode_ahead(self, items, ahead)
+        finally:
+            ended.append(True)
+
+    def fail(_: int) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(Decoder, "decode_ahead", recorded)
+    with pytest.raises(RuntimeError) as error:
+        index(store, folder, FakeEncoder(before=fail), batch_size=1)
+    assert (ended, error.tb is not None) == ([True], True), "the error's frames hold the iterator"

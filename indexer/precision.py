@@ -1,0 +1,112 @@
+"""`--precision auto`: the fastest number format whose vectors are as good as float32's, tried on a few pictures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shotdex.store.words import ImageVectors, Precision, Prepared, Vectors
+
+CLOSE = 0.999
+"""The lowest cosine with float32's vector that any picture of the probe may have."""
+
+WORTH = 1.1
+"""How many times as fast as float32 a format must be: less is no gain, and may be the machine's mood."""
+
+SECONDS = 0.75
+"""About how long one run of the probe may take in float32."""
+
+FEW = 2
+"""Pictures in the first try of a format, and at least in a probe."""
+
+Run = Callable[[Sequence[Prepared]], ImageVectors]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One format beside float32: how many times as `fast`, and the lowest `cosine` over a number of `pictures`.
+
+    The cosine is the lower one of the two spaces. It is NaN where the format was too slow to be tried further.
+    """
+
+    precision: Precision
+    fast: float
+    cosine: float = math.nan
+    pictures: int = 0
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is faster, and as good."""
+        return self.fast >= WORTH and self.cosine >= CLOSE
+
+    def __str__(self) -> str:
+        speed = f"{self.precision.value} runs at {self.fast:.2g} times float32's speed here"
+        if math.isnan(self.cosine) and not self.pictures:
+            return speed
+        return f"{speed}; lowest cosine with it {self.cosine:.5f} over {self.pictures} pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionChoice:
+    """What was chosen, and what was tried for it."""
+
+    precision: Precision
+    trials: tuple[Trial, ...]
+
+    def __str__(self) -> str:
+        return f"precision {self.precision.value}: {'; '.join(map(str, self.trials)) or 'nothing else runs here'}"
+
+
+def choose_precision(
+    runner: Callable[[Precision], Run], candidates: Sequence[Precision], probe: Sequence[Prepared]
+) -> PrecisionChoice:
+    """Run the probe in float32 and in each candidate, and return the fastest that is usable, else float32.
+
+    `runner` gives what runs the model in a precision; it is asked for float32 first, and for one at a time. The probe
+    is shortened to what takes `SECONDS`, and a candidate that is slower on the first pictures goes no further.
+    """
+    reference = runner(Precision.FLOAT32)
+    first = _seconds(reference, probe[:FEW], warm=True)[0]
+    count = max(FEW, min(len(probe), int(SECONDS / (first / FEW))))
+    base, vectors = _seconds(reference, probe[:count])
+    trials = tuple(
+        _try(runner(precision), precision, probe[:count], (first, base, vectors)) for precision in candidates
+    )
+    usable = [trial for trial in trials if trial.is_usable]
+    fastest = max(usable, key=lambda trial: trial.fast).precision if usable else Precision.FLOAT32
+    return PrecisionChoice(fastest, trials)
+
+
+def _try(
+    run: Run, precision: Precision, probe: Sequence[Prepared], reference: tuple[float, float, ImageVectors]
+) -> Trial:
+    first, base, vectors = reference
+    seconds = _seconds(run, probe[:FEW], warm=True)[0]
+    if seconds > first:
+        return Trial(precision, first / seconds)
+    seconds, found = _seconds(run, probe)
+    pairs = ((vectors.joint, found.joint), (vectors.vision, found.vision))
+    return Trial(precision, base / seconds, min(lowest_cosine(a, b) for a, b in pairs), len(probe))
+
+
+def _seconds(run: Run, batch: Sequence[Prepared], warm: bool = False) -> tuple[float, ImageVectors]:
+    """Return the shorter time of two runs, and the vectors; with `warm` one run more, not timed, goes ahead."""
+    if warm:
+        run(batch)
+    taken = []
+    for _ in range(2):
+        started = time.perf_counter()
+        vectors = run(batch)
+        taken.append(time.perf_counter() - started)
+    return min(taken), vectors
+
+
+def lowest_cosine(first: Vectors, second: Vectors) -> float:
+    """Return the lowest cosine between rows of the same number, in float64; NaN where a row is not finite."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / lengths).min())

@@ -1,0 +1,59 @@
+"""A few pictures to try a model on: from the source, where they are cheap to have, else drawn here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from shotdex.store.files import places
+from shotdex.store.words import Limits, Prepared
+
+from .decoding import Decoded, Decoder
+from .scan import Scan
+
+SAMPLES = 16
+
+_WHOLE = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    address: str
+
+
+def sample_pictures(scan: Scan, limits: Limits, count: int = SAMPLES) -> list[Image.Image]:
+    """Return up to `count` usable pictures from all over a source, decoded as when it is indexed.
+
+    None come from a source that is read from its beginning to its end, or over a network.
+    """
+    if scan.source.in_order or places.is_url(scan.source.root) or not scan.candidates:
+        return []
+    step = max(1, scan.candidates // count)
+    rows = scan.con.rows(f"SELECT address FROM ordered WHERE step % {step} = 0 ORDER BY step LIMIT {count}")
+    decoder: Decoder[_Place] = Decoder(_whole, None, lambda _: False, scan.source.read, limits)
+    results = decoder.decode_ahead([_Place(row[0]) for row in rows], ahead=count)
+    return [
+        Image.fromarray(result.prepared[_WHOLE])
+        for result in results
+        if isinstance(result, Decoded) and result.prepared is not None
+    ]
+
+
+def _whole(image: Image.Image) -> Prepared:
+    return {_WHOLE: np.asarray(image)}
+
+
+def drawn_pictures(count: int = SAMPLES) -> list[Image.Image]:
+    """Return pictures of 320 x 240 pixels, of coarse and fine noise, each with its own colours."""
+    return [_drawn(np.random.default_rng(seed)) for seed in range(count)]
+
+
+def _drawn(rng: np.random.Generator) -> Image.Image:
+    total = np.zeros((240, 320, 3))
+    for width, weight in ((3, 0.6), (20, 0.3), (160, 0.1)):
+        coarse = rng.integers(0, 256, (max(2, width * 3 // 4), width, 3), dtype=np.uint8)
+        fine = Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC)
+        total += weight * np.asarray(fine, dtype=np.float64)
+    return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))
