@@ -278,3 +278,47 @@ def test_one_picture(photos: Path, shotdex: Run, clip_folder: Path, tmp_path: Pa
 
 def test_no_source(shotdex: Run, tmp_path: Path) -> None:
     failed(shotdex("index", "", "--store", tmp_path / "s"), 2, "SOURCE is empty")
+
+
+class TestTheModel:
+    """Which precision, which size of a batch, and what is said of them."""
+
+    def test_auto_says_what_it_took_and_a_store_keeps_its_own(
+        self, photos: Path, shotdex: Run, clip_folder: Path, tmp_path: Path
+    ) -> None:
+        how = ("index", photos, "--model", clip_folder, "--store", tmp_path / "s", "--precision", "auto")
+        ran = shotdex(*how)
+        assert ran.status == 0, ran.err
+        assert "precision " in ran.err
+        assert "bf16 runs at" in ran.err
+        save_noise(photos / "kind0" / "new.png", seed=99)
+        again = shotdex(*how)
+        assert ("1 added" in again.out, "bf16 runs at" in again.err) == (True, False)
+        assert column(tmp_path / "s", "SELECT count(*) FROM encoders") == [1]
+
+    def test_auto_does_not_change_a_store_in_float32(self, photos: Path, shotdex: Run, indexed: Path) -> None:
+        save_noise(photos / "kind0" / "new.png", seed=99)
+        ran = shotdex("index", photos, "--store", indexed, "--precision", "auto", "--batch-size", "2")
+        assert (ran.status, "1 added" in ran.out) == (0, True), ran.err
+        assert column(indexed, "SELECT precision FROM encoders") == ["float32"]
+
+    def test_a_second_encoder_is_said_to_be_one(self, photos: Path, shotdex: Run, indexed: Path) -> None:
+        how = ("index", photos, "--store", indexed, "--model", "demo")
+        before = shotdex(*how, "--dry-run")
+        assert "6 unchanged, to be encoded with a further model" in before.out
+        assert " changed" not in before.out
+        ran = shotdex(*how)
+        assert "0 added, 0 unchanged, 6 unchanged and encoded with a further model" in ran.out
+
+    @pytest.mark.parametrize("size", ["0", "many"])
+    def test_no_size_of_a_batch(self, photos: Path, shotdex: Run, tmp_path: Path, size: str) -> None:
+        failed(shotdex("index", photos, "--store", tmp_path / "s", "--batch-size", size), 2, size)
+
+
+def test_one_of_everything(shotdex: Run, clip_folder: Path, tmp_path: Path) -> None:
+    save_noise(tmp_path / "one" / "a.png", seed=1)
+    (tmp_path / "one" / "b.txt").write_text("x")
+    ran = shotdex("index", tmp_path / "one", "--model", clip_folder, "--store", tmp_path / "s")
+    assert "1 picture to read;" in ran.err
+    assert "1 picture has no category" in ran.out
+    assert "1 other file is no picture by its name and was left out" in ran.out
