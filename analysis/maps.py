@@ -24,6 +24,7 @@ from .figures.map_thumbnails import thumbnail_map
 from .map_prompts import map_texts
 from .modality_gap import modality_gap
 from .projections import ProjectionSettings, project
+from .rounds import Watch
 from .thumbnails import load_thumbnails
 
 if TYPE_CHECKING:
@@ -34,9 +35,13 @@ THUMBNAIL = 200
 """Pixels: the longest side at which pictures are read for a map; none is drawn larger."""
 
 
+LIMITS = {"umap": 20_000, "tsne": 5_000}
+"""Images that a map has at most unless told otherwise: some to place in a minute or two on two cores."""
+
+
 @dataclass(frozen=True, slots=True)
 class MapRequest:
-    """Which map. Above `limit` images a seeded sample of that many is drawn, and the title says so.
+    """Which map. Above `limit` images a seeded sample of that many is drawn, and the title says so; see `LIMITS`.
 
     With `prompts` the texts of the run are projected together with the images and drawn in.
     """
@@ -48,7 +53,7 @@ class MapRequest:
     where: str | None = None
     run: str | None = None
     encoder_name: str | None = None
-    limit: int = 20_000
+    limit: int | None = None
     prompts: bool = False
 
 
@@ -68,7 +73,7 @@ class Coordinates:
     caption: str = ""
 
 
-def coordinates(store: Store, request: MapRequest) -> Coordinates:
+def coordinates(store: Store, request: MapRequest, watch: Watch | None = None) -> Coordinates:
     """Return the coordinates of a map, from the catalog where the same map was made before.
 
     Raises:
@@ -91,7 +96,7 @@ def coordinates(store: Store, request: MapRequest) -> Coordinates:
         if kept is not None:
             return Coordinates(ids, kept, len(every), True, encoder.name)
         _, vectors = load_vectors(con, encoder_id, encoder, request.space, ids)
-    xy = project(vectors, request.projection)
+    xy = project(vectors, request.projection, watch)
     try:
         with store.writing() as con:
             save_projection(con, key, ids, xy)
@@ -101,20 +106,23 @@ def coordinates(store: Store, request: MapRequest) -> Coordinates:
 
 
 def _drawn(ids: Ids, request: MapRequest) -> Ids:
-    if request.limit < 1:
-        raise SettingsError(f"cannot draw {request.limit} images", "give a limit of at least 1")
+    limit = LIMITS[request.projection.method] if request.limit is None else request.limit
+    if limit < 1:
+        raise SettingsError(f"cannot draw {limit} images", "give a limit of at least 1")
     if len(ids) == 0:
         raise EmptyStore("there is no image to draw", "loosen --where, or index pictures: shotdex index FOLDER")
-    if len(ids) <= request.limit:
+    if len(ids) <= limit:
         return ids
-    return np.sort(np.random.default_rng(request.projection.seed).choice(ids, request.limit, replace=False))
+    return np.sort(np.random.default_rng(request.projection.seed).choice(ids, limit, replace=False))
 
 
 def _no_model(encoder: EncoderId) -> Encoder:
     raise ModelUnavailable(f"the prompts have to be encoded by {encoder.name}", "give draw_map a way to load it")
 
 
-def coordinates_with_prompts(store: Store, request: MapRequest, load: LoadEncoder) -> Coordinates:
+def coordinates_with_prompts(
+    store: Store, request: MapRequest, load: LoadEncoder, watch: Watch | None = None
+) -> Coordinates:
     """Return the coordinates of images and of a run's prompts, projected together; they are not kept.
 
     Raises:
@@ -130,15 +138,18 @@ def coordinates_with_prompts(store: Store, request: MapRequest, load: LoadEncode
     ids = _drawn(every, request)
     with store.reading() as con:
         _, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
-    xy = project(np.concatenate([images, texts.vectors]), request.projection)
+    xy = project(np.concatenate([images, texts.vectors]), request.projection, watch)
     places = [(float(x), float(y)) for x, y in xy[len(ids) :]]
     drawn = tuple(zip(texts.labels, places, strict=True))
     caption = str(modality_gap(images, texts.vectors))
     return Coordinates(ids, xy[: len(ids)], len(every), False, encoder.name, drawn, caption)
 
 
-def draw_map(store: Store, request: MapRequest, load: LoadEncoder | None = None) -> tuple[Figure, Coordinates]:
-    """Draw a map and return it with its coordinates. `load` is needed for prompts that the store has not met.
+def draw_map(
+    store: Store, request: MapRequest, load: LoadEncoder | None = None, watch: Watch | None = None
+) -> tuple[Figure, Coordinates]:
+    """Draw a map and return it with its coordinates. `load` is needed for prompts that the store has not met; `watch`
+    is told of the rounds of the projection.
 
     Raises:
         SettingsError: nothing to colour by, or no run to say what is correct.
@@ -147,9 +158,10 @@ def draw_map(store: Store, request: MapRequest, load: LoadEncoder | None = None)
     if request.colour not in COLOURS:
         raise SettingsError(f"cannot colour by {request.colour!r}", f"colour by one of: {', '.join(COLOURS)}")
     labels_of, run_name = _labels(store, request)
-    placed = (
-        coordinates_with_prompts(store, request, load or _no_model) if request.prompts else coordinates(store, request)
-    )
+    if request.prompts:
+        placed = coordinates_with_prompts(store, request, load or _no_model, watch)
+    else:
+        placed = coordinates(store, request, watch)
     labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
     title = _title(request, placed, run_name)
     extras = MapExtras(placed.texts, placed.caption)

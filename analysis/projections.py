@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from shotdex.store.errors import SettingsError
 from shotdex.store.words import Vectors
 
+from .rounds import Rounds, Watch, tqdm_settings
+
 Points = npt.NDArray[np.float64]
 """Places in the plane, shape (N, 2)."""
 
@@ -19,6 +21,9 @@ METHODS = ("umap", "tsne")
 
 FEWEST = 10
 """Below this many pictures a neighbourhood says nothing: their first two principal components are drawn instead."""
+
+TSNE_ROUNDS = 1000
+"""What scikit-learn runs unless told otherwise."""
 
 ALL_PAIRS = 4096
 """Up to here neighbours are found by looking at every pair, beyond by UMAP's approximate search."""
@@ -53,7 +58,7 @@ class ProjectionSettings:
             raise SettingsError(f"seed is {self.seed}, outside 0 to 2**32 - 1")
 
 
-def project(vectors: Vectors, settings: ProjectionSettings | None = None) -> Points:
+def project(vectors: Vectors, settings: ProjectionSettings | None = None, watch: Watch | None = None) -> Points:
     """Place N vectors in the plane so that neighbours by cosine stay neighbours.
 
     Rows are made unit length first: then squared Euclidean distance is 2 - 2 cosine, and Euclidean neighbours, which
@@ -66,6 +71,7 @@ def project(vectors: Vectors, settings: ProjectionSettings | None = None) -> Poi
     Args:
         vectors: (N, D) float, finite.
         settings: UMAP with its defaults when absent.
+        watch: told of the rounds in which the points are moved; what comes before, finding neighbours, has none.
 
     Returns:
         (N, 2) float64, in no particular unit.
@@ -83,7 +89,7 @@ def project(vectors: Vectors, settings: ProjectionSettings | None = None) -> Poi
     if count < FEWEST:
         return _padded(_principal(rows, 2, chosen.seed))
     reduced = _principal(rows, chosen.pca, chosen.seed) if rows.shape[1] > chosen.pca else rows
-    return _umap(reduced, chosen) if chosen.method == "umap" else _tsne(reduced, chosen)
+    return _umap(reduced, chosen, watch) if chosen.method == "umap" else _tsne(reduced, chosen, watch)
 
 
 def _unit(vectors: Vectors) -> Vectors:
@@ -107,7 +113,7 @@ def _padded(scores: Vectors) -> Points:
     return np.pad(scores.astype(np.float64), ((0, 0), (0, 2 - scores.shape[1])))
 
 
-def _umap(rows: Vectors, settings: ProjectionSettings) -> Points:
+def _umap(rows: Vectors, settings: ProjectionSettings, watch: Watch | None) -> Points:
     # UMAP warns of a missing TensorFlow, of its own thread count and of spectral fallbacks on tied rows: nothing that
     # a user of ours can act on.
     with warnings.catch_warnings():
@@ -124,6 +130,7 @@ def _umap(rows: Vectors, settings: ProjectionSettings) -> Points:
             n_jobs=1,  # what a fixed random_state forces anyway
             # UMAP itself looks at every pair among so few, with a call of a Python function for each.
             precomputed_knn=_nearest(rows, neighbours) if len(rows) < ALL_PAIRS else (None, None, None),
+            tqdm_kwds=None if watch is None else tqdm_settings(watch),
         )
         return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
 
@@ -159,13 +166,22 @@ def _keep_compiled() -> None:
         layouts._nb_optimize_layout_euclidean_single_epoch.enable_caching()
 
 
-def _tsne(rows: Vectors, settings: ProjectionSettings) -> Points:
+def _tsne(rows: Vectors, settings: ProjectionSettings, watch: Watch | None) -> Points:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     # t-SNE looks at 3 x perplexity neighbours, so more than (N - 1) / 3 cannot be met.
     perplexity = min(settings.perplexity, (len(rows) - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=settings.seed)
+    # Its rounds can only be read off what it prints.
+    tsne = TSNE(
+        perplexity=perplexity,
+        init="pca",
+        learning_rate="auto",
+        random_state=settings.seed,
+        max_iter=TSNE_ROUNDS,
+        verbose=0 if watch is None else 2,
+    )
     # Threads add up their parts of the gradient in the order in which they finish: with one the sum is always the same.
-    with threadpool_limits(1, user_api="openmp"):
+    heard = nullcontext() if watch is None else redirect_stdout(Rounds(watch, TSNE_ROUNDS))
+    with threadpool_limits(1, user_api="openmp"), heard:
         return np.asarray(tsne.fit_transform(rows), dtype=np.float64)

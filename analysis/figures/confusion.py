@@ -165,9 +165,11 @@ def _colour_cells(axes: Axes, plan: _Plan) -> ScalarMappable:
 
 def _write_cells(axes: Axes, plan: _Plan) -> None:
     """Write into every cell what it has room for; a 0 only where there are few cells."""
+    if plan.most > MOST_WITH_ONE:
+        return
     texts = {place: _cell_text(plan, place) for place in np.ndindex(plan.matrix.shape)}
     widest = style.longest(list(texts.values())) * 0.62 * style.SMALL / 72
-    if plan.most > MOST_WITH_ONE or (plan.most > MOST_WITH_BOTH and widest > plan.cell):
+    if plan.most > MOST_WITH_BOTH and widest > plan.cell:
         return
     shades = (plan.values / plan.top) ** plan.power
     for (row, column), text in ((place, text) for place, text in texts.items() if text):

@@ -43,15 +43,17 @@ def largest_confusions(matrix: npt.NDArray[np.integer[Any]], most: int) -> list[
         matrix: (C, C) int, rows the true classes, columns the predicted ones; the diagonal is no confusion.
         most: how many to return.
     """
-    totals = matrix.sum(axis=1)
-    found = [
-        Confusion(
-            true, predicted, int(matrix[true, predicted]), wilson(int(matrix[true, predicted]), int(totals[true]))
-        )
-        for true, predicted in np.argwhere(matrix > 0).tolist()
-        if true != predicted
+    true, predicted = np.nonzero(matrix)
+    counts, totals = matrix[true, predicted], matrix.sum(axis=1)[true]
+    # A thousand classes have half a million pairs, but few different shares among them.
+    shares, which = np.unique(np.stack([counts, totals], axis=1), axis=0, return_inverse=True)
+    rates = [wilson(count, total) for count, total in shares.tolist()]
+    low = np.array([rate.low for rate in rates])[which.ravel()]
+    low[true == predicted] = -np.inf
+    order = np.lexsort((predicted, true, -low))[: max(0, min(most, int((true != predicted).sum())))]
+    return [
+        Confusion(int(true[i]), int(predicted[i]), int(counts[i]), rates[int(which.ravel()[i])]) for i in order.tolist()
     ]
-    return sorted(found, key=lambda one: (-one.rate.low, one.true, one.predicted))[:most]
 
 
 def _lines(found: Sequence[Confusion], labels: Sequence[str]) -> tuple[list[str], list[str]]:

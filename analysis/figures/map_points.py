@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 SIDE = 7.0
 UNLABELLED = "unlabelled"
+MOST_LISTED = 160
+"""No more labels than this stand in a legend: beyond, looks repeat, and a thousand take ten seconds to draw."""
+
 CORRECT, WRONG = "correct", "wrong"
 """Labels with colours of their own."""
 
-_GREY = style.Look("#c9c9c9", "o", "")
+_GREY, _NOTHING = style.Look("#c9c9c9", "o", ""), style.Look("none", "", "")
 
 
 def point_map(
@@ -52,8 +55,7 @@ def point_map(
     extras = extras or MapExtras()
     side = extras.width or SIDE
     shown = looks_of(labels)
-    texts = legend_texts(labels, shown)
-    handles = [swatch(look) for look in shown.values()]
+    handles, texts = legend_entries(labels, shown)
     if extras.prompts:
         texts, handles = [*texts, extras.legend_text], [*handles, star()]
     caption = caption_lines(extras.caption, side)
@@ -111,10 +113,17 @@ def _layers(labels: Sequence[str | None], shown: dict[str | None, style.Look]) -
     return [np.array(layers[key], dtype=np.int64) for key in sorted(layers)]
 
 
-def legend_texts(labels: Sequence[str | None], shown: Iterable[str | None]) -> list[str]:
-    """Return what the legend says: each label with its number of pictures."""
+def legend_entries(
+    labels: Sequence[str | None], shown: Mapping[str | None, style.Look]
+) -> tuple[list[Artist], list[str]]:
+    """Return what the legend draws and says: each label with its number of pictures, and how many it leaves out."""
     counts = Counter(labels)
-    return [f"{UNLABELLED if name is None else label(name, 26)} ({counts[name]:,})" for name in shown]
+    listed = list(shown.items())[:MOST_LISTED]
+    texts = [f"{UNLABELLED if name is None else label(name, 26)} ({counts[name]:,})" for name, _ in listed]
+    handles = [swatch(look) for _, look in listed]
+    if len(shown) > len(listed):
+        texts, handles = [*texts, f"and {len(shown) - len(listed):,} more"], [*handles, swatch(_NOTHING)]
+    return handles, texts
 
 
 def swatch(look: style.Look) -> Artist:

@@ -14,7 +14,7 @@ from shotdex.analysis.thumbnail_layout import ThumbnailLayout, place
 
 from . import legend, style
 from .map_extras import MapExtras, caption_lines, unnamed
-from .map_points import legend_texts, looks_of, swatch
+from .map_points import legend_entries, looks_of
 from .map_prompts import draw_on_page, star
 from .map_room import PlacedPrompts, covered, make_room, place_prompts
 from .page import MARGIN, page_figure, pixels, tile, write
@@ -106,8 +106,7 @@ def _legend(
 ) -> tuple[list[str], list[Artist]]:
     # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
     distinct = shown if len(shown) <= len(style.PALETTE) else {}
-    texts = legend_texts(labels, distinct)
-    handles = [swatch(replace(look, marker="s")) for look in distinct.values()]
+    handles, texts = legend_entries(labels, {name: replace(look, marker="s") for name, look in distinct.items()})
     return ([*texts, extras.legend_text], [*handles, star()]) if extras.prompts else (texts, handles)
 
 

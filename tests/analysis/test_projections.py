@@ -32,6 +32,20 @@ def test_neighbours_by_cosine_stay_neighbours_and_only_direction_counts(method):
     assert np.array_equal(points, project(vectors * np.float32(4), settings))
 
 
+@pytest.mark.parametrize("method", ["umap", "tsne"])
+def test_a_watch_hears_of_every_part_and_changes_nothing(method, capfd):
+    vectors, _ = clusters(60)
+    heard = []
+    settings = ProjectionSettings(method=method, perplexity=10, neighbours=10)
+    points = project(vectors, settings, lambda done, of: heard.append((done, of)))
+    assert tuple(capfd.readouterr()) == ("", "")
+    done, totals = zip(*heard, strict=True)
+    assert list(done) == sorted(done)
+    assert len(set(totals)) == 1 and done[0] < totals[0] / 2
+    assert done[-1] == totals[0] or method == "tsne"  # which stops where the points no longer move
+    assert np.array_equal(points, project(vectors, settings))
+
+
 @pytest.mark.parametrize("copies", [1, 30])
 def test_the_neighbours_are_those_that_umap_finds_itself(copies):
     from umap.distances import named_distances
