@@ -16,6 +16,7 @@ from shotdex.store.errors import ShotdexError
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Index the pictures of a folder, a zip archive or IDX files."),
     "search": ("search", "Find the images that match a text or a picture."),
+    "approximate": ("approximate", "Build an index that makes searches among very many images quicker."),
     "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),
     "runs": ("runs", "List the classification runs."),
     "probe": ("probe", "Set zero-shot beside what training on the stored vectors gives."),

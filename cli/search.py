@@ -8,11 +8,17 @@ from pathlib import Path
 import click
 
 from shotdex.query.copying import check_folder, copy_pictures
-from shotdex.query.search import search
+from shotdex.query.search import Answer, ask
 from shotdex.store.words import Hit, Question
 
 from .options import device_option, drawable, encoder_loader, model_option, open_store, store_option, where_option
 from .render import as_json, as_json_line, note, out, shown_path, table
+
+SLOW = 0.1
+"""Seconds from which an exact search is called slow, and what to do about it is said."""
+
+LEAST = 10_000
+"""Images below which there is no approximate index."""
 
 
 def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -51,6 +57,7 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     metavar="DIR",
     help="Copy the pictures found there, as 01_name.jpg, 02_...; nothing is overwritten.",
 )
+@click.option("--exact", is_flag=True, help="Look at every image, where there is an approximate index, too.")
 @model_option
 @device_option
 @store_option
@@ -62,11 +69,15 @@ def command(
     form: str,
     sheet: Path | None,
     copy_to: Path | None,
+    exact: bool,
     model: str | None,
     device: str,
     store_path: Path | None,
 ) -> None:
-    """Find the images nearest to TEXT, to a picture, or to both: exact, best first, ties by id.
+    """Find the images nearest to TEXT, to a picture, or to both: best first, ties by id.
+
+    The search is exact, unless an approximate index was built (shotdex approximate), which may miss some; the cosines
+    are exact in any case.
 
     \b
     shotdex search "a red car"
@@ -76,8 +87,10 @@ def command(
     """
     store = open_store(store_path)
     question = Question(texts=(text,) if text else (), images=images, where=where, k=k)
-    hits = search(store, question, encoder_loader(device), model)
+    answer = ask(store, question, encoder_loader(device), model, exact)
+    hits = answer.hits
     render(hits, form)
+    _suggest(answer, exact)
     if sheet is not None:
         from shotdex.analysis.figures.style import save
         from shotdex.analysis.plots import sheet_plot
@@ -86,6 +99,14 @@ def command(
         note(f"wrote {sheet}")
     if copy_to is not None:
         _copy(hits, copy_to)
+
+
+def _suggest(answer: Answer, exact: bool) -> None:
+    if answer.seconds > SLOW and answer.images >= LEAST and not exact and answer.approximate is None:
+        note(
+            f"looking at {answer.images:,} images took {answer.seconds:.2f} s; "
+            "an approximate index is quicker: shotdex approximate"
+        )
 
 
 def _copy(hits: list[Hit], folder: Path) -> None:

@@ -39,6 +39,12 @@ def as_text(found: Status) -> str:
         lines.append(
             f"encoder {entry.number}: {entry.encoder}, {entry.images:,} images, index {size(entry.index_bytes)}"
         )
+        if entry.approximate is not None:
+            from .approximate import as_text as figures_text
+
+            lines.append(figures_text(entry.approximate, "  "))
+            if entry.images > entry.approximate.rows:
+                lines.append("    images added since it was built are searched exactly; build it again to cover them")
     lines.append(f"runs {len(found.runs):,}" + (": " + ", ".join(run.name for run in found.runs) if found.runs else ""))
     lines.append(f"catalog {size(found.catalog_bytes)}")
     return "\n".join(lines)

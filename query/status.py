@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from shotdex.store.cells import Figures
+from shotdex.store.cells_file import cells_file, read_figures
 from shotdex.store.encoders import list_encoders
+from shotdex.store.index_trust import index_file
 from shotdex.store.runs import list_runs
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.vector_index import index_file
 from shotdex.store.words import EncoderId, Run
 
 LABELS = ("category", "condition", "split")
@@ -17,12 +19,16 @@ LABELS = ("category", "condition", "split")
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus:
-    """One encoder, how many images it has encoded, and the size of its FAISS file (0 where there is none)."""
+    """One encoder, how many images it has encoded, and the size of its FAISS file (0 where there is none).
+
+    `approximate` is what was measured when its approximate index was built, if one was.
+    """
 
     number: int
     encoder: EncoderId
     images: int
     index_bytes: int
+    approximate: Figures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ def status(store: Store) -> Status:
                     encoder,
                     int(con.value(f"SELECT count(*) FROM {vectors_table(number)} SEMI JOIN images USING (image_id)")),
                     _size(index_file(store, number)),
+                    read_figures(cells_file(store, number)),
                 )
                 for number, encoder in list_encoders(con).items()
             ],

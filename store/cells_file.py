@@ -88,13 +88,13 @@ def read_figures(path: Path) -> Figures | None:
         return None
 
 
-def write_cells(store: Store, encoder_id: int, layout: IndexLayout, cells: Cells, figures: Figures) -> None:
-    """Write the cells of the first rows of a FAISS file: aside, flushed to disk, renamed.
+def write_cells(store: Store, encoder_id: int, ids: Ids, cells: Cells, figures: Figures) -> None:
+    """Write the cells of the first rows of a FAISS file, which has these `ids`: aside, flushed to disk, renamed.
 
     Raises:
         StoreError: it cannot be written, as where the disk is full. The old file is as it was.
     """
-    said = {"dim": layout.dim, "ids_sha256": _digest(layout.ids[: figures.rows]), "figures": asdict(figures)}
+    said = {"dim": cells.centres.shape[1], "ids_sha256": _digest(ids[: figures.rows]), "figures": asdict(figures)}
     text = json.dumps(said).encode()
     text += b" " * (-(_HEAD.size + len(text)) % 8)
     parts = [

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from shotdex.store.cells_file import cells_file, read_cells
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import StoreCorrupt, StoreError, StoreLocked
 from shotdex.store.index_layout import BadIndexFile, IndexLayout, read_layout
+from shotdex.store.index_trust import index_file, stamp_of
 from shotdex.store.lock import only_one
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.vector_index import index_file, stamp_of
 from shotdex.store.vectors import load_in_chunks
 from shotdex.store.words import EncoderId, Ids
 
@@ -26,7 +27,25 @@ CHUNK = 16_384
 def index_files(store: Store, con: Connection) -> list[Check]:
     """Check every encoder's FAISS file against the catalog."""
     busy = being_indexed(store)
-    return [check_index(store, con, number, encoder, busy) for number, encoder in list_encoders(con).items()]
+    encoders = list_encoders(con)
+    checks = [check_index(store, con, number, encoder, busy) for number, encoder in encoders.items()]
+    return checks + [check for number in encoders for check in check_cells(store, number)]
+
+
+def check_cells(store: Store, number: int) -> list[Check]:
+    """Check an encoder's approximate index, if it has one: whole, and of the rows of its FAISS file."""
+    path = cells_file(store, number)
+    if store.index_folder.is_symlink() or not (path.is_file() or path.is_symlink()):
+        return []
+    name = f"approximate index of encoder {number}"
+    try:
+        if path.is_symlink():
+            raise BadIndexFile("it is a link")
+        cells = read_cells(path, read_layout(index_file(store, number)))
+    except (BadIndexFile, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return [Check(name, False, f"{path.name} is not used: {reason}", f"{REPAIR}, then: shotdex approximate")]
+    return [Check(name, True, f"{len(cells.centres):,} cells with each of {len(cells.rows):,} vectors in one")]
 
 
 def check_index(store: Store, con: Connection, number: int, encoder: EncoderId, busy: bool = False) -> Check:
@@ -95,7 +114,7 @@ def leftovers(store: Store, con: Connection) -> list[Path]:
     """Return our files in the index folder that belong to no encoder of this catalog; others' are left alone."""
     if store.index_folder.is_symlink():  # what is there is not ours
         return []
-    wanted = {index_file(store, number) for number in list_encoders(con)}
+    wanted = {place(store, number) for number in list_encoders(con) for place in (index_file, cells_file)}
     return sorted(path for path in store.index_folder.glob("encoder-*-*") if path not in wanted and path.is_file())
 
 

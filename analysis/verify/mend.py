@@ -6,6 +6,7 @@ No image, run or prediction is ever deleted. What is taken away of the vectors i
 from __future__ import annotations
 
 from shotdex.store import views
+from shotdex.store.cells_file import cells_file
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.images import mark_removed
@@ -18,7 +19,7 @@ from .catalog import all_views
 from .check import index_again, sources_of
 from .digests import broken_maps
 from .files import as_recorded
-from .index_files import check_index, leftovers
+from .index_files import check_cells, check_index, leftovers
 from .pictures import OLDER_ROWS, PRESENT
 from .texts import unusable_text
 from .vectors import not_unit, unlike, unusable
@@ -121,14 +122,18 @@ def _mend_texts(con: Connection, number: int, encoder: EncoderId) -> list[str]:
 
 
 def _mend_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
+    done = []
+    if not all(check.ok for check in check_cells(store, number)):
+        cells_file(store, number).unlink(missing_ok=True)
+        done.append(f"took away {cells_file(store, number).name}; build it again: shotdex approximate")
     with store.reading() as con:
         if check_index(store, con, number, encoder).ok:
-            return []
+            return done
         count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
     # Away with the old one first: it would be extended where it looks current, and only some of it is compared.
     drop_index(store, number)
     write_index(store, None, number, encoder)
-    return [f"wrote {index_file(store, number).name} anew from the catalog: {count:,} vectors"]
+    return [*done, f"wrote {index_file(store, number).name} anew from the catalog: {count:,} vectors"]
 
 
 def _images(count: int) -> str:

@@ -1,0 +1,71 @@
+"""`shotdex approximate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shotdex.query.approximate import build, drop
+from shotdex.store.cells import Figures, Recall
+
+from .options import json_option, model_option, open_store, store_option
+from .progress import Bar
+from .render import as_json as to_json
+from .render import note, out
+
+
+@click.command("approximate")
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.98,
+    show_default=True,
+    help="Which share of the true ten nearest is to be found.",
+)
+@click.option("--drop", "away", is_flag=True, help="Take the index away; searches are exact again.")
+@model_option
+@store_option
+@json_option
+def command(recall: float, away: bool, model: str | None, store_path: Path | None, as_json: bool) -> None:
+    """Build an approximate index, for stores in which an exact search takes long.
+
+    Vectors that lie together are put into cells, and a search looks only into those nearest to the question. What it
+    finds has its exact cosine. How much it misses is measured on the store's own vectors: on images that had no part in
+    the training, and on the texts that the store remembers. `search` uses it from then on, but for --exact; images
+    added later are searched, too. Classification never uses it: what that would change is measured and shown.
+
+    \b
+    shotdex approximate
+    shotdex approximate --recall 0.999
+    shotdex approximate --drop
+    """
+    store = open_store(store_path)
+    if away:
+        note("took the approximate index away" if drop(store, model) else "there was no approximate index")
+        return
+    with Bar("building", " vectors") as bar:
+        figures = build(store, model, recall, bar)
+    out(to_json(figures) if as_json else as_text(figures))
+
+
+def as_text(figures: Figures, indent: str = "") -> str:
+    """Return what was measured, as text."""
+    lines = [
+        f"approximate index: {figures.cells:,} cells of {figures.rows:,} images, {figures.probes:,} are looked into",
+        f"  recall@10 of images {_recall(figures.images)}",
+        f"  recall@10 of texts {_recall(figures.texts)}"
+        if figures.texts
+        else "  recall@10 of texts not measured: the store remembers none; search for some, then build again",
+        f"  {figures.times_faster:.1f} times faster: {1000 * figures.seconds:.1f} ms instead of "
+        f"{1000 * figures.exact_seconds:.1f} ms; built in {figures.built_seconds:.0f} s",
+    ]
+    lines += [
+        f"  run {run.run} looked at all images; by cells {run.changed:,} of {run.images:,} predictions would change"
+        for run in figures.runs
+    ]
+    return "\n".join(indent + line for line in lines)
+
+
+def _recall(recall: Recall) -> str:
+    return f"{recall.value:.3f} ({recall.questions:,} questions, {recall.looked_at:.1%} of the images looked at)"

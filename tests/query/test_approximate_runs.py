@@ -1,0 +1,55 @@
+"""What looking classes up through cells would change, against a loop over images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shotdex.query.approximate_runs import changed_predictions
+from shotdex.store.cells import Cells, Changed, make_cells
+from shotdex.store.encoders import choose_encoder
+from shotdex.store.store import Store
+from shotdex.store.vector_index import open_index
+from shotdex.store.vectors import remembered_texts
+from tests.evaluated import rows, run
+
+TEXTS = {"red": ("red", "tomato"), "green": ("green",), "blue": ("navy", "purple")}
+
+
+@pytest.mark.parametrize("probes", [1, 3, 8])
+def test_against_a_loop(own: Store, probes: int) -> None:
+    run(own, TEXTS, name="means")
+    with own.reading() as con:
+        number, encoder = choose_encoder(con, None)
+        index = open_index(own, con, number, encoder)
+        texts = remembered_texts(con, number, [text for some in TEXTS.values() for text in some])
+    made = make_cells(index.filed.vectors, np.arange(len(index.filed.ids)), 8, 0, lambda _: None)
+    cells = Cells(made.centres, made.starts, made.rows, probes)
+    sums = {name: sum(texts[text] / np.linalg.norm(texts[text]) for text in some) for name, some in TEXTS.items()}
+    classes = {name: total / np.linalg.norm(total) for name, total in sums.items()}
+    changed = 0
+    predicted = dict(
+        rows(own, "SELECT image_id, category FROM predictions p JOIN runs r USING (run_id) "
+        "WHERE r.name = 'means' AND rank = 1")
+    )  # fmt: skip
+    for image_id, vector, cell in zip(index.filed.ids, index.filed.vectors, cells.of_rows(), strict=True):
+        found = {
+            name: float(vector @ text)
+            for name, text in classes.items()
+            if cell in np.argsort(-(cells.centres @ text))[:probes]
+        }
+        changed += not found or max(found, key=found.__getitem__) != predicted[int(image_id)]
+    counted = {one.run: one for one in changed_predictions(own, number, cells, index.filed)}
+    assert counted["means"] == Changed("means", 75, changed)
+    assert (changed == 0) == (probes == 8)
+    assert len(counted) == 4, "the latest run of each prompt set"
+
+
+def test_texts_that_are_forgotten_leave_a_run_out(own: Store) -> None:
+    with own.reading() as con:
+        number, encoder = choose_encoder(con, None)
+        index = open_index(own, con, number, encoder)
+    made = make_cells(index.filed.vectors, np.arange(75), 4, 0, lambda _: None)
+    with own.writing() as con:
+        con.run(f"DELETE FROM text_vectors_{number}")
+    assert changed_predictions(own, number, made, index.filed) == ()
