@@ -58,7 +58,7 @@ class EncoderChoice:
 
         note(f"loading {self.wanted}")
         encoder = load_encoder(self.wanted, self.settings, self.samples)
-        if encoder.choice is not None:
+        if self.settings.precision == "auto":
             note(str(encoder.choice))
         return encoder
 

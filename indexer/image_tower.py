@@ -42,6 +42,7 @@ class ImageTower:
     most: int | None = None
     _compiled: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None
     _copying: Any = None
+    _largest: int = 0
 
     def begin(self, batch: Sequence[Prepared]) -> Fetch:
         """Launch a batch of at least one picture; on a CPU it is done when this returns.
@@ -91,7 +92,10 @@ class ImageTower:
 
         with torch.inference_mode():
             inputs = self.preprocessing.inputs(self._sent(batch), self.dtype)
-            joint, vision = (self._compiled or self._vectors)(**inputs)
+            # A last, smaller batch is not worth its compilation.
+            self._largest = max(self._largest, len(batch))
+            is_full = len(batch) == self._largest
+            joint, vision = (self._compiled if self._compiled and is_full else self._vectors)(**inputs)
             return self._fetched(joint, vision)
 
     def compile(self, example: Sequence[Prepared]) -> None:
@@ -102,7 +106,7 @@ class ImageTower:
         """
         import torch
 
-        self._compiled = torch.compile(self._vectors)
+        self._compiled, self._largest = torch.compile(self._vectors), 0
         try:
             self.begin(example)()
         except Exception as error:  # of any type: compilers are programs of their own
@@ -112,6 +116,7 @@ class ImageTower:
                 f"the model cannot be compiled here: {why}",
                 "leave out --compile, or install a C++ compiler such as g++ (on a GPU, Triton)",
             ) from error
+        self._largest = 0  # what comes may be cut into smaller batches than the example
 
     def _sent(self, batch: Sequence[Prepared]) -> Mapping[str, torch.Tensor]:
         """Return a batch on the device. On a GPU it is copied while the batch before it is computed."""

@@ -117,7 +117,7 @@ class TestARealModel:
         def no_compiler(*_: Any, **__: Any) -> Any:
             raise RuntimeError("No working C++ compiler found\nand more")
 
-        monkeypatch.setattr(torch, "compile", lambda _: no_compiler)
+        monkeypatch.setattr(torch, "compile", lambda *_, **__: no_compiler)
         with pytest.raises(SettingsError, match=r"cannot be compiled here: No working C\+\+ compiler found$"):
             load_encoder(str(clip_folder), EncoderSettings("cpu", compile=True))
 
