@@ -33,7 +33,7 @@ def sample_pictures(scan: Scan, limits: Limits, count: int = SAMPLES) -> list[Im
     step = max(1, scan.candidates // count)
     rows = scan.con.rows(f"SELECT address FROM ordered WHERE step % {step} = 0 ORDER BY step LIMIT {count}")
     decoder: Decoder[_Place] = Decoder(_whole, None, lambda _: False, scan.source.read, limits)
-    results = decoder.decode_ahead([_Place(row[0]) for row in rows], ahead=count)
+    results = decoder.decode_ahead([_Place(row[0]) for row in rows if not places.is_url(row[0])], ahead=count)
     return [
         Image.fromarray(result.prepared[_WHOLE])
         for result in results
