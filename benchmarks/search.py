@@ -208,9 +208,9 @@ def part_write(store: Store) -> dict[str, float]:
         number, encoder = choose_encoder(con, None)
     drop_index(store, number)
     started = time.perf_counter()
-    write_index(store, None, number, encoder)
+    write_index(store, number, encoder)
     written, peak = time.perf_counter(), _peak()
-    write_index(store, None, number, encoder)
+    write_index(store, number, encoder)
     return {"seconds": written - started, "peak": peak, "again": time.perf_counter() - written}
 
 

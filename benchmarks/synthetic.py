@@ -55,8 +55,7 @@ def fill(root: Path, count: int, dim: int = 512, vision_dim: int = 512) -> Store
             add_images(con, [record(image_id) for image_id in ids])
             add_vectors(con, number, list(ids), ImageVectors(joint, vision))
         first += len(joint)
-    with store.reading() as con:
-        write_index(store, con, number, identity)
+    write_index(store, number, identity)
     return store
 
 

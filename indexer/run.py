@@ -127,8 +127,8 @@ class Indexing:
         self._commit(plan)
         if not interrupted and not self._refusals.too_many():
             self._finish(plan)
+        write_index(self._store, self._encoder_id, self._encoder.id)
         with self._store.reading() as con:
-            write_index(self._store, con, self._encoder_id, self._encoder.id)
             unlabelled = count_unlabelled(con, plan.source)
         self._refusals.check(scan.source)
         report = self._report(plan, labelling.notes, unlabelled, interrupted)

@@ -116,7 +116,7 @@ def _gather(store: Store, encoder_name: str | None) -> tuple[int, VectorIndex, V
         number, encoder = choose_encoder(con, encoder_name)
         texts = con.table(f"SELECT vector FROM {texts_table(number)} ORDER BY hash(text) LIMIT {QUESTIONS}")
     with store.indexing():
-        write_index(store, None, number, encoder)
+        write_index(store, number, encoder)
     with store.reading() as con:
         index = open_index(store, con, number, encoder)
     return number, index, np.array(vectors_from_arrow(texts.column("vector"), encoder.dim))

@@ -57,6 +57,7 @@ def prune(store: Store) -> Pruned:
             return Pruned(0, 0, kept)
         for number in encoders:
             drop_index(store, number)
+        before = store.catalog_bytes()
         with store.writing() as con:
             _remember_next_id(con)
             vectors = {vectors_table(number): _forget_vectors(con, number) for number in encoders}
@@ -64,7 +65,8 @@ def prune(store: Store) -> Pruned:
             holey = [
                 table for table, gone in (vectors | {"stored_images": images}).items() if _is_holey(con, table, gone)
             ]
-        freed = store.compact(holey)
+        store.compact(holey)
+        freed = max(0, before - store.catalog_bytes())
         _write_indexes(store, encoders)
         return Pruned(images, sum(vectors.values()), kept, freed)
 
@@ -103,4 +105,4 @@ def _is_holey(con: Connection, table: str, gone: int) -> bool:
 
 def _write_indexes(store: Store, encoders: dict[int, EncoderId]) -> None:
     for number, encoder in encoders.items():
-        write_index(store, None, number, encoder)
+        write_index(store, number, encoder)

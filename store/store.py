@@ -6,22 +6,24 @@ here holds the catalog open while it computes; who finds it taken waits a little
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
 
 from . import schema, views
-from .connection import Connection
+from .connection import Connection, open_for_writing
 from .errors import SchemaTooNew, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
 from .location import CATALOG
 from .lock import only_one
+
+log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 15.0
 """How long to wait for another process to let go: an indexer holds the catalog for a second or two a commit."""
@@ -58,12 +60,16 @@ class Store:
     def __init__(self, root: Path, *, allow_external: bool = False) -> None:
         self.root = root
         self.allow_external = allow_external
+        self._identity: str | None = None
 
-    @cached_property
+    @property
     def identity(self) -> str:
         """A random number that this catalog was born with, as 32 hex digits."""
-        with self.reading() as con:
-            return str(con.value("SELECT value FROM meta WHERE key = 'store_id'"))
+        if self._identity is None:
+            with self.reading():
+                pass
+        assert self._identity is not None
+        return self._identity
 
     @property
     def catalog(self) -> Path:
@@ -82,20 +88,24 @@ class Store:
         Raises:
             StoreNotFound, StoreLocked, SchemaTooNew, StoreCorrupt.
         """
+        store = cls.at(root, allow_external=allow_external)
+        with store.reading():
+            return store
+
+    @classmethod
+    def at(cls, root: Path, *, allow_external: bool = False) -> Store:
+        """Return the store that is at `root`; the first who reads or writes it meets what `open` raises.
+
+        For commands that read at once: opening a catalog takes as long as most questions to it.
+
+        Raises:
+            StoreNotFound, StoreCorrupt.
+        """
         store = cls(root, allow_external=allow_external)
         if not store.catalog.is_file():
             raise StoreNotFound(f"there is no store at {root}", f"make one with: shotdex index FOLDER --store {root}")
         if _is_cut_short(store.catalog):
             raise unborn(root)
-        with store.reading() as con:
-            found = _schema_version(con, root)
-        if found > schema.VERSION:
-            raise SchemaTooNew(
-                f"the store at {root} was made by a newer shotdex (schema {found}; this one knows {schema.VERSION})",
-                "upgrade with: pip install --upgrade shotdex",
-            )
-        if found < schema.VERSION:
-            store._migrate()
         return store
 
     @classmethod
@@ -118,14 +128,35 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open the catalog read-only, with no way from SQL to settings, nor, unless allowed, to other files."""
-        raw = _connect(self.catalog, READING | {"autoload_known_extensions": self.allow_external}, read_only=True)
-        _lock(raw, () if self.allow_external else SEALING)
-        con = Connection(raw)
+        con = self._for_reading()
         try:
             with _damage_named(self.catalog):
+                if self._identity is None and self._is_older(con):
+                    con.close()
+                    self._migrate()
+                    con = self._for_reading()
+                    self._is_older(con)
                 yield con
         finally:
             con.close()
+
+    def _for_reading(self) -> Connection:
+        raw = _connect(self.catalog, READING | {"autoload_known_extensions": self.allow_external}, read_only=True)
+        _lock(raw, () if self.allow_external else SEALING)
+        return Connection(raw)
+
+    def _is_older(self, con: Connection) -> bool:
+        """Tell whether the catalog has an older form; where it has this version's, learn its identity."""
+        found, identity = _facts(con, self.root)
+        if found > schema.VERSION:
+            raise SchemaTooNew(
+                f"the store at {self.root} was made by a newer shotdex (schema {found}; "
+                f"this one knows {schema.VERSION})",
+                "upgrade with: pip install --upgrade shotdex",
+            )
+        if found == schema.VERSION:
+            self._identity = identity
+        return found < schema.VERSION
 
     @contextmanager
     def writing(self, seconds: float = WAIT_SECONDS) -> Iterator[Connection]:
@@ -138,6 +169,9 @@ class Store:
         """
         if not self.catalog.is_file():  # DuckDB would make an empty one in its place
             raise StoreNotFound(f"{self.catalog} is not there any more", "bring it back, or index again")
+        if self._identity is None:
+            with self.reading():
+                pass
         con = Connection(_connect(self.catalog, {}, read_only=False, seconds=seconds))
         try:
             with _damage_named(self.catalog), con.transaction():
@@ -145,20 +179,17 @@ class Store:
         finally:
             con.close()
 
-    def compact(self, tables: Sequence[str]) -> int:
-        """Write tables anew, as DuckDB keeps the room of deleted rows, and return how many bytes smaller the file is.
-
-        Where there is no room for the copies everything stays as it is, and the answer is 0.
-        """
-        before = self.catalog_bytes()
+    def compact(self, tables: Sequence[str]) -> None:
+        """Write tables anew, as DuckDB keeps the room of deleted rows; where there is no room for it they stay."""
+        if not tables:
+            return
         try:
             with self.writing() as con:
-                for table in tables:
+                for table in (*tables, "meta"):  # the last table of the file may be that small one
                     con.run(f"CREATE TABLE compacted AS FROM {table}; DROP TABLE {table}")
                     con.run(f"ALTER TABLE compacted RENAME TO {table}")
-        except (StoreError, duckdb.Error):
-            return 0
-        return max(0, before - self.catalog_bytes())
+        except (StoreError, duckdb.Error) as error:
+            log.info("the catalog was not made smaller: %s", error)
 
     def catalog_bytes(self) -> int:
         """Return the size of the catalog with its write-ahead log."""
@@ -179,8 +210,12 @@ class Store:
         """Tell whether somebody was killed, or the disk full, between making the catalog's file and filling it."""
         if _is_cut_short(self.catalog):
             return True
-        with self.reading() as con:
-            return not con.rows("SHOW TABLES")
+        con = self._for_reading()
+        try:
+            with _damage_named(self.catalog):
+                return not con.rows("SHOW TABLES")
+        finally:
+            con.close()
 
     def _begin_anew(self) -> None:
         """Make the catalog aside and put it into its place when it is whole, so that nobody ever meets half of one."""
@@ -203,8 +238,12 @@ class Store:
                 left.unlink(missing_ok=True)
 
     def _migrate(self) -> None:
-        with self.writing() as con:
-            _bring_up(con)
+        con = Connection(_connect(self.catalog, {}, read_only=False))
+        try:
+            with con.transaction():
+                _bring_up(con)
+        finally:
+            con.close()
 
 
 def _bring_up(con: Connection) -> None:
@@ -242,10 +281,12 @@ def unborn(root: Path) -> StoreCorrupt:
     )
 
 
-def _schema_version(con: Connection, root: Path) -> int:
+def _facts(con: Connection, root: Path) -> tuple[int, str]:
+    """Return a catalog's schema version and its identity."""
     try:
-        return int(con.value("SELECT value FROM meta WHERE key = 'schema_version'"))
-    except (duckdb.Error, TypeError) as error:
+        told = dict(con.rows("SELECT key, value FROM meta WHERE key IN ('schema_version', 'store_id')"))
+        return int(told["schema_version"]), str(told.get("store_id"))
+    except (duckdb.Error, KeyError, ValueError) as error:
         if not con.rows("SHOW TABLES"):
             raise unborn(root) from error
         raise StoreCorrupt(
@@ -259,7 +300,9 @@ def _connect(
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return duckdb.connect(str(catalog), read_only=read_only, config=settings)
+            if not read_only:
+                return open_for_writing(catalog, settings)
+            return duckdb.connect(str(catalog), read_only=True, config=settings)
         except duckdb.Error as error:
             if not re.search("Could not set lock|Conflicting lock|being used by another process", str(error)):
                 raise _unreadable(catalog, error) from error

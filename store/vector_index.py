@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -127,27 +126,23 @@ def _chunks(con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids) -> I
         yield vectors
 
 
-def write_index(store: Store, con: Connection | None, encoder_id: int, encoder: EncoderId) -> None:
+def write_index(store: Store, encoder_id: int, encoder: EncoderId) -> None:
     """Bring the FAISS file up to the catalog: written aside, flushed to disk, renamed; as it is where it covers all.
 
-    Vectors go from the old file and the catalog into the new file in parts. Without `con` the catalog is opened for
-    some parts at a time, and memory holds the ids alone: one that stays open keeps what was read of it.
+    Vectors go from the old file and the catalog into the new file in parts. The catalog is opened for some parts at a
+    time, so that memory holds the ids alone: one that stays open keeps what was read of it.
 
     Raises:
         StoreError: it cannot be written, as where the disk is full. The old file is as it was.
     """
-
-    def reading() -> AbstractContextManager[Connection]:
-        return store.reading() if con is None else nullcontext(con)
-
     target = index_file(store, encoder_id)
     aside = target.with_suffix(f".{os.getpid()}.part")
-    with reading() as open_now:
-        stored = stored_ids(open_now, encoder_id)
-        layout = believed(store, open_now, encoder_id, encoder, stored)
+    with store.reading() as con:
+        stored = stored_ids(con, encoder_id)
+        layout = believed(store, con, encoder_id, encoder, stored)
         missing = _missing(layout, stored)
         ids = missing if layout is None else np.concatenate([layout.ids, missing])
-        stamp = stamp_of(store, open_now, encoder, ids) if layout is None or len(missing) else b""
+        stamp = stamp_of(store, con, encoder, ids) if layout is None or len(missing) else b""
     try:
         _make_room(store, encoder_id)
         if layout is not None and len(missing) == 0:
@@ -157,8 +152,8 @@ def write_index(store: Store, con: Connection | None, encoder_id: int, encoder: 
             if layout is not None:
                 _copy_vectors(target, file, 4 * layout.vectors.size)
             for start in range(0, len(missing), TURN):
-                with reading() as open_now:
-                    for vectors in _chunks(open_now, encoder_id, encoder, missing[start : start + TURN]):
+                with store.reading() as con:
+                    for vectors in _chunks(con, encoder_id, encoder, missing[start : start + TURN]):
                         file.write(vectors.astype("<f4", copy=False).tobytes())
             file.write(tail(ids, stamp))
             file.flush()

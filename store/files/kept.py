@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import OrderedDict
@@ -51,6 +52,7 @@ class Kept(Generic[T]):
         self._open = open_
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        atexit.register(self.close)  # or Python says at its end that files were left open
 
     def get(self, place: str) -> T:
         """Return the opened file; opened anew where its size or time changed.

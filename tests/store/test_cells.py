@@ -83,7 +83,7 @@ class TestTheFile:
         self.vectors, store = unit(rng.normal(size=(80, 16))), Store.create(root)
         self.encoder = fake_id(dim=16, vision_dim=2)
         fill(store, self.encoder, list(range(1, count + 1)), self.vectors[:count])
-        write_index(store, None, 1, self.encoder)
+        write_index(store, 1, self.encoder)
         self.cells = divided(self.vectors[:count], 6, 2)
         write_cells(store, 1, np.arange(1, count + 1), self.cells, figures(count, 6, 2))
         return store
@@ -107,7 +107,7 @@ class TestTheFile:
         store = self.make(tmp_path)
         fill(store, self.encoder, list(range(61, 81)), self.vectors[60:])
         assert self.opened(store) is not None
-        write_index(store, None, 1, self.encoder)
+        write_index(store, 1, self.encoder)
         assert self.opened(store) is not None
         drop_index(store, 1)
         assert not cells_file(store, 1).exists()

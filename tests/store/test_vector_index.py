@@ -140,8 +140,7 @@ class TestTheFile:
         return store
 
     def write(self, store: Store) -> None:
-        with store.reading() as con:
-            write_index(store, con, 1, self.encoder)
+        write_index(store, 1, self.encoder)
 
     def check(self, store: Store, count: int = 60) -> None:
         want = naive(self.ids[:count], self.vectors[:count], self.query, 15)
@@ -232,7 +231,7 @@ class TestTheFile:
         self.write(store)
         grown = index_file(store, 1).read_bytes()
         index_file(store, 1).unlink()
-        write_index(store, None, 1, self.encoder)
+        write_index(store, 1, self.encoder)
         assert index_file(store, 1).read_bytes() == grown
 
     def test_with_nothing_new_it_is_not_written_again(self, tmp_path: Path) -> None:
