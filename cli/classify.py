@@ -74,7 +74,7 @@ def command(
     chosen = choose_prompts(store, prompts, templates, classes, where)
     settings = {"prompts": prompts, "templates": list(templates), "classes": classes, "model": model}
     wanted = Classification(chosen, name, where, k, model, settings, command_line())
-    run = classify(store, wanted, encoder_loader(device))
+    run = classify(store, wanted, encoder_loader(device, store))
     out(to_json(run_as_dict(store, run)) if as_json else run_as_text(store, run))
 
 

@@ -99,6 +99,7 @@ def _index(stage: Stage) -> None:
     from shotdex.indexer.layout import parse_layout
     from shotdex.indexer.run import Indexing, IndexSettings, scan_source
     from shotdex.indexer.sources import open_source
+    from shotdex.indexer.text_tower.export import keep_tower
 
     from .progress import Bar
 
@@ -109,6 +110,7 @@ def _index(stage: Stage) -> None:
             report = Indexing(stage.store, stage.encoder, IndexSettings(layout), bar).run(scan)
         labels = "with category and condition" if layout is labelled else "without labels"
         out(f"{place.name}: {report.added:,} pictures {labels}, {report.rejected} failed")
+    keep_tower(stage.store, stage.encoder)
 
 
 def _classify(stage: Stage) -> None:

@@ -17,10 +17,11 @@ from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
 from shotdex.store.sources import SourceRecord, source_record
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, Limits
+from shotdex.store.words import EncoderId, ImageEncoder, Limits
 
 from .index_model import EncoderChoice, ModelWish, choose_encoder
 from .index_text import print_preview, print_report, show_examples
+from .late_encoder import LateEncoder
 from .options import device_option, json_option, store_option
 from .progress import Bar
 from .render import as_json as to_json
@@ -207,8 +208,19 @@ def _index(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoic
     if report.interrupted:
         note(GO_ON)
         sys.exit(1)
+    _keep_texts(store, encoder)
     if wishes.prune:
         _prune(store)
+
+
+def _keep_texts(store: Store, encoder: ImageEncoder) -> None:
+    """Keep the model's text tower beside the index, so that a search need not load the model."""
+    from shotdex.indexer.encoder import TransformersEncoder
+    from shotdex.indexer.text_tower.export import keep_tower
+
+    model = encoder.loaded if isinstance(encoder, LateEncoder) else encoder
+    if isinstance(model, TransformersEncoder):
+        keep_tower(store, model)
 
 
 def _prune(store: Store) -> None:

@@ -31,6 +31,11 @@ class LateEncoder:
         return loaded
 
     @property
+    def loaded(self) -> ImageEncoder | None:
+        """The encoder itself, where it has been needed."""
+        return self.__dict__.get("_loaded")
+
+    @property
     def portable(self) -> Mapping[str, Any] | None:
         """See `ImageEncoder`."""
         return self._loaded.portable

@@ -7,14 +7,18 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shotdex.query.texts import LoadEncoder
+from shotdex.query.texts import LoadEncoder, checked
 from shotdex.store.location import find_store
 from shotdex.store.store import Store
 from shotdex.store.words import Encoder, EncoderId
+
+if TYPE_CHECKING:
+    from shotdex.indexer.encoder import TransformersEncoder
+    from shotdex.indexer.text_tower.file import TextTower
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -104,14 +108,14 @@ def open_store(store_path: Path | None) -> Store:
     """
     context = click.get_current_context(silent=True)
     allowed = context is not None and bool(context.meta.get(_EXTERNAL))
-    return Store.open(find_store(store_path, os.environ, Path.cwd()), allow_external=allowed)
+    return Store.at(find_store(store_path, os.environ, Path.cwd()), allow_external=allowed)
 
 
-def encoder_loader(device: str) -> LoadEncoder:
-    """Return what loads an encoder of the store when, and only when, a model is needed; each is loaded once."""
-    loaded: dict[EncoderId, Encoder] = {}
+def model_loader(device: str) -> Callable[[EncoderId], Any]:
+    """Return what loads a model of the store when, and only when, one is needed; each is loaded once."""
+    loaded: dict[EncoderId, Any] = {}
 
-    def load(identity: EncoderId) -> Encoder:
+    def load(identity: EncoderId) -> Any:
         if identity not in loaded:
             from shotdex.indexer.encoder import EncoderSettings, load_encoder
 
@@ -119,5 +123,33 @@ def encoder_loader(device: str) -> LoadEncoder:
                 identity.name, EncoderSettings(device, identity.precision.value, identity.pooling)
             )
         return loaded[identity]
+
+    return load
+
+
+def encoder_loader(device: str, store: Store) -> LoadEncoder:
+    """Return what encodes texts with the text towers kept in a store, and loads the model for everything else.
+
+    Where a model has to be loaded for want of its text tower, the tower is kept for the next time.
+    """
+    load_model = model_loader(device)
+    towers: dict[EncoderId, TextTower | None] = {}
+
+    def load(identity: EncoderId) -> Encoder:
+        if identity not in towers:
+            from shotdex.indexer.text_tower.file import open_tower
+
+            towers[identity] = open_tower(store, identity)
+        tower = towers[identity]
+        if tower is not None:
+            from .text_first import TextFirstEncoder
+
+            return TextFirstEncoder(identity, tower, lambda: checked(load_model(identity), identity))
+        from shotdex.indexer.text_tower.export import keep_tower
+
+        model: TransformersEncoder = load_model(identity)
+        checked(model, identity)
+        keep_tower(store, model)
+        return model
 
     return load

@@ -21,6 +21,7 @@ from .options import (
     store_option,
     where_option,
 )
+from .progress import Bar
 from .render import note, out
 
 if TYPE_CHECKING:
@@ -174,7 +175,9 @@ def topk(target: Path, runs: tuple[str, ...], store_path: Path | None) -> None:
 @click.option("--thumbnails", is_flag=True, help="Draw the pictures instead of points.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the projection and the sample.")
 @click.option(
-    "--limit", type=click.IntRange(1), default=20_000, show_default=True, help="Draw at most this many images."
+    "--limit",
+    type=click.IntRange(1),
+    help="Draw a sample of at most this many images. [default: 20000 with umap, 5000 with tsne]",
 )
 @click.option("--prompts", is_flag=True, help="Draw the run's prompts in, as stars (joint space only).")
 @run_option
@@ -189,7 +192,7 @@ def map_(
     colour: str,
     thumbnails: bool,
     seed: int,
-    limit: int,
+    limit: int | None,
     prompts: bool,
     run: str | None,
     where: str | None,
@@ -203,11 +206,30 @@ def map_(
 
     projection = ProjectionSettings(method, seed)
     request = MapRequest(Space(space), projection, colour, thumbnails, where, run, model, limit, prompts)
-    figure, placed = draw_map(open_store(store_path), request, encoder_loader(device))
+    store = open_store(store_path)
+    rounds = Rounds("placing", " rounds")
+    with rounds:
+        figure, placed = draw_map(store, request, encoder_loader(device, store), rounds.reached)
     if placed.caption:
         note(placed.caption)
     note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")
+    if len(placed.ids) < placed.of:
+        left_out = placed.of - len(placed.ids)
+        note(f"a sample of {placed.of:,} images (seed {seed}); left out {left_out:,}; all: --limit {placed.of}")
     _save(figure, target)
+
+
+class Rounds(Bar):
+    """A bar over the rounds of a projection."""
+
+    _done: int | None = None
+
+    def reached(self, done: int, of: int) -> None:
+        """Say that so many rounds of so many are done."""
+        if self._done is None:
+            self.start(of)
+        self.advance(done - (self._done or 0))
+        self._done = done
 
 
 def _save(figure: Figure, target: Path) -> None:

@@ -180,7 +180,7 @@ def sweep_(
     store = open_store(store_path)
     chosen = choose_prompts(store, prompts, templates, classes, where)
     settings = SweepSettings(choose_where, report_where, where, model, seed)
-    found = sweep(store, chosen, settings, encoder_loader(device))
+    found = sweep(store, chosen, settings, encoder_loader(device, store))
     out(to_json(found) if as_json else sweep_as_text(found))
 
 

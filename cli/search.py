@@ -87,7 +87,7 @@ def command(
     """
     store = open_store(store_path)
     question = Question(texts=(text,) if text else (), images=images, where=where, k=k)
-    answer = ask(store, question, encoder_loader(device), model, exact)
+    answer = ask(store, question, encoder_loader(device, store), model, exact)
     hits = answer.hits
     render(hits, form)
     _suggest(answer, exact)

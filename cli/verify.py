@@ -10,7 +10,7 @@ import click
 from shotdex.analysis.verify.verify import Verified, Wanted, verify
 from shotdex.store.location import find_store
 
-from .options import device_option, encoder_loader, json_option, store_option
+from .options import device_option, json_option, model_loader, store_option
 from .progress import Bar
 from .render import as_json as to_json
 from .render import out, shown_path, visible
@@ -33,7 +33,7 @@ def command(repair: bool, files: bool, model_check: bool, device: str, store_pat
     does not hold.
     """
     root = find_store(store_path, os.environ, Path.cwd())
-    load = encoder_loader(device) if model_check else None
+    load = model_loader(device) if model_check else None
     with Bar("looking at files") as bar:
         found = verify(root, Wanted(repair, files, load), bar)
     if as_json:

@@ -32,14 +32,24 @@ FAMILIES: Mapping[str, Family] = {
 """By the `model_type` of a model's configuration. SigLIP 2 checkpoints of fixed resolution call themselves `siglip`."""
 
 
+def is_stripped(family: Family, tokenizer: Any) -> bool:
+    """Tell whether texts are stripped before this tokenizer gets them."""
+    return family.sigmoid and not hasattr(tokenizer, "canonicalize_text")
+
+
 def canonical_text(text: str, family: Family, tokenizer: Any) -> str:
     """Return a text as the model met texts in training.
 
     SigLIP 2 (a Gemma tokenizer) saw lower case without punctuation; SigLIP's own tokenizer does that itself, and CLIP's
     lower-cases.
     """
-    if not family.sigmoid or hasattr(tokenizer, "canonicalize_text"):
+    if not is_stripped(family, tokenizer):
         return text
+    return without_punctuation(text)
+
+
+def without_punctuation(text: str) -> str:
+    """Return a text in lower case, without punctuation, its words one space apart."""
     return " ".join(text.lower().translate(_NO_PUNCTUATION).split())
 
 

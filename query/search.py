@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from shotdex.store.vector_index import open_index
 from shotdex.store.vectors import filtered_ids
 from shotdex.store.words import EncoderId, Hit, Ids, Question, Vectors
 
-from .texts import LoadEncoder, checked, text_vectors
+from .texts import LoadEncoder, checked, known_vectors, text_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,42 @@ def ask(
         raise EmptyQuestion("the question is empty", 'ask for something: shotdex search "a dog"')
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, encoder_name)
+        place = _Place(store, encoder_id, encoder)
         allowed = None if question.where is None else filtered_ids(con, question.where)
-    vector = question_vector(store, encoder_id, encoder, question, load)
-    with store.reading() as con:
-        index = open_index(store, con, encoder_id, encoder)
-        if len(index) == 0:
-            raise EmptyStore(f"the store at {store.root} has no images", "index pictures: shotdex index FOLDER")
-        started = time.perf_counter()
-        ids, scores = index.search(vector, question.k, allowed, exact)
-        seconds = time.perf_counter() - started
-        hits = _hits(con, ids, scores)
-        new = index.stamp is not None and vouched(con, encoder_id) != index.stamp
-    if new and index.stamp is not None:
-        remember_compared(store, encoder_id, index.stamp, len(index))
+        known = None if question.images else known_vectors(con, encoder_id, encoder, question.texts)
+        # What was asked before is answered at once: opening the catalog again would take longer than all of the search.
+        found = _nearest(con, place, _mean([known]), question.k, allowed, exact) if known is not None else None
+    if found is None:
+        vector = question_vector(store, encoder_id, encoder, question, load)
+        with store.reading() as con:
+            found = _nearest(con, place, vector, question.k, allowed, exact)
+    answer, stamp = found
+    if stamp is not None:
+        remember_compared(store, encoder_id, stamp, answer.images)
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    store: Store
+    encoder_id: int
+    encoder: EncoderId
+
+
+def _nearest(
+    con: Connection, place: _Place, vector: Vectors, k: int, allowed: Ids | None, exact: bool
+) -> tuple[Answer, bytes | None]:
+    """Return the answer to a vector (D,), and the stamp of the FAISS file where it was compared for the first time."""
+    index = open_index(place.store, con, place.encoder_id, place.encoder)
+    if len(index) == 0:
+        raise EmptyStore(f"the store at {place.store.root} has no images", "index pictures: shotdex index FOLDER")
+    started = time.perf_counter()
+    ids, scores = index.search(vector, k, allowed, exact)
+    seconds = time.perf_counter() - started
+    hits = _hits(con, ids, scores)
+    new = index.stamp is not None and vouched(con, place.encoder_id) != index.stamp
     figures = None if exact or index.cells is None else index.cells.figures
-    return Answer(hits, len(index), seconds, figures)
+    return Answer(hits, len(index), seconds, figures), index.stamp if new else None
 
 
 def question_vector(
@@ -86,6 +108,10 @@ def question_vector(
     if question.images:
         pictures = [open_picture(address) for address in question.images]
         parts.append(checked(load(encoder), encoder).encode_images(pictures))
+    return _mean(parts)
+
+
+def _mean(parts: Sequence[Vectors]) -> Vectors:
     mean = np.concatenate(parts).mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length < 1e-6:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from shotdex.store.connection import Connection
 from shotdex.store.errors import EncoderMismatch, StoreError
 from shotdex.store.store import Store
 from shotdex.store.vectors import remember_texts, remembered_texts
@@ -33,6 +34,14 @@ def text_vectors(store: Store, encoder_id: int, encoder: EncoderId, texts: Seque
         encoded = checked(load(encoder), encoder).encode_texts(new)
         vectors |= dict(zip(new, encoded, strict=True))
         _remember(store, encoder_id, new, encoded)
+    return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
+
+
+def known_vectors(con: Connection, encoder_id: int, encoder: EncoderId, texts: Sequence[str]) -> Vectors | None:
+    """Return unit vectors (N, D) for N texts where the store remembers them all, else None."""
+    vectors = remembered_texts(con, encoder_id, list(dict.fromkeys(texts)))
+    if any(text not in vectors for text in texts):
+        return None
     return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
 
 

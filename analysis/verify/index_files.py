@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shotdex.indexer.text_tower.file import tower_file
 from shotdex.store.cells_file import cells_file, read_cells
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
@@ -19,6 +20,9 @@ from shotdex.store.vectors import load_in_chunks
 from shotdex.store.words import EncoderId, Ids
 
 from .check import REPAIR, Check, Fault, verdict
+
+OURS = ("encoder-*-*", "text-*.safetensors", "text-*.part")
+"""Names of the files that shotdex puts beside the catalog."""
 
 CHUNK = 16_384
 """Vectors compared at a time."""
@@ -115,7 +119,9 @@ def leftovers(store: Store, con: Connection) -> list[Path]:
     if store.index_folder.is_symlink():  # what is there is not ours
         return []
     wanted = {place(store, number) for number in list_encoders(con) for place in (index_file, cells_file)}
-    return sorted(path for path in store.index_folder.glob("encoder-*-*") if path not in wanted and path.is_file())
+    wanted |= {tower_file(store, encoder) for encoder in list_encoders(con).values()}
+    ours = [path for form in OURS for path in store.index_folder.glob(form)]
+    return sorted(path for path in ours if path not in wanted and path.is_file())
 
 
 def being_indexed(store: Store) -> bool:

@@ -21,6 +21,7 @@ from .digests import broken_maps
 from .files import as_recorded
 from .index_files import check_cells, check_index, leftovers
 from .pictures import OLDER_ROWS, PRESENT
+from .text_towers import drop_broken_towers
 from .texts import unusable_text
 from .vectors import not_unit, unlike, unusable
 
@@ -34,8 +35,9 @@ def mend(store: Store) -> list[str]:
     with store.indexing():
         with store.reading() as con:
             encoders, rest = list_encoders(con), leftovers(store, con)
+            towers = drop_broken_towers(store, con)
             doubtful = {number: _doubtful(con, number, encoder) for number, encoder in encoders.items()}
-        done = []
+        done = towers
         with store.writing() as con:
             done += _mend_catalog(con)
             for number, encoder in encoders.items():
@@ -132,7 +134,7 @@ def _mend_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
         count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
     # Away with the old one first: it would be extended where it looks current, and only some of it is compared.
     drop_index(store, number)
-    write_index(store, None, number, encoder)
+    write_index(store, number, encoder)
     return [*done, f"wrote {index_file(store, number).name} anew from the catalog: {count:,} vectors"]
 
 

@@ -25,6 +25,7 @@ from .mend import mend
 from .model import check_models, forget_wrong_texts
 from .pictures import coverage, failures, images
 from .runs import runs
+from .text_towers import text_towers
 from .texts import text_vectors
 from .vectors import copies, vector_rows, vector_values
 
@@ -48,7 +49,7 @@ OF_THE_CATALOG: tuple[Callable[[Connection], list[Check]], ...] = (
     run_digests,
     maps,
 )
-OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_files, index_folder)
+OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_files, index_folder, text_towers)
 
 
 @dataclass(frozen=True, slots=True)

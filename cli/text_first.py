@@ -1,0 +1,31 @@
+"""An encoder of the store whose texts go through the text tower beside the index: the model is loaded for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PIL import Image
+
+from shotdex.indexer.text_tower.file import TextTower
+from shotdex.store.words import Encoder, EncoderId, Vectors
+
+MANY = 2000
+"""Texts from which on the model itself is loaded: it has all cores or a GPU, and its start no longer counts."""
+
+
+class TextFirstEncoder:
+    """Implements `Encoder` under an identity that the store knows."""
+
+    def __init__(self, identity: EncoderId, tower: TextTower, load: Callable[[], Encoder]) -> None:
+        """`load` returns the model itself, checked to be the one of `identity`; it is called at most once."""
+        self.id = identity
+        self._tower = tower
+        self._load = load
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder`."""
+        return self._tower.encode(texts) if 0 < len(texts) < MANY else self._load().encode_texts(texts)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """See `Encoder`."""
+        return self._load().encode_images(images)
