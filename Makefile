@@ -27,6 +27,11 @@ check: $(VENV)/.developed
 bench: $(VENV)/.developed
 	test -f demo-out/store/catalog.duckdb || $(BIN)/shotdex demo --out demo-out
 	$(BIN)/python benchmarks/evaluation.py demo-out/store names words
+	$(BIN)/python benchmarks/first_answer.py
+	$(BIN)/python benchmarks/indexing.py --small
+	$(BIN)/python benchmarks/search.py --rows 100000
+	$(BIN)/python benchmarks/classify.py --small
+	$(BIN)/python benchmarks/growth.py --rows 100000
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shotdex needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ...")'
