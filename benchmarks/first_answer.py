@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from photos import save_photos, save_vit
 
 BARE = [sys.executable, "-c", "import duckdb, faiss, click, numpy"]
 MODEL = [sys.executable, "-c", "import torch, transformers; transformers.CLIPModel"]
+COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 SHOTDEX = [sys.executable, "-m", "shotdex.cli"]
 
 
@@ -67,7 +69,7 @@ def main() -> None:
 
 def run(command: list[str]) -> float:
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=COMPILED)
     return time.perf_counter() - started
 
 

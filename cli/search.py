@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from shotdex.query.copying import check_folder, copy_pictures
 from shotdex.query.search import Answer, ask
 from shotdex.store.words import Hit, Question
 
@@ -23,6 +22,8 @@ LEAST = 10_000
 
 def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
     if path is not None:
+        from shotdex.query.copying import check_folder
+
         check_folder(path)
     return path
 
@@ -110,6 +111,8 @@ def _suggest(answer: Answer, exact: bool) -> None:
 
 
 def _copy(hits: list[Hit], folder: Path) -> None:
+    from shotdex.query.copying import copy_pictures
+
     copied = copy_pictures([hit.path for hit in hits], folder)
     for address, reason in copied.failed:
         note(f"not copied: {shown_path(address)} ({reason})")

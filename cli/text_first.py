@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from shotdex.indexer.text_tower.file import TextTower
 from shotdex.store.words import Encoder, EncoderId, Vectors
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MANY = 2000
 """Texts from which on the model itself is loaded: it has all cores or a GPU, and its start no longer counts."""

@@ -13,7 +13,6 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyQuestion, EmptyStore, SettingsError
 from shotdex.store.index_trust import remember_compared, vouched
-from shotdex.store.pictures import open_picture
 from shotdex.store.store import Store
 from shotdex.store.vector_index import open_index
 from shotdex.store.vectors import filtered_ids
@@ -106,6 +105,8 @@ def question_vector(
     """Return the unit vector (D,) of a question: the mean of the unit vectors of its texts and pictures, made unit."""
     parts = [text_vectors(store, encoder_id, encoder, question.texts, load)]
     if question.images:
+        from shotdex.store.pictures import open_picture  # Pillow, for those who need it
+
         pictures = [open_picture(address) for address in question.images]
         parts.append(checked(load(encoder), encoder).encode_images(pictures))
     return _mean(parts)

@@ -101,8 +101,8 @@ def vectors_from_arrow(column: pa.ChunkedArray, dim: int) -> npt.NDArray[np.floa
     """
     if len(column) == 0:
         return np.empty((0, dim), dtype=np.float32)
-    # Rows that are NULL would be left out, and the vectors after them answer for other images.
-    parts = [chunk.flatten() for chunk in column.chunks]
+    # Not flatten(): it imports pyarrow.compute, which takes as long as all of a search.
+    parts = [chunk.values.slice(chunk.offset * dim, len(chunk) * dim) for chunk in column.chunks]
     if column.null_count or any(part.null_count for part in parts):
         raise StoreCorrupt("the catalog has vectors with numbers missing", "mend it with: shotdex verify --repair")
     found = [_numbers(part) for part in parts]

@@ -159,8 +159,10 @@ class Store:
         return found < schema.VERSION
 
     @contextmanager
-    def writing(self, seconds: float = WAIT_SECONDS) -> Iterator[Connection]:
+    def writing(self, seconds: float | None = None) -> Iterator[Connection]:
         """Open the catalog for a transaction that is committed when the block ends and undone when it fails.
+
+        Waits up to `seconds` for another process, `WAIT_SECONDS` where none are named.
 
         Raises:
             StoreLocked: another process held it for all of `seconds`.
@@ -295,8 +297,9 @@ def _facts(con: Connection, root: Path) -> tuple[int, str]:
 
 
 def _connect(
-    catalog: Path, settings: Settings, *, read_only: bool, seconds: float = WAIT_SECONDS
+    catalog: Path, settings: Settings, *, read_only: bool, seconds: float | None = None
 ) -> duckdb.DuckDBPyConnection:
+    seconds = WAIT_SECONDS if seconds is None else seconds
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from .files.places import BYTES_LIMIT
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Vectors = npt.NDArray[np.float32]
 """Rows of float32, shape (N, D)."""

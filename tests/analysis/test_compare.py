@@ -422,7 +422,7 @@ class TestSeveralEncoders:
         files = {path.name: path.read_bytes() for path in store.index_folder.iterdir()}
         kept = bits(), vectors(store, 1), rows(store, "FROM predictions ORDER BY ALL")
         report = index(store, pictures, second, "{condition}/{category}/*")
-        assert (report.added, second.seen, first.seen) == (24, 24, 24)
+        assert (report.encoded, second.seen, first.seen) == (24, 24, 24)
         assert (bits(), vectors(store, 1), rows(store, "FROM predictions ORDER BY ALL")) == kept
         assert {name: (store.index_folder / name).read_bytes() for name in files} == files
         assert rows(store, "SELECT count(*), count(DISTINCT path) FROM images") == [(24, 24)]

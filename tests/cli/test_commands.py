@@ -68,7 +68,7 @@ class TestIndex:
         assert first.status == 0, first.err
         assert "10 added, 0 unchanged, 1 failed" in first.out
         assert "failed, empty file: 1" in first.out
-        assert "1 other files" in first.out
+        assert "1 other file" in first.out
         again = shotdex(*arguments, *listed, "--device", "cpu", "--json")
         report = strict_json(again.out)
         assert (again.status, report["added"], report["unchanged"], report["rejected"]) == (0, 0, 10, 1)
@@ -130,7 +130,7 @@ class TestIndex:
     def test_a_store_of_several_encoders(self, shotdex: Run, here: Path, made: Path, siglip_folder: Path) -> None:
         source = (made / "pics", "--layout", "{condition}/{category}*", "--categories", ",".join(COLOURS))
         ran = shotdex("index", *source, "--model", siglip_folder)
-        assert "10 added" in ran.out, ran.err
+        assert "10 unchanged and encoded with a further model" in ran.out, ran.err
         failed(shotdex("index", *source), 2, "several encoders", "--model")
         failed(shotdex("search", "red"), 2, "several encoders", "--model")
         by_number = shotdex("search", "red", "--model", "2", "--format", "paths")
@@ -195,9 +195,16 @@ class TestSearch:
         save_random_clip(tmp_path / "m", seed=3)
         at = ("--store", tmp_path / "s")
         assert shotdex("index", colours, "--model", tmp_path / "m", *at).status == 0
+        before = shotdex("search", "a red one", *at)
         save_random_clip(tmp_path / "m", seed=4)
-        failed(shotdex("search", "red", *at), 1, "changed since", "shotdex index")
-        failed(shotdex("classify", "--classes", "red,green", *at), 1)
+        picture = next(colours.rglob("*.png"))
+        failed(shotdex("search", "--image", picture, *at), 1, "changed since", "shotdex index")
+        # The text side is kept beside the vectors, so texts still get the vectors that belong to these.
+        assert shotdex("search", "a red one", "-k", "10", *at).out == before.out != ""
+        assert shotdex("classify", "--classes", "red,green", *at).status == 0
+        next((tmp_path / "s" / "index").glob("text-*")).unlink()
+        failed(shotdex("search", "another", *at), 1, "changed since", "shotdex index")
+        failed(shotdex("classify", "--classes", "blue,green", *at), 1)
 
 
 class TestClassify:
