@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,10 @@ from shotdex.store.errors import EmptyQuestion, EmptyStore, SettingsError
 from shotdex.store.index_trust import remember_compared, vouched
 from shotdex.store.store import Store
 from shotdex.store.vector_index import open_index
-from shotdex.store.vectors import filtered_ids
+from shotdex.store.vectors import filtered_ids, remembered_texts
 from shotdex.store.words import EncoderId, Hit, Ids, Question, Vectors
 
-from .texts import LoadEncoder, checked, known_vectors, text_vectors
+from .texts import LoadEncoder, checked, text_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,14 @@ def ask(
         encoder_id, encoder = choose_encoder(con, encoder_name)
         place = _Place(store, encoder_id, encoder)
         allowed = None if question.where is None else filtered_ids(con, question.where)
-        known = None if question.images else known_vectors(con, encoder_id, encoder, question.texts)
+        known = remembered_texts(con, encoder_id, question.texts)
+        asked = not question.images and all(text in known for text in question.texts)
         # What was asked before is answered at once: opening the catalog again would take longer than all of the search.
-        found = _nearest(con, place, _mean([known]), question.k, allowed, exact) if known is not None else None
-    if found is None:
-        vector = question_vector(store, encoder_id, encoder, question, load)
+        if asked:
+            vector = _mean([np.stack([known[text] for text in question.texts])])
+            found = _nearest(con, place, vector, question.k, allowed, exact)
+    if not asked:
+        vector = question_vector(place, question, load, known)
         with store.reading() as con:
             found = _nearest(con, place, vector, question.k, allowed, exact)
     answer, stamp = found
@@ -99,11 +102,10 @@ def _nearest(
     return Answer(hits, len(index), seconds, figures), index.stamp if new else None
 
 
-def question_vector(
-    store: Store, encoder_id: int, encoder: EncoderId, question: Question, load: LoadEncoder
-) -> Vectors:
+def question_vector(place: _Place, question: Question, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:
     """Return the unit vector (D,) of a question: the mean of the unit vectors of its texts and pictures, made unit."""
-    parts = [text_vectors(store, encoder_id, encoder, question.texts, load)]
+    encoder = place.encoder
+    parts = [text_vectors(place.store, place.encoder_id, encoder, question.texts, load, known)]
     if question.images:
         from shotdex.store.pictures import open_picture  # Pillow, for those who need it
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from shotdex.store.connection import Connection
 from shotdex.store.errors import EncoderMismatch, StoreError
 from shotdex.store.store import Store
 from shotdex.store.vectors import remember_texts, remembered_texts
@@ -19,29 +18,32 @@ LoadEncoder = Callable[[EncoderId], Encoder]
 """Loads the encoder of that identity; called at most once, and only when a model is needed."""
 
 
-def text_vectors(store: Store, encoder_id: int, encoder: EncoderId, texts: Sequence[str], load: LoadEncoder) -> Vectors:
+def text_vectors(
+    store: Store,
+    encoder_id: int,
+    encoder: EncoderId,
+    texts: Sequence[str],
+    load: LoadEncoder,
+    known: Mapping[str, Vectors] | None = None,
+) -> Vectors:
     """Return unit vectors (N, D) for N texts, and remember the new ones.
+
+    `known` is what `remembered_texts` has of them, for those who have looked already.
 
     Raises:
         EncoderMismatch: the model that `load` gave is not the one whose vectors the store holds.
         ModelUnavailable: from `load`.
     """
     wanted = list(dict.fromkeys(texts))
-    with store.reading() as con:
-        vectors = remembered_texts(con, encoder_id, wanted)
+    if known is None:
+        with store.reading() as con:
+            known = remembered_texts(con, encoder_id, wanted)
+    vectors = dict(known)
     new = [text for text in wanted if text not in vectors]
     if new:
         encoded = checked(load(encoder), encoder).encode_texts(new)
         vectors |= dict(zip(new, encoded, strict=True))
         _remember(store, encoder_id, new, encoded)
-    return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
-
-
-def known_vectors(con: Connection, encoder_id: int, encoder: EncoderId, texts: Sequence[str]) -> Vectors | None:
-    """Return unit vectors (N, D) for N texts where the store remembers them all, else None."""
-    vectors = remembered_texts(con, encoder_id, list(dict.fromkeys(texts)))
-    if any(text not in vectors for text in texts):
-        return None
     return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
 
 

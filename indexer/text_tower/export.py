@@ -102,7 +102,7 @@ def _weights(model: Any) -> dict[str, np.ndarray]:
 
 
 def _check(path: Path, encoder: TransformersEncoder) -> None:
-    tower, _ = read_tower(path, encoder.id)
+    tower = read_tower(path, encoder.id)
     apart = float(np.abs(tower.encode(PROBES) - encoder.encode_texts(PROBES)).max())
     if not apart <= PARITY:
         raise _NotPortable(f"its vectors differ from the model's by {apart:.1e}")

@@ -1,7 +1,7 @@
 """The file of a text tower: safetensors, beside the index, named by the encoder it belongs to.
 
-It is believed only where it carries that encoder's identity, and where a text whose vector was pinned when the file was
-made still gets that vector: weights that changed on the disk would give another.
+It is believed only where it carries that encoder's identity, and a text whose vector was pinned when the file was made
+goes along with every question and must still get that vector: weights that changed on the disk would give another.
 """
 
 from __future__ import annotations
@@ -39,19 +39,42 @@ AT_ONCE, FEW = 64, 8
 """Texts that go through the tower together, and up to how many are few."""
 
 
+class TowerBroken(Exception):
+    """The weights are not what they were. Never leaves shotdex: the model is loaded instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextTower:
-    """A text tower that can be used. Its file stays open for as long as this lives."""
+    """A text tower that can be used. Its file stays open for as long as this lives.
+
+    `pinned` (D,) is the vector of `PINNED_TEXT`.
+    """
 
     shape: TowerShape
     tokens: Tokens
     weights: _MappedFile
+    pinned: Vectors
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return (N, D) float32 unit rows for N texts."""
+        """Return (N, D) float32 unit rows for N texts.
+
+        Raises:
+            TowerBroken: the text whose vector is known gets another one.
+        """
+        # Together with the others: reading the weights twice would take twice as long.
+        known, vectors = np.split(self._encode([PINNED_TEXT, *texts]), [1])
+        apart = np.abs(known[0] - self.pinned).max()
+        if not apart <= PARITY:
+            raise TowerBroken(f"its weights changed: a known text's vector is off by {apart:.1e}")
+        return vectors
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
         from threadpoolctl import threadpool_limits
 
         ids = self.tokens.of(texts)
+        if len(ids) <= FEW and not self.shape.sigmoid:  # nothing looks beyond a text's end, so they can be filled up
+            longest = max(map(len, ids))
+            ids = [row + [0] * (longest - len(row)) for row in ids]
         parts: dict[int, Vectors] = {}
         # For so little work a second thread brings nothing, and on a busy machine waits for its turn many times over.
         with threadpool_limits(1 if len(texts) <= FEW else None, "blas"):
@@ -113,22 +136,17 @@ def open_tower(store: Store, encoder: EncoderId) -> TextTower | None:
     if not is_inside(store.index_folder, path):
         return None
     try:
-        tower, pinned = read_tower(path, encoder)
-        apart = np.abs(tower.encode([PINNED_TEXT])[0] - pinned).max()
-        if not apart <= PARITY:
-            raise ValueError(f"its weights changed: a known text's vector is off by {apart:.1e}")
-    except Exception as error:  # safetensors, tokenizers and json each raise what they like of a broken file
-        log.warning(
-            "%s is not used: %s; loading the whole model instead (delete the file to have it made anew)",
-            path,
-            (str(error).splitlines() or [type(error).__name__])[0],
-        )
+        return read_tower(path, encoder)
+    except Exception as error:  # tokenizers and json each raise what they like of a broken file
+        log.warning(NOT_USED, path, (str(error).splitlines() or [type(error).__name__])[0])
         return None
-    return tower
 
 
-def read_tower(path: Path, encoder: EncoderId) -> tuple[TextTower, Vectors]:
-    """Return the tower in a file and the vector of `PINNED_TEXT`, without checking its weights.
+NOT_USED = "%s is not used: %s; loading the whole model instead (mend it: shotdex verify --repair)"
+
+
+def read_tower(path: Path, encoder: EncoderId) -> TextTower:
+    """Return the tower in a file.
 
     Raises:
         ValueError, OSError, SafetensorError, ...: the file is broken, or another encoder's.
@@ -141,7 +159,7 @@ def read_tower(path: Path, encoder: EncoderId) -> tuple[TextTower, Vectors]:
         raise ValueError("its vectors have another length")
     shape, rules = TowerShape(**json.loads(file.told["shape"])), TextRules(**json.loads(file.told["rules"]))
     tokenizer = file.tensor(TOKENIZER).tobytes().decode()
-    return TextTower(shape, Tokens(tokenizer, rules), file), pinned
+    return TextTower(shape, Tokens(tokenizer, rules), file, pinned)
 
 
 def tower_fault(store: Store, encoder: EncoderId) -> str | None:
@@ -153,7 +171,7 @@ def tower_fault(store: Store, encoder: EncoderId) -> str | None:
     if path.is_symlink() or not path.is_file():
         return "it is a link" if path.is_symlink() else None
     try:
-        tower, _ = read_tower(path, encoder)
+        tower = read_tower(path, encoder)
         return None if tower.weights.is_whole() else "its weights changed since it was made"
     except Exception as error:  # as above
         return (str(error).splitlines() or [type(error).__name__])[0]

@@ -13,12 +13,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shotdex.cli.text_first import TextFirstEncoder
 from shotdex.indexer.encoder import EncoderSettings, TransformersEncoder, load_encoder
 from shotdex.indexer.text_tower import export
 from shotdex.indexer.text_tower.export import PROBES, keep_tower
-from shotdex.indexer.text_tower.file import PARITY, TextTower, open_tower, tower_file
+from shotdex.indexer.text_tower.file import TextTower, TowerBroken, open_tower, tower_file
 from shotdex.indexer.text_tower.forward import ACTIVATIONS, by_length
 from shotdex.store.store import Store
+from tests.fakes import FakeEncoder
 
 Kept = tuple[TransformersEncoder, Store, TextTower]
 
@@ -142,7 +144,13 @@ class TestWhatIsNotBelieved:
         begin, end = json.loads(data[8:start])[tensor]["data_offsets"]
         data[start + begin : start + end] = np.ones((end - begin) // 4, "<f4").tobytes()
         path.write_bytes(data)
-        assert open_tower(store, encoder.id) is None
+        tower = open_tower(store, encoder.id)
+        assert tower is not None, "its form is right"
+        with pytest.raises(TowerBroken, match="its weights changed"):
+            tower.encode(["a dog"])
+        model = FakeEncoder()
+        first = TextFirstEncoder(encoder.id, tower, lambda: model)
+        np.testing.assert_array_equal(first.encode_texts(["a dog"]), model.encode_texts(["a dog"]))
         assert "its weights changed" in caplog.text
 
     def test_another_encoders(self, own: Any, demo_model: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -184,8 +192,8 @@ class TestWhatIsNotKept:
         encoder, store = clip[0], Store.create(tmp_path)
         off = {**ACTIVATIONS, "quick_gelu": ACTIVATIONS["gelu"]}
         monkeypatch.setattr("shotdex.indexer.text_tower.forward.ACTIVATIONS", off)
-        apart = np.abs(clip[2].encode(PROBES) - encoder.encode_texts(PROBES)).max()
-        assert apart > PARITY, "or the check below says nothing"
+        with pytest.raises(TowerBroken):
+            clip[2].encode(["a dog"])
         assert not keep_tower(store, encoder)
         assert list(store.index_folder.iterdir()) == []
 
