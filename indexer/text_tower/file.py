@@ -198,6 +198,7 @@ def write_tower(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(dict(tensors), str(path), metadata=told)
+    path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it; who may read the store may
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

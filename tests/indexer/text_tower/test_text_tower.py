@@ -211,6 +211,12 @@ class TestWhatIsNotKept:
         assert not keep_tower(store, clip[0])
         assert list((tmp_path / "outside").iterdir()) == []
 
+    def test_who_may_read_the_store_may_read_it(self, clip: Kept, tmp_path: Path) -> None:
+        store = Store.create(tmp_path / "store")
+        store.index_folder.chmod(0o750)
+        assert keep_tower(store, clip[0])
+        assert tower_file(store, clip[0].id).stat().st_mode & 0o777 == 0o640
+
     def test_twice(self, clip: Kept) -> None:
         encoder, store, _ = clip
         before = tower_file(store, encoder.id).stat()
