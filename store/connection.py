@@ -56,7 +56,8 @@ def _ctrl_c() -> Iterator[None]:
 
 def open_for_writing(catalog: Path, settings: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     """Open a catalog to write to it, in pieces of `ROW_GROUP`."""
-    raw = duckdb.connect(config=dict(settings))
+    # What does not fit into memory goes beside the catalog, as for one that is opened by its name; not where we stand.
+    raw = duckdb.connect(config=dict(settings) | {"temp_directory": f"{catalog}.tmp"})
     try:
         place = str(catalog).replace("'", "''")
         raw.execute(f"ATTACH '{place}' AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")

@@ -139,6 +139,11 @@ def test_a_held_catalog_names_its_holder(store: Store, kind: str, monkeypatch: p
         assert con.value("SELECT count(*) FROM images") == 0
 
 
+def test_what_does_not_fit_into_memory_goes_beside_the_catalog(store: Store) -> None:
+    with store.writing() as con:
+        assert con.value("SELECT current_setting('temp_directory')") == f"{store.catalog}.tmp"
+
+
 def test_a_transaction_is_undone_whole(store: Store) -> None:
     def fail() -> None:
         with store.writing() as con:
