@@ -13,15 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from shotdex.query.texts import LoadEncoder, text_vectors
+from shotdex.store.clock import now
 from shotdex.store.columns import to_arrow, to_codes
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, UnknownClass
-from shotdex.store.images import now
+from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import next_run, save_predictions, save_run
 from shotdex.store.store import Store
-from shotdex.store.vectors import encoded_ids, filtered_ids, remembered_texts
+from shotdex.store.texts import remembered_texts
 from shotdex.store.words import EncoderId, Ids, PromptSet, Run, Vectors
 
 from .coverage import count_failed

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from shotdex.query.texts import LoadEncoder
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, ModelUnavailable, SettingsError, StoreError
+from shotdex.store.ids import encoded_ids
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.vectors import encoded_ids, load_vectors
+from shotdex.store.vectors import load_vectors
 from shotdex.store.words import Encoder, EncoderId, Ids, Space
 
 from .figures.map_extras import MapExtras

@@ -12,9 +12,9 @@ from PIL import Image
 from shotdex.store.baselines import OVERALL, find_baseline
 from shotdex.store.connection import Connection
 from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, UnreadableImage
+from shotdex.store.ids import filtered_ids
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.vectors import filtered_ids
 from shotdex.store.words import Hit, Run
 
 from .figures.accuracy import accuracy_figure

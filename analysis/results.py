@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import MissingLabels, SettingsError
+from shotdex.store.ids import filtered_ids
 from shotdex.store.prompt_sets import load_prompt_set
-from shotdex.store.vectors import filtered_ids
 from shotdex.store.words import Estimate, Ids, Run
 
 from .groups import UNLABELLED, group_rows

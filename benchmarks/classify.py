@@ -28,7 +28,7 @@ from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.scoring import best_classes
 from shotdex.store.store import Store
-from shotdex.store.vectors import remember_texts
+from shotdex.store.texts import remember_texts
 from shotdex.store.words import PromptSet
 
 CHUNK = 16_384

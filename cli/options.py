@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shotdex.query.texts import LoadEncoder, checked
 from shotdex.store.location import find_store
 from shotdex.store.store import Store
-from shotdex.store.words import Encoder, EncoderId
+from shotdex.store.words import EncoderId
 
 if TYPE_CHECKING:
-    from shotdex.indexer.encoder import TransformersEncoder
-    from shotdex.indexer.text_tower.file import TextTower
+    from shotdex.query.texts import LoadEncoder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -128,28 +126,7 @@ def model_loader(device: str) -> Callable[[EncoderId], Any]:
 
 
 def encoder_loader(device: str, store: Store) -> LoadEncoder:
-    """Return what encodes texts with the text towers kept in a store, and loads the model for everything else.
+    """Return what encodes texts with the text towers kept in a store, and loads the model for everything else."""
+    from .text_first import TextsFirst
 
-    Where a model has to be loaded for want of its text tower, the tower is kept for the next time.
-    """
-    load_model = model_loader(device)
-    towers: dict[EncoderId, TextTower | None] = {}
-
-    def load(identity: EncoderId) -> Encoder:
-        if identity not in towers:
-            from shotdex.indexer.text_tower.file import open_tower
-
-            towers[identity] = open_tower(store, identity)
-        tower = towers[identity]
-        if tower is not None:
-            from .text_first import TextFirstEncoder
-
-            return TextFirstEncoder(identity, tower, lambda: checked(load_model(identity), identity))
-        from shotdex.indexer.text_tower.export import keep_tower
-
-        model: TransformersEncoder = load_model(identity)
-        checked(model, identity)
-        keep_tower(store, model)
-        return model
-
-    return load
+    return TextsFirst(store, model_loader(device))

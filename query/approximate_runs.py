@@ -14,7 +14,7 @@ from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.scan import Rows
 from shotdex.store.store import Store
-from shotdex.store.vectors import remembered_texts
+from shotdex.store.texts import remembered_texts
 from shotdex.store.words import Combine, PromptSet, Vectors
 
 _LATEST = "SELECT max(run_id) FROM runs WHERE encoder_id = $encoder GROUP BY prompt_set_id ORDER BY 1"

@@ -12,13 +12,18 @@ from shotdex.store.cells import Figures
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyQuestion, EmptyStore, SettingsError
+from shotdex.store.ids import filtered_ids
 from shotdex.store.index_trust import remember_compared, vouched
+from shotdex.store.scan import faiss_ahead
 from shotdex.store.store import Store
+from shotdex.store.texts import remembered_texts
 from shotdex.store.vector_index import open_index
-from shotdex.store.vectors import filtered_ids, remembered_texts
 from shotdex.store.words import EncoderId, Hit, Ids, Question, Vectors
 
-from .texts import LoadEncoder, checked, text_vectors
+from .texts import LoadEncoder, checked, remember, text_vectors, vectors_at_hand
+
+PATIENCE = 1.0
+"""Seconds that an answer may wait to be remembered while another process holds the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +64,22 @@ def ask(
         raise SettingsError(f"cannot give {question.k} images", "ask for at least one: -k 10")
     if not any(text.strip() for text in question.texts) and not question.images:
         raise EmptyQuestion("the question is empty", 'ask for something: shotdex search "a dog"')
+    faiss_ahead()
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, encoder_name)
         place = _Place(store, encoder_id, encoder)
         allowed = None if question.where is None else filtered_ids(con, question.where)
         known = remembered_texts(con, encoder_id, question.texts)
-        asked = not question.images and all(text in known for text in question.texts)
-        # What was asked before is answered at once: opening the catalog again would take longer than all of the search.
-        if asked:
-            vector = _mean([np.stack([known[text] for text in question.texts])])
-            found = _nearest(con, place, vector, question.k, allowed, exact)
-    if not asked:
+        # What needs no model is answered at once: opening the catalog again would take longer than all of the search.
+        at_hand = None if question.images else vectors_at_hand(encoder, question.texts, load, known)
+        if at_hand is not None:
+            found = _nearest(con, place, _mean([at_hand[0]]), question.k, allowed, exact)
+    if at_hand is None:
         vector = question_vector(place, question, load, known)
         with store.reading() as con:
             found = _nearest(con, place, vector, question.k, allowed, exact)
+    elif at_hand[1]:
+        remember(store, encoder_id, list(at_hand[1]), np.stack(list(at_hand[1].values())), PATIENCE)
     answer, stamp = found
     if stamp is not None:
         remember_compared(store, encoder_id, stamp, answer.images)

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from shotdex.store.errors import EncoderMismatch, StoreError
 from shotdex.store.store import Store
-from shotdex.store.vectors import remember_texts, remembered_texts
+from shotdex.store.texts import remember_texts, remembered_texts
 from shotdex.store.words import Encoder, EncoderId, Vectors
 
 log = logging.getLogger(__name__)
 
 LoadEncoder = Callable[[EncoderId], Encoder]
 """Loads the encoder of that identity; called at most once, and only when a model is needed."""
+
+
+@runtime_checkable
+class TextsAtHand(Protocol):
+    """What a `LoadEncoder` may do besides: encode texts without loading a model."""
+
+    def at_hand(self, identity: EncoderId, texts: Sequence[str]) -> Vectors | None:
+        """Return unit vectors (N, D) for N texts, N above 0, or None where a model has to be loaded for them."""
+
+
+def vectors_at_hand(
+    encoder: EncoderId, texts: Sequence[str], load: LoadEncoder, known: Mapping[str, Vectors]
+) -> tuple[Vectors, dict[str, Vectors]] | None:
+    """Return unit vectors (N, D) for N texts, and those among them that are new; None where a model has to be loaded.
+
+    `known` is what `remembered_texts` has of them.
+    """
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    encoded = load.at_hand(encoder, new) if new and isinstance(load, TextsAtHand) else None
+    if new and encoded is None:
+        return None
+    found: dict[str, Vectors] = {} if encoded is None else dict(zip(new, encoded, strict=True))
+    return np.stack([known[text] if text in known else found[text] for text in texts]), found
 
 
 def text_vectors(
@@ -43,7 +67,7 @@ def text_vectors(
     if new:
         encoded = checked(load(encoder), encoder).encode_texts(new)
         vectors |= dict(zip(new, encoded, strict=True))
-        _remember(store, encoder_id, new, encoded)
+        remember(store, encoder_id, new, encoded)
     return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
 
 
@@ -61,9 +85,12 @@ def checked(loaded: Encoder, wanted: EncoderId) -> Encoder:
     return loaded
 
 
-def _remember(store: Store, encoder_id: int, texts: Sequence[str], vectors: Vectors) -> None:
+def remember(
+    store: Store, encoder_id: int, texts: Sequence[str], vectors: Vectors, seconds: float | None = None
+) -> None:
+    """Keep text vectors (N, D) for the next time, where the catalog can be written to within `seconds`."""
     try:
-        with store.writing() as con:
+        with store.writing(seconds) as con:
             remember_texts(con, encoder_id, texts, vectors)
     except StoreError as error:  # a store on a read-only disk, or one that is being written, still answers
         log.info("text vectors were not remembered: %s", error)

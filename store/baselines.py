@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from .clock import now
 from .connection import Connection
 from .errors import SettingsError
-from .images import now
 from .words import Estimate
 
 OVERALL = "all"

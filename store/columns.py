@@ -7,27 +7,24 @@ through the columns' memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from .errors import StoreCorrupt
 
-_TYPES = {
-    np.dtype(np.int32): pa.int32(),
-    np.dtype(np.int64): pa.int64(),
-    np.dtype(np.float32): pa.float32(),
-    np.dtype(np.float64): pa.float64(),
-}
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def to_arrow(values: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None = None) -> pa.Array:
     """Return a column of int32, int64, float32 or float64 numbers (N,), NULL where `missing` (N,) says so."""
+    import pyarrow as pa
+
     flat = np.ascontiguousarray(values)
     present = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
-    return pa.Array.from_buffers(_TYPES[flat.dtype], len(flat), [present, pa.py_buffer(flat)])
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [present, pa.py_buffer(flat)])
 
 
 def to_numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:
@@ -49,6 +46,8 @@ def _numbers(chunk: pa.Array) -> npt.NDArray[Any]:
 
 def texts(values: Sequence[str]) -> pa.Array:
     """Return a column of texts."""
+    import pyarrow as pa
+
     encoded = [value.encode() for value in values]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
@@ -57,6 +56,8 @@ def texts(values: Sequence[str]) -> pa.Array:
 
 def joined(column: pa.ChunkedArray) -> bytes:
     """Return a column's texts one after the other, in UTF-8."""
+    import pyarrow as pa
+
     parts = []
     for chunk in column.cast(pa.large_string()).chunks:
         ends = np.frombuffer(chunk.buffers()[1], dtype=np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
@@ -66,6 +67,8 @@ def joined(column: pa.ChunkedArray) -> bytes:
 
 def coded(codes: npt.NDArray[np.int64], values: Sequence[str]) -> pa.Array:
     """Return a column of texts given by their numbers (N,) among `values`; -1 is NULL."""
+    import pyarrow as pa
+
     indices = to_arrow(codes.astype(np.int32), codes < 0 if (codes < 0).any() else None)
     return pa.DictionaryArray.from_arrays(indices, texts(values).cast(pa.string()))
 
@@ -89,6 +92,8 @@ def _present(chunk: pa.Array) -> npt.NDArray[np.bool_]:
 
 def vectors_to_arrow(vectors: npt.NDArray[Any]) -> pa.Array:
     """Return an (N, D) float32 array as N fixed-size lists, the form of a `FLOAT[D]` column."""
+    import pyarrow as pa
+
     flat = to_arrow(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
 
@@ -104,6 +109,29 @@ def vectors_from_arrow(column: pa.ChunkedArray, dim: int) -> npt.NDArray[np.floa
     # Not flatten(): it imports pyarrow.compute, which takes as long as all of a search.
     parts = [chunk.values.slice(chunk.offset * dim, len(chunk) * dim) for chunk in column.chunks]
     if column.null_count or any(part.null_count for part in parts):
-        raise StoreCorrupt("the catalog has vectors with numbers missing", "mend it with: shotdex verify --repair")
+        raise _missing()
     found = [_numbers(part) for part in parts]
     return (found[0] if len(found) == 1 else np.concatenate(found)).reshape(-1, dim)
+
+
+def whole(vectors: npt.NDArray[np.object_]) -> list[npt.NDArray[np.float32]]:
+    """Return the vectors (D,) of a column as `Connection.arrays` gives it, (N,) of objects.
+
+    Raises:
+        StoreCorrupt: a vector, or a number in one, is missing.
+    """
+    found: list[npt.NDArray[np.float32]] = vectors.tolist()
+    # By their types, as numpy.ma, of which a masked array is one, takes long to import.
+    if any(type(each) is not np.ndarray for each in (vectors, *found)):
+        raise _missing()
+    return found
+
+
+def stacked(vectors: npt.NDArray[np.object_], dim: int) -> npt.NDArray[np.float32]:
+    """Return such a column as one array (N, D); see `whole`."""
+    found = whole(vectors)
+    return np.stack(found) if found else np.empty((0, dim), dtype=np.float32)
+
+
+def _missing() -> StoreCorrupt:
+    return StoreCorrupt("the catalog has vectors with numbers missing", "mend it with: shotdex verify --repair")

@@ -1,4 +1,7 @@
-"""A DuckDB connection with the four things shotdex asks of one: rows, an Arrow table, a statement, a transaction."""
+"""A DuckDB connection with what shotdex asks of one: rows, columns, an Arrow table, a statement, a transaction.
+
+pyarrow is imported where it is used, here and elsewhere in the store: that takes a tenth of what a whole question may.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
-import pyarrow as pa
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Parameters = Mapping[str, Any]
+Columns = Mapping[str, npt.NDArray[Any]]
 
 ROW_GROUP = 8192
 """Rows that DuckDB writes as one piece: a commit of an indexing. It fills a piece and leaves it alone; with DuckDB's
@@ -89,8 +96,19 @@ class Connection:
         with _ctrl_c():
             return self._raw.sql(sql, params=parameters or None).to_arrow_table()
 
+    def arrays(self, sql: str, parameters: Parameters | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Return a query's columns as numpy arrays (N,), masked where a value is missing.
+
+        Texts and vectors come as objects, a vector as an array (D,), masked where a number is missing.
+        """
+        with _ctrl_c():
+            found: dict[str, npt.NDArray[Any]] = self._raw.execute(sql, parameters or None).fetchnumpy()
+        return found
+
     def batches(self, sql: str, parameters: Parameters | None = None, rows: int = 65_536) -> Iterator[pa.Table]:
         """Yield a query's result in Arrow tables of about `rows` rows; run nothing else here before the last one."""
+        import pyarrow as pa
+
         with _ctrl_c():
             for batch in self._raw.sql(sql, params=parameters or None).to_arrow_reader(rows):
                 yield pa.Table.from_batches([batch])
@@ -106,8 +124,8 @@ class Connection:
             self.run(f"INSERT INTO {table} BY NAME SELECT * FROM arriving_rows")
 
     @contextmanager
-    def holding(self, name: str, rows: pa.Table) -> Iterator[None]:
-        """Let queries read an Arrow table under a name for a while."""
+    def holding(self, name: str, rows: pa.Table | Columns) -> Iterator[None]:
+        """Let queries read an Arrow table, or columns (N,) of numbers, under a name for a while."""
         with _ctrl_c():
             self._raw.register(name, rows)
         try:

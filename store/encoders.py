@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .clock import now
 from .connection import Connection
 from .errors import EmptyStore, EncoderMismatch, SettingsError
-from .images import now
 from .schema import encoder_tables
 from .words import EncoderId, Pooling, Precision
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from .clock import now
 from .connection import Connection
 from .schema import vectors_table
 from .words import ImageRecord, Rejection
@@ -34,11 +34,6 @@ class KnownImage:
     encoded: bool
     present: bool
     same_file: bool = False
-
-
-def now() -> datetime:
-    """Return the time in UTC without a zone, the form of the catalog's TIMESTAMP columns."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def known_query(encoder_id: int | None) -> str:

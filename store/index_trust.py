@@ -7,9 +7,8 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from .columns import to_arrow, to_numpy, vectors_from_arrow
+from .columns import stacked
 from .connection import Connection
 from .errors import StoreError
 from .index_layout import STAMP, BadIndexFile, IndexLayout, is_inside, read_layout
@@ -35,30 +34,13 @@ def index_file(store: Store, encoder_id: int) -> Path:
     return store.index_folder / f"encoder-{encoder_id}-{store.identity[:12]}.faiss"
 
 
-def stored_ids(con: Connection, encoder_id: int) -> Ids:
-    """Return the ids of all that an encoder ever encoded, rising, each once."""
-    return _rising(con, f"SELECT image_id FROM {vectors_table(encoder_id)} WHERE image_id IS NOT NULL")
-
-
-def present_ids(con: Connection) -> Ids:
-    """Return the ids of the images that are present, rising."""
-    return _rising(con, "SELECT image_id FROM images WHERE image_id IS NOT NULL")
-
-
-def _rising(con: Connection, query: str) -> Ids:
-    # They lie in this order but for what was mended; looking is quicker than sorting, in DuckDB as in numpy.
-    ids = np.asarray(to_numpy(con.table(query).column("image_id")), dtype=np.int64)
-    return ids if (ids[1:] > ids[:-1]).all() else np.unique(ids)
-
-
 def stamp_of(store: Store, con: Connection, encoder: EncoderId, ids: Ids) -> bytes:
     """Return the stamp of a file that covers some images: other pictures under the same ids give another one.
 
     An image's vectors follow from its content and the encoder; ids of one store go to other contents where an older
     copy of the catalog was brought back. For a million images it takes 0.6 s, their vectors from the catalog over 5 s.
     """
-    covered = pa.table({"image_id": to_arrow(ids)})
-    with con.holding("covered", covered):
+    with con.holding("covered", {"image_id": ids}):
         known, contents = con.rows(
             "SELECT count(*), sum(TRY_CAST('0x' || left(content_sha256, 15) AS BIGINT)::HUGEINT * image_id) "
             "FROM covered JOIN stored_images USING (image_id)"
@@ -140,9 +122,9 @@ def _same_vectors(layout: IndexLayout, con: Connection, encoder_id: int, encoder
         return True
     ranges = (f"image_id BETWEEN {layout.ids[run[0]]} AND {layout.ids[run[-1]]}" for run in runs)
     query = f"SELECT image_id, joint FROM {vectors_table(encoder_id)} WHERE "
-    found = con.table(" UNION ALL ".join(query + wanted for wanted in ranges))
-    compared, ids = np.concatenate(runs), np.asarray(to_numpy(found.column("image_id")), dtype=np.int64)
-    vectors = vectors_from_arrow(found.column("joint"), encoder.dim)
+    found = con.arrays(" UNION ALL ".join(query + wanted for wanted in ranges))
+    compared, ids = np.concatenate(runs), found["image_id"]
+    vectors = stacked(found["joint"], encoder.dim)
     # Between them lie vectors that the file does not have yet.
     kept = np.flatnonzero(among(ids, layout.ids[compared]))
     kept = kept[np.argsort(ids[kept], kind="stable")]

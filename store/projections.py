@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .clock import now
 from .columns import to_arrow, to_numpy
 from .connection import Connection
-from .images import now
 from .words import Ids, Space
 
 

@@ -6,8 +6,8 @@ import json
 
 import pyarrow as pa
 
+from .clock import now
 from .connection import Connection
-from .images import now
 from .words import Combine, PromptSet
 
 

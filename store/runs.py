@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
 from .errors import SettingsError
 from .words import Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLUMNS = (
     "run_id, name, encoder_id, prompt_set_id, filter, k, images, scored, unlabelled, outside, failed, "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,16 @@ def faiss_module() -> Any:
     import faiss
 
     return faiss
+
+
+def faiss_ahead() -> None:
+    """Begin to import FAISS beside what else there is to do before a search: for a first answer that is much."""
+
+    def load() -> None:
+        with suppress(ImportError):  # said where it is needed
+            faiss_module()
+
+    Thread(target=load, name="faiss").start()
 
 
 def among(ids: Ids, others: Ids) -> Mask:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .clock import now
 from .connection import Connection
-from .images import Labels, now
+from .images import Labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from .cells import Cells
 from .cells_file import cells_file, open_cells
 from .connection import Connection
 from .errors import StoreCorrupt, StoreError
+from .ids import present_ids, stored_ids
 from .index_layout import VECTORS_AT, BadIndexFile, IndexLayout, head, read_layout, tail
-from .index_trust import believed, index_file, present_ids, remember_compared, stamp_of, stored_ids
+from .index_trust import believed, index_file, remember_compared, stamp_of
 from .scan import Rows, among, nearest
 from .store import Store
 from .vectors import load_in_chunks

@@ -102,7 +102,7 @@ except SystemExit as exit_:
     status = exit_.code
 else:
     status = 0
-names = ("torch", "transformers", "matplotlib", "sklearn", "umap", "faiss", "duckdb")
+names = ("torch", "transformers", "matplotlib", "sklearn", "umap", "pyarrow", "numpy.ma", "faiss", "duckdb")
 print(json.dumps([status, [name for name in names if name in sys.modules]]), file=sys.stderr)
 """
 

@@ -13,8 +13,9 @@ from shotdex.indexer.run import Progress
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, SettingsError
+from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.vectors import encoded_ids, filtered_ids, load_vectors
+from shotdex.store.vectors import load_vectors
 from shotdex.store.words import EncoderId, Ids, Space
 
 from .groups import Flags, connected, elsewhere

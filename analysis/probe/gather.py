@@ -12,8 +12,9 @@ import pyarrow as pa
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, EvaluationError, MissingLabels, SettingsError
+from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.vectors import encoded_ids, filtered_ids, load_vectors
+from shotdex.store.vectors import load_vectors
 from shotdex.store.words import EncoderId, Ids, Space, Vectors
 
 from .problem import Problem, unit_rows

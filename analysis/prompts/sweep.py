@@ -17,8 +17,8 @@ from shotdex.analysis.scoring import class_scores
 from shotdex.query.texts import LoadEncoder, text_vectors
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, SettingsError, UnknownClass
+from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.vectors import encoded_ids, filtered_ids
 from shotdex.store.words import Estimate, Ids, PromptSet
 
 from .build import class_of_label, only_templates

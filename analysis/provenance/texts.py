@@ -9,7 +9,7 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.vectors import remembered_texts
+from shotdex.store.texts import remembered_texts
 from shotdex.store.words import Run
 
 SAME = 1e-5

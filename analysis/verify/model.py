@@ -9,7 +9,7 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderError, EncoderMismatch
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
-from shotdex.store.vectors import remembered_texts
+from shotdex.store.texts import remembered_texts
 from shotdex.store.words import EncoderId, Precision
 
 from .check import Check

@@ -84,8 +84,10 @@ def _by_head(rows: Vectors, heads: int) -> Vectors:
 
 
 def _linear(weights: Weights, at: str, rows: Vectors) -> Vectors:
-    product: Vectors = rows @ weights.tensor(at + "weight").T
-    return product + weights.tensor(at + "bias")
+    # All texts at once and the weights first: BLAS then goes through them once, not text by text, and as they lie.
+    weight = weights.tensor(at + "weight")
+    product: Vectors = (weight @ rows.reshape(-1, rows.shape[-1]).T).T
+    return (product + weights.tensor(at + "bias")).reshape(*rows.shape[:-1], len(weight))
 
 
 def _normalised(weights: Weights, at: str, rows: Vectors, epsilon: float) -> Vectors:

@@ -18,8 +18,8 @@ from shotdex.query.status import status
 from shotdex.store.cells_file import cells_file
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
+from shotdex.store.texts import remember_texts
 from shotdex.store.vector_index import open_index
-from shotdex.store.vectors import remember_texts
 from shotdex.store.words import Question
 from tests.fakes import fake_id
 from tests.store.test_vector_index import fill, rows_of, unit

@@ -9,8 +9,8 @@ from shotdex.query.approximate_runs import changed_predictions
 from shotdex.store.cells import Cells, Changed, make_cells
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.store import Store
+from shotdex.store.texts import remembered_texts
 from shotdex.store.vector_index import open_index
-from shotdex.store.vectors import remembered_texts
 from tests.evaluated import rows, run
 
 TEXTS = {"red": ("red", "tomato"), "green": ("green",), "blue": ("navy", "purple")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from shotdex.query.search import search
 from shotdex.query.sql import run_sql
+from shotdex.store import store as store_module
 from shotdex.store.errors import (
     BadSql,
     EmptyQuestion,
@@ -19,7 +21,7 @@ from shotdex.store.errors import (
     UnreadableImage,
 )
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, Hit, Question
+from shotdex.store.words import EncoderId, Hit, Question, Vectors
 from tests.conftest import COLOURS, index
 from tests.fakes import FakeEncoder, fake_id
 from tests.pictures import save_noise
@@ -97,6 +99,45 @@ def test_a_text_met_before_needs_no_model(filled: Store) -> None:
 
     first = ask(filled, "red")
     assert search(filled, Question(("red",)), no_model) == first
+
+
+class AtHand:
+    """Loads a model, and has the vectors of some texts without doing so."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+        self.loaded = 0
+
+    def at_hand(self, _: EncoderId, texts: Sequence[str]) -> Vectors | None:
+        return FakeEncoder().encode_texts(texts) if set(texts) <= set(self.texts) else None
+
+    def __call__(self, _: EncoderId) -> FakeEncoder:
+        self.loaded += 1
+        return FakeEncoder()
+
+
+def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, load, opened = ("red", "green", "red"), AtHand("red", "green"), []
+    want = search(filled, Question((*texts, "blue")), lambda _: FakeEncoder())
+    with filled.writing() as con:
+        con.run("DELETE FROM text_vectors_1 WHERE text <> 'blue'")
+    connect = store_module._connect
+    monkeypatch.setattr(store_module, "_connect", lambda *a, **k: (opened.append(k["read_only"]), connect(*a, **k))[1])
+    assert search(filled, Question((*texts, "blue")), load) == want
+    assert opened == [True, False], "read once; what is new is remembered"
+    assert search(filled, Question((*texts, "blue")), load) == want
+    assert opened == [True, False, True]
+    assert load.loaded == 0
+    with filled.reading() as con:
+        assert con.rows("SELECT text FROM text_vectors_1 ORDER BY text") == [("blue",), ("green",), ("red",)]
+
+
+def test_what_is_not_at_hand_is_asked_of_the_model(filled: Store) -> None:
+    load = AtHand("red")
+    assert search(filled, Question(("red", "green")), load) == ask(filled, "red", "green")
+    assert load.loaded == 1
 
 
 def test_questions_that_ask_nothing(filled: Store, tmp_path: Path) -> None:

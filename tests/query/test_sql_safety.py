@@ -17,13 +17,14 @@ import pytest
 from shotdex.analysis.results import category_counts, count_by
 from shotdex.query import sql as sql_module
 from shotdex.query.sql import run_sql
-from shotdex.store import vectors as vectors_module
+from shotdex.store import ids as ids_module
 from shotdex.store.asking import NEVER
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import BadSql
+from shotdex.store.ids import filtered_ids
 from shotdex.store.images import ImageRecord, add_images
 from shotdex.store.store import Store
-from shotdex.store.vectors import add_vectors, filtered_ids
+from shotdex.store.vectors import add_vectors
 from shotdex.store.words import ImageVectors
 from tests.cli.checks import failed
 from tests.conftest import Ran
@@ -372,7 +373,7 @@ class TestItEnds:
 
     def test_the_clock_ends_it(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sql_module, "QUERY_SECONDS", 0.2)
-        monkeypatch.setattr(vectors_module, "QUERY_SECONDS", 0.2)
+        monkeypatch.setattr(ids_module, "QUERY_SECONDS", 0.2)
         started = time.monotonic()
         with pytest.raises(BadSql, match=r"longer than 0\.2 s"):
             run_sql(store, ENDLESS)

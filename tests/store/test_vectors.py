@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from shotdex.store.columns import vectors_from_arrow, vectors_to_arrow
 from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
-from shotdex.store.errors import BadSql, EmptyStore, EncoderMismatch, SettingsError
+from shotdex.store.errors import EmptyStore, EncoderMismatch, SettingsError
 from shotdex.store.images import (
     Failure,
     Labels,
@@ -29,13 +29,9 @@ from shotdex.store.store import Store
 from shotdex.store.vectors import (
     add_vectors,
     copy_vectors,
-    encoded_ids,
-    filtered_ids,
     load_in_chunks,
     load_vectors,
     owners_query,
-    remember_texts,
-    remembered_texts,
 )
 from shotdex.store.words import EncoderId, ImageRecord, ImageVectors, Pooling, Precision, Reason, Rejection, Space
 from tests.fakes import fake_id
@@ -109,23 +105,6 @@ def test_copies_and_owners(store: Store) -> None:
             assert load_vectors(con, number, ID, space)[1].tobytes() == want[[0, 1, 1]].tobytes()
 
 
-def test_texts_are_remembered_once(store: Store) -> None:
-    rows = np.arange(15, dtype=np.float32).reshape(3, 5) / 7
-    with store.writing() as con:
-        number = add_encoder(con, ID)
-        remember_texts(con, number, ["a", "b'\"; --", "ünï"], rows)
-        remember_texts(con, number, ["a", "new"], -rows[:2])
-    with store.reading() as con:
-        got = remembered_texts(con, number, ["a", "b'\"; --", "ünï", "new", "never"])
-        assert con.value("SELECT count(*) FROM text_vectors_1") == 4
-    assert {text: vector.tobytes() for text, vector in got.items()} == {
-        "a": rows[0].tobytes(),
-        "b'\"; --": rows[1].tobytes(),
-        "ünï": rows[2].tobytes(),
-        "new": (-rows[1]).tobytes(),
-    }
-
-
 def test_encoders_by_what_makes_a_vector(store: Store) -> None:
     different = [
         ID,
@@ -163,44 +142,6 @@ def test_ids_are_never_given_twice(store: Store) -> None:
         add_images(con, [record(1), record(2)])
         mark_removed(con, [2])
         assert next_image_id(con) == 3
-
-
-def test_filters_only_take_away(store: Store) -> None:
-    with store.writing() as con:
-        number = add_encoder(con, ID)
-        add_images(con, [record(i, category="cat" if i % 2 else None) for i in range(1, 7)])
-        add_vectors(con, number, [1, 2, 3, 4], vectors(4))
-        mark_removed(con, [1])
-    with store.reading() as con:
-        assert encoded_ids(con, number).tolist() == [2, 3, 4]
-        assert encoded_ids(con, number, "category = 'cat'").tolist() == [3]
-        assert filtered_ids(con, "category = 'cat' -- a comment").tolist() == [3, 5]
-        assert filtered_ids(con, "image_id > 3 OR path LIKE '%2.png'").tolist() == [2, 4, 5, 6]
-        with pytest.raises(BadSql, match="more than a condition"):
-            encoded_ids(con, number, "true) UNION ALL SELECT 1 WHERE (true")
-        for bad in (
-            "",
-            " ",
-            "nonsense = 1",
-            "category =",
-            "1; DROP TABLE stored_images",
-            "true); DROP VIEW images; --",
-        ):
-            with pytest.raises(BadSql):
-                filtered_ids(con, bad)
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        "true); SELECT 1 AS other WHERE (true",
-        "true); SELECT 'text' AS image_id WHERE (true",
-        "true); CREATE TEMP TABLE t AS (SELECT 1",
-    ],
-)
-def test_a_filter_of_several_statements_is_bad_sql(store: Store, where: str) -> None:
-    with store.reading() as con, pytest.raises(BadSql):
-        filtered_ids(con, where)
 
 
 def test_moving_brings_back_and_relabels(store: Store) -> None:

@@ -20,9 +20,9 @@ from shotdex.analysis.duplicates.summary import Tally, summary
 from shotdex.analysis.duplicates.table import group_rows, pair_table
 from shotdex.analysis.inference.wilson import wilson
 from shotdex.store.errors import BadSql, EmptyStore, SettingsError, UnreadableImage
+from shotdex.store.ids import filtered_ids
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.vectors import filtered_ids
 from shotdex.store.words import Run, Space
 from tests.conftest import index
 from tests.fakes import FakeEncoder, fake_id

@@ -13,7 +13,7 @@ from shotdex.indexer.encoder import EncoderSettings, load_encoder
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import ModelUnavailable, SettingsError
 from shotdex.store.store import Store
-from shotdex.store.vectors import remember_texts
+from shotdex.store.texts import remember_texts
 from shotdex.store.words import EncoderId
 from tests.evaluated import change, rows
 from tests.fakes import FakeEncoder, fake_id

@@ -1,0 +1,52 @@
+"""Which images: those that are present, those that an encoder has encoded, those that a filter keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .asking import QUERY_SECONDS, check_condition, sql_errors
+from .connection import Connection
+from .errors import BadSql
+from .schema import vectors_table
+from .words import Ids
+
+
+def stored_ids(con: Connection, encoder_id: int) -> Ids:
+    """Return the ids of all that an encoder ever encoded, rising, each once."""
+    return _ids(con, f"SELECT image_id FROM {vectors_table(encoder_id)} WHERE image_id IS NOT NULL")
+
+
+def present_ids(con: Connection) -> Ids:
+    """Return the ids of the images that are present, rising."""
+    return _ids(con, "SELECT image_id FROM images WHERE image_id IS NOT NULL")
+
+
+def encoded_ids(con: Connection, encoder_id: int, where: str | None = None) -> Ids:
+    """Return the ids of present images with vectors of this encoder, rising, optionally only those a filter keeps.
+
+    Raises:
+        BadSql: the filter is not a condition on the columns of `images`.
+    """
+    ids = _ids(con, f"SELECT image_id FROM images SEMI JOIN {vectors_table(encoder_id)} USING (image_id)")
+    # A filter is run by itself and intersected, so whatever it says it can only take images away.
+    return ids if where is None else np.intersect1d(ids, filtered_ids(con, where), assume_unique=True)
+
+
+def filtered_ids(con: Connection, where: str) -> Ids:
+    """Return the ids of the images that a filter keeps, rising.
+
+    Raises:
+        BadSql: the filter is not a condition on the columns of `images`.
+    """
+    if not where.strip():
+        raise BadSql("the filter is empty", "give a condition such as --where \"condition = 'realistic'\"")
+    query = f"SELECT image_id FROM images WHERE ({where}\n)"  # the line break ends a comment at the filter's end
+    with sql_errors(f"the filter {where!r} does not work"):
+        check_condition(con, where)
+        return con.watched(lambda: _ids(con, query), QUERY_SECONDS)
+
+
+def _ids(con: Connection, query: str) -> Ids:
+    ids = con.arrays(query)["image_id"].astype(np.int64, copy=False)
+    # They lie in this order but for what was mended or filtered; looking is quicker than sorting, in DuckDB, too.
+    return ids if bool((ids[1:] > ids[:-1]).all()) else np.unique(ids)

@@ -1,0 +1,70 @@
+"""Which images: filters take images away, and add none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shotdex.store.encoders import add_encoder
+from shotdex.store.errors import BadSql
+from shotdex.store.ids import encoded_ids, filtered_ids, present_ids, stored_ids
+from shotdex.store.images import add_images, mark_removed
+from shotdex.store.store import Store
+from shotdex.store.vectors import add_vectors
+from tests.fakes import fake_id
+
+from .test_vectors import record, vectors
+
+ID = fake_id(dim=5, vision_dim=3)
+
+
+def test_filters_only_take_away(store: Store) -> None:
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        add_images(con, [record(i, category="cat" if i % 2 else None) for i in range(1, 7)])
+        add_vectors(con, number, [1, 2, 3, 4], vectors(4))
+        mark_removed(con, [1])
+    with store.reading() as con:
+        assert encoded_ids(con, number).tolist() == [2, 3, 4]
+        assert encoded_ids(con, number, "category = 'cat'").tolist() == [3]
+        assert filtered_ids(con, "category = 'cat' -- a comment").tolist() == [3, 5]
+        assert filtered_ids(con, "image_id > 3 OR path LIKE '%2.png'").tolist() == [2, 4, 5, 6]
+        with pytest.raises(BadSql, match="more than a condition"):
+            encoded_ids(con, number, "true) UNION ALL SELECT 1 WHERE (true")
+        for bad in (
+            "",
+            " ",
+            "nonsense = 1",
+            "category =",
+            "1; DROP TABLE stored_images",
+            "true); DROP VIEW images; --",
+        ):
+            with pytest.raises(BadSql):
+                filtered_ids(con, bad)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "true); SELECT 1 AS other WHERE (true",
+        "true); SELECT 'text' AS image_id WHERE (true",
+        "true); CREATE TEMP TABLE t AS (SELECT 1",
+    ],
+)
+def test_a_filter_of_several_statements_is_bad_sql(store: Store, where: str) -> None:
+    with store.reading() as con, pytest.raises(BadSql):
+        filtered_ids(con, where)
+
+
+def test_ids_rise_however_they_were_written(store: Store) -> None:
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        for some in ([5, 2], [9], [1, 7]):
+            add_images(con, [record(i) for i in some])
+            add_vectors(con, number, some, vectors(len(some)))
+        add_vectors(con, number, [9], vectors(1))  # an image with two rows, which `verify` mends
+        mark_removed(con, [2])
+    with store.reading() as con:
+        assert stored_ids(con, number).tolist() == [1, 2, 5, 7, 9]
+        assert present_ids(con).tolist() == encoded_ids(con, number).tolist() == [1, 5, 7, 9]
+        assert all(ids.dtype == np.int64 for ids in (stored_ids(con, number), present_ids(con)))
