@@ -6,7 +6,7 @@ Makes its own pictures (500 x 375 JPEGs) and a ViT-B/32 with random weights, and
 decoding alone (read, decode, resize, crop; a process a core, no hashing, nothing sent back), encoding alone (ready
 uint8 in, vectors out; all cores), both by the indexer, from files on disk to a committed store and its index, and the
 notebook's loop over some of the pictures. Five turns each after one that does not count. The limit end to end is
-1 / (1/encode + 1/decode). PYTHON is an interpreter that has clip-retrieval; see `clip_retrieval.py`.
+1 / (1/encode + 1/decode). PYTHON is an interpreter that has clip-retrieval; see `clip_retrieval_rate.py`.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def against_clip_retrieval(model: Path, place: Path, python: str | None) -> None
         line("clip-retrieval", "not measured", "--clip-retrieval PYTHON")
         return
     encoder, theirs, ours = load_encoder(str(model), EncoderSettings("cpu")), [], []
-    script = Path(__file__).with_name("clip_retrieval.py")
+    script = Path(__file__).with_name("clip_retrieval_rate.py")
     photos = place / "few"
     for _ in range(2):
         started = time.perf_counter()

@@ -1,6 +1,6 @@
 """How fast clip-retrieval encodes a folder once it has started; run by `indexing.py` in an environment that has it.
 
-    PYTHON benchmarks/clip_retrieval.py FOLDER MODEL OUTPUT
+    PYTHON benchmarks/clip_retrieval_rate.py FOLDER MODEL OUTPUT
 
 Runs `clip_inference` in one process over the folder in five parts, with 2 x cores pictures decoded ahead, and prints a
 line of JSON with the rate of each part. Loading, its warm-up and the first batch of each part, which waits for the
@@ -19,6 +19,7 @@ from typing import Any
 
 PARTS = 5
 BATCH = 32
+FEWEST = 2 * PARTS * BATCH
 
 
 def main() -> None:
@@ -44,11 +45,10 @@ def main() -> None:
         enable_text=False,
         output_partition_count=PARTS,
     )
-    rates = []
-    for part in batches.values():
-        steady = part[1:]
-        rates.append(sum(b["sample_count"] for b in steady) / sum(b["total_duration"] for b in steady))
-    print(json.dumps(rates))
+    parts = [part[1:] for part in batches.values() if len(part) > 1]
+    if not parts:
+        sys.exit(f"{FEWEST} pictures or more are needed: the first {BATCH} of each part do not count")
+    print(json.dumps([sum(b["sample_count"] for b in p) / sum(b["total_duration"] for b in p) for p in parts]))
 
 
 if __name__ == "__main__":
