@@ -53,6 +53,11 @@ class LateEncoder:
         """See `Launching`."""
         return self._loaded.in_flight if isinstance(self._loaded, Launching) else 1
 
+    @property
+    def shares_cores(self) -> bool:
+        """See `Launching`."""
+        return isinstance(self._loaded, Launching) and self._loaded.shares_cores
+
     def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
         """See `Launching`."""
         return launch(self._loaded, batch)

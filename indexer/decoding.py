@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
@@ -20,6 +20,7 @@ from shotdex.store.pictures import PictureRefused
 from shotdex.store.words import Limits, Prepared, Reason, Rejection
 
 from .decode_worker import WHOLE
+from .turns import Turns
 from .workers import Reply, Workers
 
 WORKERS = max(2, min(32, os.cpu_count() or 2))
@@ -65,7 +66,8 @@ class Decoder(Generic[Item]):
     `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole pictures and
     `prepare` runs here. `is_known` tells by content hash which need no pixels. `read` gives an address's bytes, or
     raises `TooManyBytes` where there are more than the limit. `prepare`, `is_known` and `read` are called from several
-    threads; with `in_order`, `read` only from the one that takes the results, in the order of the items.
+    threads; with `in_order`, `read` only from the one that takes the results, in the order of the items. Whoever has
+    `turns` may hold up decoding, though not from the thread that takes the results.
     """
 
     prepare: Callable[[Image.Image], Prepared]
@@ -74,6 +76,7 @@ class Decoder(Generic[Item]):
     read: Callable[[str, int], bytes]
     limits: Limits
     in_order: bool = False
+    turns: Turns = field(default_factory=Turns)
 
     def decode(self, item: Item) -> Decoded[Item] | Refused[Item]:
         """Read and decode one item, in a process started for it."""
@@ -148,6 +151,7 @@ class _Run(Generic[Item]):
         content = hashlib.sha256(data).hexdigest()
         if self._decoder.is_known(content):
             return Decoded(item, content, 0, 0, None)
+        self._decoder.turns.await_decoding()
         try:
             reply = self._workers.decode(data)
             return Decoded(item, content, reply.width, reply.height, self._prepared(reply))

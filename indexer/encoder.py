@@ -120,6 +120,11 @@ class TransformersEncoder:
         """How many batches are worth launching before the first of them is waited for."""
         return 2 if self._device.type == "cuda" else 1
 
+    @property
+    def shares_cores(self) -> bool:
+        """Whether it computes on the cores that decode pictures."""
+        return bool(self._device.type == "cpu")
+
     def good_batch(self) -> int:
         """Return how many pictures a batch should have here; on a GPU by trying.
 

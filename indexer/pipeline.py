@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from shotdex.store.words import ImageEncoder, ImageVectors, Prepared
 
 from .batch import Pending
+from .turns import Turns
 
 USUAL_BATCH = 64
 """Pictures a batch where neither the user nor the encoder says how many."""
@@ -22,6 +23,10 @@ class Launching(Protocol):
     @property
     def in_flight(self) -> int:
         """How many batches are worth launching before the first of them is waited for; 1 where it waits anyway."""
+
+    @property
+    def shares_cores(self) -> bool:
+        """Whether it computes on the cores that decode pictures."""
 
     def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
         """Launch a batch of at least one picture; what is returned waits for its vectors."""
@@ -55,19 +60,24 @@ class Flight:
 
 @dataclass(slots=True)
 class Pipeline:
-    """Up to `most` batches in flight. What comes out is in the order of what went in, so every commit is a prefix."""
+    """Up to `most` batches in flight. What comes out is in the order of what went in, so every commit is a prefix.
+
+    `turns` are those of the model, in which batches are launched, and of the decoders.
+    """
 
     most: int
+    turns: Turns = field(default_factory=Turns)
     _flying: deque[Flight] = field(default_factory=deque)
 
     @classmethod
     def of(cls, encoder: ImageEncoder) -> Pipeline:
         """Return one that suits an encoder."""
-        return cls(encoder.in_flight if isinstance(encoder, Launching) else 1)
+        return cls(encoder.in_flight, Turns(encoder.shares_cores)) if isinstance(encoder, Launching) else cls(1)
 
-    def push(self, flight: Flight) -> Iterator[Pending]:
-        """Take in a batch that was launched; yield those that are due now."""
-        self._flying.append(flight)
+    def push(self, launched: Callable[[], Flight]) -> Iterator[Pending]:
+        """Launch a batch; yield those that are due now."""
+        with self.turns.of_the_model():
+            self._flying.append(launched())
         while len(self._flying) >= self.most:
             yield self._flying.popleft().finish()
 

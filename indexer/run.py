@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from shotdex.store.encoders import add_encoder, number_of
@@ -163,6 +164,7 @@ class Indexing:
         source, encoder = plan.scan.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
         size, pipeline = batch_size_for(encoder, self._settings.batch_size), Pipeline.of(encoder)
+        launch = partial(placer.launch, encoder)
         self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
@@ -171,6 +173,7 @@ class Indexing:
             source.read,
             self._settings.limits,
             source.in_order,
+            pipeline.turns,
         )
         # Closed here, by name: what is left to the collector of garbage cannot be interrupted in order.
         with closing(decoder.decode_ahead(plan.items(), ahead=2 * size + AHEAD)) as results:
@@ -183,8 +186,8 @@ class Indexing:
                 else:
                     placer.place(result)
                 if self._is_full(placer.batch, size):
-                    self._take_in(plan, pipeline.push(placer.launch(encoder)))
-        self._take_in(plan, pipeline.push(placer.launch(encoder)))
+                    self._take_in(plan, pipeline.push(launch))
+        self._take_in(plan, pipeline.push(launch))
         self._take_in(plan, pipeline.drain())
 
     def _take_in(self, plan: Plan, finished: Iterable[Pending]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from shotdex.indexer.pipeline import Launching, batch_size_for
+from shotdex.indexer.workers import Reply, Workers
 from shotdex.store.store import Store
 from shotdex.store.words import ImageVectors, Prepared
 from tests.conftest import index
@@ -23,6 +25,7 @@ class Late(FakeEncoder):
     """Computes a batch only when it is asked for the vectors, up to three batches later."""
 
     in_flight = 3
+    shares_cores = False
     waiting = most_waiting = 0
 
     def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
@@ -103,3 +106,45 @@ def test_who_decides_on_the_size_of_a_batch() -> None:
     assert isinstance(late, Launching)
     assert not isinstance(FakeEncoder(), Launching)
     assert (batch_size_for(late, None), batch_size_for(late, 7), batch_size_for(FakeEncoder(), None)) == (5, 7, 64)
+
+
+class SharingCores(FakeEncoder):
+    """Says that it computes on the cores that decode, and looks whether anything is decoded meanwhile."""
+
+    in_flight = 1
+    shares_cores = True
+
+    def __init__(self, decoding: list[int]) -> None:
+        super().__init__()
+        self.decoding, self.begun_meanwhile = decoding, 0
+
+    def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
+        time.sleep(0.05)  # those at work end
+        before = len(self.decoding)
+        time.sleep(0.2)
+        self.begun_meanwhile += len(self.decoding) - before
+        vectors = self.encode_prepared(batch)
+        return lambda: vectors
+
+    def good_batch(self) -> int:
+        return 5
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_nothing_is_decoded_in_the_model_s_turn(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch, shares: bool
+) -> None:
+    begun: list[int] = []
+    decode = Workers.decode
+
+    def slowly(self: Workers, data: bytes) -> Reply:
+        begun.append(1)
+        time.sleep(0.02)
+        return decode(self, data)
+
+    monkeypatch.setattr(Workers, "decode", slowly)
+    encoder = SharingCores(begun)
+    encoder.shares_cores = shares
+    report = index(store, folder, encoder)
+    assert len(begun) == report.added + report.rejected > 20
+    assert (encoder.begun_meanwhile == 0) == shares

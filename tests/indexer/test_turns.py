@@ -1,0 +1,32 @@
+"""Decoders wait while it is the model's turn, and only where they share the cores."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from shotdex.indexer.turns import Turns
+
+
+def may_decode(turns: Turns) -> bool:
+    thread = threading.Thread(target=turns.await_decoding, daemon=True)
+    thread.start()
+    thread.join(0.2)
+    return not thread.is_alive()
+
+
+def test_only_shared_cores_are_waited_for() -> None:
+    shared, apart = Turns(shared=True), Turns()
+    assert may_decode(shared)
+    with shared.of_the_model(), apart.of_the_model():
+        assert not may_decode(shared)
+        assert may_decode(apart)
+    assert may_decode(shared)
+
+
+def test_a_turn_that_fails_ends() -> None:
+    turns = Turns(shared=True)
+    with pytest.raises(MemoryError), turns.of_the_model():
+        raise MemoryError
+    assert may_decode(turns)
