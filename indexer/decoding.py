@@ -7,8 +7,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
@@ -38,6 +38,7 @@ class Addressed(Protocol):
 
 
 Item = TypeVar("Item", bound=Addressed)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class Decoder(Generic[Item]):
     `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole pictures and
     `prepare` runs here. `is_known` tells by content hash which need no pixels. `read` gives an address's bytes, or
     raises `TooManyBytes` where there are more than the limit. `prepare`, `is_known` and `read` are called from several
-    threads; with `in_order`, `read` only from the one that takes the results, in the order of the items. Whoever has
-    `turns` may hold up decoding, though not from the thread that takes the results.
+    threads; with `in_order`, `read` only from the one that takes the results, in the order of the items. Where the
+    taker `shares_cores` with the decoders, these work only while it waits for results.
     """
 
     prepare: Callable[[Image.Image], Prepared]
@@ -76,7 +77,7 @@ class Decoder(Generic[Item]):
     read: Callable[[str, int], bytes]
     limits: Limits
     in_order: bool = False
-    turns: Turns = field(default_factory=Turns)
+    shares_cores: bool = False
 
     def decode(self, item: Item) -> Decoded[Item] | Refused[Item]:
         """Read and decode one item, in a process started for it."""
@@ -98,9 +99,9 @@ class Decoder(Generic[Item]):
             for item in items:
                 pending.append(run.submit(item))
                 if len(pending) >= ahead:
-                    yield pending.popleft().result()
+                    yield run.next_of(pending)
             while pending:
-                yield pending.popleft().result()
+                yield run.next_of(pending)
             finished = True
         finally:
             run.close(now=not finished)
@@ -112,14 +113,18 @@ class _Run(Generic[Item]):
     def __init__(self, decoder: Decoder[Item], workers: Workers) -> None:
         self._decoder = decoder
         self._workers = workers
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="decode")
+        self._turns = Turns(decoder.shares_cores)
+        # More threads than processes: some read while others wait for their turn to decode.
+        self._pool = ThreadPoolExecutor(2 * WORKERS, thread_name_prefix="decode")
         # Files read ahead here are as many as keep the processes busy, however far ahead the results may be.
         self._room = threading.Semaphore(2 * WORKERS)
 
     def submit(self, item: Item) -> Future[Decoded[Item] | Refused[Item]]:
         if not self._decoder.in_order:
             return self._pool.submit(lambda: self._understand(item, self._read(item)))
-        self._room.acquire()
+        if not self._room.acquire(blocking=False):
+            with self._turns.of_the_decoders():
+                self._room.acquire()
         data = [self._read(item)]
 
         def work() -> Decoded[Item] | Refused[Item]:
@@ -130,9 +135,17 @@ class _Run(Generic[Item]):
 
         return self._pool.submit(work)
 
+    def next_of(self, pending: deque[Future[Result]]) -> Result:
+        """Wait for the oldest result; where cores are shared, for all of them."""
+        if not pending[0].done():
+            with self._turns.of_the_decoders():
+                wait(pending if self._turns.shared else [pending[0]])
+        return pending.popleft().result()
+
     def close(self, now: bool) -> None:
         self._workers.close(now)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._turns.of_the_decoders():  # so that nobody waits for it
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read(self, item: Item) -> bytes | Refused[Item]:
         limit = self._decoder.limits.bytes
@@ -148,10 +161,10 @@ class _Run(Generic[Item]):
     def _understand(self, item: Item, data: bytes | Refused[Item]) -> Decoded[Item] | Refused[Item]:
         if isinstance(data, Refused):
             return data
+        self._turns.await_decoding()
         content = hashlib.sha256(data).hexdigest()
         if self._decoder.is_known(content):
             return Decoded(item, content, 0, 0, None)
-        self._decoder.turns.await_decoding()
         try:
             reply = self._workers.decode(data)
             return Decoded(item, content, reply.width, reply.height, self._prepared(reply))

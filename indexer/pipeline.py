@@ -10,7 +10,6 @@ from typing import Protocol, runtime_checkable
 from shotdex.store.words import ImageEncoder, ImageVectors, Prepared
 
 from .batch import Pending
-from .turns import Turns
 
 USUAL_BATCH = 64
 """Pictures a batch where neither the user nor the encoder says how many."""
@@ -50,6 +49,11 @@ def batch_size_for(encoder: ImageEncoder, wanted: int | None) -> int:
     return encoder.good_batch() if isinstance(encoder, Launching) else USUAL_BATCH
 
 
+def shares_cores(encoder: ImageEncoder) -> bool:
+    """Tell whether an encoder computes on the cores that decode pictures, as far as it says."""
+    return isinstance(encoder, Launching) and encoder.shares_cores
+
+
 @dataclass(frozen=True, slots=True)
 class Flight:
     """A batch on its way. `failures` of its pictures are known already; `finish` waits, and gives all its rows."""
@@ -60,24 +64,19 @@ class Flight:
 
 @dataclass(slots=True)
 class Pipeline:
-    """Up to `most` batches in flight. What comes out is in the order of what went in, so every commit is a prefix.
-
-    `turns` are those of the model, in which batches are launched, and of the decoders.
-    """
+    """Up to `most` batches in flight. What comes out is in the order of what went in, so every commit is a prefix."""
 
     most: int
-    turns: Turns = field(default_factory=Turns)
     _flying: deque[Flight] = field(default_factory=deque)
 
     @classmethod
     def of(cls, encoder: ImageEncoder) -> Pipeline:
         """Return one that suits an encoder."""
-        return cls(encoder.in_flight, Turns(encoder.shares_cores)) if isinstance(encoder, Launching) else cls(1)
+        return cls(encoder.in_flight if isinstance(encoder, Launching) else 1)
 
-    def push(self, launched: Callable[[], Flight]) -> Iterator[Pending]:
-        """Launch a batch; yield those that are due now."""
-        with self.turns.of_the_model():
-            self._flying.append(launched())
+    def push(self, flight: Flight) -> Iterator[Pending]:
+        """Take in a batch that was launched; yield those that are due now."""
+        self._flying.append(flight)
         while len(self._flying) >= self.most:
             yield self._flying.popleft().finish()
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Protocol
 
 from shotdex.store.encoders import add_encoder, number_of
@@ -24,7 +23,7 @@ from .decoding import Decoder, Refused
 from .interrupt import interrupt_held_back
 from .labelling import Labelling, choose_labelling
 from .layout import Layout
-from .pipeline import Pipeline, batch_size_for
+from .pipeline import Pipeline, batch_size_for, shares_cores
 from .placing import Batch, Placer
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
@@ -164,7 +163,6 @@ class Indexing:
         source, encoder = plan.scan.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
         size, pipeline = batch_size_for(encoder, self._settings.batch_size), Pipeline.of(encoder)
-        launch = partial(placer.launch, encoder)
         self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
@@ -173,7 +171,7 @@ class Indexing:
             source.read,
             self._settings.limits,
             source.in_order,
-            pipeline.turns,
+            shares_cores(encoder),
         )
         # Closed here, by name: what is left to the collector of garbage cannot be interrupted in order.
         with closing(decoder.decode_ahead(plan.items(), ahead=2 * size + AHEAD)) as results:
@@ -186,8 +184,8 @@ class Indexing:
                 else:
                     placer.place(result)
                 if self._is_full(placer.batch, size):
-                    self._take_in(plan, pipeline.push(launch))
-        self._take_in(plan, pipeline.push(launch))
+                    self._take_in(plan, pipeline.push(placer.launch(encoder)))
+        self._take_in(plan, pipeline.push(placer.launch(encoder)))
         self._take_in(plan, pipeline.drain())
 
     def _take_in(self, plan: Plan, finished: Iterable[Pending]) -> None:

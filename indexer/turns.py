@@ -1,8 +1,8 @@
 """The model and the decoders take turns where they share the cores.
 
 Side by side they are slower than one after the other: the model's threads wait for each other at every layer, so one
-that is held up by a decoder holds up all. The demo model, which needs as long for a picture as decoding it takes,
-indexed 12 % more a second in turns, measured on two cores.
+that is held up by a decoder holds up all. Turns are long, as each change leaves cores idle for a moment: the decoders
+work until everything that may wait has been decoded, the model until nothing is left.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Decoders wait while it is the model's turn, but for what they have begun."""
+    """Decoders work while it is their turn, which is always unless the cores are `shared`; what they began they end."""
 
-    def __init__(self, shared: bool = False) -> None:
-        """Nobody ever waits unless the cores are `shared`."""
-        self._shared = shared
-        self._free = threading.Event()
-        self._free.set()
+    def __init__(self, shared: bool) -> None:
+        self.shared = shared
+        self._decoders = threading.Event()
+        self._decoders.set()  # nothing is there yet for the model
 
     @contextmanager
-    def of_the_model(self) -> Iterator[None]:
-        """Let no further picture be decoded inside."""
-        if self._shared:
-            self._free.clear()
+    def of_the_decoders(self) -> Iterator[None]:
+        """Let pictures be decoded inside, and not after it."""
+        self._decoders.set()
         try:
             yield
         finally:
-            self._free.set()
+            if self.shared:
+                self._decoders.clear()
 
     def await_decoding(self) -> None:
         """Wait until pictures may be decoded."""
-        self._free.wait()
+        self._decoders.wait()

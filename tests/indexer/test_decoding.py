@@ -231,7 +231,7 @@ class TestReading:
         assert files.threads == {threading.get_ident()}
 
     def test_in_order_few_files_wait_in_memory(self, started: list[subprocess.Popen[bytes]]) -> None:
-        files = Files({f"{i}": SLOW if i < WORKERS else GOOD for i in range(60)})
+        files = Files({f"{i}": SLOW if i < 2 * WORKERS else GOOD for i in range(60)})
         read = []
 
         def end(pid: int) -> None:
@@ -249,6 +249,33 @@ class TestReading:
         results = list(files.decoder().decode_ahead(files.items(), 5))
         assert [result.item.address for result in results] == list(files.files)
         assert threading.get_ident() not in files.threads
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+class TestSharedCores:
+    """Decoders that work only while somebody waits for them."""
+
+    def test_all_come_in_order(self, in_order: bool) -> None:
+        files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
+        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7)
+        assert [result.item.address for result in found] == list(files.files)
+
+    def test_nothing_is_read_into_pixels_meanwhile(self, in_order: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        begun: list[int] = []
+        decode = Workers.decode
+        monkeypatch.setattr(Workers, "decode", lambda self, data: (begun.append(1), decode(self, data))[1])
+        files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
+        for _ in files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7):
+            time.sleep(0.02)  # those at work end
+            before = len(begun)
+            time.sleep(0.02)
+            assert len(begun) == before
+
+    def test_whoever_stops_early_waits_for_nobody(self, in_order: bool) -> None:
+        files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
+        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7)
+        next(found)
+        found.close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

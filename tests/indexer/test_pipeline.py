@@ -146,5 +146,5 @@ def test_nothing_is_decoded_in_the_model_s_turn(
     encoder = SharingCores(begun)
     encoder.shares_cores = shares
     report = index(store, folder, encoder)
-    assert len(begun) == report.added + report.rejected > 20
+    assert 20 < len(begun) <= report.added + report.rejected  # copies are not decoded
     assert (encoder.begun_meanwhile == 0) == shares

@@ -1,4 +1,4 @@
-"""Decoders wait while it is the model's turn, and only where they share the cores."""
+"""Decoders wait until it is their turn, and only where they share the cores."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ def may_decode(turns: Turns) -> bool:
     return not thread.is_alive()
 
 
-def test_only_shared_cores_are_waited_for() -> None:
-    shared, apart = Turns(shared=True), Turns()
+def test_decoders_begin_and_only_shared_cores_are_waited_for() -> None:
+    shared, apart = Turns(shared=True), Turns(shared=False)
     assert may_decode(shared)
-    with shared.of_the_model(), apart.of_the_model():
-        assert not may_decode(shared)
-        assert may_decode(apart)
-    assert may_decode(shared)
+    with shared.of_the_decoders(), apart.of_the_decoders():
+        assert may_decode(shared)
+    assert not may_decode(shared)
+    assert may_decode(apart)
+    with shared.of_the_decoders():
+        assert may_decode(shared)
 
 
 def test_a_turn_that_fails_ends() -> None:
     turns = Turns(shared=True)
-    with pytest.raises(MemoryError), turns.of_the_model():
+    with pytest.raises(MemoryError), turns.of_the_decoders():
         raise MemoryError
-    assert may_decode(turns)
+    assert not may_decode(turns)
