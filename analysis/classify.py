@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,7 +31,7 @@ from .image_parts import image_parts
 from .prompts.build import class_of_label
 from .provenance.digests import data_digests
 from .provenance.versions import versions
-from .scorer import Scorer
+from .scorer import Part, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +131,18 @@ def answer(store: Store, wanted: Classification, load: LoadEncoder) -> Answers:
         else text_vectors(store, work.encoder_id, work.encoder, texts, load)
     )
     scorer = Scorer(wanted.prompts, matrix, work.encoder, min(wanted.k, len(wanted.prompts.classes)), work.labels)
-    with closing(image_parts(store, work.encoder_id, work.encoder, work.ids)) as parts:
-        scored = [
-            scorer.score(ids, vectors, work.codes[np.searchsorted(work.ids, ids)]) for ids, vectors in parts if len(ids)
-        ]
-    predictions = pa.concat_tables(part.predictions for part in scored)
-    return Answers(work, predictions, pa.concat_tables(part.truths for part in scored))
+    scored: list[Future[Part]] = []
+    # Some images are scored while the next are read: no more, so that memory stays bounded.
+    with closing(image_parts(store, work.encoder_id, work.encoder, work.ids)) as parts, ThreadPoolExecutor(1) as beside:
+        for ids, vectors in parts:
+            if len(ids) == 0:
+                continue
+            if len(scored) > 1:
+                scored[-2].result()
+            scored.append(beside.submit(scorer.score, ids, vectors, work.codes[np.searchsorted(work.ids, ids)]))
+    found = [part.result() for part in scored]
+    predictions = pa.concat_tables(part.predictions for part in found)
+    return Answers(work, predictions, pa.concat_tables(part.truths for part in found))
 
 
 def _gather(con: Connection, wanted: Classification, texts: Sequence[str]) -> Work:

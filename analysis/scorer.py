@@ -97,7 +97,7 @@ class Scorer:
     def _ranked(self, vectors: Vectors, truth: Indices) -> Iterator[_Ranked]:
         """Yield what is found of images (N, D), some after some; numpy lets the cores work at once."""
         classes, prompts = self._class_texts.scores(vectors)
-        step = max(1, BLOCK_CELLS // classes.shape[1])
+        step = max(1, min(BLOCK_CELLS // classes.shape[1], -(-len(vectors) // (os.cpu_count() or 1))))
         parts = [slice(start, start + step) for start in range(0, len(vectors), step)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             yield from pool.map(lambda part: self._rank(classes[part], prompts[part], truth[part]), parts)

@@ -13,7 +13,7 @@ from shotdex.analysis.coverage import Coverage, count_failed
 from shotdex.analysis.image_parts import image_parts
 from shotdex.analysis.inference.paired import Paired, paired
 from shotdex.analysis.inference.wilson import wilson
-from shotdex.analysis.scoring import class_scores
+from shotdex.analysis.scoring import ClassTexts
 from shotdex.query.texts import LoadEncoder, text_vectors
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, SettingsError, UnknownClass
@@ -172,12 +172,14 @@ def _right(
     texts = [[text for own in prompts.classes.values() for text in own] for prompts in sets]
     distinct = list(dict.fromkeys(text for listed in texts for text in listed))
     vectors = dict(zip(distinct, text_vectors(store, encoder_id, encoder, distinct, load), strict=True))
-    matrices = [np.stack([vectors[text] for text in listed]) for listed in texts]
-    sizes = [[len(own) for own in prompts.classes.values()] for prompts in sets]
+    scorers = [
+        ClassTexts(np.stack([vectors[text] for text in listed]), [len(own) for own in s.classes.values()], s.combine)
+        for listed, s in zip(texts, sets, strict=True)
+    ]
     right = [np.zeros(len(ids), dtype=bool) for _ in sets]
     with closing(image_parts(store, encoder_id, encoder, ids)) as image_vectors:
         for found, images in image_vectors:
             part = np.searchsorted(ids, found)
-            for flags, matrix, size, prompts in zip(right, matrices, sizes, sets, strict=True):
-                flags[part] = class_scores(images, matrix, size, prompts.combine).argmax(axis=1) == truth[part]
+            for flags, scorer in zip(right, scorers, strict=True):
+                flags[part] = scorer.scores(images)[0].argmax(axis=1) == truth[part]
     return right
