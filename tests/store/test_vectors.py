@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from shotdex.store import vectors as vectors_module
 from shotdex.store.columns import vectors_from_arrow, vectors_to_arrow
 from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, SettingsError
@@ -32,6 +33,7 @@ from shotdex.store.vectors import (
     load_in_chunks,
     load_vectors,
     owners_query,
+    stream_vectors,
 )
 from shotdex.store.words import EncoderId, ImageRecord, ImageVectors, Pooling, Precision, Reason, Rejection, Space
 from tests.fakes import fake_id
@@ -89,6 +91,47 @@ def test_many_vectors_survive_many_row_groups(store: Store) -> None:
         add_vectors(con, number, list(range(1, count + 1)), made)
     with store.reading() as con:
         assert load_vectors(con, number, ID, Space.JOINT)[1].tobytes() == made.joint.tobytes()
+
+
+@pytest.mark.parametrize("wanted", [None, "all", "few", "every ninth", "unsorted"])
+def test_a_stream_is_what_is_loaded_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch, wanted: str | None) -> None:
+    monkeypatch.setattr(vectors_module, "READ_ROWS", 700)
+    count, made = 5000, vectors(5000)
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        add_vectors(con, number, list(range(1, count + 1)), made)
+    every = np.arange(1, count + 1)
+    chosen = {
+        None: None,
+        "all": every,
+        "few": np.array([17, 4000, 99_999]),
+        "every ninth": every[::9],
+        "unsorted": every[::-1],
+    }[wanted]
+    with store.reading() as con:
+        parts = list(stream_vectors(con, number, ID, Space.JOINT, chosen))
+        monkeypatch.setattr(vectors_module, "FEW_ROWS", 3)
+        ids, joint = load_vectors(con, number, ID, Space.JOINT, chosen)
+    want = every if chosen is None else np.intersect1d(every, chosen)
+    assert ids.tolist() == want.tolist()
+    assert joint.tobytes() == made.joint[want - 1].tobytes()
+    assert np.concatenate([part[0] for part in parts]).tolist() == want.tolist()
+    assert np.concatenate([part[1] for part in parts]).tobytes() == joint.tobytes()
+    assert max(len(part[0]) for part in parts) <= 2048, "as DuckDB cuts them"
+
+
+def test_what_was_mended_comes_by_rising_id_all_the_same(store: Store) -> None:
+    made = vectors(6)
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        for ids in ([4, 5, 6], [1, 2, 3]):
+            add_vectors(con, number, ids, ImageVectors(made.joint[np.array(ids) - 1], made.vision[np.array(ids) - 1]))
+    with store.reading() as con:
+        streamed = [part[0] for part in stream_vectors(con, number, ID, Space.VISION, np.array([2, 5]))]
+        found, got = load_vectors(con, number, ID, Space.VISION)
+    assert sorted(np.concatenate(streamed).tolist()) == [2, 5]
+    assert found.tolist() == [1, 2, 3, 4, 5, 6]
+    assert got.tobytes() == made.vision.tobytes()
 
 
 def test_copies_and_owners(store: Store) -> None:
