@@ -93,12 +93,14 @@ def probabilities(cosines: Vectors, chosen: Indices, encoder: EncoderId) -> Floa
     if encoder.sigmoid:
         own = scale * np.take_along_axis(cosines, chosen, axis=1).astype(np.float64) + bias
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * own)))
-    exponents = np.multiply(cosines, scale, dtype=np.float64)
-    if bias:
-        exponents += bias
-    exponents -= exponents.max(axis=1, keepdims=True)
-    np.exp(exponents, out=exponents)
-    return np.asarray(np.take_along_axis(exponents, chosen, axis=1) / exponents.sum(axis=1, keepdims=True))
+    # The bias is the same for all and cancels out. All terms of the sum are at most 1 and the highest is 1, so float32
+    # keeps it to 1e-7 or so: a cosine's own rounding, times a logit scale of 100, moves it by more.
+    best = cosines.max(axis=1, keepdims=True)
+    terms = cosines - best
+    np.multiply(terms, np.float32(scale), out=terms)
+    np.exp(terms, out=terms)
+    own = np.exp(scale * (np.take_along_axis(cosines, chosen, axis=1).astype(np.float64) - best))
+    return np.asarray(own / terms.sum(axis=1, keepdims=True, dtype=np.float64))
 
 
 def best_classes(cosines: Vectors, k: int) -> Indices:

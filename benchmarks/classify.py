@@ -13,7 +13,6 @@ prediction. Peak memory is that of a process that classifies and does nothing el
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -118,9 +117,15 @@ def run(store: Store, prompts: PromptSet) -> None:
 
 def peak(root: Path, classes: int) -> str:
     """Return the memory in MB that this process took before it classified, and the most that it took then."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = most()
     run(Store.open(root), prompt_set(classes))
-    return f"{before / 1000:,.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:,.0f}"
+    return f"{before:,.0f} {most():,.0f}"
+
+
+def most() -> float:
+    """Return the most memory in MB that this process ever took; what getrusage tells includes its parent's."""
+    rows = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(row.split()[1]) / 1000 for row in rows if row.startswith("VmHWM"))
 
 
 if __name__ == "__main__":
