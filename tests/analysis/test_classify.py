@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -204,6 +206,20 @@ def test_probabilities_of_extreme_cosines(sigmoid: bool) -> None:
     else:
         assert chances[0].tolist() == [1, 0, 0]
         assert chances[1].tolist() == pytest.approx([1 / 3] * 3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 1200), st.sampled_from([1.0, 14.3, 100.0]), st.floats(1e-4, 1))
+def test_probabilities_are_the_softmax(seed: int, classes: int, scale: float, spread: float) -> None:
+    """Held to the same in float64: apart by less than what rounding a cosine to float32 does, scale x 6e-8."""
+    rng = np.random.default_rng(seed)
+    cosines = (spread * rng.uniform(-1, 1, size=(7, classes))).astype(np.float32)
+    chosen = rng.integers(classes, size=(7, 3))
+    exact = scipy.special.softmax(scale * cosines.astype(np.float64), axis=1)
+    got = probabilities(cosines, chosen, replace(fake_id(), logit_scale=scale))
+    assert got.dtype == np.float64
+    assert got.max() <= 1
+    np.testing.assert_allclose(got, np.take_along_axis(exact, chosen, axis=1), rtol=5e-7)
 
 
 def test_true_ranks_of_unknown_truth() -> None:
