@@ -265,11 +265,13 @@ class TestSharedCores:
         decode = Workers.decode
         monkeypatch.setattr(Workers, "decode", lambda self, data: (begun.append(1), decode(self, data))[1])
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
-        for _ in files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7):
-            time.sleep(0.02)  # those at work end
-            before = len(begun)
-            time.sleep(0.02)
-            assert len(begun) == before
+        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7)
+        for number, _ in enumerate(found):
+            if number % 8 == 0:
+                time.sleep(0.4)  # what had begun ends
+                before = len(begun)
+                time.sleep(0.1)
+                assert len(begun) == before
 
     def test_whoever_stops_early_waits_for_nobody(self, in_order: bool) -> None:
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})

@@ -119,9 +119,11 @@ class SharingCores(FakeEncoder):
         self.decoding, self.begun_meanwhile = decoding, 0
 
     def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
-        time.sleep(0.05)  # those at work end
         before = len(self.decoding)
-        time.sleep(0.2)
+        time.sleep(0.4)
+        if self.shares_cores:  # what had begun has ended, and nothing else begins
+            before = len(self.decoding)
+            time.sleep(0.1)
         self.begun_meanwhile += len(self.decoding) - before
         vectors = self.encode_prepared(batch)
         return lambda: vectors

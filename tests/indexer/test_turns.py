@@ -12,7 +12,7 @@ from shotdex.indexer.turns import Turns
 def may_decode(turns: Turns) -> bool:
     thread = threading.Thread(target=turns.await_decoding, daemon=True)
     thread.start()
-    thread.join(0.2)
+    thread.join(0.5)
     return not thread.is_alive()
 
 
