@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from shotdex.indexer.pipeline import Launching, batch_size_for, launch
+from shotdex.indexer.pipeline import Launching, batch_size_for, launch, shares_cores
 from shotdex.store.errors import EncoderMismatch
 from shotdex.store.words import EncoderId, ImageEncoder, ImageVectors, Prepared, Vectors
 
@@ -56,7 +56,7 @@ class LateEncoder:
     @property
     def shares_cores(self) -> bool:
         """See `Launching`."""
-        return isinstance(self._loaded, Launching) and self._loaded.shares_cores
+        return shares_cores(self._loaded)
 
     def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
         """See `Launching`."""

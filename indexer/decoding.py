@@ -26,6 +26,9 @@ from .workers import Reply, Workers
 WORKERS = max(2, min(32, os.cpu_count() or 2))
 """Decoding processes at most. They start one by one, when the ones that are there do not keep up."""
 
+LONG_TURN = 2.0
+"""Seconds from which on the model need not wait for all: a slow source must not keep back what has arrived."""
+
 NO_LIMIT = 1 << 62
 
 
@@ -136,10 +139,12 @@ class _Run(Generic[Item]):
         return self._pool.submit(work)
 
     def next_of(self, pending: deque[Future[Result]]) -> Result:
-        """Wait for the oldest result; where cores are shared, for all of them."""
+        """Wait for the oldest result; where cores are shared, for all of them, unless these take long."""
         if not pending[0].done():
             with self._turns.of_the_decoders():
-                wait(pending if self._turns.shared else [pending[0]])
+                if self._turns.shared:
+                    wait(pending, LONG_TURN)
+                wait([pending[0]])
         return pending.popleft().result()
 
     def close(self, now: bool) -> None:

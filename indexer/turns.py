@@ -2,7 +2,7 @@
 
 Side by side they are slower than one after the other: the model's threads wait for each other at every layer, so one
 that is held up by a decoder holds up all. Turns are long, as each change leaves cores idle for a moment: the decoders
-work until everything that may wait has been decoded, the model until nothing is left.
+work until everything that may wait has been decoded, or for some seconds, the model until nothing is left.
 """
 
 from __future__ import annotations

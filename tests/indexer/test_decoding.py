@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shotdex.indexer import decoding as decoding_module
 from shotdex.indexer import workers
 from shotdex.indexer.decode_worker import NICE, read_frame, settings_frame, write_frame
 from shotdex.indexer.decoding import WORKERS, Decoded, Decoder, Refused
@@ -272,6 +273,25 @@ class TestSharedCores:
                 before = len(begun)
                 time.sleep(0.1)
                 assert len(begun) == before
+
+    def test_a_slow_source_keeps_nothing_back(self, in_order: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One file that does not come is not waited for with those that did."""
+        monkeypatch.setattr(decoding_module, "LONG_TURN", 0.2)
+        held, names = threading.Event(), [f"{i}" for i in range(5)]
+        good = encoded(noise(1), "PNG")
+
+        def read(address: str, limit: int) -> bytes:
+            if address == names[-1] and not in_order:
+                held.wait(30)
+            return good
+
+        decoder = Files(dict.fromkeys(names, good)).decoder(in_order=in_order, shares_cores=True, read=read)
+        found = decoder.decode_ahead(map(Named, names), 5)
+        try:
+            assert [next(found).item.address for _ in range(4)] == names[:4]
+        finally:
+            held.set()
+        assert [result.item.address for result in found] == names[4:]
 
     def test_whoever_stops_early_waits_for_nobody(self, in_order: bool) -> None:
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
