@@ -11,7 +11,7 @@ import pytest
 
 from shotdex.query.search import search
 from shotdex.query.sql import run_sql
-from shotdex.store import store as store_module
+from shotdex.store import opening
 from shotdex.store.errors import (
     BadSql,
     EmptyQuestion,
@@ -123,8 +123,8 @@ def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
     want = search(filled, Question((*texts, "blue")), lambda _: FakeEncoder())
     with filled.writing() as con:
         con.run("DELETE FROM text_vectors_1 WHERE text <> 'blue'")
-    connect = store_module._connect
-    monkeypatch.setattr(store_module, "_connect", lambda *a, **k: (opened.append(k["read_only"]), connect(*a, **k))[1])
+    connect = opening._connect
+    monkeypatch.setattr(opening, "_connect", lambda *a, **k: (opened.append(k["read_only"]), connect(*a, **k))[1])
     assert search(filled, Question((*texts, "blue")), load) == want
     assert opened == [True, False], "read once; what is new is remembered"
     assert search(filled, Question((*texts, "blue")), load) == want

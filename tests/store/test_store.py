@@ -10,8 +10,7 @@ import duckdb
 import pytest
 
 from shotdex.query.status import status
-from shotdex.store import schema
-from shotdex.store import store as store_module
+from shotdex.store import opening, schema
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import SchemaTooNew, ShotdexError, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
 from shotdex.store.location import find_store, nearest_store, store_to_write
@@ -62,7 +61,7 @@ def test_garbage_is_corrupt_not_a_traceback(store: Store, junk: bytes) -> None:
 def test_a_truncated_catalog_is_an_error_of_ours(
     store: Store, fake: FakeEncoder, colours: Path, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(opening, "WAIT_SECONDS", 0.2)
     index(store, colours, fake)
     data = store.catalog.read_bytes()
     store.catalog.write_bytes(data[: int(len(data) * share)])
@@ -73,7 +72,7 @@ def test_a_truncated_catalog_is_an_error_of_ours(
 def test_a_damaged_block_is_corrupt_not_locked(
     store: Store, fake: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(opening, "WAIT_SECONDS", 0.2)
     index(store, colours, fake)
     data = store.catalog.read_bytes()
     # DuckDB keeps a checksum for each header, 4,096 bytes, and each block of 262,144; four places in each.
@@ -92,7 +91,7 @@ def test_a_damaged_block_is_corrupt_not_locked(
 def test_a_folder_called_lock_does_not_make_a_broken_catalog_a_locked_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(opening, "WAIT_SECONDS", 0.2)
     root = tmp_path / "clocks"
     root.mkdir()
     (root / "catalog.duckdb").write_bytes(b"not a database")
@@ -125,7 +124,7 @@ sys.stdin.readline()
 
 @pytest.mark.parametrize("kind", ["read", "write"])
 def test_a_held_catalog_names_its_holder(store: Store, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(opening, "WAIT_SECONDS", 0.2)
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(store.catalog), kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
