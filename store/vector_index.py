@@ -172,8 +172,7 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId) -> None:
         ) from error
     finally:
         aside.unlink(missing_ok=True)
-    if con is None:
-        remember_compared(store, encoder_id, stamp, len(ids))
+    remember_compared(store, encoder_id, stamp, len(ids))  # it was made from them
 
 
 def _copy_vectors(source: Path, target: BinaryIO, count: int) -> None:

@@ -426,3 +426,16 @@ def used(store: Store, encoder: EncoderId) -> int:
     """Return how many vectors of the file a search would use."""
     with store.reading() as con:
         return len(open_index(store, con, 1, encoder).filed.ids)
+
+
+def test_who_writes_a_large_file_vouches_for_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first search after an indexing need not compare the contents of a million images again."""
+    monkeypatch.setattr(index_trust, "WORTH_REMEMBERING", 3)
+    encoder, vectors = fake_id(), unit(np.random.default_rng(3).normal(size=(4, fake_id().dim)))
+    for ids in ([1, 2], [3, 4]):
+        fill(store, encoder, ids, vectors[np.array(ids) - 1])
+        write_index(store, 1, encoder)
+    with store.reading() as con:
+        assert index_trust.vouched(con, 1) == read_layout(index_file(store, 1)).stamp is not None
+        monkeypatch.setattr(index_trust, "stamp_of", lambda *_: b"not asked for")
+        assert open_index(store, con, 1, encoder).stamp == index_trust.vouched(con, 1)
