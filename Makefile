@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/shotdex demo --out demo-out
 
 test: $(VENV)/.developed
-	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.developed
 	$(BIN)/ruff format --check .

@@ -71,7 +71,7 @@ def large(root: Path, rows: int, classes: int) -> None:
         "best": lambda: bare(images, texts, lambda cosines: best_classes(cosines, K)),
         "product": lambda: bare(images, texts, lambda cosines: cosines[:, :K]),
     }
-    times = in_turns(work, repeats=5 if rows * classes <= 10**8 else 3, warm=rows * classes <= 10**8)
+    times = in_turns(work, warm=rows * classes <= 10**8)
     line("classify()", times["classify"])
     line("bare matrix product and argpartition", times["partition"])
     line("bare matrix product and the top 5 as shotdex finds it", times["best"])

@@ -47,6 +47,14 @@ ROOT = Path(__file__).resolve().parents[1]
 FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist"
 
 
+LONG = ("tests/test_readme.py", "tests/reliability/test_crash.py", "tests/reliability/test_together.py")
+"""Files that take a minute or so: begun last, one of them would keep a single core busy at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))  # which keeps the order of the others
+
+
 def pytest_collection_finish() -> None:
     # statsmodels collects garbage in every call: half a second each time once torch and transformers are loaded.
     gc.collect()
