@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 Parameters = Mapping[str, Any]
 Columns = Mapping[str, npt.NDArray[Any]]
 
-ROW_GROUP = 8192
-"""Rows that DuckDB writes as one piece: a commit of an indexing. It fills a piece and leaves it alone; with DuckDB's
-own 122,880 (65,536 of wide vectors) it joins the pieces of several commits, which writes each vector four times over
-and keeps room for as much again in the file. DuckDB does not remember the number: every writer says it again.
+ROW_GROUP = 2048
+"""Rows that DuckDB writes as one piece, the fewest it takes. It fills a piece and leaves it alone, so a commit rewrites
+one at most; with its own 122,880 (65,536 of wide vectors) it joins the pieces of several commits, which writes each
+vector four times over. The file keeps as much room again as the piece that was last rewritten. DuckDB does not remember
+the number: every writer says it again.
 """
 
 T = TypeVar("T")
