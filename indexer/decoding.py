@@ -21,7 +21,8 @@ from shotdex.store.words import Limits, Prepared, Reason, Rejection
 
 from .decode_worker import WHOLE
 from .turns import Turns
-from .workers import Reply, Workers
+from .worker import Reply
+from .workers import Workers
 
 WORKERS = max(2, min(32, os.cpu_count() or 2))
 """Decoding processes at most. They start one by one, when the ones that are there do not keep up."""

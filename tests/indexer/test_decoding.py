@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from shotdex.indexer import decoding as decoding_module
+from shotdex.indexer import worker as worker_module
 from shotdex.indexer import workers
 from shotdex.indexer.decode_worker import NICE, read_frame, settings_frame, write_frame
 from shotdex.indexer.decoding import WORKERS, Decoded, Decoder, Refused
@@ -103,13 +104,13 @@ def nothing_spare(monkeypatch: pytest.MonkeyPatch) -> None:
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Every process that was started; none may be left when the test ends."""
     processes: list[subprocess.Popen[bytes]] = []
-    start = workers._start
+    start = worker_module.start_process
 
     def recorded() -> subprocess.Popen[bytes]:
         processes.append(start())
         return processes[-1]
 
-    monkeypatch.setattr(workers, "_start", recorded)
+    monkeypatch.setattr(worker_module, "start_process", recorded)
     yield processes
     assert [process.pid for process in processes if process.returncode is None] == []
     for process in processes:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from shotdex.indexer.pipeline import Launching, batch_size_for
-from shotdex.indexer.workers import Reply, Workers
+from shotdex.indexer.worker import Reply
+from shotdex.indexer.workers import Workers
 from shotdex.store.store import Store
 from shotdex.store.words import ImageVectors, Prepared
 from tests.conftest import index
