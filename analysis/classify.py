@@ -18,7 +18,7 @@ from shotdex.store.clock import now
 from shotdex.store.columns import to_arrow, to_codes
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, UnknownClass
+from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, StoreError, UnknownClass
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import next_run, save_predictions, save_run
@@ -141,6 +141,11 @@ def answer(store: Store, wanted: Classification, load: LoadEncoder) -> Answers:
                 scored[-2].result()
             scored.append(beside.submit(scorer.score, ids, vectors, work.codes[np.searchsorted(work.ids, ids)]))
     found = [part.result() for part in scored]
+    if sum(len(part.truths) for part in found) != len(work.ids):
+        raise StoreError(
+            "images came or went while they were classified",
+            "run the same command; if it says this again: shotdex verify",
+        )
     predictions = pa.concat_tables(part.predictions for part in found)
     return Answers(work, predictions, pa.concat_tables(part.truths for part in found))
 

@@ -138,7 +138,7 @@ def coordinates_with_prompts(
     texts = map_texts(store, request.run, encoder_id, load)
     ids = _drawn(every, request)
     with store.reading() as con:
-        _, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
+        ids, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
     xy = project(np.concatenate([images, texts.vectors]), request.projection, watch)
     places = [(float(x), float(y)) for x, y in xy[len(ids) :]]
     drawn = tuple(zip(texts.labels, places, strict=True))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .image_tower import ImageTower, is_out_of_memory
+from .device_memory import is_out_of_memory
+from .image_tower import ImageTower
 from .probing import probe_of
 
 ON_CPU = 32
@@ -36,7 +37,10 @@ def best_batch(tower: ImageTower) -> int:
             fetch()
         return 2 * size / (time.perf_counter() - started)
 
-    return doubled(rate)
+    try:
+        return doubled(rate)
+    finally:
+        tower.forget_sizes()  # the largest that was tried is most often not the one that is taken
 
 
 def doubled(rate: Callable[[int], float], first: int = FIRST, last: int = LAST) -> int:

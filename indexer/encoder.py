@@ -15,6 +15,7 @@ from shotdex.store.pictures import PictureRefused
 from shotdex.store.words import EncoderId, ImageVectors, Pooling, Precision, Prepared, Vectors
 
 from .batch_size import best_batch
+from .device_memory import needing_room
 from .families import FAMILIES, Family, canonical_text, projected_features
 from .image_tower import Fetch, ImageTower, as_numpy
 from .memory import keep_freed_memory
@@ -57,7 +58,8 @@ class TransformersEncoder:
         self._preprocessing: Preprocessing = preprocessing_of(loaded.image_processor)
         self._device = torch.device(_device(settings.device))
         self.id = _identity(loaded, self._family, self._preprocessing, settings.pooling)
-        self._model = loaded.model.to(self._device)
+        with needing_room(self._device, "the model"):
+            self._model = loaded.model.to(self._device)
         self._tower = ImageTower(
             self._model, self._family, self._preprocessing, settings.pooling, self._device, torch.float32
         )
@@ -137,11 +139,12 @@ class TransformersEncoder:
         """Return (N, D) unit rows for N texts.
 
         Raises:
-            ModelUnavailable: the model has no tokenizer.
+            ModelUnavailable: the model has no tokenizer, or the device no room for the texts.
             ModelOutputInvalid: a vector is not finite.
         """
         self.text_side()
-        parts = [self._encode_text_batch(texts[i : i + TEXT_BATCH]) for i in range(0, len(texts), TEXT_BATCH)]
+        with needing_room(self._device, f"the model and {min(len(texts), TEXT_BATCH)} texts"):
+            parts = [self._encode_text_batch(texts[i : i + TEXT_BATCH]) for i in range(0, len(texts), TEXT_BATCH)]
         vectors = np.concatenate(parts) if parts else np.empty((0, self.id.dim), np.float32)
         if not np.isfinite(vectors).all():
             raise ModelOutputInvalid(f"{self.id.name} gave a text vector that is not finite", "use --precision float32")

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shotdex.store.errors import ModelUnavailable, SettingsError
+from shotdex.store.errors import SettingsError
 from shotdex.store.words import ImageVectors, Pooling, Prepared, Vectors
 
+from .device_memory import is_out_of_memory, no_room
 from .families import Family
 from .preprocessing import Preprocessing, collate
 
@@ -58,6 +59,7 @@ class ImageTower:
             if launched is None:
                 self._make_room(size)
                 size = self.most = size // 2
+                self.forget_sizes()
                 continue
             parts.append(launched)
             start += size
@@ -73,10 +75,7 @@ class ImageTower:
 
     def _make_room(self, size: int) -> None:
         if size == 1:
-            raise ModelUnavailable(
-                f"the memory of the device {self.device} has no room for the model and one picture",
-                "end what else uses it, or take the processor: --device cpu",
-            )
+            raise no_room(self.device, "the model and one picture")
         if self.device.type == "cuda":
             import torch
 
@@ -86,7 +85,7 @@ class ImageTower:
         """Launch a batch as it is, in one call of the model.
 
         Raises:
-            RuntimeError: of any kind, from the device; see `is_out_of_memory`.
+            RuntimeError: of any kind, from the device; see `device_memory`.
         """
         import torch
 
@@ -97,6 +96,10 @@ class ImageTower:
             is_full = len(batch) == self._largest
             joint, vision = (self._compiled if self._compiled and is_full else self._vectors)(**inputs)
             return self._fetched(joint, vision)
+
+    def forget_sizes(self) -> None:
+        """Take the next batch for a full one: the compiled program is for full batches, and they have another size."""
+        self._largest = 0
 
     def compile(self, example: Sequence[Prepared]) -> None:
         """Have torch.compile make one program of the model, and run it on an example.
@@ -116,7 +119,7 @@ class ImageTower:
                 f"the model cannot be compiled here: {why}",
                 "leave out --compile, or install a C++ compiler such as g++ (on a GPU, Triton)",
             ) from error
-        self._largest = 0  # what comes may be cut into smaller batches than the example
+        self.forget_sizes()  # what comes may be cut into smaller batches than the example
 
     def _sent(self, batch: Sequence[Prepared]) -> Mapping[str, torch.Tensor]:
         """Return a batch on the device. On a GPU it is copied while the batch before it is computed."""
@@ -169,14 +172,6 @@ class ImageTower:
             return ImageVectors(*(target.numpy().copy() for target in here))
 
         return fetch
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether a device had no room; on a CPU, and on Apple's GPUs, the type of the error does not say so."""
-    import torch
-
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in said or "out of memory" in said
 
 
 def as_numpy(tensor: Any) -> Vectors:

@@ -11,6 +11,8 @@ import numpy as np
 
 from shotdex.store.words import ImageVectors, Precision, Prepared, Vectors
 
+from .device_memory import is_out_of_memory
+
 CLOSE = 0.999
 """The lowest cosine with float32's vector that any picture of the probe may have."""
 
@@ -30,7 +32,8 @@ Run = Callable[[Sequence[Prepared]], ImageVectors]
 class Trial:
     """One format beside float32: how many times as `fast`, and the lowest `cosine` over a number of `pictures`.
 
-    The cosine is the lower one of the two spaces. It is NaN where the format was too slow to be tried further.
+    The cosine is the lower one of the two spaces. It is NaN where the format was too slow to be tried further, or gave
+    vectors that are not finite; both are NaN where there was no memory to try it.
     """
 
     precision: Precision
@@ -44,6 +47,8 @@ class Trial:
         return self.fast >= WORTH and self.cosine >= CLOSE
 
     def __str__(self) -> str:
+        if math.isnan(self.fast):
+            return f"there is no memory to try {self.precision.value}"
         speed = f"{self.precision.value} runs at {self.fast:.2g} times float32's speed here"
         if math.isnan(self.cosine) and not self.pictures:
             return speed
@@ -73,12 +78,25 @@ def choose_precision(
     first = _seconds(reference, probe[:FEW], warm=True)[0]
     count = max(FEW, min(len(probe), int(SECONDS / (first / FEW))))
     base, vectors = _seconds(reference, probe[:count])
-    trials = tuple(
-        _try(runner(precision), precision, probe[:count], (first, base, vectors)) for precision in candidates
-    )
+    trials = tuple(_try_if_room(runner, precision, probe[:count], (first, base, vectors)) for precision in candidates)
     usable = [trial for trial in trials if trial.is_usable]
     fastest = max(usable, key=lambda trial: trial.fast).precision if usable else Precision.FLOAT32
     return PrecisionChoice(fastest, trials)
+
+
+def _try_if_room(
+    runner: Callable[[Precision], Run],
+    precision: Precision,
+    probe: Sequence[Prepared],
+    reference: tuple[float, float, ImageVectors],
+) -> Trial:
+    """Try a format; where the memory has no room for a copy of the model in it, it is not to be had."""
+    try:
+        return _try(runner(precision), precision, probe, reference)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    return Trial(precision, math.nan)
 
 
 def _try(
@@ -90,7 +108,8 @@ def _try(
         return Trial(precision, first / seconds)
     seconds, found = _seconds(run, probe)
     pairs = ((vectors.joint, found.joint), (vectors.vision, found.vision))
-    return Trial(precision, base / seconds, min(lowest_cosine(a, b) for a, b in pairs), len(probe))
+    lowest = float(np.min([lowest_cosine(a, b) for a, b in pairs]))  # NaN where one is, which min() may lose
+    return Trial(precision, base / seconds, lowest, len(probe))
 
 
 def _seconds(run: Run, batch: Sequence[Prepared], warm: bool = False) -> tuple[float, ImageVectors]:

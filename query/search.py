@@ -11,7 +11,7 @@ import numpy as np
 from shotdex.store.cells import Figures
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyQuestion, EmptyStore, SettingsError
+from shotdex.store.errors import EmptyQuestion, EmptyStore, ModelOutputInvalid, SettingsError
 from shotdex.store.ids import filtered_ids
 from shotdex.store.index_trust import remember_compared, vouched
 from shotdex.store.scan import faiss_ahead
@@ -58,7 +58,7 @@ def ask(
     Raises:
         EmptyQuestion, SettingsError: nothing was asked, or for fewer than one image.
         EmptyStore: nothing is indexed.
-        BadSql, EncoderMismatch, ModelUnavailable, UnreadableImage.
+        BadSql, EncoderMismatch, ModelUnavailable, ModelOutputInvalid, UnreadableImage, QuestionError.
     """
     if question.k < 1:
         raise SettingsError(f"cannot give {question.k} images", "ask for at least one: -k 10")
@@ -124,6 +124,11 @@ def question_vector(place: _Place, question: Question, load: LoadEncoder, known:
 def _mean(parts: Sequence[Vectors]) -> Vectors:
     mean = np.concatenate(parts).mean(axis=0)
     length = float(np.linalg.norm(mean))
+    if not np.isfinite(length):
+        raise ModelOutputInvalid(
+            "the model gives no finite vector for the question",
+            "ask with another picture, or index with --precision float32",
+        )
     if length < 1e-6:
         raise EmptyQuestion("the parts of the question cancel each other out", "ask for fewer things at once")
     return np.asarray(mean / length, dtype=np.float32)

@@ -56,6 +56,11 @@ def to_write(catalog: Path, seconds: float | None = None) -> Connection:
     return Connection(_connect(catalog, {}, read_only=False, seconds=seconds))
 
 
+_ELSEWHERE = "Could not set lock|Conflicting lock|being used by another process"
+_HERE = "Unique file handle conflict|with a different configuration"
+"""What DuckDB says where another process, or another thread of this one, has the catalog open in another way."""
+
+
 def _connect(
     catalog: Path, settings: Settings, *, read_only: bool, seconds: float | None = None
 ) -> duckdb.DuckDBPyConnection:
@@ -67,7 +72,7 @@ def _connect(
                 return open_for_writing(catalog, settings)
             return duckdb.connect(str(catalog), read_only=True, config=settings)
         except duckdb.Error as error:
-            if not re.search("Could not set lock|Conflicting lock|being used by another process", str(error)):
+            if not re.search(f"{_ELSEWHERE}|{_HERE}", str(error)):
                 raise _unreadable(catalog, error) from error
             if time.monotonic() > deadline:
                 raise _locked(catalog, error, seconds) from error
@@ -99,7 +104,8 @@ def damage_named(catalog: Path) -> Iterator[None]:
 
 def _locked(catalog: Path, error: duckdb.Error, seconds: float) -> StoreLocked:
     holder = re.search(r"PID (\d+)", str(error))
-    who = f"process {holder.group(1)}" if holder else "another process"
+    other = "another part of this program" if re.search(_HERE, str(error)) else "another process"
+    who = f"process {holder.group(1)}" if holder else other
     return StoreLocked(
         f"{catalog} is held by {who}; waited {seconds:.0f} s", f"wait for it or end it, then try again ({who})"
     )

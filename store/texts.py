@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .columns import whole
 from .connection import Connection
+from .errors import QuestionError
 from .schema import texts_table
 from .words import Vectors
 
@@ -18,12 +19,24 @@ def remembered_texts(con: Connection, encoder_id: int, texts: Sequence[str]) -> 
 
     Raises:
         StoreCorrupt: a vector, or a number in one, is missing.
+        QuestionError: a text has bytes in it that are no text.
     """
     if not texts:
         return {}
+    _check_text(texts)
     query = f"SELECT text, vector FROM {texts_table(encoder_id)} WHERE text IN (SELECT unnest($texts::VARCHAR[]))"
     found = con.arrays(query, {"texts": list(texts)})
     return dict(zip(found["text"].tolist(), whole(found["vector"]), strict=True))
+
+
+def _check_text(texts: Sequence[str]) -> None:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        wrong = next(text for text in texts if text.encode(errors="ignore") != text.encode(errors="replace"))
+        raise QuestionError(
+            f"{wrong!r} is not text in UTF-8", "set the terminal to UTF-8, or save the file as UTF-8"
+        ) from error
 
 
 def remember_texts(con: Connection, encoder_id: int, texts: Sequence[str], vectors: Vectors) -> None:

@@ -20,7 +20,7 @@ from shotdex import demo
 from shotdex.analysis.classify import Classification, classify, indexed_categories
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.scoring import best_classes, class_scores, probabilities, true_ranks
-from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, SettingsError, UnknownClass
+from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, SettingsError, StoreError, UnknownClass
 from shotdex.store.store import Store
 from shotdex.store.words import Combine, PromptSet, Run
 from tests.conftest import COLOURS, index
@@ -419,3 +419,16 @@ def test_fashion_mnist_end_to_end(fashion_mnist: Path, clip_folder: Path, store:
     assert agree >= 0.99, "only near-ties of a random model may differ by what shares a batch"
     right = sum(category == predicted for category, predicted in found)
     assert rows(store, "SELECT n, correct FROM accuracy") == [(300, right)]
+
+
+@pytest.mark.parametrize("gone", ["image_id = 1", "true"])
+def test_vectors_that_go_while_the_model_is_loaded_are_no_silent_gap(many: Store, gone: str) -> None:
+    def load(_: Any) -> FakeEncoder:
+        with many.writing() as con:
+            con.run(f"DELETE FROM vectors_1 WHERE {gone}")
+        return FakeEncoder()
+
+    with pytest.raises(StoreError, match="images came or went while they were classified"):
+        classify(many, Classification(from_names(COLOURS)), load)
+    with many.reading() as con:
+        assert con.value("SELECT count(*) FROM runs") == 0

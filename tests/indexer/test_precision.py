@@ -6,15 +6,18 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from shotdex.indexer import batch_size
 from shotdex.indexer.batch_size import doubled
 from shotdex.indexer.encoder import EncoderSettings, TransformersEncoder, load_encoder
 from shotdex.indexer.precision import Run, choose_precision, lowest_cosine
+from shotdex.indexer.preprocessing import collate
 from shotdex.indexer.samples import drawn_pictures
 from shotdex.store.errors import ModelUnavailable, SettingsError
 from shotdex.store.words import ImageVectors, Precision, Prepared
@@ -53,6 +56,44 @@ def test_the_fastest_that_is_as_good(fast: bool, angle: float, chosen: Precision
     assert str(choice).startswith(f"precision {chosen.value}: bf16 runs at ")
 
 
+def test_vectors_of_the_other_space_that_are_not_finite_are_seen() -> None:
+    """The mean over patches overflows in fp16 where the class token does not."""
+
+    def of(precision: Precision) -> Run:
+        def run(batch: Sequence[Prepared]) -> ImageVectors:
+            time.sleep(0.02 * len(batch) * (precision is Precision.FLOAT32))
+            rows = np.ones((len(batch), 2), np.float32)
+            return ImageVectors(rows, rows if precision is Precision.FLOAT32 else rows * np.float32(math.inf))
+
+        return run
+
+    with np.errstate(invalid="ignore"):
+        choice = choose_precision(of, [Precision.FP16], PROBE)
+    assert choice.precision is Precision.FLOAT32
+    assert math.isnan(choice.trials[0].cosine)
+
+
+def test_a_format_without_memory_to_try_it_is_not_taken() -> None:
+    quick = runner({Precision.FLOAT32: 0.02, Precision.BF16: 0.001}, 0.0)
+
+    def of(precision: Precision) -> Run:
+        if precision is Precision.FP16:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return quick(precision)
+
+    choice = choose_precision(of, [Precision.FP16, Precision.BF16], PROBE)
+    assert choice.precision is Precision.BF16
+    assert "there is no memory to try fp16; bf16 runs at" in str(choice)
+
+
+def test_another_error_of_a_trial_is_not_hidden() -> None:
+    def of(_: Precision) -> Run:
+        raise RuntimeError("the driver is gone")
+
+    with pytest.raises(RuntimeError, match="the driver is gone"):
+        choose_precision(of, [Precision.BF16], PROBE)
+
+
 def test_one_that_is_slower_goes_no_further() -> None:
     choice = choose_precision(runner({Precision.FLOAT32: 0.001, Precision.BF16: 0.02}, 0.0), [Precision.BF16], PROBE)
     assert (choice.precision, choice.trials[0].pictures) == (Precision.FLOAT32, 0)
@@ -69,12 +110,13 @@ def test_the_lowest_cosine_of_vectors_of_any_length() -> None:
     assert lowest_cosine(first, np.array([[5, 0], [0, 1], [4, 3]], np.float32)) == pytest.approx(24 / 25)
 
 
+@pytest.fixture
+def encoder(clip_folder: Path) -> TransformersEncoder:
+    return load_encoder(str(clip_folder), EncoderSettings("cpu"))
+
+
 class TestARealModel:
     """A small CLIP with random weights on the CPU."""
-
-    @pytest.fixture
-    def encoder(self, clip_folder: Path) -> TransformersEncoder:
-        return load_encoder(str(clip_folder), EncoderSettings("cpu"))
 
     @pytest.mark.parametrize("count", [0, 5])
     def test_auto_is_one_of_its_candidates_and_as_good(
@@ -120,6 +162,43 @@ class TestARealModel:
         monkeypatch.setattr(torch, "compile", lambda *_, **__: no_compiler)
         with pytest.raises(SettingsError, match=r"cannot be compiled here: No working C\+\+ compiler found$"):
             load_encoder(str(clip_folder), EncoderSettings("cpu", compile=True))
+
+
+class TestCompiledBatches:
+    """Full batches go through the compiled program: those of the size that is used, not of one that was tried."""
+
+    @pytest.fixture
+    def ran(self, encoder: TransformersEncoder) -> list[int]:
+        """The sizes of batches that go through the program from now on."""
+        sizes: list[int] = []
+
+        def program(**inputs: Any) -> Any:
+            sizes.append(len(inputs["pixel_values"]))
+            return encoder._tower._vectors(**inputs)
+
+        encoder._tower._compiled = program
+        return sizes
+
+    def test_after_the_size_was_chosen(
+        self, encoder: TransformersEncoder, ran: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(batch_size, "doubled", lambda rate: (rate(4), rate(8), 4)[2])
+        monkeypatch.setattr(encoder._tower, "device", SimpleNamespace(type="cuda"))
+        monkeypatch.setattr(type(encoder._tower), "_sent", lambda tower, batch: collate(batch, pinned=False))
+        monkeypatch.setattr(type(encoder._tower), "_fetched", lambda *_: lambda: None)
+        size = batch_size.best_batch(encoder._tower)
+        ran.clear()
+        batch = [encoder.prepare(picture) for picture in drawn_pictures(10)]
+        for start in range(0, 10, size):
+            encoder.begin(batch[start : start + size])
+        assert ran == [4, 4], "not the two that are left"
+
+    def test_after_memory_ended(self, encoder: TransformersEncoder, ran: list[int]) -> None:
+        batch = [encoder.prepare(picture) for picture in drawn_pictures(8)]
+        limit_rows(encoder, 4)
+        encoder.encode_prepared(batch)
+        encoder.encode_prepared(batch)
+        assert ran == [8, 4, 4, 4, 4]
 
 
 def limit_rows(encoder: TransformersEncoder, room: int) -> list[int]:

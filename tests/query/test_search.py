@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from shotdex.store.errors import (
     EmptyQuestion,
     EmptyStore,
     EncoderMismatch,
+    ModelOutputInvalid,
     SettingsError,
     UnreadableImage,
 )
@@ -235,3 +237,21 @@ class TestSql:
         for name in ("statement", "store", "con", "rows", "self"):
             with pytest.raises(BadSql):
                 run_sql(filled, f"SELECT * FROM {name}")
+
+
+def test_a_picture_that_the_model_gives_no_number_for_finds_nothing(filled: Store, tmp_path: Path) -> None:
+    path = str(tmp_path / "noise" / "05.png")
+    with pytest.raises(ModelOutputInvalid, match="no finite vector"):
+        ask(filled, encoder=FakeEncoder(spoil=lambda _: True), images=(path,))
+
+
+def test_threads_that_ask_and_remember_at_once(filled: Store) -> None:
+    """DuckDB opens a catalog either for reading or for writing in one process, too: one waits for the other."""
+
+    def work(number: int) -> list[list[Hit]]:
+        store = Store.open(filled.root)
+        return [ask(store, f"text {number} {i}", k=3) for i in range(8)]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(work, range(2)))
+    assert found == [[ask(filled, f"text {number} {i}", k=3) for i in range(8)] for number in range(2)]

@@ -253,3 +253,18 @@ def test_a_catalog_that_was_never_filled_says_what_to_do(tmp_path: Path, content
     assert caught.value.hint == f"nothing is lost; index into it again: shotdex index SOURCE --store {tmp_path}"
     assert len(Store.create(tmp_path).identity) == 32
     assert len(Store.open(tmp_path).identity) == 32
+
+
+def test_what_this_process_has_open_otherwise_is_waited_for_and_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "WAIT_SECONDS", 0.2)
+    other = Store.at(store.root, allow_external=True)
+    with store.reading():
+        for taken in (store.writing, other.reading):
+            with pytest.raises(StoreLocked, match="held by another part of this program; waited"), taken():
+                pass
+    with store.writing(), pytest.raises(StoreLocked, match="another part of this program"), store.reading():
+        pass
+    with other.reading() as con:
+        assert con.value("SELECT 1") == 1

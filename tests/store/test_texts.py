@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shotdex.store.encoders import add_encoder
-from shotdex.store.errors import StoreCorrupt
+from shotdex.store.errors import QuestionError, StoreCorrupt
 from shotdex.store.store import Store
 from shotdex.store.texts import AT_ONCE, remember_texts, remembered_texts
 from tests.fakes import fake_id
@@ -68,3 +68,11 @@ def test_a_vector_with_numbers_missing_is_said(store: Store, vector: str) -> Non
         assert list(remembered_texts(con, number, ["whole"])) == ["whole"]
         with pytest.raises(StoreCorrupt, match="numbers missing"):
             remembered_texts(con, number, ["whole", "broken"])
+
+
+def test_bytes_that_are_no_text_are_an_error_of_ours(store: Store) -> None:
+    """A word typed in a Latin-1 terminal arrives with a lone surrogate in it."""
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+    with store.reading() as con, pytest.raises(QuestionError, match=r"^'caf\\udce9' is not text in UTF-8$"):
+        remembered_texts(con, number, ["café", "caf\udce9"])
