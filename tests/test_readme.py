@@ -85,12 +85,13 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("line", commands())
 def test_every_command_in_the_readme_parses(line: str) -> None:
     words = shlex.split(line)[1:]
-    context: click.Context = click.Context(group)
+    context = click.Context(group, **group.context_settings)
     command: click.Command | None = group
     while isinstance(command, click.Group):
         command = command.get_command(context, words.pop(0))
     assert command is not None
-    command.make_context(line, words)
+    # A command keeps the help option of its first context, so it must be the one that it has in the program.
+    command.make_context(line, words, parent=context)
 
 
 def test_the_files_that_the_readme_links_to_are_there() -> None:

@@ -179,9 +179,10 @@ ALLOWED = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store.create(tmp_path / "store")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One store for all, as none of them may change it."""
+    store = Store.create(tmp_path_factory.mktemp("safe") / "store")
     with store.writing() as con:
         number = add_encoder(con, fake_id())
         rows = [ImageRecord(i, f"/p/{i}.png", "/p", "cat", None, None, f"{i:064x}", 1, 1, 1, 1) for i in (1, 2, 3)]
