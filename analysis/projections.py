@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotdex.store.errors import SettingsError
+from shotdex.store.scan import faiss_module
 from shotdex.store.words import Vectors
 
 from .rounds import Rounds, Watch, tqdm_settings
@@ -26,7 +27,13 @@ TSNE_ROUNDS = 1000
 """What scikit-learn runs unless told otherwise."""
 
 ALL_PAIRS = 4096
-"""Up to here neighbours are found by looking at every pair, beyond by UMAP's approximate search."""
+"""Up to here neighbours are what UMAP itself finds, to the last bit; beyond, it would look for them approximately."""
+
+CELLS = 2**22
+"""Numbers of neighbours that are compared at a time, 32 MB of them."""
+
+SPARE = 8
+"""Neighbours that are found beyond those that are needed: near ties may stand in another order after rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +135,8 @@ def _umap(rows: Vectors, settings: ProjectionSettings, watch: Watch | None) -> P
             metric="euclidean",
             random_state=settings.seed,
             n_jobs=1,  # what a fixed random_state forces anyway
-            # UMAP itself looks at every pair among so few, with a call of a Python function for each.
-            precomputed_knn=_nearest(rows, neighbours) if len(rows) < ALL_PAIRS else (None, None, None),
+            # UMAP itself calls a Python function for each pair of few, and of many compiles its search for 20 to 60 s.
+            precomputed_knn=(_nearest if len(rows) < ALL_PAIRS else _nearest_of_many)(rows, neighbours),
             tqdm_kwds=None if watch is None else tqdm_settings(watch),
         )
         return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
@@ -146,11 +153,28 @@ def _nearest(rows: Vectors, count: int) -> tuple[npt.NDArray[np.int32], npt.NDAr
     found = np.empty((len(rows), count), dtype=np.int32)
     distances = np.empty((len(rows), count), dtype=np.float32)
     for row, vector in enumerate(rows):
-        # A few more than needed: UMAP rounds otherwise, so that near ties may stand in another order.
-        near = np.sort(cdist(vector[None], rows)[0].argsort(kind="stable")[: count + 8])
+        near = np.sort(cdist(vector[None], rows)[0].argsort(kind="stable")[: count + SPARE])
         exact = np.array([named_distances["euclidean"](vector, rows[other]) for other in near])
         order = exact.argsort(kind="stable")[:count]
         found[row], distances[row] = near[order], exact[order]
+    return found, distances
+
+
+def _nearest_of_many(rows: Vectors, count: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Return the same, but of more than `SPARE` equal ones any: found by FAISS, measured again without its rounding."""
+    index = faiss_module().IndexFlatL2(rows.shape[1])
+    index.add(np.ascontiguousarray(rows, dtype=np.float32))
+    found = np.empty((len(rows), count), dtype=np.int32)
+    distances = np.empty((len(rows), count), dtype=np.float32)
+    more = min(count + SPARE, len(rows))
+    step = max(1, CELLS // (more * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        part = np.ascontiguousarray(rows[start : start + step], dtype=np.float32)
+        near = np.sort(index.search(part, more)[1], axis=1)
+        exact = np.linalg.norm(rows[near].astype(np.float64) - part[:, None], axis=2)
+        order = exact.argsort(axis=1, kind="stable")[:, :count]
+        found[start : start + step] = np.take_along_axis(near, order, axis=1)
+        distances[start : start + step] = np.take_along_axis(exact, order, axis=1)
     return found, distances
 
 

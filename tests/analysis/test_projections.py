@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from shotdex.analysis.projections import FEWEST, ProjectionSettings, _nearest, _unit, project
+from shotdex.analysis.projections import (
+    FEWEST,
+    ProjectionSettings,
+    _nearest,
+    _nearest_of_many,
+    _unit,
+    project,
+)
 from shotdex.store.errors import SettingsError
 
 
@@ -57,6 +64,34 @@ def test_the_neighbours_are_those_that_umap_finds_itself(copies):
     found, distances = _nearest(rows, 10)
     assert found.dtype == np.int32 and np.array_equal(found, expected)
     assert np.array_equal(distances, np.take_along_axis(every, expected, axis=1).astype(np.float32))
+
+
+@pytest.mark.parametrize(("many", "count", "copies"), [(700, 15, 5), (700, 15, 60), (300, 299, 1)])
+def test_the_neighbours_of_many_are_the_nearest(many, count, copies, monkeypatch):
+    from sklearn.neighbors import NearestNeighbors
+
+    monkeypatch.setattr("shotdex.analysis.projections.CELLS", 50_000)  # so that there are several parts
+    rows = _unit(clusters(many)[0])
+    rows[10 : 10 + copies] = rows[4]
+    wide = rows.astype(np.float64)
+    expected, naive = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(wide).kneighbors(wide)
+    found, distances = _nearest_of_many(rows, count)
+    assert (found.dtype, distances.dtype) == (np.int32, np.float32)
+    assert np.abs(distances - expected).max() < 1e-6
+    assert np.abs(np.linalg.norm(rows[found].astype(np.float64) - wide[:, None], axis=2) - expected).max() < 1e-6
+    assert all(len(set(row)) == count for row in found.tolist())
+    alone = np.setdiff1d(np.arange(many), np.r_[4, 10 : 10 + copies])
+    assert np.array_equal(found[alone, 0], alone), "each is its own nearest"
+    if copies == 1:
+        assert (np.sort(found) == np.sort(naive)).all()
+
+
+def test_many_have_the_same_map_every_time(monkeypatch):
+    monkeypatch.setattr("shotdex.analysis.projections.ALL_PAIRS", 300)
+    vectors, group = clusters(300)
+    points = project(vectors)
+    assert neighbours_agree(points, group) > 0.99
+    assert np.array_equal(points, project(vectors))
 
 
 def test_perplexity_is_clipped_to_what_few_pictures_allow():
