@@ -28,7 +28,9 @@ class Bar:
         if sys.stderr.isatty() and total:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=self._title, unit=self._unit, file=sys.stderr, smoothing=0.1)
+            # A place of its own: UMAP's hidden bar would send it to the second line, where what follows runs into it.
+            how: dict[str, Any] = {"file": sys.stderr, "smoothing": 0.1, "position": 0}
+            self._bar = tqdm(total=total, desc=self._title, unit=self._unit, **how)
 
     def count(self, more: int) -> None:
         """Say that some more are done where nobody knows how many there will be."""
