@@ -42,8 +42,7 @@ def main() -> None:
     parser.add_argument("--tsne-sizes", type=int, nargs="*", default=[1000, 2500, 5000], help="for t-SNE")
     given = parser.parse_args()
     heading("Projections of 512-d vectors, by 50 principal components")
-    project(clustered(1000))
-    project(clustered(5000))  # UMAP compiles itself, for either way of finding neighbours
+    project(clustered(1000))  # UMAP compiles itself
     for method, sizes in (("umap", given.sizes), ("tsne", given.tsne_sizes)):
         for size in [1000] if given.small else sizes:
             vectors, settings = clustered(size), ProjectionSettings(method)

@@ -93,6 +93,20 @@ def test_many_vectors_survive_many_row_groups(store: Store) -> None:
         assert load_vectors(con, number, ID, Space.JOINT)[1].tobytes() == made.joint.tobytes()
 
 
+def test_commits_leave_small_pieces_behind(store: Store) -> None:
+    """The file keeps the room of the piece that was last rewritten, so pieces are as small as DuckDB makes them."""
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+    for start in range(0, 5000, 1000):
+        with store.writing() as con:
+            add_vectors(con, number, list(range(start + 1, start + 1001)), vectors(1000))
+    query = "SELECT row_group_id, sum(count) FROM pragma_storage_info('vectors_1') "
+    with store.reading() as con:
+        pieces = con.rows(query + "WHERE column_name = 'image_id' AND segment_type = 'BIGINT' GROUP BY 1 ORDER BY 1")
+    assert sum(rows for _, rows in pieces) == 5000
+    assert max(rows for _, rows in pieces) <= 2048
+
+
 @pytest.mark.parametrize("wanted", [None, "all", "few", "every ninth", "unsorted"])
 def test_a_stream_is_what_is_loaded_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch, wanted: str | None) -> None:
     monkeypatch.setattr(vectors_module, "READ_ROWS", 700)
