@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from shotdex.store.errors import StoreError
+from shotdex.store.files.owners import ownership
 from shotdex.store.store import Store
 from shotdex.store.words import EncoderId
 
@@ -59,7 +60,10 @@ def check_store(store: Store, encoder: EncoderId, new: int, total: int) -> None:
     """
     for path in (store.root, store.catalog):
         if path.exists() and not os.access(path, os.W_OK):
-            raise StoreError(f"{path} cannot be written to", "check its permissions, or name another: --store DIR")
+            raise StoreError(
+                f"{path} cannot be written to{ownership(path)}",
+                "check its permissions, or name another: --store DIR",
+            )
     needed, free = expected_bytes(encoder, new, total) + SPARE_BYTES, free_bytes(store.root)
     if new and needed > free:
         raise StoreError(

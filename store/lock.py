@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import StoreError, StoreLocked
+from .files.owners import ownership
 
 if sys.platform == "win32":
     import msvcrt
@@ -31,14 +34,9 @@ def only_one(path: Path, seconds: float) -> Iterator[None]:
 
     Raises:
         StoreLocked: another process holds it and did not let go within `seconds`; the message names it.
-        StoreError: the folder cannot be written to.
+        StoreError: the folder cannot be written to, or what is at `path` is no file of the store.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to {path.parent}: {error.strerror}", "check the folder's permissions"
-        ) from error
+    descriptor = _open(path)
     try:
         _wait(descriptor, path, time.monotonic() + seconds)
         with suppress(OSError):  # the number only helps others; a full disk is told where it matters
@@ -50,6 +48,44 @@ def only_one(path: Path, seconds: float) -> Iterator[None]:
         os.close(descriptor)
 
 
+# O_NONBLOCK: to open a pipe would wait for its other end.
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+_NO_FILE = (errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO, errno.ENODEV)
+"""What systems say of a link that may not be followed, a folder, a socket and a device."""
+
+
+def _open(path: Path) -> int:
+    """Open the lock's own file, making it first where there is none: whoever may write by the umask shares it."""
+    try:
+        if path.is_symlink():  # not every system has O_NOFOLLOW
+            raise _not_ours(path)
+        descriptor = os.open(path, _FLAGS, 0o666)
+    except OSError as error:
+        raise _not_ours(path) if error.errno in _NO_FILE else _unwritable(path, error) from error
+    found = os.fstat(descriptor)
+    # A second name is a hard link: the file may be anybody's.
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(descriptor)
+        raise _not_ours(path)
+    return descriptor
+
+
+def _not_ours(path: Path) -> StoreError:
+    return StoreError(
+        f"{path} is a link, or no ordinary file; nothing is written to it",
+        f"look at what it is, then take it away: rm {path}",
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    held = path if os.path.lexists(path) else path.parent
+    return StoreError(
+        f"cannot write to {path.parent}: {error.strerror}{ownership(held)}",
+        f"check the folder's permissions and those of {path.name}",
+    )
+
+
 def _wait(descriptor: int, path: Path, deadline: float) -> None:
     while True:
         try:
@@ -57,9 +93,13 @@ def _wait(descriptor: int, path: Path, deadline: float) -> None:
             return
         except OSError as error:
             if time.monotonic() > deadline:
-                holder = path.read_text(errors="replace").strip() or "unknown"
                 raise StoreLocked(
-                    f"process {holder} is indexing into {path.parent}",
+                    f"process {_holder(descriptor)} is indexing into {path.parent}",
                     "searching and SQL work meanwhile; index again when it is done",
                 ) from error
         time.sleep(0.1)
+
+
+def _holder(descriptor: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
