@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex import demo
-from shotdex.store.errors import SettingsError
-from shotdex.store.location import CATALOG
-from shotdex.store.store import Store
 from shotdex.store.words import Question
 
+from .demo_store import make_store
 from .render import note, out, shown_path
 
 if TYPE_CHECKING:
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
 
     from shotdex.analysis.maps import MapRequest
     from shotdex.indexer.encoder import TransformersEncoder
+    from shotdex.store.store import Store
 
 STATEMENT = """SELECT category, predicted, count(*) AS images
 FROM outcomes WHERE run = 'names' AND NOT correct
@@ -79,14 +77,9 @@ def _prepare(folder: Path) -> Stage:
     from shotdex.indexer.encoder import load_encoder
     from shotdex.indexer.model_files import DEMO_MODEL
 
-    place = folder / "store"
-    if place.exists():
-        if not (place / CATALOG).is_file():
-            raise SettingsError(f"{place} exists and is no store of a demo", "name another folder: --out DIR")
-        shutil.rmtree(place)
+    store = make_store((folder / "store").absolute())
     note("loading the demo model")
-    encoder = load_encoder(DEMO_MODEL)
-    return Stage(Store.create(place.absolute()), encoder, folder)
+    return Stage(store, load_encoder(DEMO_MODEL), folder)
 
 
 def _heading(text: str) -> None:

@@ -1,0 +1,95 @@
+"""The store of a demo: made anew where an earlier demo left one, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from shotdex.store.errors import SchemaTooNew, SettingsError, StoreCorrupt
+from shotdex.store.location import CATALOG
+from shotdex.store.store import Store
+
+MARKER = "made-by-shotdex-demo"
+"""A file in the store that holds the catalog's identity: a copy of it beside another catalog says nothing."""
+
+_FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|indexing\.lock|{MARKER}")
+
+_FOLDERS = {
+    "index": re.compile(
+        r"encoder-\d+-[0-9a-f]+(\.\d+)?\.(faiss|cells|part)|text-[0-9a-f]+(\.\d+)?\.(safetensors|part)"
+    ),
+    f"{CATALOG}.tmp": re.compile(r"duckdb_temp_.*"),
+}
+"""The folders that a store can have, and what can be in them."""
+
+
+def make_store(place: Path) -> Store:
+    """Return a new store at `place`, where nothing is or what an earlier demo left.
+
+    Raises:
+        SettingsError: something else is there.
+        StoreLocked: another process is indexing into it, or holds its catalog.
+    """
+    if place.is_symlink() or place.exists():
+        _clear(place)
+    store = Store.create(place)
+    marker = place / MARKER
+    marker.unlink(missing_ok=True)
+    with marker.open("x", encoding="ascii") as file:
+        file.write(store.identity + "\n")
+    return store
+
+
+def _clear(place: Path) -> None:
+    """Take away what a demo made, file by file: what was not looked at stays. The lock and the marker stay, too."""
+    if place.is_symlink():
+        raise _refused(place, "is a link")
+    if not place.is_dir() or not _is_file(place / MARKER):
+        raise _refused(place, "was not made by a demo")
+    list(_files(place))  # before anything is opened
+    with Store(place).indexing():
+        _check_marker(place)
+        for path in list(_files(place)):
+            if path.name not in (MARKER, "indexing.lock"):
+                path.unlink()
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """Yield the files of a store; refuse where anything lies beside them."""
+    for path in sorted(place.iterdir()):
+        within = _FOLDERS.get(path.name)
+        if within is not None and stat.S_ISDIR(path.lstat().st_mode):
+            for inner in sorted(path.iterdir()):
+                yield _known(place, inner, within)
+        else:
+            yield _known(place, path, _FILES)
+
+
+def _known(place: Path, path: Path, names: re.Pattern[str]) -> Path:
+    if not names.fullmatch(path.name) or not _is_file(path):
+        raise _refused(place, f"holds {path.relative_to(place)}, which no demo made")
+    return path
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _check_marker(place: Path) -> None:
+    if not (place / CATALOG).exists():  # a demo was killed while it made this anew
+        return
+    marked = (place / MARKER).read_text(encoding="ascii", errors="replace").strip()
+    try:
+        found = Store.at(place).identity
+    except (StoreCorrupt, SchemaTooNew) as error:
+        raise _refused(place, f"cannot be told to be of a demo ({error})") from error
+    if marked != found:
+        raise _refused(place, f"has another catalog than the demo made ({MARKER} names another)")
+
+
+def _refused(place: Path, why: str) -> SettingsError:
+    return SettingsError(
+        f"{place} {why}, so it is left as it is", "name another folder: --out DIR; or take it away yourself"
+    )
