@@ -26,6 +26,7 @@ from shotdex.store.store import Store
 from shotdex.store.words import EncoderId, Hit, Question, Vectors
 from tests.conftest import COLOURS, index
 from tests.fakes import FakeEncoder, fake_id
+from tests.orders import NEAR, disorder
 from tests.pictures import save_noise
 
 
@@ -42,18 +43,19 @@ def ask(store: Store, *texts: str, encoder: Any = None, model: str | None = None
     return search(store, Question(texts, **how), lambda _: encoder or FakeEncoder(), model)
 
 
-def naive(store: Store, vector: np.ndarray) -> list[tuple[int, float]]:
+def check(store: Store, hits: list[Hit], vector: np.ndarray, k: int, where: str = "true") -> None:
+    """Compare an answer with the products in float64 of what the catalog holds."""
     with store.reading() as con:
-        rows = con.rows("SELECT image_id, joint FROM vectors_1 SEMI JOIN images USING (image_id)")
-    scored = [(image_id, float(np.array(joint, np.float64) @ vector)) for image_id, joint in rows]
-    return sorted(scored, key=lambda pair: (-round(pair[1], 6), pair[0]))
+        rows = con.rows(f"SELECT image_id, joint FROM vectors_1 SEMI JOIN (FROM images WHERE {where}) USING (image_id)")
+    ids, vectors = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], np.float32)
+    assert disorder([hit.image_id for hit in hits], ids, vectors, vector, k) == ""
+    products = dict(zip(ids.tolist(), vectors.astype(np.float64) @ vector, strict=True))
+    assert [hit.score for hit in hits] == pytest.approx([products[hit.image_id] for hit in hits], abs=NEAR)
 
 
 def test_best_first_and_ties_by_id(filled: Store) -> None:
     hits = ask(filled, "red", k=30)
-    want = naive(filled, FakeEncoder().encode_texts(["red"])[0])
-    assert [hit.image_id for hit in hits] == [image_id for image_id, _ in want]
-    assert [hit.score for hit in hits] == pytest.approx([score for _, score in want], abs=1e-6)
+    check(filled, hits, FakeEncoder().encode_texts(["red"])[0], 30)
     assert [hit.rank for hit in hits] == list(range(1, 31))
     assert [(Path(hit.path).parts[-2:], hit.category, hit.condition) for hit in hits[:2]] == [
         (("plain", "Red0.png"), "red", "plain"),
@@ -69,10 +71,7 @@ def test_more_than_there_are(filled: Store) -> None:
 
 def test_filters(filled: Store) -> None:
     hits = ask(filled, "red", k=3, where="condition = 'wide'")
-    want = [i for i, _ in naive(filled, FakeEncoder().encode_texts(["red"])[0])]
-    with filled.reading() as con:
-        wide = {row[0] for row in con.rows("SELECT image_id FROM images WHERE condition = 'wide'")}
-    assert [hit.image_id for hit in hits] == [i for i in want if i in wide][:3]
+    check(filled, hits, FakeEncoder().encode_texts(["red"])[0], 3, "condition = 'wide'")
     assert ask(filled, "red", where="false") == []
     assert len(ask(filled, "red", where="condition = 'wide'", k=50)) == 5
     with pytest.raises(BadSql, match="nonsense"):
@@ -91,8 +90,8 @@ def test_texts_and_pictures_are_averaged(filled: Store, tmp_path: Path) -> None:
 
     encoder, path = FakeEncoder(), str(tmp_path / "noise" / "05.png")
     vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_picture(path)])[0]
-    want = naive(filled, vector.astype(np.float64) / np.linalg.norm(vector))
-    assert [h.image_id for h in ask(filled, "red", images=(path,), k=10)] == [i for i, _ in want[:10]]
+    hits = ask(filled, "red", images=(path,), k=10)
+    check(filled, hits, vector.astype(np.float64) / np.linalg.norm(vector), 10)
 
 
 def test_a_text_met_before_needs_no_model(filled: Store) -> None:

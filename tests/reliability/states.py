@@ -16,6 +16,7 @@ from shotdex.store.store import Store
 from shotdex.store.vectors import load_vectors
 from shotdex.store.words import IndexReport, Question, Space
 from tests.fakes import FakeEncoder, fake_id
+from tests.orders import disorder
 
 from .corpus import Corpus
 
@@ -131,10 +132,9 @@ def problems(store: Store, asking: bool = True) -> list[str]:
 def _wrong_answers(store: Store, ids: np.ndarray, vectors: np.ndarray) -> list[str]:
     """Compare a search with the naive one over all vectors."""
     question = FakeEncoder().encode_texts(["red"])[0]
-    scores = (vectors * question).sum(axis=1)  # not a product of matrices: the same vector has the same score anywhere
-    want = ids[np.lexsort((ids, -scores))][:5].tolist()
     got = [hit.image_id for hit in search(store, Question(("red",), k=5), lambda _: FakeEncoder())]
-    return [] if got == want else [f"search says {got}, the vectors {want}"]
+    wrong = disorder(got, ids, vectors, question, 5)
+    return [f"search is wrong: {wrong}"] if wrong else []
 
 
 def fresh_store(corpus: Corpus, root: Path) -> Store:

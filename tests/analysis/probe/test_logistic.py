@@ -18,15 +18,22 @@ def chances(scores):
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("c", [0.5, 30.0, 2000.0])
 def test_the_minimum_is_that_of_scikit_learn_on_the_raw_vectors(classes, c, monkeypatch):
-    """Another solver, no centring, no scaling: the same probabilities."""
+    """Another solver, no centring, no scaling: the same probabilities.
+
+    To 1e-5: L-BFGS also stops where a step lowers the loss by no more than 64 roundings, 1.4e-14 of it. With c = 2000
+    the minimum is so flat that the place then is told to a few millionths only, and which one the processor decides.
+    """
     monkeypatch.setattr(logistic, "TOLERANCE", 1e-10)
     vectors, codes = blobs(150, classes)
     independent = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-12).fit(vectors.astype(np.float64), codes)
     model = Fitter(vectors, codes, classes).fit(c)
     queries = blobs(40, classes, seed=7)[0]
     scores = queries @ model.weights.T + model.bias
-    assert chances(scores) == pytest.approx(independent.predict_proba(queries.astype(np.float64)), abs=1e-6)
-    assert np.array_equal(model.predict(queries), independent.predict(queries.astype(np.float64)))
+    assert chances(scores) == pytest.approx(independent.predict_proba(queries.astype(np.float64)), abs=1e-5)
+    first, second = np.sort(chances(scores), axis=1)[:, :-3:-1].T
+    clear = first - second > 1e-4
+    assert clear.mean() > 0.9
+    assert np.array_equal(model.predict(queries)[clear], independent.predict(queries.astype(np.float64))[clear])
     assert (model.c, model.converged) == (c, True)
 
 

@@ -1,0 +1,33 @@
+"""Whether an answer is the best in their order, as far as a processor's last bits let that be told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+NEAR = 1e-6
+"""Scores of unit vectors in float32 differ by less than this from those in float64, however they are summed."""
+
+
+def disorder(found: Sequence[int], ids: np.ndarray, vectors: np.ndarray, query: np.ndarray, k: int) -> str:
+    """Return what is wrong with an answer of `k`, or nothing: best first, and among copies of a vector by id.
+
+    Which of two different vectors comes first where their scores are nearer than `NEAR` is not looked at.
+    """
+    if len(set(found)) != len(found) or not set(found) <= set(ids.tolist()):
+        return f"{found} are not different ones of {ids.tolist()}"
+    row = {int(one): i for i, one in enumerate(ids)}
+    scores = vectors.astype(np.float64) @ query.astype(np.float64)
+    best, got = np.sort(scores)[::-1][:k], scores[[row[one] for one in found]]
+    if len(got) != len(best) or not (np.abs(got - best) < NEAR).all():
+        return f"{found} score {got.tolist()}, the best {best.tolist()}"
+    copies: dict[bytes, list[int]] = defaultdict(list)
+    for one in sorted(row):
+        copies[vectors[row[one]].tobytes()].append(one)
+    for same in copies.values():
+        met = [one for one in found if vectors[row[one]].tobytes() == vectors[row[same[0]]].tobytes()]
+        if met != same[: len(met)]:
+            return f"{met} of {same}, which have one vector, are not the first by id"
+    return ""
