@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shotdex.query.texts import LoadEncoder, text_vectors
+from shotdex.indexer.protocols import LoadEncoder
+from shotdex.query.texts import text_vectors
 from shotdex.store.clock import now
 from shotdex.store.columns import to_arrow, to_codes
 from shotdex.store.connection import Connection

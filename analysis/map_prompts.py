@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shotdex.query.texts import LoadEncoder, text_vectors
+from shotdex.indexer.protocols import LoadEncoder
+from shotdex.query.texts import text_vectors
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import SettingsError
 from shotdex.store.prompt_sets import load_prompt_set

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.query.texts import LoadEncoder
+from shotdex.indexer.protocols import Encoder, LoadEncoder
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, ModelUnavailable, SettingsError, StoreError
 from shotdex.store.ids import encoded_ids
@@ -17,7 +17,7 @@ from shotdex.store.projections import ProjectionKey, digest_ids, load_projection
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.vectors import load_vectors
-from shotdex.store.words import Encoder, EncoderId, Ids, Space
+from shotdex.store.words import EncoderId, Ids, Space
 
 from .figures.map_extras import MapExtras
 from .figures.map_points import point_map

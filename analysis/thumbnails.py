@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from shotdex.store.errors import UnreadableImage
-from shotdex.store.pictures import open_picture, quiet_pillow
+from shotdex.store.open_picture import open_picture
+from shotdex.store.pictures import quiet_pillow
 from shotdex.store.store import Store
 from shotdex.store.words import Ids
 

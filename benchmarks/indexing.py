@@ -36,11 +36,12 @@ from photos import save_photos, save_vit
 from shotdex.indexer.encoder import EncoderSettings, TransformersEncoder, load_encoder
 from shotdex.indexer.precision import lowest_cosine
 from shotdex.indexer.preprocessing import FixedSize
+from shotdex.indexer.protocols import Prepared
 from shotdex.indexer.run import index_source
 from shotdex.indexer.sources import open_source
 from shotdex.store.pictures import decode
 from shotdex.store.store import Store
-from shotdex.store.words import ImageVectors, Limits, Prepared
+from shotdex.store.words import ImageVectors, Limits
 
 NOTEBOOK = 12
 """Pictures that the notebook's loop sees in one turn."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shotdex.indexer.protocols import ImageEncoder
 from shotdex.store.errors import SettingsError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
 from shotdex.store.sources import SourceRecord, source_record
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, ImageEncoder, Limits
+from shotdex.store.words import EncoderId, Limits
 
 from .index_model import EncoderChoice, ModelWish, choose_encoder
 from .index_text import print_preview, print_report, show_examples

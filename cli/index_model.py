@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shotdex.indexer.protocols import ImageEncoder
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, ImageEncoder
+from shotdex.store.words import EncoderId
 
 from .late_encoder import LateEncoder
 from .render import note

@@ -16,7 +16,7 @@ from shotdex.store.store import Store
 from shotdex.store.words import EncoderId
 
 if TYPE_CHECKING:
-    from shotdex.query.texts import LoadEncoder
+    from shotdex.indexer.protocols import LoadEncoder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

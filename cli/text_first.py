@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from shotdex.indexer.protocols import Encoder, checked
 from shotdex.indexer.text_tower.file import NOT_USED, TextTower, open_tower
-from shotdex.query.texts import checked
 from shotdex.store.store import Store
-from shotdex.store.words import Encoder, EncoderId, Vectors
+from shotdex.store.words import EncoderId, Vectors
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -26,8 +26,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.pictures import PictureRefused, decode
-from shotdex.store.words import Limits, Prepared, Reason
+from shotdex.store.words import Limits, Reason
 
 from .preprocessing import FixedSize
 

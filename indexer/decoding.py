@@ -13,11 +13,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.errors import ShotdexError
 from shotdex.store.files.damage import Damaged
 from shotdex.store.files.places import TooManyBytes
 from shotdex.store.pictures import PictureRefused
-from shotdex.store.words import Limits, Prepared, Reason, Rejection
+from shotdex.store.words import Limits, Reason, Rejection
 
 from .decode_worker import WHOLE
 from .turns import Turns

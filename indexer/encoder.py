@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.errors import ModelOutputInvalid, SettingsError, UnreadableImage
 from shotdex.store.pictures import PictureRefused
-from shotdex.store.words import EncoderId, ImageVectors, Pooling, Precision, Prepared, Vectors
+from shotdex.store.words import EncoderId, ImageVectors, Pooling, Precision, Vectors
 
 from .batch_size import best_batch
 from .device_memory import needing_room

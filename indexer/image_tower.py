@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.errors import SettingsError
-from shotdex.store.words import ImageVectors, Pooling, Prepared, Vectors
+from shotdex.store.words import ImageVectors, Pooling, Vectors
 
 from .device_memory import is_out_of_memory, no_room
 from .families import Family

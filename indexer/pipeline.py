@@ -3,55 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
-from shotdex.store.words import ImageEncoder, ImageVectors, Prepared
+from shotdex.indexer.protocols import ImageEncoder, Launching
 
 from .batch import Pending
-
-USUAL_BATCH = 64
-"""Pictures a batch where neither the user nor the encoder says how many."""
-
-
-@runtime_checkable
-class Launching(Protocol):
-    """An encoder that does not wait for the device it computes on, and knows what suits it."""
-
-    @property
-    def in_flight(self) -> int:
-        """How many batches are worth launching before the first of them is waited for; 1 where it waits anyway."""
-
-    @property
-    def shares_cores(self) -> bool:
-        """Whether it computes on the cores that decode pictures."""
-
-    def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
-        """Launch a batch of at least one picture; what is returned waits for its vectors."""
-
-    def good_batch(self) -> int:
-        """Return how many pictures a batch should have."""
-
-
-def launch(encoder: ImageEncoder, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
-    """Launch a batch where the encoder can, else compute it; return what waits for its vectors."""
-    if isinstance(encoder, Launching):
-        return encoder.begin(batch)
-    vectors = encoder.encode_prepared(batch)
-    return lambda: vectors
-
-
-def batch_size_for(encoder: ImageEncoder, wanted: int | None) -> int:
-    """Return the wanted size, else the encoder's own."""
-    if wanted is not None:
-        return wanted
-    return encoder.good_batch() if isinstance(encoder, Launching) else USUAL_BATCH
-
-
-def shares_cores(encoder: ImageEncoder) -> bool:
-    """Tell whether an encoder computes on the cores that decode pictures, as far as it says."""
-    return isinstance(encoder, Launching) and encoder.shares_cores
 
 
 @dataclass(frozen=True, slots=True)

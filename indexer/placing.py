@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shotdex.indexer.protocols import ImageEncoder, launch
 from shotdex.store.images import Failure, KnownImage, NewPlace
-from shotdex.store.words import ImageEncoder, ImageRecord, ImageVectors, Reason, Rejection
+from shotdex.store.words import ImageRecord, ImageVectors, Reason, Rejection
 
 from .batch import Pending
 from .contents import ContentTable, Owner
 from .decoding import Decoded
-from .pipeline import Flight, launch
+from .pipeline import Flight
 from .plan import Planned
 
 

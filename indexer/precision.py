@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotdex.store.words import ImageVectors, Precision, Prepared, Vectors
+from shotdex.indexer.protocols import Prepared
+from shotdex.store.words import ImageVectors, Precision, Vectors
 
 from .device_memory import is_out_of_memory
 

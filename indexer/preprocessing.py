@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.pictures import PictureRefused
-from shotdex.store.words import PIXEL_LIMIT, Prepared, Reason
+from shotdex.store.words import PIXEL_LIMIT, Reason
 
 if TYPE_CHECKING:
     import torch

@@ -8,18 +8,23 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.pictures import PictureRefused
-from shotdex.store.words import Precision, Prepared
+from shotdex.store.words import Precision
 
 from .image_tower import ImageTower
 from .precision import FEW, Run
 from .preprocessing import Preprocessing
-from .samples import drawn_pictures
 
 if TYPE_CHECKING:
     import torch
+
+
+DRAWN = 16
+"""Pictures that are drawn where a source gives none."""
 
 
 def candidates(device: torch.device) -> list[Precision]:
@@ -67,3 +72,17 @@ def trial_runner(tower: ImageTower, dtype: torch.dtype) -> Run:
     parts = {name: copy.deepcopy(getattr(tower.model, name)).to(dtype=dtype) for name in names}
     other = replace(tower, model=SimpleNamespace(**parts), dtype=dtype)
     return lambda batch: other.begin(batch)()
+
+
+def drawn_pictures(count: int = DRAWN) -> list[Image.Image]:
+    """Return pictures of 320 x 240 pixels, of coarse and fine noise, each with its own colours."""
+    return [_drawn(np.random.default_rng(seed)) for seed in range(count)]
+
+
+def _drawn(rng: np.random.Generator) -> Image.Image:
+    total = np.zeros((240, 320, 3))
+    for width, weight in ((3, 0.6), (20, 0.3), (160, 0.1)):
+        coarse = rng.integers(0, 256, (max(2, width * 3 // 4), width, 3), dtype=np.uint8)
+        fine = Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC)
+        total += weight * np.asarray(fine, dtype=np.float64)
+    return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))

@@ -9,13 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from shotdex.indexer.protocols import ImageEncoder, batch_size_for, shares_cores
 from shotdex.store.encoders import add_encoder, number_of
 from shotdex.store.images import clear_failures, count_unlabelled, mark_removed, move_table, next_image_id
 from shotdex.store.pictures import quiet_pillow
 from shotdex.store.sources import record_source, source_record
 from shotdex.store.store import Store
 from shotdex.store.vector_index import write_index
-from shotdex.store.words import ImageEncoder, IndexReport, Limits
+from shotdex.store.words import IndexReport, Limits
 
 from .batch import Pending
 from .contents import owners_of
@@ -23,7 +24,7 @@ from .decoding import Decoder, Refused
 from .interrupt import interrupt_held_back
 from .labelling import Labelling, choose_labelling
 from .layout import Layout
-from .pipeline import Pipeline, batch_size_for, shares_cores
+from .pipeline import Pipeline
 from .placing import Batch, Placer
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.files import places
-from shotdex.store.words import Limits, Prepared
+from shotdex.store.words import Limits
 
 from .decoding import Decoded, Decoder
 from .scan import Scan
@@ -43,17 +44,3 @@ def sample_pictures(scan: Scan, limits: Limits, count: int = SAMPLES) -> list[Im
 
 def _whole(image: Image.Image) -> Prepared:
     return {_WHOLE: np.asarray(image)}
-
-
-def drawn_pictures(count: int = SAMPLES) -> list[Image.Image]:
-    """Return pictures of 320 x 240 pixels, of coarse and fine noise, each with its own colours."""
-    return [_drawn(np.random.default_rng(seed)) for seed in range(count)]
-
-
-def _drawn(rng: np.random.Generator) -> Image.Image:
-    total = np.zeros((240, 320, 3))
-    for width, weight in ((3, 0.6), (20, 0.3), (160, 0.1)):
-        coarse = rng.integers(0, 256, (max(2, width * 3 // 4), width, 3), dtype=np.uint8)
-        fine = Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC)
-        total += weight * np.asarray(fine, dtype=np.float64)
-    return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))

@@ -16,9 +16,10 @@ from typing import IO
 
 import numpy as np
 
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.errors import ShotdexError
 from shotdex.store.pictures import PictureRefused
-from shotdex.store.words import Prepared, Reason
+from shotdex.store.words import Reason
 
 from .decode_worker import read_frame, write_frame
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shotdex.indexer.protocols import LoadEncoder, checked
 from shotdex.store.cells import Figures
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
@@ -20,7 +21,7 @@ from shotdex.store.texts import remembered_texts
 from shotdex.store.vector_index import open_index
 from shotdex.store.words import EncoderId, Hit, Ids, Question, Vectors
 
-from .texts import LoadEncoder, checked, remember, text_vectors, vectors_at_hand
+from .texts import remember, text_vectors, vectors_at_hand
 
 PATIENCE = 1.0
 """Seconds that an answer may wait to be remembered while another process holds the catalog."""
@@ -114,7 +115,7 @@ def question_vector(place: _Place, question: Question, load: LoadEncoder, known:
     encoder = place.encoder
     parts = [text_vectors(place.store, place.encoder_id, encoder, question.texts, load, known)]
     if question.images:
-        from shotdex.store.pictures import open_picture  # Pillow, for those who need it
+        from shotdex.store.open_picture import open_picture  # Pillow, for those who need it
 
         pictures = [open_picture(address) for address in question.images]
         parts.append(checked(load(encoder), encoder).encode_images(pictures))

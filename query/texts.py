@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from shotdex.store.errors import EncoderMismatch, StoreError
+from shotdex.indexer.protocols import LoadEncoder, TextsAtHand, checked
+from shotdex.store.errors import StoreError
 from shotdex.store.store import Store
 from shotdex.store.texts import remember_texts, remembered_texts
-from shotdex.store.words import Encoder, EncoderId, Vectors
+from shotdex.store.words import EncoderId, Vectors
 
 log = logging.getLogger(__name__)
-
-LoadEncoder = Callable[[EncoderId], Encoder]
-"""Loads the encoder of that identity; called at most once, and only when a model is needed."""
-
-
-@runtime_checkable
-class TextsAtHand(Protocol):
-    """What a `LoadEncoder` may do besides: encode texts without loading a model."""
-
-    def at_hand(self, identity: EncoderId, texts: Sequence[str]) -> Vectors | None:
-        """Return unit vectors (N, D) for N texts, N above 0, or None where a model has to be loaded for them."""
 
 
 def vectors_at_hand(
@@ -69,20 +58,6 @@ def text_vectors(
         vectors |= dict(zip(new, encoded, strict=True))
         remember(store, encoder_id, new, encoded)
     return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
-
-
-def checked(loaded: Encoder, wanted: EncoderId) -> Encoder:
-    """Return an encoder after making sure that its vectors can be compared with the stored ones.
-
-    Raises:
-        EncoderMismatch: its files changed since the images were indexed.
-    """
-    if loaded.id.key() != wanted.key():
-        raise EncoderMismatch(
-            f"the files of {wanted.name} changed since these images were indexed: they were {wanted}, now {loaded.id}",
-            f"index again to add the present one: shotdex index SOURCE --model {wanted.name}",
-        )
-    return loaded
 
 
 def remember(

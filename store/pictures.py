@@ -21,7 +21,6 @@ from .decoding.nested import MARKS, nested_file
 from .decoding.picture_formats import extensions, formats_for, why_not
 from .decoding.refused import PictureRefused
 from .decoding.whole import CHECKS, check_tiff
-from .errors import UnreadableImage
 from .words import PIXEL_LIMIT, Limits, Reason
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "decode",
     "extensions",
     "looks_like_picture",
-    "open_picture",
     "quiet_pillow",
 ]
 
@@ -120,22 +118,3 @@ def _reason(error: Exception) -> Reason:
     if isinstance(error, NotImplementedError) or ("decoder" in text and "not available" in text):
         return Reason.UNSUPPORTED
     return Reason.CORRUPT
-
-
-def open_picture(address: str) -> Image.Image:
-    """Return the upright RGB picture at an address.
-
-    Raises:
-        UnreadableImage: it is gone or cannot be decoded.
-    """
-    # A process that only decodes has no use for archives and what else that imports.
-    from .files import addresses
-
-    try:
-        return decode(addresses.read_bytes(address))
-    except PictureRefused as error:
-        raise UnreadableImage(
-            f"{address} cannot be used: {error}", "give a picture that opens in an image viewer"
-        ) from error
-    except Exception as error:
-        raise UnreadableImage(f"{address} cannot be read: {error}", "check that the file is still there") from error

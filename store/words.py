@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .files.places import BYTES_LIMIT
-
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 Vectors = npt.NDArray[np.float32]
 """Rows of float32, shape (N, D)."""
@@ -66,6 +64,9 @@ class Reason(StrEnum):
     BAD_NAME = "name is not UTF-8"
     MODEL_OUTPUT = "model output invalid"
 
+
+BYTES_LIMIT = 512 * 1024 * 1024
+"""Bytes above which a file or an archive's member is not read as a picture: half a GiB, far above any camera's."""
 
 PIXEL_LIMIT = 178_956_970
 """Pixels above which a picture is refused: Pillow's own bound for a decompression bomb."""
@@ -258,38 +259,3 @@ class ImageVectors:
 
     joint: Vectors
     vision: Vectors
-
-
-Prepared = Mapping[str, npt.NDArray[Any]]
-"""One picture as a model takes it: named arrays without the batch axis, such as `pixels` uint8 (3, H, W)."""
-
-
-class Encoder(Protocol):
-    """A model that puts texts and pictures into one space. All vectors are float32 with unit rows."""
-
-    @property
-    def id(self) -> EncoderId:
-        """The identity that its vectors carry."""
-
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return (N, D) unit rows for N texts."""
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """Return (N, D) unit rows for N RGB pictures."""
-
-
-class ImageEncoder(Encoder, Protocol):
-    """An encoder whose pixel work can run ahead in other threads, or in processes where it is `portable`."""
-
-    @property
-    def portable(self) -> Mapping[str, Any] | None:
-        """What a decoding process needs to prepare pictures as `prepare` does, as JSON values.
-
-        None where only this process can.
-        """
-
-    def prepare(self, image: Image.Image) -> Prepared:
-        """Resize and crop one RGB picture to what the model takes; safe to call from several threads."""
-
-    def encode_prepared(self, batch: Sequence[Prepared]) -> ImageVectors:
-        """Return both spaces for prepared pictures."""

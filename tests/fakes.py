@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageColor
 
-from shotdex.store.words import EncoderId, ImageVectors, Precision, Prepared, Vectors
+from shotdex.indexer.protocols import Prepared
+from shotdex.store.words import EncoderId, ImageVectors, Precision, Vectors
 
 DIM, VISION_DIM = 12, 16
 

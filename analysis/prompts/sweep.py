@@ -14,7 +14,8 @@ from shotdex.analysis.image_parts import image_parts
 from shotdex.analysis.inference.paired import Paired, paired
 from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.scoring import ClassTexts
-from shotdex.query.texts import LoadEncoder, text_vectors
+from shotdex.indexer.protocols import LoadEncoder
+from shotdex.query.texts import text_vectors
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, SettingsError, UnknownClass
 from shotdex.store.ids import encoded_ids, filtered_ids

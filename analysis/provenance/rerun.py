@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotdex.analysis.classify import Answers, Classification, answer
-from shotdex.query.texts import LoadEncoder
+from shotdex.indexer.protocols import LoadEncoder
 from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store

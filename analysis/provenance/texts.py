@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shotdex.query.texts import LoadEncoder
+from shotdex.indexer.protocols import LoadEncoder
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderError
 from shotdex.store.prompt_sets import load_prompt_set

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shotdex.query.texts import LoadEncoder, checked
+from shotdex.indexer.protocols import LoadEncoder, checked
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderError, EncoderMismatch
 from shotdex.store.schema import texts_table

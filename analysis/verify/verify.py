@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from shotdex.indexer.protocols import LoadEncoder
 from shotdex.indexer.run import Progress
-from shotdex.query.texts import LoadEncoder
 from shotdex.store.connection import Connection
 from shotdex.store.errors import StoreError, StoreLocked
 from shotdex.store.store import Store

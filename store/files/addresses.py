@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shotdex.store.archives.opening import ENDINGS, is_regular, member_facts, path_of, read_member
+from shotdex.store.words import BYTES_LIMIT
 
 from . import places
 from .idx import IDX_ENDINGS, is_idx_name, picture_facts, picture_file
-from .places import BYTES_LIMIT, Facts
+from .places import Facts
 
 SEPARATOR = "!"
 

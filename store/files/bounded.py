@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-BYTES_LIMIT = 512 * 1024 * 1024
-"""Bytes above which a file or an archive's member is not read as a picture: half a GiB, far above any camera's."""
-
-
 PIECE = 1 << 20
 """Bytes asked of a file at once."""
 

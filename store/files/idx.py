@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotdex.store.archives.reader import Reader, Readers
+from shotdex.store.words import BYTES_LIMIT
 
 from . import places
 from .damage import Damaged
@@ -142,7 +143,7 @@ def read_idx(place: str | Path) -> npt.NDArray[np.uint8]:
         file.rest()
 
 
-def picture_file(place: str, position: int, limit: int = places.BYTES_LIMIT) -> bytes:
+def picture_file(place: str, position: int, limit: int = BYTES_LIMIT) -> bytes:
     """Return one picture of an IDX file as a PGM file, a form that any image library reads.
 
     Raises:

@@ -13,11 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
-from .bounded import BYTES_LIMIT, Facts, Listed, NotListed, TooManyBytes, read_bounded
+from .bounded import Facts, Listed, NotListed, TooManyBytes, read_bounded
 from .urls import SCHEMES, WEB, checked, is_url, name_of, relative_to, scheme_of, shown
 
 __all__ = [
-    "BYTES_LIMIT",
     "SCHEMES",
     "Facts",
     "Listed",

@@ -24,11 +24,12 @@ from shotdex.indexer import workers
 from shotdex.indexer.decode_worker import NICE, read_frame, settings_frame, write_frame
 from shotdex.indexer.decoding import WORKERS, Decoded, Decoder, Refused
 from shotdex.indexer.preprocessing import FixedSize
+from shotdex.indexer.protocols import Prepared
 from shotdex.indexer.workers import Workers
 from shotdex.store.errors import ShotdexError
 from shotdex.store.files.places import TooManyBytes
 from shotdex.store.pictures import PictureRefused, decode
-from shotdex.store.words import Limits, Prepared, Reason
+from shotdex.store.words import Limits, Reason
 from tests import hostile
 from tests.pictures import encoded, gradient, noise
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotdex.indexer.pipeline import Launching, batch_size_for
+from shotdex.indexer.protocols import Launching, Prepared, batch_size_for
 from shotdex.indexer.worker import Reply
 from shotdex.indexer.workers import Workers
 from shotdex.store.store import Store
-from shotdex.store.words import ImageVectors, Prepared
+from shotdex.store.words import ImageVectors
 from tests.conftest import index
 from tests.fakes import FakeEncoder
 from tests.pictures import save_colour, save_noise

@@ -18,9 +18,10 @@ from shotdex.indexer.batch_size import doubled
 from shotdex.indexer.encoder import EncoderSettings, TransformersEncoder, load_encoder
 from shotdex.indexer.precision import Run, choose_precision, lowest_cosine
 from shotdex.indexer.preprocessing import collate
-from shotdex.indexer.samples import drawn_pictures
+from shotdex.indexer.probing import drawn_pictures
+from shotdex.indexer.protocols import Prepared
 from shotdex.store.errors import ModelUnavailable, SettingsError
-from shotdex.store.words import ImageVectors, Precision, Prepared
+from shotdex.store.words import ImageVectors, Precision
 from tests.pictures import noise
 
 PROBE = [{"pixels": np.full((1,), i, np.uint8)} for i in range(6)]

@@ -57,7 +57,7 @@ def present(store: Store) -> dict[str, tuple[int, str | None]]:
 
 def check_vectors(store: Store) -> None:
     """Every present image has the vectors of what its file holds now."""
-    from shotdex.store.pictures import open_picture
+    from shotdex.store.open_picture import open_picture
 
     with store.reading() as con:
         paths = dict(con.rows("SELECT image_id, path FROM images ORDER BY image_id"))

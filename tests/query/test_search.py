@@ -86,7 +86,7 @@ def test_a_picture_finds_itself(filled: Store, tmp_path: Path) -> None:
 
 
 def test_texts_and_pictures_are_averaged(filled: Store, tmp_path: Path) -> None:
-    from shotdex.store.pictures import open_picture
+    from shotdex.store.open_picture import open_picture
 
     encoder, path = FakeEncoder(), str(tmp_path / "noise" / "05.png")
     vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_picture(path)])[0]

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 import shotdex.indexer.run as run_module
+from shotdex.indexer.protocols import Prepared
 from shotdex.indexer.scan import Scan
 from shotdex.store.store import Store
-from shotdex.store.words import ImageVectors, Prepared
+from shotdex.store.words import ImageVectors
 from tests.fakes import FakeEncoder
 
 from .corpus import Corpus

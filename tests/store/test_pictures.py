@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from shotdex.store.pictures import PIXEL_LIMIT, PictureRefused, decode, extensions, looks_like_picture, open_picture
+from shotdex.store.open_picture import open_picture
+from shotdex.store.pictures import PIXEL_LIMIT, PictureRefused, decode, extensions, looks_like_picture
 from shotdex.store.words import Reason
 from tests.pictures import encoded, gradient
 

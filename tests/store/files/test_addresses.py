@@ -127,7 +127,7 @@ def write_idx(path: Path, array: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"])
 def test_idx_pictures(tmp_path: Path, name: str) -> None:
-    from shotdex.store.pictures import open_picture
+    from shotdex.store.open_picture import open_picture
 
     array = np.arange(2 * 3 * 4).reshape(2, 3, 4) * 5
     path = write_idx(tmp_path / name, array)
