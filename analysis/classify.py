@@ -13,26 +13,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shotdex.indexer.protocols import LoadEncoder
-from shotdex.query.texts import text_vectors
-from shotdex.store.clock import now
-from shotdex.store.columns import to_arrow, to_codes
-from shotdex.store.connection import Connection
+from shotdex.models.protocols import LoadEncoder
+from shotdex.query.text_lookup import text_vectors
+from shotdex.store.arrow import to_arrow, to_codes
+from shotdex.store.connection import Connection, now
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, StoreError, UnknownClass
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import next_run, save_predictions, save_run
 from shotdex.store.store import Store
-from shotdex.store.texts import remembered_texts
-from shotdex.store.words import EncoderId, Ids, PromptSet, Run, Vectors
+from shotdex.store.text_vectors import remembered_texts
+from shotdex.store.types import EncoderId, Ids, PromptSet, Run, Vectors
 
 from .coverage import count_failed
-from .image_parts import image_parts
 from .prompts.build import class_of_label
-from .provenance.digests import data_digests
-from .provenance.versions import versions
-from .scorer import Part, Scorer
+from .run_digests import data_digests, versions
+from .scorer import Part, Scorer, image_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,13 @@ from shotdex.store.errors import EvaluationError, SettingsError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, PromptSet, Run
+from shotdex.store.types import Estimate, PromptSet, Run
 
 from .groups import ALL, Grouping, group_rows
-from .inference.differences import difference_interval
-from .inference.holm import holm
-from .inference.paired import paired
-from .inference.wilson import wilson
 from .prompts.build import class_of_label
 from .results import Outcomes, outcomes
+from .stats.paired import holm, paired
+from .stats.proportions import difference_interval, wilson
 
 MOST = 5_000
 """Comparisons made at once, at most: each pair of 100 groups. Nobody reads more, and Holm would leave none standing."""

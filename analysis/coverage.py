@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shotdex.store.connection import Connection
-from shotdex.store.words import Estimate, Run
+from shotdex.store.types import Estimate, Run
 
-from .inference.wilson import wilson
+from .stats.proportions import wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import SettingsError
-from shotdex.store.words import Ids
+from shotdex.store.types import Ids
 
 ALL = "all"
 """The name of every image together, where it stands beside groups."""

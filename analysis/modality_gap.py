@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotdex.store.words import Vectors
+from shotdex.store.types import Vectors
 
 CLEAR = 0.05
 """A difference of mean cosines from which the gap is spoken of as one."""

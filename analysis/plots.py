@@ -15,14 +15,12 @@ from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, Unrea
 from shotdex.store.ids import filtered_ids
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Hit, Run
+from shotdex.store.types import Hit, Run
 
-from .figures.accuracy import accuracy_figure
+from .figures.bars import accuracy_figure, counts_figure
 from .figures.confusion import confusion_figure
-from .figures.counts import counts_figure
+from .figures.pages import contact_sheet, samples_figure
 from .figures.reliability import reliability_figure
-from .figures.samples import samples_figure
-from .figures.sheet import contact_sheet
 from .figures.topk import topk_figure
 from .groups import UNLABELLED
 from .metrics.calibration import BINS, reliability

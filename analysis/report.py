@@ -11,17 +11,16 @@ from shotdex.store.connection import Connection
 from shotdex.store.errors import SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, Run
+from shotdex.store.types import Estimate, Run
 
 from .coverage import Coverage, coverage
 from .groups import group_rows
-from .inference.bootstrap import Bootstrap, Floats, Indices, bootstrap
-from .inference.wilson import wilson
 from .metrics.calibration import BINS, expected_calibration_error
-from .metrics.per_class import mean_per_class_recall, per_class
-from .metrics.ranks import mean_reciprocal_rank
-from .metrics.shares import top_k
+from .metrics.confusion import mean_per_class_recall, per_class
+from .metrics.shares import mean_reciprocal_rank, top_k
 from .results import Outcomes, outcomes
+from .stats.bootstrap import Bootstrap, Floats, Indices, bootstrap
+from .stats.proportions import wilson
 
 SUMMARY = ("mean per-class recall", "macro F1", "mean reciprocal rank", "expected calibration error")
 """The numbers that are no plain shares; their intervals come from the bootstrap."""

@@ -14,11 +14,11 @@ from shotdex.store.connection import Connection
 from shotdex.store.errors import MissingLabels, SettingsError
 from shotdex.store.ids import filtered_ids
 from shotdex.store.prompt_sets import load_prompt_set
-from shotdex.store.words import Estimate, Ids, Run
+from shotdex.store.types import Estimate, Ids, Run
 
 from .groups import UNLABELLED, group_rows
-from .inference.wilson import wilson
 from .metrics.confusion import Codes
+from .stats.proportions import wilson
 
 GROUPS = ("category", "condition", "split")
 

@@ -1,17 +1,20 @@
-"""From vectors to rows of predictions and truths."""
+"""From vectors to rows of predictions and truths, some images after some."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from shotdex.store.columns import coded, to_arrow
-from shotdex.store.words import EncoderId, Ids, PromptSet, Vectors
+from shotdex.store.arrow import coded, to_arrow
+from shotdex.store.store import Store
+from shotdex.store.types import EncoderId, Ids, PromptSet, Space, Vectors
+from shotdex.store.vectors import stream_vectors
 
 from .prompts.build import class_of_label
 from .scoring import ClassTexts, Floats, Indices, best_classes, probabilities, true_ranks
@@ -115,3 +118,26 @@ class Scorer:
             own[:, -1],
             chances[:, -1],
         )
+
+
+CHUNK = 16_384
+"""Images that one question to the catalog is about."""
+
+HOLD_SECONDS = 2.0
+"""How long the catalog stays open; opening it takes some 30 ms, and a writer waits until it is closed."""
+
+
+def image_parts(store: Store, encoder_id: int, encoder: EncoderId, ids: Ids) -> Generator[tuple[Ids, Vectors]]:
+    """Yield ids and joint vectors (n, D) of images (N,), rising, some at a time, as they lie in the catalog.
+
+    What has no vector any more is left out.
+    """
+    start = 0
+    while start < len(ids):
+        with store.reading() as con:
+            until = time.monotonic() + HOLD_SECONDS
+            while start < len(ids):
+                yield from stream_vectors(con, encoder_id, encoder, Space.JOINT, ids[start : start + CHUNK])
+                start += CHUNK
+                if time.monotonic() > until:
+                    break

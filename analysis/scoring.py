@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.words import Combine, EncoderId, Vectors
+from shotdex.store.types import Combine, EncoderId, Vectors
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

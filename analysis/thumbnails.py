@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
+from shotdex.media.decoding.decode import quiet_pillow
+from shotdex.media.open_image import open_picture
 from shotdex.store.errors import UnreadableImage
-from shotdex.store.open_picture import open_picture
-from shotdex.store.pictures import quiet_pillow
 from shotdex.store.store import Store
-from shotdex.store.words import Ids
+from shotdex.store.types import Ids
 
 
 def small_picture(address: str, side: int) -> Image.Image | None:

@@ -24,10 +24,10 @@ from synthetic import clustered
 
 from shotdex.analysis.figures import confusion_figure, point_map, reliability_figure, save, thumbnail_map, topk_figure
 from shotdex.analysis.figures.map_extras import MapExtras
-from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.metrics.calibration import reliability
 from shotdex.analysis.metrics.shares import top_k
 from shotdex.analysis.projections import ProjectionSettings, project
+from shotdex.analysis.stats.proportions import wilson
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

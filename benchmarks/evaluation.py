@@ -27,9 +27,9 @@ from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.compare import CompareSettings, compare_runs
 from shotdex.analysis.prompts.files import read_prompts
 from shotdex.analysis.report import Report, ReportSettings, report
-from shotdex.indexer.encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 from shotdex.store.store import Store
-from shotdex.store.words import Combine, EncoderId, PromptSet
+from shotdex.store.types import Combine, EncoderId, PromptSet
 
 REPEATS = 5
 

@@ -27,7 +27,7 @@ from synthetic import COMMIT_ROWS, clustered_parts, encoder, record
 from shotdex.indexer.batch import Pending
 from shotdex.store.encoders import add_encoder
 from shotdex.store.store import Store
-from shotdex.store.words import ImageVectors
+from shotdex.store.types import ImageVectors
 
 DIM, VISION_DIM = 512, 768
 SMALL, TIMES = 1000, 8

@@ -33,15 +33,15 @@ from measuring import heading, in_turns, line, ratio
 from notebook_loop import CLASSES, notebook
 from photos import save_photos, save_vit
 
-from shotdex.indexer.encoder import EncoderSettings, TransformersEncoder, load_encoder
-from shotdex.indexer.precision import lowest_cosine
-from shotdex.indexer.preprocessing import FixedSize
-from shotdex.indexer.protocols import Prepared
 from shotdex.indexer.run import index_source
-from shotdex.indexer.sources import open_source
-from shotdex.store.pictures import decode
+from shotdex.media.decoding.decode import decode
+from shotdex.media.sources import open_source
+from shotdex.models.precision import lowest_cosine
+from shotdex.models.preprocessing import FixedSize
+from shotdex.models.protocols import Prepared
+from shotdex.models.transformers_encoder import EncoderSettings, TransformersEncoder, load_encoder
 from shotdex.store.store import Store
-from shotdex.store.words import ImageVectors, Limits
+from shotdex.store.types import ImageVectors, Limits
 
 NOTEBOOK = 12
 """Pictures that the notebook's loop sees in one turn."""

@@ -29,11 +29,11 @@ from synthetic import clustered, fill
 from shotdex.query.approximate import build, drop
 from shotdex.query.search import ask
 from shotdex.store.encoders import choose_encoder
+from shotdex.store.engines.vector_index import VectorIndex, drop_index, open_index, write_index
 from shotdex.store.ids import filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.texts import remember_texts
-from shotdex.store.vector_index import VectorIndex, drop_index, open_index, write_index
-from shotdex.store.words import Question
+from shotdex.store.text_vectors import remember_texts
+from shotdex.store.types import Question
 
 DIM = 512
 TEXTS = 200

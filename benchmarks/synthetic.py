@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from shotdex.store.encoders import add_encoder
+from shotdex.store.engines.vector_index import write_index
 from shotdex.store.images import add_images
 from shotdex.store.store import Store
-from shotdex.store.vector_index import write_index
+from shotdex.store.types import EncoderId, ImageRecord, ImageVectors, Precision
 from shotdex.store.vectors import add_vectors
-from shotdex.store.words import EncoderId, ImageRecord, ImageVectors, Precision
 
 COMMIT_ROWS = 8192
 CLASSES = 100

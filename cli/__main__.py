@@ -1,5 +1,5 @@
 """`python -m shotdex.cli`."""
 
-from . import main
+from shotdex.cli import main
 
 main()

@@ -12,21 +12,14 @@ import click
 
 from shotdex.analysis.baselines.compare import BaselineComparison, ConditionVerdict, compare_baseline, describe_reported
 from shotdex.analysis.baselines.consistency import ConditionConsistency, Consistency
+from shotdex.analysis.baselines.file_formats import TrialCounts, count_trials
 from shotdex.analysis.baselines.importing import read_baseline, record_baseline, shipped_names
-from shotdex.analysis.baselines.trials import TrialCounts, count_trials
 from shotdex.analysis.coverage import coverage
-from shotdex.analysis.inference.wilson import describe
-from shotdex.store.baselines import (
-    Baseline,
-    Kind,
-    find_baseline,
-    list_baselines,
-    load_trials,
-    remove_baseline,
-)
+from shotdex.analysis.stats.proportions import describe
+from shotdex.store.baselines import Baseline, Kind, find_baseline, list_baselines, load_trials, remove_baseline
 from shotdex.store.connection import Connection
 from shotdex.store.runs import find_run
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 
 from .options import json_option, open_store, run_option, store_option
 from .render import as_json as to_json

@@ -11,12 +11,12 @@ import click
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.coverage import beyond_filter, counting_failures, coverage, unscored
 from shotdex.analysis.groups import UNLABELLED
-from shotdex.analysis.inference.wilson import describe
 from shotdex.analysis.results import GROUPS, accuracy_by, outside_labels, overall
+from shotdex.analysis.stats.proportions import describe
 from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, Run
+from shotdex.store.types import Estimate, Run
 
 from .options import (
     command_line,

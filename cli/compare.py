@@ -11,7 +11,7 @@ import click
 from shotdex.analysis.compare import CompareSettings, Comparison, compare_groups, compare_runs, disagreements
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.groups import ALL, split_columns
-from shotdex.analysis.inference.small import small_sample
+from shotdex.analysis.stats.proportions import small_sample
 from shotdex.store.errors import SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex import demo
-from shotdex.store.words import Question
+from shotdex.store.types import Question
 
 from .demo_store import make_store
 from .render import note, out, shown_path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from shotdex.analysis.maps import MapRequest
-    from shotdex.indexer.encoder import TransformersEncoder
+    from shotdex.models.transformers_encoder import TransformersEncoder
     from shotdex.store.store import Store
 
 STATEMENT = """SELECT category, predicted, count(*) AS images
@@ -74,8 +74,8 @@ def command(folder: Path) -> None:
 
 
 def _prepare(folder: Path) -> Stage:
-    from shotdex.indexer.encoder import load_encoder
-    from shotdex.indexer.model_files import DEMO_MODEL
+    from shotdex.models.model_files import DEMO_MODEL
+    from shotdex.models.transformers_encoder import load_encoder
 
     store = make_store((folder / "store").absolute())
     note("loading the demo model")
@@ -91,8 +91,8 @@ def _heading(text: str) -> None:
 def _index(stage: Stage) -> None:
     from shotdex.indexer.layout import parse_layout
     from shotdex.indexer.run import Indexing, IndexSettings, scan_source
-    from shotdex.indexer.sources import open_source
-    from shotdex.indexer.text_tower.export import keep_tower
+    from shotdex.media.sources import open_source
+    from shotdex.models.text_tower_export import keep_tower
 
     from .progress import Bar
 

@@ -12,28 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.indexer.protocols import ImageEncoder
+from shotdex.models.protocols import ImageEncoder
 from shotdex.store.errors import SettingsError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
-from shotdex.store.sources import SourceRecord, source_record
+from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, Limits
+from shotdex.store.types import EncoderId, Limits
 
 from .index_model import EncoderChoice, ModelWish, choose_encoder
-from .index_text import print_preview, print_report, show_examples
+from .index_output import print_preview, print_report, show_examples
 from .late_encoder import LateEncoder
-from .options import device_option, json_option, store_option
+from .options import SectionedCommand, device_option, json_option, store_option
 from .progress import Bar
 from .render import as_json as to_json
 from .render import note, out
-from .sections import SectionedCommand
 
 if TYPE_CHECKING:
+    from shotdex.indexer.inventory import Scan
     from shotdex.indexer.layout import Layout
     from shotdex.indexer.run import IndexSettings
-    from shotdex.indexer.scan import Scan
-    from shotdex.indexer.sources import Source
+    from shotdex.media.sources import Source
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
@@ -155,8 +154,8 @@ def command(
     """
     from shotdex.indexer.preflight import check_place
     from shotdex.indexer.run import IndexSettings, scan_source
-    from shotdex.indexer.samples import sample_pictures
-    from shotdex.indexer.sources.columns import parse_columns
+    from shotdex.indexer.trial_images import sample_pictures
+    from shotdex.media.sources.columns import parse_columns
 
     if not source:
         raise SettingsError("SOURCE is empty", "name what to index: shotdex index photos/")
@@ -216,8 +215,8 @@ def _index(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoic
 
 def _keep_texts(store: Store, encoder: ImageEncoder) -> None:
     """Keep the model's text tower beside the index, so that a search need not load the model."""
-    from shotdex.indexer.encoder import TransformersEncoder
-    from shotdex.indexer.text_tower.export import keep_tower
+    from shotdex.models.text_tower_export import keep_tower
+    from shotdex.models.transformers_encoder import TransformersEncoder
 
     model = encoder.loaded if isinstance(encoder, LateEncoder) else encoder
     if isinstance(model, TransformersEncoder):
@@ -225,7 +224,7 @@ def _keep_texts(store: Store, encoder: ImageEncoder) -> None:
 
 
 def _prune(store: Store) -> None:
-    from shotdex.store.pruning import prune
+    from shotdex.upkeep.prune import prune
 
     pruned = prune(store)
     kept = f"; {pruned.kept:,} stay as rows, because runs or maps have them" if pruned.kept else ""
@@ -270,7 +269,7 @@ def _limits(pixels: int, seconds: float) -> Limits:
 
 def _open(source: str, columns: Mapping[str, str], before: SourceRecord | None, prune: bool) -> Source:
     """Open the source; one that was indexed and is not there any more can be pruned."""
-    from shotdex.indexer.sources import GoneSource, is_gone, open_source
+    from shotdex.media.sources import GoneSource, is_gone, open_source
 
     if before is None or not is_gone(before.source):
         return open_source(source, columns)
@@ -284,7 +283,7 @@ def _open(source: str, columns: Mapping[str, str], before: SourceRecord | None, 
 
 def _record(root: Path, source: str) -> SourceRecord | None:
     """Return how a source was indexed the last time, or None."""
-    from shotdex.store.files.places import absolute
+    from shotdex.media.files.places import absolute
 
     if not Store(root).catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
         return None

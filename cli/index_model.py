@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shotdex.indexer.protocols import ImageEncoder
+from shotdex.models.protocols import ImageEncoder
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId
+from shotdex.store.types import EncoderId
 
 from .late_encoder import LateEncoder
 from .render import note
 
 if TYPE_CHECKING:
-    from shotdex.indexer.encoder import EncoderSettings, Samples, TransformersEncoder
+    from shotdex.models.transformers_encoder import EncoderSettings, Samples, TransformersEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class EncoderChoice:
 
     def is_here(self) -> bool:
         """Tell whether loading it needs no network."""
-        from shotdex.indexer.model_files import is_here
+        from shotdex.models.model_files import is_here
 
         return is_here(self.wanted)
 
@@ -55,7 +55,7 @@ class EncoderChoice:
 
     def load(self) -> TransformersEncoder:
         """Load it, saying so."""
-        from shotdex.indexer.encoder import load_encoder
+        from shotdex.models.transformers_encoder import load_encoder
 
         note(f"loading {self.wanted}")
         encoder = load_encoder(self.wanted, self.settings, self.samples)
@@ -66,8 +66,8 @@ class EncoderChoice:
 
 def choose_encoder(root: Path, wish: ModelWish, samples: Samples) -> EncoderChoice:
     """Choose the named model, or the one that the store is already made with."""
-    from shotdex.indexer.encoder import EncoderSettings
-    from shotdex.indexer.model_files import DEFAULT_MODEL, canonical_name
+    from shotdex.models.model_files import DEFAULT_MODEL, canonical_name
+    from shotdex.models.transformers_encoder import EncoderSettings
 
     known: dict[int, EncoderId] = {}
     if Store(root).catalog_bytes():

@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from shotdex.indexer.protocols import ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
+from shotdex.models.protocols import ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
 from shotdex.store.errors import EncoderMismatch
-from shotdex.store.words import EncoderId, ImageVectors, Vectors
+from shotdex.store.types import EncoderId, ImageVectors, Vectors
 
 
 class LateEncoder:

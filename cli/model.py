@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from shotdex.analysis.architecture.describe import describe
-from shotdex.analysis.architecture.parts import GROUPS
-from shotdex.analysis.architecture.words import Architecture, ImageInput, Part, Place, TextInput, Tower
+from shotdex.models.architecture.anatomy import Architecture, ImageInput, Part, Place, TextInput, Tower
+from shotdex.models.architecture.describe import describe
+from shotdex.models.architecture.parts import GROUPS
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EmptyStore, SettingsError, StoreNotFound
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,10 +13,11 @@ import click
 
 from shotdex.store.location import find_store
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId
+from shotdex.store.types import EncoderId
 
 if TYPE_CHECKING:
-    from shotdex.indexer.protocols import LoadEncoder
+    from shotdex.models.protocols import LoadEncoder
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -115,7 +116,7 @@ def model_loader(device: str) -> Callable[[EncoderId], Any]:
 
     def load(identity: EncoderId) -> Any:
         if identity not in loaded:
-            from shotdex.indexer.encoder import EncoderSettings, load_encoder
+            from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 
             loaded[identity] = load_encoder(
                 identity.name, EncoderSettings(device, identity.precision.value, identity.pooling)
@@ -127,6 +128,26 @@ def model_loader(device: str) -> Callable[[EncoderId], Any]:
 
 def encoder_loader(device: str, store: Store) -> LoadEncoder:
     """Return what encodes texts with the text towers kept in a store, and loads the model for everything else."""
-    from .text_first import TextsFirst
+    from shotdex.models.encoder_pool import TextsFirst
 
     return TextsFirst(store, model_loader(device))
+
+
+class SectionedCommand(click.Command):
+    """Shows its options under headings: `sections` maps a heading to the names of options; the rest come last."""
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each section as click writes its one."""
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        records = {option.name: option.get_help_record(ctx) for option in options}
+        sectioned = {name for names in self._sections.values() for name in names}
+        rest = [name for name in records if name not in sectioned]
+        for heading, names in (*self._sections.items(), ("Other options", rest)):
+            rows = [record for name in names if (record := records[name]) is not None]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from shotdex.store.words import Space
+from shotdex.store.types import Space
 
 from .options import (
     Command,

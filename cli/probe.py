@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from shotdex.analysis.inference.small import small_sample
-from shotdex.analysis.probe.ladder import Ladder, probe
-from shotdex.analysis.probe.request import SHOTS, ProbeRequest, parse_shots
-from shotdex.analysis.probe.rungs import Rung
-from shotdex.store.words import Space
+from shotdex.analysis.probe.compare import Ladder, probe
+from shotdex.analysis.probe.options import SHOTS, ProbeRequest, parse_shots
+from shotdex.analysis.probe.rows import Rung
+from shotdex.analysis.stats.proportions import small_sample
+from shotdex.store.types import Space
 
 from .options import drawable, external_option, json_option, model_option, open_store, store_option
 from .progress import Bar
@@ -98,7 +98,7 @@ def command(
     out(to_json(found) if as_json else as_text(found))
     if target is not None:
         from shotdex.analysis.figures.style import save
-        from shotdex.analysis.probe.ladder import ladder_plot
+        from shotdex.analysis.probe.compare import ladder_plot
 
         save(ladder_plot(found), target)
         note(f"wrote {target}")

@@ -15,7 +15,7 @@ from shotdex.analysis.prompts.published import is_reference, published_classes, 
 from shotdex.store.errors import SettingsError
 from shotdex.store.prompt_sets import find_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.words import PromptSet
+from shotdex.store.types import PromptSet
 
 prompts_option = click.option(
     "--prompts", metavar="SET", help="A prompt set: a TOML file, or a name from `shotdex prompts list`."

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import click
 
-from shotdex.analysis.inference.small import small_sample
+from shotdex.analysis.prompt_sweep import Sweep, SweepSettings, Trial, sweep
 from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
-from shotdex.analysis.prompts.files import read_prompt_file
-from shotdex.analysis.prompts.shipped import shipped_files
-from shotdex.analysis.prompts.sweep import Sweep, SweepSettings, Trial, sweep
+from shotdex.analysis.prompts.files import read_prompt_file, shipped_files
 from shotdex.analysis.results import category_counts
+from shotdex.analysis.stats.proportions import small_sample
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import ModelUnavailable, StoreNotFound
 from shotdex.store.location import named_store
 from shotdex.store.prompt_sets import list_prompt_sets
 from shotdex.store.store import Store
-from shotdex.store.words import PromptSet
+from shotdex.store.types import PromptSet
 
 from .options import device_option, encoder_loader, json_option, model_option, open_store, store_option, where_option
 from .prompt_options import choose_prompts, classes_option, find_prompts, prompts_option, template_option
@@ -133,7 +132,7 @@ def _against(store: Store, where: str | None, model: str | None) -> tuple[Mappin
         why = "has several encoders; choose one with --model" if known else "has no encoder yet"
         note(f"lengths were not looked at: the store {why}")
         return counts, None
-    from shotdex.indexer.tokens import token_counter
+    from shotdex.models.model_files import token_counter
 
     try:
         return counts, token_counter(encoder.name)

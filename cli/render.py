@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import click
 
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 
 ALIGNED = 400
 """Columns of a terminal up to which a table is aligned; what is longer sticks out."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.groups import split_columns
-from shotdex.analysis.inference.small import SMALL, small_sample
 from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportSettings, report
+from shotdex.analysis.stats.proportions import SMALL, small_sample
 
 from .options import by_option, json_option, open_store, resamples_option, store_option
 from .render import as_json as to_json

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.coverage import coverage
-from shotdex.analysis.inference.wilson import describe
 from shotdex.analysis.results import overall
+from shotdex.analysis.stats.proportions import describe
 from shotdex.store.encoders import list_encoders
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run, list_runs
-from shotdex.store.words import EncoderId, Estimate, PromptSet, Run
+from shotdex.store.types import EncoderId, Estimate, PromptSet, Run
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shotdex.query.search import Answer, ask
-from shotdex.store.words import Hit, Question
+from shotdex.store.types import Hit, Question
 
 from .options import device_option, drawable, encoder_loader, model_option, open_store, store_option, where_option
 from .render import as_json, as_json_line, note, out, shown_path, table

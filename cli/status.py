@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shotdex.query.status import Status, status
+from shotdex.upkeep.status import Status, status
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from shotdex.analysis.verify.verify import Verified, Wanted, verify
 from shotdex.store.location import find_store
+from shotdex.upkeep.verify import Verified, Wanted, verify
 
 from .options import device_option, json_option, model_loader, store_option
 from .progress import Bar

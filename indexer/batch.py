@@ -7,25 +7,36 @@ interruption.
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 
 import numpy as np
 
 from shotdex.store.connection import Connection
-from shotdex.store.images import (
-    Failure,
-    NewPlace,
-    add_failures,
-    add_images,
-    clear_failures,
-    mark_removed,
-    move_images,
-)
+from shotdex.store.images import Failure, NewPlace, add_failures, add_images, clear_failures, mark_removed, move_images
+from shotdex.store.types import ImageRecord, ImageVectors
 from shotdex.store.vectors import add_vectors, copy_vectors
-from shotdex.store.words import ImageRecord, ImageVectors
 
-from .interrupt import interrupt_held_back
+
+@contextmanager
+def interrupt_held_back() -> Iterator[None]:
+    """Deliver a Ctrl-C that arrives inside only when the block has ended; does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[FrameType | None] = []
+    previous = signal.signal(signal.SIGINT, lambda _number, frame: arrived.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if arrived:
+        raise KeyboardInterrupt
 
 
 @dataclass(slots=True)

@@ -26,11 +26,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from shotdex.indexer.protocols import Prepared
-from shotdex.store.pictures import PictureRefused, decode
-from shotdex.store.words import Limits, Reason
-
-from .preprocessing import FixedSize
+from shotdex.media.decoding.decode import PictureRefused, decode
+from shotdex.models.preprocessing import FixedSize
+from shotdex.models.protocols import Prepared
+from shotdex.store.types import Limits, Reason
 
 WHOLE = "rgb"
 """The name of the array where the whole picture goes back, (H, W, 3)."""

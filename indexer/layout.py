@@ -1,18 +1,16 @@
-"""Reading category, condition and split off a picture's path.
-
-A pattern names path parts: `{condition}/{category}*`, `{split}/{category}/*`. Its parts stand for the parts of the path
-within the source, `*` for anything in one part, `**` for any number of parts; case matters in none of it. The last part
-is compared with the file's name, without its extension where the pattern ends in a field.
-"""
+"""Which labels a source's images have: read off their paths by a layout that is named, remembered or guessed."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shotdex.store.errors import SettingsError
 from shotdex.store.images import Labels
+from shotdex.store.source_records import SourceRecord
+
+from .inventory import Scan
 
 FIELDS = ("category", "condition", "split")
 
@@ -162,3 +160,41 @@ def guess_layout(relatives: Sequence[str]) -> Layout:
     if depths == {1}:
         return parse_layout("{split}/*" if splits else "{category}/*")
     return Layout()
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """The layout, what the catalog is to remember of it, and what was assumed where the user said nothing.
+
+    `explicit` is whether the user said anything this time.
+    """
+
+    layout: Layout
+    record: SourceRecord
+    notes: tuple[str, ...] = ()
+    explicit: bool = False
+
+
+def choose_labelling(
+    given: Layout | None, columns: Mapping[str, str], before: SourceRecord | None, scan: Scan
+) -> Labelling:
+    """Return how to label what a scan found.
+
+    Options given now count alone; without any, those of the last time do, so that indexing again changes no label.
+    """
+    layout = given or Layout()
+    notes: tuple[str, ...] = ()
+    explicit = bool(layout.described or layout.categories or columns) or layout.fixed != Labels()
+    # A list on standard input is another one each time: it has neither a past nor a shape.
+    lasting = scan.source.complete
+    if not explicit and lasting and before is not None and before.is_labelled():
+        layout = parse_layout(before.layout, before.categories, before.fixed)
+        columns = before.columns
+    elif lasting and not layout.described and not layout.categories and not scan.tells_labels():
+        guessed = guess_layout(scan.shapes())
+        layout = replace(guessed, fixed=layout.fixed)
+        notes = (f"taking the folders as {guessed.described}",) if guessed.described else ()
+    record = SourceRecord(
+        scan.source.root, scan.source.kind, layout.described or None, layout.categories, layout.fixed, dict(columns)
+    )
+    return Labelling(layout, record, notes, explicit)

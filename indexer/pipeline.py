@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from shotdex.indexer.protocols import ImageEncoder, Launching
+from shotdex.models.protocols import ImageEncoder, Launching
 
 from .batch import Pending
 

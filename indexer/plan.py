@@ -12,17 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from shotdex.media.addresses import SEPARATOR
+from shotdex.media.sources import Candidate, is_gone
 from shotdex.store.connection import Connection
-from shotdex.store.files.addresses import SEPARATOR
 from shotdex.store.images import KnownImage, Labels, known_query
-from shotdex.store.words import Reason, Rejection
+from shotdex.store.types import Reason, Rejection
 
 from .contents import ContentTable, Owner
-from .labelling import Labelling
-from .layout import Layout
-from .scan import Scan
-from .sources import Candidate, is_gone
-from .workers import KILLED
+from .decoder_processes import KILLED
+from .inventory import Scan
+from .layout import Labelling, Layout
 
 ROWS = 65_536
 """Rows of a table that are in memory at once."""

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 from shotdex.store.errors import StoreError
-from shotdex.store.files.owners import ownership
+from shotdex.store.owners import ownership
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId
+from shotdex.store.types import EncoderId
 
 FLOAT_BYTES = 4
 ROW_BYTES = 400

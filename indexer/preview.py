@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shotdex.store.images import Labels
-from shotdex.store.sources import source_record
+from shotdex.store.source_records import source_record
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId
+from shotdex.store.types import EncoderId
 
-from .labelling import Labelling, choose_labelling
+from .failures import decoder_version
+from .inventory import Scan
+from .layout import Labelling, choose_labelling
 from .plan import Plan, make_plan
 from .preflight import expected_bytes, free_bytes
-from .refusals import decoder_version
 from .run import IndexSettings
-from .scan import Scan
 
 EXAMPLES = 5
 

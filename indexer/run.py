@@ -9,28 +9,26 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from shotdex.indexer.protocols import ImageEncoder, batch_size_for, shares_cores
+from shotdex.media.decoding.decode import quiet_pillow
+from shotdex.media.sources import Source
+from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
 from shotdex.store.encoders import add_encoder, number_of
+from shotdex.store.engines.vector_index import write_index
 from shotdex.store.images import clear_failures, count_unlabelled, mark_removed, move_table, next_image_id
-from shotdex.store.pictures import quiet_pillow
-from shotdex.store.sources import record_source, source_record
+from shotdex.store.source_records import record_source, source_record
 from shotdex.store.store import Store
-from shotdex.store.vector_index import write_index
-from shotdex.store.words import IndexReport, Limits
+from shotdex.store.types import IndexReport, Limits
 
-from .batch import Pending
+from .batch import Pending, interrupt_held_back
 from .contents import owners_of
-from .decoding import Decoder, Refused
-from .interrupt import interrupt_held_back
-from .labelling import Labelling, choose_labelling
-from .layout import Layout
+from .decode_pool import Decoder, Refused
+from .failures import Refusals, decoder_version, nothing_there, nothing_usable
+from .inventory import Scan
+from .layout import Labelling, Layout, choose_labelling
 from .pipeline import Pipeline
-from .placing import Batch, Placer
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
-from .refusals import Refusals, decoder_version, nothing_there, nothing_usable
-from .scan import Scan
-from .sources import Source
+from .reconcile import Batch, Placer
 
 COMMIT_ROWS = 8192
 COMMIT_SECONDS = 20.0

@@ -3,26 +3,86 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from shotdex.store.cells import CHUNK, MEASURED_K, ROUNDS, SAMPLE, Cells, Figures, Recall, make_cells
-from shotdex.store.cells_file import cells_file, write_cells
-from shotdex.store.columns import vectors_from_arrow
+from shotdex.store.arrow import texts as text_column
+from shotdex.store.arrow import to_arrow, vectors_from_arrow
+from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
+from shotdex.store.engines.flat_search import Rows
+from shotdex.store.engines.ivf import CHUNK, MEASURED_K, ROUNDS, SAMPLE, Cells, Changed, Figures, Recall, make_cells
+from shotdex.store.engines.ivf_file import cells_file, write_cells
+from shotdex.store.engines.vector_index import VectorIndex, open_index, write_index
 from shotdex.store.errors import SettingsError
-from shotdex.store.scan import Rows
+from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
-from shotdex.store.vector_index import VectorIndex, open_index, write_index
-from shotdex.store.words import Ids, Vectors
+from shotdex.store.text_vectors import remembered_texts
+from shotdex.store.types import Combine, Ids, PromptSet, Vectors
 
-from .approximate_runs import changed_predictions
+_LATEST = "SELECT max(run_id) FROM runs WHERE encoder_id = $encoder GROUP BY prompt_set_id ORDER BY 1"
+_FOUND = """
+    SELECT count(*), count(s.cell) FROM predictions p JOIN cell_of c USING (image_id)
+    LEFT JOIN looked_into s ON s.category = p.category AND s.cell = c.cell AND (s.prompt = '' OR s.prompt = p.prompt)
+    WHERE p.run_id = $run AND p.rank = 1
+"""
+
+
+def changed_predictions(store: Store, encoder_id: int, cells: Cells, rows: Rows) -> tuple[Changed, ...]:
+    """Count, for the latest run of each prompt set, the rank-1 predictions that would be others.
+
+    A class finds the images in the cells nearest to its vector, all of them. The class that wins exhaustively wins
+    among those that find the image if it finds it itself; so an image changes where it does not. Runs whose texts the
+    store no longer remembers are left out.
+    """
+    of_rows = cells.of_rows()
+    place = pa.table({"image_id": to_arrow(rows.ids[: len(of_rows)]), "cell": to_arrow(of_rows)})
+    counted = []
+    with store.reading() as con, con.holding("cell_of", place):
+        for (run,) in con.rows(_LATEST, {"encoder": encoder_id}):
+            name, number = con.rows("SELECT name, prompt_set_id FROM runs WHERE run_id = $run", {"run": run})[0]
+            looked_into = _looked_into(con, encoder_id, cells, load_prompt_set(con, number))
+            if looked_into is None:
+                continue
+            with con.holding("looked_into", looked_into):
+                images, found = con.rows(_FOUND, {"run": run})[0]
+            counted.append(Changed(name, images, images - found))
+    return tuple(counted)
+
+
+def _looked_into(con: Connection, encoder_id: int, cells: Cells, prompts: PromptSet) -> pa.Table | None:
+    """Return the cells that each class looks into; with the best prompt of each class, those of each prompt."""
+    wanted = list(dict.fromkeys(text for texts in prompts.classes.values() for text in texts))
+    vectors = remembered_texts(con, encoder_id, wanted)
+    if len(vectors) < len(wanted):
+        return None
+    asked = list(_asked(prompts, vectors))
+    found = [cells.nearest(vector)[: cells.probes].astype(np.int64) for _, _, vector in asked]
+    return pa.table(
+        {
+            "category": text_column([category for category, _, _ in asked for _ in range(cells.probes)]),
+            "prompt": text_column([prompt for _, prompt, _ in asked for _ in range(cells.probes)]),
+            "cell": to_arrow(np.concatenate(found)),
+        }
+    )
+
+
+def _asked(prompts: PromptSet, vectors: dict[str, Vectors]) -> Iterator[tuple[str, str, Vectors]]:
+    """Yield class, prompt (empty where they make one vector) and vector (D,)."""
+    for category, texts in prompts.classes.items():
+        if prompts.combine is Combine.MAX:
+            yield from ((category, text, vectors[text]) for text in dict.fromkeys(texts))
+        else:
+            units = [vectors[text] / np.linalg.norm(vectors[text]) for text in texts]
+            yield category, "", np.mean(units, axis=0)
+
 
 LEAST = 10_000
 """Images below which exact search takes a few milliseconds."""

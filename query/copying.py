@@ -11,9 +11,9 @@ from itertools import count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from shotdex.store.decoding.picture_formats import extensions, is_heif
+from shotdex.media import addresses
+from shotdex.media.decoding.formats import extensions, is_heif
 from shotdex.store.errors import SettingsError, StoreError
-from shotdex.store.files import addresses
 
 CHARACTERS = 100
 """How long a copy's name may be, its rank and extension included."""

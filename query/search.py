@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotdex.indexer.protocols import LoadEncoder, checked
-from shotdex.store.cells import Figures
+from shotdex.models.protocols import LoadEncoder, checked
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
+from shotdex.store.engines.flat_search import faiss_ahead
+from shotdex.store.engines.index_validation import remember_compared, vouched
+from shotdex.store.engines.ivf import Figures
+from shotdex.store.engines.vector_index import open_index
 from shotdex.store.errors import EmptyQuestion, EmptyStore, ModelOutputInvalid, SettingsError
 from shotdex.store.ids import filtered_ids
-from shotdex.store.index_trust import remember_compared, vouched
-from shotdex.store.scan import faiss_ahead
 from shotdex.store.store import Store
-from shotdex.store.texts import remembered_texts
-from shotdex.store.vector_index import open_index
-from shotdex.store.words import EncoderId, Hit, Ids, Question, Vectors
+from shotdex.store.text_vectors import remembered_texts
+from shotdex.store.types import EncoderId, Hit, Ids, Question, Vectors
 
-from .texts import remember, text_vectors, vectors_at_hand
+from .text_lookup import remember, text_vectors, vectors_at_hand
 
 PATIENCE = 1.0
 """Seconds that an answer may wait to be remembered while another process holds the catalog."""
@@ -115,7 +115,7 @@ def question_vector(place: _Place, question: Question, load: LoadEncoder, known:
     encoder = place.encoder
     parts = [text_vectors(place.store, place.encoder_id, encoder, question.texts, load, known)]
     if question.images:
-        from shotdex.store.open_picture import open_picture  # Pillow, for those who need it
+        from shotdex.media.open_image import open_picture  # Pillow, for those who need it
 
         pictures = [open_picture(address) for address in question.images]
         parts.append(checked(load(encoder), encoder).encode_images(pictures))

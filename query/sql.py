@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shotdex.store.asking import QUERY_SECONDS, check_statements, sql_errors
 from shotdex.store.errors import BadSql
+from shotdex.store.sql_guard import QUERY_SECONDS, check_statements, sql_errors
 from shotdex.store.store import Store
 
 ANSWER_BYTES = 2 * 1024**3

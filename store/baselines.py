@@ -12,10 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from .clock import now
-from .connection import Connection
+from .connection import Connection, now
 from .errors import SettingsError
-from .words import Estimate
+from .types import Estimate
 
 OVERALL = "all"
 """The key of an accuracy over all conditions."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
 
 Parameters = Mapping[str, Any]
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -230,3 +232,8 @@ def _kind(statement: duckdb.Statement) -> str:
 def _size(value: Any) -> int:
     """Return about how many bytes a value of an answer takes, without going through long lists."""
     return 8 + sys.getsizeof(value) + (64 * len(value) if isinstance(value, (list, tuple, dict)) else 0)
+
+
+def now() -> datetime:
+    """Return the time in UTC without a zone, the form of the catalog's TIMESTAMP columns."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .clock import now
-from .connection import Connection
+from .connection import Connection, now
 from .errors import EmptyStore, EncoderMismatch, SettingsError
 from .schema import encoder_tables
-from .words import EncoderId, Pooling, Precision
+from .types import EncoderId, Pooling, Precision
 
 _COLUMNS = (
     "name, revision, weights_sha256, preprocessing_sha256, precision, dim, vision_dim, pooling, "

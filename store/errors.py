@@ -24,6 +24,10 @@
 The message says what happened, the hint what to do next. A defect of shotdex itself stays a traceback.
 """
 
+from __future__ import annotations
+
+from .types import Reason
+
 
 class ShotdexError(Exception):
     """The base of the family. `str(error)` is the message; `error.hint` is the next step, or empty."""
@@ -111,3 +115,31 @@ class MissingLabels(EvaluationError):
 
 class UnknownClass(EvaluationError):
     """No image has a category among the classes."""
+
+
+class PictureRefused(Exception):
+    """A picture that cannot be used; `reason` is from the fixed list. Never leaves shotdex: it becomes a Rejection."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def truncated(detail: str) -> PictureRefused:
+    """Return the refusal of a file that ends too early."""
+    return PictureRefused(Reason.TRUNCATED, detail)
+
+
+def corrupt(detail: str) -> PictureRefused:
+    """Return the refusal of a file that contradicts itself."""
+    return PictureRefused(Reason.CORRUPT, detail)
+
+
+class Damaged(Exception):
+    """A file whose structure cannot be followed; `reason` is from the fixed list. It becomes a Rejection."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail

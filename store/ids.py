@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .asking import QUERY_SECONDS, check_condition, sql_errors
 from .connection import Connection
 from .errors import BadSql
 from .schema import vectors_table
-from .words import Ids
+from .sql_guard import QUERY_SECONDS, check_condition, sql_errors
+from .types import Ids
 
 
 def stored_ids(con: Connection, encoder_id: int) -> Ids:

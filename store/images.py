@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from .clock import now
-from .connection import Connection
+from .connection import Connection, now
 from .schema import vectors_table
-from .words import ImageRecord, Rejection
+from .types import ImageRecord, Rejection
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import StoreError, StoreLocked
-from .files.owners import ownership
+from .owners import ownership
 
 if sys.platform == "win32":
     import msvcrt

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .clock import now
-from .columns import to_arrow, to_numpy
-from .connection import Connection
-from .words import Ids, Space
+from .arrow import to_arrow, to_numpy
+from .connection import Connection, now
+from .types import Ids, Space
 
 
 @dataclass(frozen=True, slots=True)

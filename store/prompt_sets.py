@@ -6,9 +6,8 @@ import json
 
 import pyarrow as pa
 
-from .clock import now
-from .connection import Connection
-from .words import Combine, PromptSet
+from .connection import Connection, now
+from .types import Combine, PromptSet
 
 
 def save_prompt_set(con: Connection, prompts: PromptSet) -> int:

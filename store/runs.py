@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
 from .errors import SettingsError
-from .words import Run
+from .types import Run
 
 if TYPE_CHECKING:
     import pyarrow as pa

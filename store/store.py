@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 
 from . import opening, schema
-from .birth import begin_anew, bring_up, is_cut_short, unborn
 from .connection import Connection
+from .create import begin_anew, bring_up, is_cut_short, unborn
 from .errors import SchemaTooNew, StoreCorrupt, StoreError, StoreNotFound
 from .location import CATALOG
 from .lock import only_one

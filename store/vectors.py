@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .columns import to_arrow, to_numpy, vectors_from_arrow, vectors_to_arrow
+from .arrow import to_arrow, to_numpy, vectors_from_arrow, vectors_to_arrow
 from .connection import Connection
 from .schema import vectors_table
-from .words import EncoderId, Ids, ImageVectors, Space, Vectors
+from .types import EncoderId, Ids, ImageVectors, Space, Vectors
 
 
 def add_vectors(con: Connection, encoder_id: int, image_ids: Sequence[int], vectors: ImageVectors) -> None:

@@ -26,14 +26,14 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 from shotdex import demo  # noqa: E402
 from shotdex.indexer.layout import parse_layout  # noqa: E402
 from shotdex.indexer.run import IndexSettings, index_source  # noqa: E402
-from shotdex.indexer.sources import open_source  # noqa: E402
-from shotdex.store.pictures import quiet_pillow  # noqa: E402
+from shotdex.media.decoding.decode import quiet_pillow  # noqa: E402
+from shotdex.media.sources import open_source  # noqa: E402
 from shotdex.store.store import Store  # noqa: E402
-from shotdex.store.words import IndexReport  # noqa: E402
+from shotdex.store.types import IndexReport  # noqa: E402
+from tests.support import spare  # noqa: E402
 
-from . import spare  # noqa: E402
-from .fakes import FakeEncoder  # noqa: E402
-from .pictures import save_colour  # noqa: E402
+from .support.fakes import FakeEncoder  # noqa: E402
+from .support.pictures import save_colour  # noqa: E402
 
 spare.keep_catalogs()
 
@@ -82,21 +82,21 @@ def fashion_mnist() -> Path:
 
 @pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from .models import save_random_clip
+    from .support.models import save_random_clip
 
     return save_random_clip(tmp_path_factory.mktemp("models") / "clip")
 
 
 @pytest.fixture(scope="session")
 def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from .models import save_random_siglip
+    from .support.models import save_random_siglip
 
     return save_random_siglip(tmp_path_factory.mktemp("models") / "siglip")
 
 
 @pytest.fixture(scope="session")
 def siglip2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from .models import save_random_siglip2
+    from .support.models import save_random_siglip2
 
     return save_random_siglip2(tmp_path_factory.mktemp("models") / "siglip2")
 
@@ -182,8 +182,8 @@ def shotdex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with three runs (see tests/evaluated.py), which tests leave as it is."""
-    from .evaluated import evaluated_store
+    """A store with three runs (see tests/support/evaluated.py), which tests leave as it is."""
+    from .support.evaluated import evaluated_store
 
     return evaluated_store(tmp_path_factory.mktemp("evaluated") / "store")
 
@@ -191,6 +191,6 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def own(tmp_path: Path) -> Store:
     """The same store, to be changed."""
-    from .evaluated import evaluated_store
+    from .support.evaluated import evaluated_store
 
     return evaluated_store(tmp_path / "own")

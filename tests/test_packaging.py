@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from shotdex.store.store import Store
-from tests.conftest import ROOT, index
-from tests.fakes import FakeEncoder
+
+from .conftest import ROOT, index
+from .support.fakes import FakeEncoder
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOOL = PROJECT["tool"]["setuptools"]
-TOP = ("store", "indexer", "query", "analysis", "cli", "demo")
+TOP = ("store", "media", "models", "indexer", "query", "analysis", "upkeep", "cli", "demo")
 
 
 def folders() -> list[Path]:
@@ -124,7 +125,7 @@ def probe(*arguments: object) -> tuple[str, list[str]]:
 
 def test_quick_commands_import_no_model(store: Store, fake: FakeEncoder, colours: Path) -> None:
     from shotdex.query.search import search
-    from shotdex.store.words import Question
+    from shotdex.store.types import Question
 
     index(store, colours, fake)
     search(store, Question(("red",)), lambda _: fake)

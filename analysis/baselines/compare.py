@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from math import isnan
 
 from shotdex.analysis.groups import UNLABELLED
-from shotdex.analysis.inference.differences import Verdict, difference_interval, verdict
-from shotdex.analysis.inference.small import small_sample
-from shotdex.analysis.inference.wilson import describe
 from shotdex.analysis.results import accuracy_by, overall
+from shotdex.analysis.stats.proportions import Verdict, describe, difference_interval, small_sample, verdict
 from shotdex.store.baselines import OVERALL, Baseline, Kind, load_trials
 from shotdex.store.errors import MissingLabels, SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, Run
+from shotdex.store.types import Estimate, Run
 
 from .consistency import Consistency, consistency
+from .file_formats import TrialCounts, count_trials
 from .matching import run_images
-from .trials import TrialCounts, count_trials
 
 
 @dataclass(frozen=True, slots=True)

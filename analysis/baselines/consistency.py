@@ -9,10 +9,10 @@ from math import isnan, nan
 import numpy as np
 import pyarrow as pa
 
-from shotdex.analysis.inference.agreement import ErrorConsistency, error_consistency
-from shotdex.analysis.inference.bootstrap import Floats, Statistic, bootstrap
+from shotdex.analysis.stats.agreement import ErrorConsistency, error_consistency
+from shotdex.analysis.stats.bootstrap import Floats, Statistic, bootstrap
 from shotdex.store.baselines import OVERALL
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 
 from .matching import AMBIGUOUS, ELSEWHERE, UNKNOWN, RunImages, match
 

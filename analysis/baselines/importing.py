@@ -17,13 +17,13 @@ from shotdex.store.baselines import Baseline, Kind, check_baseline_name, save_ba
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
 
-from . import table, trials
 from .csv_file import CsvFile, read_csv
+from .file_formats import COLUMNS, NEEDED, TRIAL_COLUMNS, read_table, read_trials, trial_accuracies
 
 demo.BASELINES = demo.BASELINES
 """Where the baselines lie that ship with the package, as `<name>.csv`."""
 
-FORMATS = f"a table has: {','.join(table.COLUMNS)}   trials have: {','.join(trials.COLUMNS)}"
+FORMATS = f"a table has: {','.join(COLUMNS)}   trials have: {','.join(TRIAL_COLUMNS)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def read_baseline(files: Sequence[Path], name: str | None = None, source: str | 
     """
     if not files:
         raise SettingsError("there is no file to import", "name a CSV file")
-    found = [read_csv(_find(path), {*table.COLUMNS, *trials.COLUMNS}) for path in files]
+    found = [read_csv(_find(path), {*COLUMNS, *TRIAL_COLUMNS}) for path in files]
     kinds = {_kind(file) for file in found}
     if len(found) > 1 and kinds != {Kind.TRIALS}:
         raise SettingsError("only trials can come in several files", "import each table by itself")
@@ -97,21 +97,21 @@ def _kind(file: CsvFile) -> Kind:
         return Kind.TABLE
     if not columns & {"object_response", "subj", "imagename"}:
         raise SettingsError(f"the header of {file.path} is neither that of a table nor that of trials", FORMATS)
-    lacking = [name for name in trials.NEEDED if name not in columns]
+    lacking = [name for name in NEEDED if name not in columns]
     if lacking:
         raise SettingsError(f"the trials in {file.path} have no column {lacking[0]!r}", FORMATS)
     return Kind.TRIALS
 
 
 def _from_table(file: CsvFile, name: str, source: str | None) -> ReadBaseline:
-    read = table.read_table(file)
+    read = read_table(file)
     if not (source or read.source):
         raise SettingsError(
             f"{file.path} does not say where its numbers come from",
             'add a column `source`, or say it here: --source "Author (year), table 2"',
         )
     notes = []
-    unused = [column for column in file.columns if column and column not in table.COLUMNS]
+    unused = [column for column in file.columns if column and column not in COLUMNS]
     if unused:
         notes.append(f"columns that were not used: {', '.join(unused)}")
     if source and read.source and source != read.source:
@@ -124,8 +124,8 @@ def _from_table(file: CsvFile, name: str, source: str | None) -> ReadBaseline:
 
 
 def _from_trials(files: Sequence[CsvFile], name: str, source: str | None, sha256: str) -> ReadBaseline:
-    read = trials.read_trials(files)
+    read = read_trials(files)
     names = [file.path.name for file in files]
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    baseline = Baseline(0, name, Kind.TRIALS, source or listed, "", trials.trial_accuracies(read), sha256)
+    baseline = Baseline(0, name, Kind.TRIALS, source or listed, "", trial_accuracies(read), sha256)
     return ReadBaseline(baseline, read, ())

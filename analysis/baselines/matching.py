@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shotdex.media.decoding.decode import extensions
 from shotdex.store.connection import Connection
-from shotdex.store.pictures import extensions
-from shotdex.store.words import Ids, Run
+from shotdex.store.types import Ids, Run
 
 UNKNOWN, ELSEWHERE, AMBIGUOUS = -1, -2, -3
 """No image has that name; only images of another condition have it; several images fit."""

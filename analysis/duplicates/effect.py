@@ -8,11 +8,10 @@ import numpy as np
 
 from shotdex.analysis.metrics.shares import accuracy
 from shotdex.store.connection import Connection
-from shotdex.store.words import Estimate, Run
+from shotdex.store.types import Estimate, Run
 
 from .find import Duplicates
-from .groups import Flags, first_of_each
-from .pairs import Rows
+from .pairs import Flags, Rows, first_of_each
 
 ALL = "all"
 """The side that stands for every image, whatever its split or condition."""

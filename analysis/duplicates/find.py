@@ -15,11 +15,10 @@ from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, SettingsError
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
+from shotdex.store.types import EncoderId, Ids, Space
 from shotdex.store.vectors import load_vectors
-from shotdex.store.words import EncoderId, Ids, Space
 
-from .groups import Flags, connected, elsewhere
-from .pairs import Pairs, Rows, near_pairs
+from .pairs import Flags, Pairs, Rows, connected, elsewhere, near_pairs
 
 THRESHOLDS: Mapping[Space, float] = {Space.JOINT: 0.9975, Space.VISION: 0.9995}
 """The least cosine of near duplicates where none is named, for each space.

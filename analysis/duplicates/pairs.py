@@ -1,7 +1,8 @@
-"""Every pair of vectors that are nearly the same: exact, in blocks, so that memory stays bounded."""
+"""Every pair of vectors that are nearly the same, exactly and in bounded memory; and from pairs to groups."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from shotdex.indexer.run import NoProgress, Progress
 from shotdex.store.errors import SettingsError
-from shotdex.store.words import Vectors
+from shotdex.store.types import Vectors
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""
@@ -113,3 +114,60 @@ def _joined(parts: list[Pairs]) -> Pairs:
     first, second, cosine = (np.concatenate([getattr(p, name) for p in parts]) for name in Pairs.__slots__)
     order = np.lexsort((second, first))
     return Pairs(first[order], second[order], cosine[order])
+
+
+Flags = npt.NDArray[np.bool_]
+"""One truth value an image, shape (N,)."""
+
+
+def connected(count: int, first: Rows, second: Rows) -> Rows:
+    """Return for each of `count` rows the lowest row that it is connected with, (N,) int64; its own where it is alone.
+
+    Chains link: where a is near b and b near c, all three are one group, however far a is from c. So a group never
+    splits a pair, its members can differ more than the threshold says, and a low threshold runs groups together.
+
+    Args:
+        count: how many rows there are.
+        first: (P,) int64, one end of each pair.
+        second: (P,) int64, the other end.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = (np.asarray(first, dtype=np.int32), np.asarray(second, dtype=np.int32))
+    graph = coo_array((np.ones(len(first), dtype=bool), ends), shape=(count, count))
+    _, component = connected_components(graph, directed=False)
+    _, lowest = np.unique(component, return_index=True)
+    return np.asarray(lowest[component], dtype=np.int64)
+
+
+def sizes(groups: Rows) -> Rows:
+    """Return for each row how many rows its group has, itself included, (N,) int64."""
+    return np.asarray(np.bincount(groups, minlength=len(groups))[groups], dtype=np.int64)
+
+
+def elsewhere(groups: Rows, labels: Sequence[str | None]) -> Flags:
+    """Return for each row whether its group holds another label than its own, (N,) bool.
+
+    A row without a label is not flagged and flags no other: nothing is known of where it belongs.
+
+    Args:
+        groups: (N,) int64, as `connected` returns them.
+        labels: N names, such as splits, or None.
+
+    Raises:
+        ValueError: the two differ in length.
+    """
+    held: dict[int, set[str]] = {}
+    for group, label in zip(groups.tolist(), labels, strict=True):
+        if label is not None:
+            held.setdefault(group, set()).add(label)
+    flags = (label is not None and len(held[group]) > 1 for group, label in zip(groups.tolist(), labels, strict=True))
+    return np.fromiter(flags, dtype=bool, count=len(groups))
+
+
+def first_of_each(groups: Rows) -> Flags:
+    """Return which rows are the first of their group among the rows given, (N,) bool."""
+    kept = np.zeros(len(groups), dtype=bool)
+    kept[np.unique(groups, return_index=True)[1]] = True
+    return kept

@@ -3,16 +3,14 @@
 `save` writes any of them as PNG, SVG or PDF.
 """
 
-from .accuracy import accuracy_figure
+from .bars import accuracy_figure, counts_figure
+from .comparison import LadderRow, ladder_figure
 from .confusion import confusion_figure
-from .counts import counts_figure
-from .ladder import LadderRow, ladder_figure
 from .map_extras import MapExtras
 from .map_points import point_map
 from .map_thumbnails import thumbnail_map
+from .pages import contact_sheet, samples_figure
 from .reliability import reliability_figure
-from .samples import samples_figure
-from .sheet import contact_sheet
 from .style import save
 from .topk import topk_figure
 

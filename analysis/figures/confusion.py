@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import largest, style
-from .order import clustered_order
+from .class_order import clustered_order
 from .text import LONGEST, ONE_LINE, label
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.analysis.inference.wilson import wilson
-from shotdex.store.words import Estimate
+from shotdex.analysis.stats.proportions import wilson
+from shotdex.store.types import Estimate
 
 from . import style
 from .text import safe, shorten

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.analysis.thumbnail_layout import ThumbnailLayout, place
-
 from . import legend, style
 from .map_extras import MapExtras, caption_lines, unnamed
 from .map_points import legend_entries, looks_of
-from .map_prompts import draw_on_page, star
-from .map_room import PlacedPrompts, covered, make_room, place_prompts
-from .page import MARGIN, page_figure, pixels, tile, write
+from .map_prompts import PlacedPrompts, covered, draw_on_page, make_room, place_prompts, star
+from .pages import MARGIN, page_figure, pixels, tile, write
 from .text import fit, safe
+from .thumbnail_layout import ThumbnailLayout, place
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

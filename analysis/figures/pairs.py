@@ -8,8 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from . import style
-from .page import MARGIN, page_figure, pixels, tile, write
-from .sheet import file_name
+from .pages import MARGIN, file_name, page_figure, pixels, tile, write
 from .text import fit
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 
 from . import legend, style
 from .text import label

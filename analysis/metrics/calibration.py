@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotdex.analysis.inference.wilson import wilson
+from shotdex.analysis.stats.proportions import wilson
 
 from .confusion import Counts, Floats
 from .shares import Flags

@@ -1,4 +1,4 @@
-"""Shares of right answers, each with its Wilson interval: accuracy@1, by group, and top-k."""
+"""Shares of right answers with Wilson intervals: accuracy@1, by group and top-k; and the mean reciprocal rank."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.analysis.inference.wilson import wilson
-from shotdex.store.words import Estimate
+from shotdex.analysis.stats.proportions import wilson
+from shotdex.store.types import Estimate
+
+from .confusion import Codes
 
 Flags = npt.NDArray[np.bool_]
 """One truth value a picture, shape (N,)."""
@@ -61,3 +63,23 @@ def top_k(true_rank: npt.NDArray[np.integer[Any]], classes: int) -> list[Estimat
         raise ValueError(f"ranks run from {ranks.min()} to {ranks.max()}, outside 1 to {classes}")
     reached = np.bincount(ranks, minlength=classes + 1)[1:].cumsum()
     return [wilson(int(right), ranks.size) for right in reached]
+
+
+def mean_reciprocal_rank(true_rank: Codes) -> float:
+    """Return the mean of 1 / rank of the true class, in (0, 1]; NaN without pictures.
+
+    1 means that every picture put its own class first; a class that stands second adds 1/2, one that stands tenth 1/10.
+    Voorhees (1999), "The TREC-8 question answering track report". All classes are ranked, so every picture has a rank.
+
+    Args:
+        true_rank: (N,) int, the place of the true class in the picture's own ranking, from 1.
+
+    Raises:
+        ValueError: a rank below 1.
+    """
+    ranks = np.asarray(true_rank, dtype=np.int64)
+    if ranks.size == 0:
+        return float("nan")
+    if ranks.min() < 1:
+        raise ValueError(f"a rank is {ranks.min()}, but ranks count from 1")
+    return float((1.0 / ranks).mean())

@@ -14,12 +14,11 @@ from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, EvaluationError, MissingLabels, SettingsError
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
+from shotdex.store.types import EncoderId, Ids, Space, Vectors
 from shotdex.store.vectors import load_vectors
-from shotdex.store.words import EncoderId, Ids, Space, Vectors
 
-from .problem import Problem, unit_rows
-from .request import ProbeRequest
-from .splits import halves
+from .options import ProbeRequest
+from .problem import Problem, halves, unit_rows
 
 Names = npt.NDArray[np.object_]
 """A text for each image, or None, shape (N,)."""

@@ -8,10 +8,9 @@ from math import nan
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.words import Vectors
+from shotdex.store.types import Vectors
 
-from .problem import Problem
-from .splits import Codes, validation_split
+from .problem import Codes, Problem, validation_split
 
 CANDIDATES = (1, 3, 5, 10, 20, 50)
 """The numbers of neighbours to choose from."""

@@ -2,13 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from shotdex.store.words import Vectors
+from shotdex.store.types import Vectors
 
-from .splits import Codes
+Codes = npt.NDArray[np.int64]
+"""The class of each image as its number, shape (N,)."""
+
+Rows = npt.NDArray[np.int64]
+"""Places in an array of images, rising."""
+
+FIFTH = 5
+"""One training image in five chooses settings, the others are fitted to meanwhile."""
+
+VALIDATION_AT_MOST = 20_000
+"""More images than this would not make a choice any surer: an accuracy is then known to 0.7 points."""
+
+
+def validation_split(codes: Codes, seed: int) -> tuple[Rows, Rows]:
+    """Split training images (N,) into a part to fit to and a part to choose settings on: (fit rows, validation rows).
+
+    A fifth of each class is for validation, less where that would be more than `VALIDATION_AT_MOST` in all; of a class
+    of two to four images it is one. A class of one image gives it to the fitting part, so every class can be fitted.
+    Both parts are rising; together they are all rows. The same codes and seed give the same split.
+    """
+    share = min(1 / FIFTH, VALIDATION_AT_MOST / max(len(codes), 1))
+    chosen = [rows[: _at_least_one(len(rows), share)] for rows in _shuffled(codes, seed)]
+    return _both(chosen, len(codes))
+
+
+def _at_least_one(count: int, share: float) -> int:
+    # The small amount undoes what rounding takes off a product such as 5 * 0.2.
+    return 0 if count < 2 else max(int(count * share + 1e-9), 1)
+
+
+def subsample(codes: Codes, at_most: int, seed: int) -> Rows:
+    """Return at most about `at_most` rows of (N,), rising, in the shares of the classes, at least one of each class."""
+    if len(codes) <= at_most:
+        return np.arange(len(codes), dtype=np.int64)
+    share = at_most / len(codes)
+    kept = [rows[: max(int(len(rows) * share), 1)] for rows in _shuffled(codes, seed)]
+    return np.sort(np.concatenate(kept))
+
+
+def halves(codes: Codes, contents: npt.NDArray[Any], seed: int) -> tuple[Rows, Rows]:
+    """Split images (N,) into halves to train and to test on: (train rows, test rows).
+
+    `contents` (N,) names each image's content; copies go to the same side, so that no test image has been seen in
+    training. Of the contents of each class half go to each side, the odd one to training. A content belongs to the
+    class of its first row, should its copies be labelled differently.
+    """
+    _, first, content = np.unique(contents, return_index=True, return_inverse=True)
+    chosen = [owners[: len(owners) // 2] for owners in _shuffled(codes[first], seed)]
+    tested = np.zeros(len(first), dtype=bool)
+    for owners in chosen:
+        tested[owners] = True
+    return np.flatnonzero(~tested[content]), np.flatnonzero(tested[content])
+
+
+def class_orders(codes: Codes, seed: int, draw: int) -> list[Rows]:
+    """Return each class's rows in a random order that depends on seed and draw; classes by rising code."""
+    return list(_shuffled(codes, [seed, draw]))
+
+
+def _shuffled(codes: Codes, seed: int | list[int]) -> Iterator[Rows]:
+    """Yield the rows of each class in a random order, classes by rising code."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(codes, kind="stable")
+    _, starts = np.unique(codes[order], return_index=True)
+    for rows in np.split(order, starts[1:]):
+        yield rng.permutation(rows)
+
+
+def _both(chosen: list[Rows], count: int) -> tuple[Rows, Rows]:
+    """Return the rows that are not among the chosen ones, and those that are."""
+    mask = np.zeros(count, dtype=bool)
+    for rows in chosen:
+        mask[rows] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
 @dataclass(frozen=True, slots=True)

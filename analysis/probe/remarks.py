@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shotdex.analysis.inference.wilson import describe, wilson
-from shotdex.store.words import Space
+from shotdex.analysis.stats.proportions import describe, wilson
+from shotdex.store.types import Space
 
 from .few_shot import FewShotResult, needed
 from .gather import Material
-from .request import ProbeRequest
-from .sweep import LIMITS, LogisticResult
-from .zero_shot import ZeroShot
+from .linear import LIMITS, LogisticResult
+from .options import ProbeRequest
+from .references import ZeroShot
 
 
 def few_shot_remarks(wanted: ProbeRequest, made: Sequence[FewShotResult], smallest: int) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from shotdex.store.errors import SettingsError
-from shotdex.store.words import Combine, PromptSet
+from shotdex.store.types import Combine, PromptSet
 
 
 def make_prompt_set(

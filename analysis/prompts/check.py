@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shotdex.store.words import Combine, PromptSet
+from shotdex.store.types import Combine, PromptSet
 
 from .build import class_of_label
 

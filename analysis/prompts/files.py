@@ -18,16 +18,41 @@ from a class to the further labels under which images have it):
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from shotdex import demo
 from shotdex.store.errors import SettingsError
-from shotdex.store.words import Combine, PromptSet
+from shotdex.store.types import Combine, PromptSet
 
 from .build import make_prompt_set
 from .published import is_reference, published_classes, published_templates
-from .shipped import find_prompt_file
+
+
+def shipped_files() -> dict[str, Path]:
+    """Return the shipped prompt files by name, in alphabetical order."""
+    return {path.stem: path for path in sorted(demo.PROMPTS.glob("*.toml"))}
+
+
+def find_prompt_file(wanted: str) -> Path:
+    """Return the prompt file at a path, or else the shipped one of that name.
+
+    Raises:
+        SettingsError: there is neither.
+    """
+    path, shipped = Path(wanted).expanduser(), shipped_files()
+    if path.is_file():
+        return path
+    if wanted in shipped:
+        return shipped[wanted]
+    near = difflib.get_close_matches(wanted, shipped, n=1)
+    hint = (
+        f"did you mean the shipped {near[0]}?" if near else f"name a TOML file, or a shipped set: {', '.join(shipped)}"
+    )
+    raise SettingsError(f"there is no prompt file {wanted}", hint)
+
 
 KEYS = ("name", "classes", "templates", "combine", "source", "aliases")
 

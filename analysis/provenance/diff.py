@@ -9,7 +9,7 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, PromptSet, Run
+from shotdex.store.types import EncoderId, PromptSet, Run
 
 from .rerun import version_changes
 

@@ -22,10 +22,10 @@ from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.scoring import best_classes, class_scores, probabilities, true_ranks
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, SettingsError, StoreError, UnknownClass
 from shotdex.store.store import Store
-from shotdex.store.words import Combine, PromptSet, Run
+from shotdex.store.types import Combine, PromptSet, Run
 from tests.conftest import COLOURS, index
-from tests.fakes import FakeEncoder, fake_id
-from tests.pictures import save_noise
+from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.pictures import save_noise
 
 CLASSES = {
     "red": ("red", "dark thing", "noise"),
@@ -146,7 +146,7 @@ def test_an_image_that_a_second_encoder_cannot_encode_is_counted_once(
     store: Store, fake: FakeEncoder, tmp_path: Path
 ) -> None:
     from tests.indexer.test_run import is_red
-    from tests.pictures import save_colour
+    from tests.support.pictures import save_colour
 
     for colour in ("red", "green", "blue"):
         save_colour(tmp_path / "p" / colour / "1.png", colour)
@@ -301,7 +301,8 @@ class TestRuns:
 
 
 def test_more_images_than_a_chunk(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shotdex.analysis import image_parts, scorer
+    from shotdex.analysis import scorer
+    from shotdex.analysis import scorer as image_parts
 
     run(many, make_prompt_set("x", CLASSES), k=4)
     monkeypatch.setattr(image_parts, "CHUNK", 7)
@@ -333,7 +334,7 @@ def test_another_prompt_set_needs_no_picture(many: Store, made: Path, tmp_path: 
 
 @pytest.fixture(scope="module")
 def evaluated(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Any]:
-    from shotdex.indexer.encoder import EncoderSettings, load_encoder
+    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 
     store, encoder = Store.create(tmp_path_factory.mktemp("evaluated")), load_encoder("demo", EncoderSettings("cpu"))
     report = index(store, demo.EVALUATION, encoder, "{condition}/{category}*", demo.CATEGORIES)  # type: ignore[arg-type]
@@ -383,11 +384,11 @@ def test_fashion_mnist_end_to_end(fashion_mnist: Path, clip_folder: Path, store:
     """Its first 300 test pictures through index, classify and SQL, against the files themselves."""
     import gzip
 
-    from shotdex.indexer.encoder import EncoderSettings, load_encoder
     from shotdex.indexer.run import index_source
-    from shotdex.indexer.sources import open_source
-    from shotdex.indexer.sources.base import Candidate, Found, Source
-    from shotdex.indexer.sources.idx_files import FASHION_MNIST
+    from shotdex.media.sources import open_source
+    from shotdex.media.sources.base import Candidate, Found, Source
+    from shotdex.media.sources.idx import FASHION_MNIST
+    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 
     class First:
         """The source, cut short."""

@@ -14,21 +14,14 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from shotdex.analysis.compare import (
-    MOST,
-    CompareSettings,
-    Comparison,
-    compare_groups,
-    compare_runs,
-    disagreements,
-)
+from shotdex.analysis.compare import MOST, CompareSettings, Comparison, compare_groups, compare_runs, disagreements
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.store.errors import EvaluationError, MissingLabels, SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, Space
+from shotdex.store.types import Estimate, Space
 from tests.conftest import index
-from tests.evaluated import (
+from tests.support.evaluated import (
     NAMES,
     THIRD,
     WORDS,
@@ -41,7 +34,7 @@ from tests.evaluated import (
     save_noisy_colour,
     shown,
 )
-from tests.fakes import FakeEncoder, fake_id
+from tests.support.fakes import FakeEncoder, fake_id
 
 QUICK = CompareSettings(resamples=100)
 

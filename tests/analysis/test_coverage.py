@@ -16,10 +16,10 @@ from shotdex.analysis.coverage import Coverage, beyond_filter, counting_failures
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.results import accuracy_by, outside_labels, overall
 from shotdex.store.store import Store
-from shotdex.store.words import PromptSet, Run
+from shotdex.store.types import PromptSet, Run
 from tests.conftest import COLOURS, index
-from tests.fakes import FakeEncoder, fake_id
-from tests.pictures import save_colour, save_noise
+from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.pictures import save_colour, save_noise
 
 NO_VECTOR = ("encode", "no vector of this encoder")
 

@@ -11,7 +11,7 @@ from shotdex.analysis.groups import Grouping, check_columns, group_rows, split_c
 from shotdex.store.connection import Connection
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
-from tests.evaluated import change, evaluated_store
+from tests.support.evaluated import change, evaluated_store
 
 
 @pytest.fixture(scope="module")

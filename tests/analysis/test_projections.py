@@ -1,14 +1,7 @@
 import numpy as np
 import pytest
 
-from shotdex.analysis.projections import (
-    FEWEST,
-    ProjectionSettings,
-    _nearest,
-    _nearest_of_many,
-    _unit,
-    project,
-)
+from shotdex.analysis.projections import FEWEST, ProjectionSettings, _nearest, _nearest_of_many, _unit, project
 from shotdex.store.errors import SettingsError
 
 

@@ -21,20 +21,10 @@ from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportSettings, r
 from shotdex.analysis.results import accuracy_by
 from shotdex.store.errors import MissingLabels, SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 from tests.conftest import index
-from tests.evaluated import (
-    NAMES,
-    WORDS,
-    Judged,
-    by_columns,
-    change,
-    judged,
-    run,
-    save_noisy_colour,
-    shown,
-)
-from tests.fakes import FakeEncoder
+from tests.support.evaluated import NAMES, WORDS, Judged, by_columns, change, judged, run, save_noisy_colour, shown
+from tests.support.fakes import FakeEncoder
 
 QUICK = 100
 

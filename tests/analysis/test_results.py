@@ -21,8 +21,8 @@ from shotdex.analysis.results import (
 from shotdex.store.errors import BadSql, MissingLabels, SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate
-from tests.evaluated import NAMES, WORDS, by_columns, change, judged, rows, run, shown
+from shotdex.store.types import Estimate
+from tests.support.evaluated import NAMES, WORDS, by_columns, change, judged, rows, run, shown
 
 
 def read(store: Store, name: str) -> Outcomes:

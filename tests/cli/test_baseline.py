@@ -11,17 +11,18 @@ import pytest
 
 from shotdex.analysis.baselines.importing import shipped_names
 from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.inference.differences import difference_interval, verdict
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.results import accuracy_by
+from shotdex.analysis.stats.proportions import difference_interval, verdict
 from shotdex.cli.baseline import import_
 from shotdex.store.baselines import find_baseline
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from tests.cli.checks import strict_json
 from tests.conftest import Ran, index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_noise
+
+from .checks import strict_json
 
 Run = Callable[..., Ran]
 

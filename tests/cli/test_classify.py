@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from shotdex.analysis.inference.wilson import describe, wilson
+from shotdex.analysis.stats.proportions import describe, wilson
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, Ran, index
-from tests.pictures import save_noise
+from tests.support.pictures import save_noise
 
 Run = Callable[..., Ran]
 
@@ -26,7 +26,7 @@ NAMES = {"colours": ["red", "green", "blue"], "birds": ["duck", "owl"]}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> Path:
     """A store of 60 pictures of noise under six labels, one without, seven broken ones; a random CLIP."""
-    from shotdex.indexer.encoder import EncoderSettings, load_encoder
+    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 
     folder = tmp_path_factory.mktemp("made")
     for i in range(60):

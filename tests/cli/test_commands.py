@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from shotdex.store.store import Store
-from tests.cli.checks import strict_json
 from tests.conftest import COLOURS, Ran, index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_colour, save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_colour, save_noise
+
+from .checks import strict_json
 
 Run = Callable[..., Ran]
 
@@ -27,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> Path:
     """A folder with pictures and a store `.shotdex`, made with a random CLIP, with one run."""
     from shotdex.analysis.classify import Classification, classify
     from shotdex.analysis.prompts.build import from_names
-    from shotdex.indexer.encoder import EncoderSettings, load_encoder
+    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 
     folder = tmp_path_factory.mktemp("made")
     for i, colour in enumerate(COLOURS * 2):
@@ -190,7 +191,7 @@ class TestSearch:
         failed(shotdex("search", "red", "--store", "nowhere"), 1, "no store at nowhere", "shotdex index")
 
     def test_a_model_whose_files_changed(self, shotdex: Run, tmp_path: Path, colours: Path) -> None:
-        from tests.models import save_random_clip
+        from tests.support.models import save_random_clip
 
         save_random_clip(tmp_path / "m", seed=3)
         at = ("--store", tmp_path / "s")

@@ -13,19 +13,10 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from shotdex.store.store import Store
-from tests.cli.checks import failed, strict_json
 from tests.conftest import Ran
-from tests.evaluated import (
-    NAMES,
-    WORDS,
-    Judged,
-    by_columns,
-    change,
-    judged,
-    rows,
-    run,
-    save_noisy_colour,
-)
+from tests.support.evaluated import NAMES, WORDS, Judged, by_columns, change, judged, rows, run, save_noisy_colour
+
+from .checks import failed, strict_json
 
 Shotdex = Callable[..., Ran]
 ODD = "a $x$ \x1b[31m\tü\u200b" + "long " * 12 + "名前"
@@ -262,7 +253,7 @@ def test_errors(shotdex: Shotdex, own: Store, store: Store) -> None:
 
 def test_two_models_over_the_same_pictures(shotdex: Shotdex, tmp_path: Path, clip_folder: Path) -> None:
     """Index with a second CLIP without touching the first one's vectors, classify with each, compare."""
-    from tests.models import save_random_clip
+    from tests.support.models import save_random_clip
 
     for i in range(12):
         colour = ("red", "green", "blue")[i % 3]

@@ -13,7 +13,7 @@ from shotdex.store import store as store_module
 from shotdex.store.errors import SettingsError, StoreLocked
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, Ran, index
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

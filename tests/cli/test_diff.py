@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.store.store import Store
-from tests.cli.checks import failed, strict_json
 from tests.conftest import Ran
-from tests.evaluated import NAMES, change, judged, run
+from tests.support.evaluated import NAMES, change, judged, run
+
+from .checks import failed, strict_json
 
 Shotdex = Callable[..., Ran]
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from shotdex.store.store import Store
 from tests.analysis.duplicates.twins import build
-from tests.cli.checks import strict_json
 from tests.conftest import Ran
+
+from .checks import strict_json
 
 Run = Callable[..., Ran]
 

@@ -16,7 +16,7 @@ import pytest
 
 from shotdex.store.store import Store
 from tests.conftest import Ran
-from tests.pictures import encoded, noise, save_noise
+from tests.support.pictures import encoded, noise, save_noise
 
 from .checks import failed, strict_json
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from shotdex.cli.model import Count, Flops
-from shotdex.indexer.model_files import load_model
+from shotdex.models.model_files import load_model
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
-from tests.fakes import FakeEncoder, fake_id
+from tests.support.fakes import FakeEncoder, fake_id
 
 Run = Callable[..., Ran]
 

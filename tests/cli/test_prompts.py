@@ -11,11 +11,11 @@ import pytest
 
 from shotdex import demo
 from shotdex.analysis.classify import Classification, classify
+from shotdex.analysis.prompt_sweep import SweepSettings, sweep
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
-from shotdex.analysis.prompts.sweep import SweepSettings, sweep
-from shotdex.indexer.encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 from shotdex.store.store import Store
-from shotdex.store.words import Combine
+from shotdex.store.types import Combine
 from tests.conftest import Ran, index
 
 Run = Callable[..., Ran]

@@ -34,8 +34,8 @@ from shotdex.cli.render import (
 )
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_colour
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_colour
 
 HOSTILE = {
     "colour": "\x1b[31m",

@@ -12,9 +12,10 @@ from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_sup
 from statsmodels.stats.proportion import proportion_confint
 
 from shotdex.store.store import Store
-from tests.cli.checks import failed, strict_json
 from tests.conftest import Ran
-from tests.evaluated import NAMES, WORDS, by_columns, change, judged, run, shown
+from tests.support.evaluated import NAMES, WORDS, by_columns, change, judged, run, shown
+
+from .checks import failed, strict_json
 
 Shotdex = Callable[..., Ran]
 

@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from shotdex.analysis.provenance.versions import versions
+from shotdex.analysis.run_digests import versions
 from shotdex.store.store import Store
-from tests.cli.checks import failed, strict_json
 from tests.conftest import Ran, index
-from tests.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
-from tests.fakes import FakeEncoder
+from tests.support.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
+from tests.support.fakes import FakeEncoder
+
+from .checks import failed, strict_json
 
 Shotdex = Callable[..., Ran]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from shotdex.store.engines.vector_index import index_file
 from shotdex.store.store import Store
-from shotdex.store.vector_index import index_file
-from tests.analysis.verify.stores import template, whole_store
 from tests.conftest import Ran, index
-from tests.evaluated import change
-from tests.fakes import FakeEncoder
-from tests.pictures import save_noise
+from tests.support.evaluated import change
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_noise
+from tests.upkeep.stores import template, whole_store
 
 Run = Callable[..., Ran]
 

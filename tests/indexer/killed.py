@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from shotdex.indexer.run import IndexSettings, index_source
-from shotdex.indexer.sources import open_source
+from shotdex.media.sources import open_source
 from shotdex.store.store import Store
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 
 def say(batch: int) -> None:

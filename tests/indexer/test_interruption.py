@@ -12,11 +12,11 @@ import pytest
 from shotdex.query.search import search
 from shotdex.store.errors import ShotdexError
 from shotdex.store.store import Store
+from shotdex.store.types import Question, Space
 from shotdex.store.vectors import load_vectors
-from shotdex.store.words import Question, Space
 from tests.conftest import ROOT, index
-from tests.fakes import FakeEncoder, fake_id
-from tests.pictures import save_noise
+from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.pictures import save_noise
 
 HOW = {"batch_size": 4, "commit_rows": 8, "commit_seconds": 1e9}
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotdex.indexer.protocols import Launching, Prepared, batch_size_for
-from shotdex.indexer.worker import Reply
-from shotdex.indexer.workers import Workers
+from shotdex.indexer.decoder_process import Reply
+from shotdex.indexer.decoder_processes import Workers
+from shotdex.models.protocols import Launching, Prepared, batch_size_for
 from shotdex.store.store import Store
-from shotdex.store.words import ImageVectors
+from shotdex.store.types import ImageVectors
 from tests.conftest import index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_colour, save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_colour, save_noise
 
 from .test_interruption import contents
 

@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotdex.indexer.decoding import Decoder
+from shotdex.indexer.decode_pool import Decoder
+from shotdex.indexer.decoder_processes import KILLED
 from shotdex.indexer.run import IndexSettings, index_source
-from shotdex.indexer.sources import open_source
-from shotdex.indexer.sources.folder import FolderSource
-from shotdex.indexer.workers import KILLED
+from shotdex.media.addresses import read_bytes
+from shotdex.media.sources import open_source
+from shotdex.media.sources.folder import FolderSource
 from shotdex.store.errors import SourceError
-from shotdex.store.files.addresses import read_bytes
 from shotdex.store.store import Store
+from shotdex.store.types import IndexReport, Reason, Space
 from shotdex.store.vectors import load_vectors
-from shotdex.store.words import IndexReport, Reason, Space
 from tests.conftest import index
-from tests.fakes import FakeEncoder, fake_id
-from tests.pictures import encoded, noise, save_colour, save_noise
+from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.pictures import encoded, noise, save_colour, save_noise
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def present(store: Store) -> dict[str, tuple[int, str | None]]:
 
 def check_vectors(store: Store) -> None:
     """Every present image has the vectors of what its file holds now."""
-    from shotdex.store.open_picture import open_picture
+    from shotdex.media.open_image import open_picture
 
     with store.reading() as con:
         paths = dict(con.rows("SELECT image_id, path FROM images ORDER BY image_id"))
@@ -306,7 +306,7 @@ class TestFailures:
     def test_unchanged_ones_are_not_read_again_until_something_else_would_decode_them(
         self, store: Store, folder: Path, fake: FakeEncoder
     ) -> None:
-        from shotdex.store.words import Limits
+        from shotdex.store.types import Limits
 
         (folder / "cat" / "empty.png").write_bytes(b"")
         (folder / "dog" / "page.jpg").write_text("<html>")
@@ -474,7 +474,7 @@ class TestModelOutput:
         self, store: Store, folder: Path, fake: FakeEncoder
     ) -> None:
         """The files are as they were; only the limits are others."""
-        from shotdex.store.words import Limits
+        from shotdex.store.types import Limits
 
         index(store, folder, fake)
         save_noise(folder / "cat" / "small.png", seed=9, width=4, height=4)
@@ -510,11 +510,11 @@ def test_a_picture_of_extreme_shape_does_not_take_all_memory(
     """
     from PIL import Image
 
-    from shotdex.indexer.decoding import Decoder, Refused
-    from shotdex.indexer.preprocessing import FixedSize
-    from shotdex.indexer.sources import Candidate
-    from shotdex.store.files.addresses import read_bytes
-    from shotdex.store.words import PIXEL_LIMIT, Limits
+    from shotdex.indexer.decode_pool import Decoder, Refused
+    from shotdex.media.addresses import read_bytes
+    from shotdex.media.sources import Candidate
+    from shotdex.models.preprocessing import FixedSize
+    from shotdex.store.types import PIXEL_LIMIT, Limits
 
     Image.new("1", (65_535, 1)).save(tmp_path / "line.png")
     asked: list[int] = []

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from shotdex.indexer.turns import Turns
+from shotdex.indexer.decode_pool import Turns
 
 
 def may_decode(turns: Turns) -> bool:

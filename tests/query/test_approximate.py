@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotdex.analysis.verify.mend import mend
-from shotdex.analysis.verify.verify import check_store
 from shotdex.query import approximate
 from shotdex.query.approximate import QUESTIONS, build, drop, truths
 from shotdex.query.search import ask
-from shotdex.query.status import status
-from shotdex.store.cells_file import cells_file
+from shotdex.store.engines.ivf_file import cells_file
+from shotdex.store.engines.vector_index import open_index
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
-from shotdex.store.texts import remember_texts
-from shotdex.store.vector_index import open_index
-from shotdex.store.words import Question
-from tests.fakes import fake_id
-from tests.store.test_vector_index import fill, rows_of, unit
+from shotdex.store.text_vectors import remember_texts
+from shotdex.store.types import Question
+from shotdex.upkeep.repair import mend
+from shotdex.upkeep.status import status
+from shotdex.upkeep.verify import check_store
+from tests.store.engines.test_vector_index import fill, rows_of, unit
+from tests.support.fakes import fake_id
 
 COUNT = 1500
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shotdex.query.approximate_runs import changed_predictions
-from shotdex.store.cells import Cells, Changed, make_cells
+from shotdex.query.approximate import changed_predictions
 from shotdex.store.encoders import choose_encoder
+from shotdex.store.engines.ivf import Cells, Changed, make_cells
+from shotdex.store.engines.vector_index import open_index
 from shotdex.store.store import Store
-from shotdex.store.texts import remembered_texts
-from shotdex.store.vector_index import open_index
-from tests.evaluated import rows, run
+from shotdex.store.text_vectors import remembered_texts
+from tests.support.evaluated import rows, run
 
 TEXTS = {"red": ("red", "tomato"), "green": ("green",), "blue": ("navy", "purple")}
 

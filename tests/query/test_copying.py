@@ -20,8 +20,8 @@ from shotdex.store.errors import SettingsError, StoreError
 from shotdex.store.store import Store
 from tests.cli.checks import failed
 from tests.conftest import Ran, index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_colour
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_colour
 
 
 def png(colour: str = "red") -> bytes:

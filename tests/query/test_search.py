@@ -23,11 +23,11 @@ from shotdex.store.errors import (
     UnreadableImage,
 )
 from shotdex.store.store import Store
-from shotdex.store.words import EncoderId, Hit, Question, Vectors
+from shotdex.store.types import EncoderId, Hit, Question, Vectors
 from tests.conftest import COLOURS, index
-from tests.fakes import FakeEncoder, fake_id
-from tests.orders import NEAR, disorder
-from tests.pictures import save_noise
+from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.orders import NEAR, disorder
+from tests.support.pictures import save_noise
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_picture_finds_itself(filled: Store, tmp_path: Path) -> None:
 
 
 def test_texts_and_pictures_are_averaged(filled: Store, tmp_path: Path) -> None:
-    from shotdex.store.open_picture import open_picture
+    from shotdex.media.open_image import open_picture
 
     encoder, path = FakeEncoder(), str(tmp_path / "noise" / "05.png")
     vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_picture(path)])[0]

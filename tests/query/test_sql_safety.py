@@ -18,17 +18,17 @@ from shotdex.analysis.results import category_counts, count_by
 from shotdex.query import sql as sql_module
 from shotdex.query.sql import run_sql
 from shotdex.store import ids as ids_module
-from shotdex.store.asking import NEVER
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import BadSql
 from shotdex.store.ids import filtered_ids
 from shotdex.store.images import ImageRecord, add_images
+from shotdex.store.sql_guard import NEVER
 from shotdex.store.store import Store
+from shotdex.store.types import ImageVectors
 from shotdex.store.vectors import add_vectors
-from shotdex.store.words import ImageVectors
 from tests.cli.checks import failed
 from tests.conftest import Ran
-from tests.fakes import fake_id
+from tests.support.fakes import fake_id
 
 ENDLESS = "SELECT count(*) FROM range(100000000000) a, range(100000) b"
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 import shotdex.indexer.run as run_module
-from shotdex.indexer.protocols import Prepared
-from shotdex.indexer.scan import Scan
+from shotdex.indexer.inventory import Scan
+from shotdex.models.protocols import Prepared
 from shotdex.store.store import Store
-from shotdex.store.words import ImageVectors
-from tests.fakes import FakeEncoder
+from shotdex.store.types import ImageVectors
+from tests.support.fakes import FakeEncoder
 
 from .corpus import Corpus
 from .states import index_corpus
@@ -39,7 +39,7 @@ def tell(pipe: int, phase: str, number: int = 0) -> None:
 
 def warm_up() -> None:
     """Import what every child would import by itself. Nothing is used yet, so that forking is safe."""
-    for name in ("faiss", "pandas", "shotdex.cli.index", "shotdex.indexer.sources.manifest"):
+    for name in ("faiss", "pandas", "shotdex.cli.index", "shotdex.media.sources.manifest"):
         with suppress(ImportError):
             importlib.import_module(name)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.store.store import Store
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 
 def classify_times(root: Path, times: int, name: str) -> None:

@@ -12,10 +12,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-import shotdex.indexer.encoder as encoder_module
 import shotdex.indexer.run as run_module
+import shotdex.models.transformers_encoder as encoder_module
 from shotdex.cli import main
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 from .states import BATCH
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pictures import save_noise
+from tests.support.pictures import save_noise
 
 
 @pytest.fixture(scope="module")

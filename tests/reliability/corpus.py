@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.archives import save_tar
-from tests.pictures import encoded, noise
+from tests.support.archives import save_tar
+from tests.support.pictures import encoded, noise
 
 LAYOUT = "{condition}/{category}*"
 NAMES = ("Cat", "Dog", "Éland ", "-Owl", "Hen!", "'q\"", "🎈x", "new\nline")

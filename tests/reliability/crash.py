@@ -26,7 +26,7 @@ from typing import Any
 
 from shotdex.store.errors import StoreNotFound
 from shotdex.store.store import Store
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 from .child import BatchSensitive, fork, index_telling, warm_up
 from .corpus import Corpus

@@ -9,14 +9,14 @@ import numpy as np
 
 from shotdex.indexer.layout import parse_layout
 from shotdex.indexer.run import IndexSettings, index_source
-from shotdex.indexer.sources import open_source
+from shotdex.media.sources import open_source
 from shotdex.query.search import search
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
+from shotdex.store.types import IndexReport, Question, Space
 from shotdex.store.vectors import load_vectors
-from shotdex.store.words import IndexReport, Question, Space
-from tests.fakes import FakeEncoder, fake_id
-from tests.orders import disorder
+from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.orders import disorder
 
 from .corpus import Corpus
 

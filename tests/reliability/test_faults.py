@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from shotdex.indexer.run import IndexSettings, index_source
-from shotdex.indexer.sources.folder import FolderSource
+from shotdex.media.addresses import read_bytes
+from shotdex.media.sources.folder import FolderSource
+from shotdex.store.engines.vector_index import index_file
 from shotdex.store.errors import ShotdexError
-from shotdex.store.files.addresses import read_bytes
 from shotdex.store.store import Store
-from shotdex.store.vector_index import index_file
 from tests.conftest import ROOT, index
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 from .states import answers, as_seen, difference, everything, problems
 

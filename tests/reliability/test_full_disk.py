@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+import shotdex.indexer.inventory as scan_module
 import shotdex.indexer.run as run_module
-import shotdex.indexer.scan as scan_module
 from shotdex.indexer import preflight
-from shotdex.indexer.scan import Scan
-from shotdex.indexer.sources import Candidate
-from shotdex.indexer.sources.folder import FolderSource
+from shotdex.indexer.inventory import Scan
+from shotdex.media.sources import Candidate
+from shotdex.media.sources.folder import FolderSource
 from shotdex.store.errors import StoreError, StoreNotFound
 from shotdex.store.store import Store
 from tests.conftest import index
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 from .states import answers, difference, everything, problems
 

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from shotdex.indexer.layout import parse_layout
 from shotdex.indexer.run import IndexSettings, index_source
-from shotdex.indexer.sources.folder import FolderSource
+from shotdex.media.addresses import read_bytes
+from shotdex.media.sources.folder import FolderSource
 from shotdex.query.search import search
-from shotdex.store.files.addresses import read_bytes
 from shotdex.store.store import Store
-from shotdex.store.words import IndexReport, Question
+from shotdex.store.types import IndexReport, Question
 from tests.conftest import index
-from tests.fakes import FakeEncoder
-from tests.pictures import noise, save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import noise, save_noise
 
 from .states import difference, problems, rows_of
 
@@ -181,8 +181,8 @@ def test_names_in_what_is_printed_are_escaped(tmp_path: Path, shotdex) -> None: 
     from .command import prepare
 
     with pytest.MonkeyPatch.context() as patch:
-        import shotdex.indexer.encoder as encoder_module
         import shotdex.indexer.run as run_module
+        import shotdex.models.transformers_encoder as encoder_module
 
         patch.setattr(encoder_module, "load_encoder", encoder_module.load_encoder)  # put back afterwards
         patch.setattr(run_module, "IndexSettings", run_module.IndexSettings)

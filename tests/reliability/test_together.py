@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from shotdex.query.search import search
-from shotdex.query.status import status
 from shotdex.store.store import Store
-from shotdex.store.words import Question
+from shotdex.store.types import Question
+from shotdex.upkeep.status import status
 from tests.conftest import ROOT, index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_noise
 
 from .classifier import classify_times
 from .states import problems

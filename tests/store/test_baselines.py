@@ -22,7 +22,7 @@ from shotdex.store.baselines import (
 )
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 
 ACCURACIES = {
     "realistic": Estimate(0.845, nan, nan, 0, WITHOUT_INTERVAL),

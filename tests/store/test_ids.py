@@ -11,7 +11,7 @@ from shotdex.store.ids import encoded_ids, filtered_ids, present_ids, stored_ids
 from shotdex.store.images import add_images, mark_removed
 from shotdex.store.store import Store
 from shotdex.store.vectors import add_vectors
-from tests.fakes import fake_id
+from tests.support.fakes import fake_id
 
 from .test_vectors import record, vectors
 

@@ -15,13 +15,13 @@ from shotdex.analysis.coverage import coverage
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.provenance.rerun import rerun
 from shotdex.analysis.results import overall
-from shotdex.indexer.encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 from shotdex.store import schema, views
 from shotdex.store.prompt_sets import list_prompt_sets
 from shotdex.store.runs import find_run, list_runs
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, Ran, index
-from tests.pictures import save_noise
+from tests.support.pictures import save_noise
 
 OLD_COLUMNS = {
     "stored_images": "image_id, path, source, category, condition, split, content_sha256, width, height, size_bytes, "

@@ -9,14 +9,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shotdex.query.status import status
 from shotdex.store import opening, schema
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import SchemaTooNew, ShotdexError, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
 from shotdex.store.location import find_store, nearest_store, store_to_write
 from shotdex.store.store import Store
+from shotdex.upkeep.status import status
 from tests.conftest import index
-from tests.fakes import FakeEncoder, fake_id
+from tests.support.fakes import FakeEncoder, fake_id
 
 
 def test_a_new_store_is_empty_and_opens_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from shotdex.store import vectors as vectors_module
-from shotdex.store.columns import vectors_from_arrow, vectors_to_arrow
+from shotdex.store.arrow import vectors_from_arrow, vectors_to_arrow
 from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, SettingsError
 from shotdex.store.images import (
@@ -27,16 +27,9 @@ from shotdex.store.images import (
 )
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.store import Store
-from shotdex.store.vectors import (
-    add_vectors,
-    copy_vectors,
-    load_in_chunks,
-    load_vectors,
-    owners_query,
-    stream_vectors,
-)
-from shotdex.store.words import EncoderId, ImageRecord, ImageVectors, Pooling, Precision, Reason, Rejection, Space
-from tests.fakes import fake_id
+from shotdex.store.types import EncoderId, ImageRecord, ImageVectors, Pooling, Precision, Reason, Rejection, Space
+from shotdex.store.vectors import add_vectors, copy_vectors, load_in_chunks, load_vectors, owners_query, stream_vectors
+from tests.support.fakes import fake_id
 
 ID = fake_id(dim=5, vision_dim=3)
 

@@ -14,8 +14,8 @@ from shotdex.analysis.prompts.build import from_names
 from shotdex.store.connection import Connection
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_noise
 
 
 @pytest.fixture

@@ -16,19 +16,18 @@ from shotdex.analysis.baselines import compare_baseline
 from shotdex.analysis.baselines.compare import describe_reported, verdicts
 from shotdex.analysis.baselines.importing import read_baseline, record_baseline
 from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.inference.agreement import error_consistency
-from shotdex.analysis.inference.differences import Verdict
-from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.results import accuracy_by, overall
+from shotdex.analysis.stats.agreement import error_consistency
+from shotdex.analysis.stats.proportions import Verdict, wilson
 from shotdex.store.baselines import WITHOUT_INTERVAL, Baseline
 from shotdex.store.errors import MissingLabels, SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Estimate, Run
+from shotdex.store.types import Estimate, Run
 from tests.conftest import index
-from tests.fakes import FakeEncoder
-from tests.pictures import save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import save_noise
 
 CATEGORIES = ("red", "green", "blue")
 

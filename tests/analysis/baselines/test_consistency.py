@@ -15,8 +15,8 @@ from sklearn.metrics import cohen_kappa_score
 
 from shotdex.analysis.baselines.consistency import Consistency, consistency, kappas
 from shotdex.analysis.baselines.matching import RunImages
-from shotdex.analysis.inference.agreement import error_consistency
-from shotdex.analysis.inference.bootstrap import bootstrap
+from shotdex.analysis.stats.agreement import error_consistency
+from shotdex.analysis.stats.bootstrap import bootstrap
 
 Trial = tuple[str, str, str | None, bool]
 """Subject, image name, condition, right."""

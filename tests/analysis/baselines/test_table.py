@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from shotdex.analysis.baselines.csv_file import read_csv
-from shotdex.analysis.baselines.table import AS_REPORTED, COLUMNS, FROM_COUNT, ReportedTable, read_table
+from shotdex.analysis.baselines.file_formats import AS_REPORTED, COLUMNS, FROM_COUNT, ReportedTable, read_table
 from shotdex.store.baselines import OVERALL, WITHOUT_INTERVAL
 from shotdex.store.errors import SettingsError
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 
 
 def read(folder: Path, text: str) -> ReportedTable:

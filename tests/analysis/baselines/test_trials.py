@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from shotdex.analysis.baselines.csv_file import read_csv
-from shotdex.analysis.baselines.trials import COLUMNS, METHOD, count_trials, read_trials, trial_accuracies
+from shotdex.analysis.baselines.file_formats import METHOD, count_trials, read_trials, trial_accuracies
+from shotdex.analysis.baselines.file_formats import TRIAL_COLUMNS as COLUMNS
 from shotdex.store.baselines import OVERALL, TRIAL_COLUMNS
 from shotdex.store.errors import SettingsError
 

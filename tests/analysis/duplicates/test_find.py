@@ -12,21 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotdex.analysis.duplicates.choose import choose_links, condition_without, left_out
 from shotdex.analysis.duplicates.effect import Effect, effects
 from shotdex.analysis.duplicates.find import THRESHOLDS, Duplicates, DuplicateSearch, find_duplicates
-from shotdex.analysis.duplicates.sheet import pairs_plot
-from shotdex.analysis.duplicates.summary import Tally, summary
-from shotdex.analysis.duplicates.table import group_rows, pair_table
-from shotdex.analysis.inference.wilson import wilson
+from shotdex.analysis.duplicates.selection import choose_links, condition_without, left_out, pairs_plot
+from shotdex.analysis.duplicates.summary import Tally, group_rows, pair_table, summary
+from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.errors import BadSql, EmptyStore, SettingsError, UnreadableImage
 from shotdex.store.ids import filtered_ids
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Run, Space
+from shotdex.store.types import Run, Space
 from tests.conftest import index
-from tests.fakes import FakeEncoder, fake_id
-from tests.pictures import noise, save_noise
+from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.pictures import noise, save_noise
 
 from .twins import LAYOUT, build
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdex.analysis.duplicates.groups import connected, elsewhere, first_of_each, sizes
+from shotdex.analysis.duplicates.pairs import connected, elsewhere, first_of_each, sizes
 
 COUNT = 12
 ends = st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, COUNT - 1)), max_size=14)

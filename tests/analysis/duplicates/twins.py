@@ -9,8 +9,8 @@ from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import from_names
 from shotdex.store.store import Store
 from tests.conftest import index
-from tests.fakes import FakeEncoder
-from tests.pictures import noise, save_noise
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import noise, save_noise
 
 LAYOUT = "{split}/{category}/*"
 

@@ -4,8 +4,8 @@ from matplotlib.colors import to_hex
 
 from shotdex.analysis.figures import confusion_figure, topk_figure
 from shotdex.analysis.figures.style import OKABE_ITO
-from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.metrics.shares import top_k
+from shotdex.analysis.stats.proportions import wilson
 
 LONG = "a category whose name somebody wrote out as a whole sentence"
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from shotdex.analysis.figures import MapExtras, point_map, thumbnail_map
-from shotdex.analysis.figures.map_room import make_room
-from shotdex.analysis.thumbnail_layout import place
+from shotdex.analysis.figures.map_prompts import make_room
+from shotdex.analysis.figures.thumbnail_layout import place
 
 CAPTION = "Pictures and prompts lie apart: the mean cosine between a picture and its own prompt is 0.27. " * 3
 WORDS = (

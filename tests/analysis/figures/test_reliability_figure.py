@@ -8,7 +8,7 @@ import pytest
 from shotdex.analysis.figures import reliability_figure
 from shotdex.analysis.figures.style import OKABE_ITO
 from shotdex.analysis.metrics.calibration import reliability
-from shotdex.store.words import Estimate
+from shotdex.store.types import Estimate
 
 LONG = "a run whose name somebody wrote out as a whole sentence $x$ 猫"
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.metrics.calibration import expected_calibration_error, reliability
+from shotdex.analysis.stats.proportions import wilson
 
 # Half of the probabilities fall on an edge of ten or fifteen bins, where the side they go to matters.
 chances = st.one_of(st.floats(0, 1), st.sampled_from([i / 10 for i in range(11)] + [i / 15 for i in range(16)]))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
-from shotdex.analysis.metrics.per_class import PerClass, mean_per_class_recall, per_class
+from shotdex.analysis.metrics.confusion import PerClass, mean_per_class_recall, per_class
 
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=40)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score
 
-from shotdex.analysis.metrics.ranks import mean_reciprocal_rank
+from shotdex.analysis.metrics.shares import mean_reciprocal_rank
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=50))

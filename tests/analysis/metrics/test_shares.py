@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
-from shotdex.analysis.inference.wilson import wilson
 from shotdex.analysis.metrics.shares import accuracy, by_group, top_k
+from shotdex.analysis.stats.proportions import wilson
 
 flags = st.lists(st.booleans(), max_size=60)
 

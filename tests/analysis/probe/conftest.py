@@ -11,7 +11,7 @@ from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.store.store import Store
 from tests.conftest import index
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 from .made import save_shade
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.request import ProbeRequest, parse_shots
+from shotdex.analysis.probe.options import ProbeRequest, parse_shots
 from shotdex.store.errors import BadSql, EmptyStore, EvaluationError, MissingLabels, SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import Space
+from shotdex.store.types import Space
 from tests.conftest import index
-from tests.fakes import DIM, VISION_DIM, FakeEncoder, fake_id
+from tests.support.fakes import DIM, VISION_DIM, FakeEncoder, fake_id
 
 from .conftest import SHADES, TEST, TRAIN
 from .made import save_shade

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from shotdex.analysis.probe import logistic
-from shotdex.analysis.probe.logistic import Fitter
+from shotdex.analysis.probe import linear as logistic
+from shotdex.analysis.probe.linear import Fitter
 
 from .made import blobs
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
 from shotdex.analysis.probe.neighbours import CANDIDATES, EXTRA, nearest, neighbours_probe, vote
-from shotdex.analysis.probe.problem import Problem, unit_rows
-from shotdex.analysis.probe.splits import validation_split
+from shotdex.analysis.probe.problem import Problem, unit_rows, validation_split
 
 from .made import blobs, problem
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdex.analysis.probe import splits
-from shotdex.analysis.probe.splits import class_orders, halves, subsample, validation_split
+from shotdex.analysis.probe import problem as splits
+from shotdex.analysis.probe.problem import class_orders, halves, subsample, validation_split
 
 codes_of = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(lambda codes: np.array(codes, np.int64))
 seeds = st.integers(0, 2**32)

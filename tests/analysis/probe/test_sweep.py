@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from shotdex.analysis.probe import sweep as module
-from shotdex.analysis.probe.problem import Problem, unit_rows
-from shotdex.analysis.probe.splits import subsample, validation_split
-from shotdex.analysis.probe.sweep import GRID, LIMITS, UNCHOSEN, logistic_probe, sweep
+from shotdex.analysis.probe import linear as module
+from shotdex.analysis.probe.linear import GRID, LIMITS, UNCHOSEN, logistic_probe, sweep
+from shotdex.analysis.probe.problem import Problem, subsample, unit_rows, validation_split
 
 from .made import blobs, problem
 

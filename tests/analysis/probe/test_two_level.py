@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdex.analysis.inference.bootstrap import bootstrap
-from shotdex.analysis.probe.two_level import two_level_bootstrap
+from shotdex.analysis.probe.few_shot import two_level_bootstrap
+from shotdex.analysis.stats.bootstrap import bootstrap
 
 
 def naive(correct, strata, resamples, seed):

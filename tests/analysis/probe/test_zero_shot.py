@@ -4,14 +4,14 @@ import pytest
 
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.request import ProbeRequest
-from shotdex.analysis.probe.zero_shot import zero_shot_runs
+from shotdex.analysis.probe.options import ProbeRequest
+from shotdex.analysis.probe.references import zero_shot_runs
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.results import outcomes
 from shotdex.store.errors import EvaluationError, SettingsError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from tests.fakes import FakeEncoder
+from tests.support.fakes import FakeEncoder
 
 from .conftest import SHADES
 from .test_gather import change, rows

@@ -13,7 +13,7 @@ from shotdex.analysis.prompts.build import class_of_label, digest, from_names, m
 from shotdex.store.errors import SettingsError
 from shotdex.store.prompt_sets import find_prompt_set, list_prompt_sets, load_prompt_set, save_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.words import Combine
+from shotdex.store.types import Combine
 
 CLOTHES = {"shirt": ["a shirt"], "top": ["a T-shirt", "a top"]}
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.prompts.check import Finding, Weight, check_prompts
-from shotdex.indexer.tokens import token_counter
-from shotdex.store.words import Combine
+from shotdex.models.model_files import token_counter
+from shotdex.store.types import Combine
 
 PROBLEM, NOTE = Weight.PROBLEM, Weight.NOTE
 

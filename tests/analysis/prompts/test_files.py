@@ -12,7 +12,7 @@ from shotdex.analysis.prompts.files import read_prompt_file, read_prompts
 from shotdex.store.errors import SettingsError
 from shotdex.store.prompt_sets import load_prompt_set, save_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.words import Combine
+from shotdex.store.types import Combine
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -12,13 +12,12 @@ from shotdex import demo
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import class_of_label
 from shotdex.analysis.prompts.check import check_prompts
-from shotdex.analysis.prompts.files import read_prompt_file
-from shotdex.analysis.prompts.shipped import find_prompt_file, shipped_files
-from shotdex.indexer.sources.idx_files import FASHION_MNIST
-from shotdex.indexer.tokens import token_counter
+from shotdex.analysis.prompts.files import find_prompt_file, read_prompt_file, shipped_files
+from shotdex.media.sources.idx import FASHION_MNIST
+from shotdex.models.model_files import token_counter
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import Combine, PromptSet
+from shotdex.store.types import Combine, PromptSet
 from tests.conftest import index
 
 DESCRIBED = (
@@ -97,7 +96,7 @@ def test_names_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture(scope="module")
 def realistic(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Any]:
     """The realistic shipped pictures in a store, and the encoder that ships."""
-    from shotdex.indexer.encoder import EncoderSettings, load_encoder
+    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
 
     store = Store.create(tmp_path_factory.mktemp("realistic"))
     encoder = load_encoder("demo", EncoderSettings("cpu", "float32"))

@@ -11,9 +11,9 @@ from shotdex.analysis.provenance.diff import RunDiff, diff
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import SettingsError
 from shotdex.store.store import Store
-from shotdex.store.words import Combine, Pooling, Precision
-from tests.evaluated import NAMES, WORDS, change, judged, run
-from tests.fakes import fake_id
+from shotdex.store.types import Combine, Pooling, Precision
+from tests.support.evaluated import NAMES, WORDS, change, judged, run
+from tests.support.fakes import fake_id
 
 
 def differences(found: RunDiff) -> dict[str, tuple[str, str]]:

@@ -14,14 +14,14 @@ from shotdex.analysis.classify import classify
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.provenance.diff import diff
 from shotdex.analysis.provenance.rerun import Rerun, rerun, version_changes, wanted_again
-from shotdex.analysis.provenance.versions import PACKAGES, versions
+from shotdex.analysis.run_digests import PACKAGES, versions
 from shotdex.store.errors import EmptyStore, EncoderMismatch, ModelUnavailable, UnknownClass
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.words import Combine, EncoderId, Vectors
+from shotdex.store.types import Combine, EncoderId, Vectors
 from tests.conftest import index
-from tests.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
-from tests.fakes import FakeEncoder, fake_id
+from tests.support.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
+from tests.support.fakes import FakeEncoder, fake_id
 
 LAYOUT = "{condition}/{category}/*"
 

@@ -1,0 +1,189 @@
+"""Pages of images: contact sheets of hits, and one sample for each category and condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from math import ceil
+from typing import TYPE_CHECKING
+
+from shotdex.store.types import Hit
+
+from . import style
+from .text import fit, label, safe, width_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+
+MARGIN = 50
+"""Pixels of white around a page."""
+
+
+def tile(picture: Image.Image, side: int, border: str = style.GRID, thickness: int = 1) -> Image.Image:
+    """Return the picture in a square of `side` pixels: whole, undistorted, on white, in a frame of `border` colour."""
+    from PIL import Image, ImageOps
+
+    inner = max(side - 2 * thickness, 1)
+    scale = inner / max(picture.size)
+    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
+    # `reducing_gap` lets Pillow halve a large picture before it resamples: same look, a tenth of the time.
+    small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    square = Image.new("RGB", (inner, inner), "white")
+    square.paste(small, ((inner - size[0]) // 2, (inner - size[1]) // 2))
+    return ImageOps.expand(square, thickness, border)
+
+
+def page_figure(page: Image.Image) -> tuple[Figure, Axes]:
+    """Return a figure that is exactly the page, and its axes: one unit a pixel, y down, nothing else drawn."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    width, height = page.size
+    figure = Figure(figsize=(width / style.DPI, height / style.DPI), dpi=style.DPI, facecolor="white")
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.imshow(np.asarray(page), extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
+    return figure, axes
+
+
+def pixels(points: float) -> float:
+    """Return how many pixels a length in points takes."""
+    return points * style.DPI / 72
+
+
+def write(axes: Axes, x: float, y: float, text: str, size: float = style.SMALL, **how: str) -> None:
+    """Write a line of safe text below pixel (x, y), to the right of it; `how` overrides colour and alignment.
+
+    It is the baseline that is placed: the top of a text depends on which letters it has.
+    """
+    alignment = {"color": style.INK, "ha": "left", "va": "baseline"} | how
+    baseline = y + pixels(size) if alignment["va"] == "baseline" else y
+    axes.text(x, baseline, text, fontsize=size, **alignment)  # type: ignore[arg-type]
+
+
+TILE = 300
+_GAP = 30
+_HEADER = 110
+_LINE = int(style.SMALL * 1.45 * style.DPI / 72)
+_NARROWEST = 3  # tiles; so that the question has room above a single hit
+
+
+def contact_sheet(
+    hits: Sequence[Hit], pictures: Sequence[Image.Image], question: str, columns: int | None = None
+) -> Figure:
+    """Lay out the hits in reading order: each picture whole, beneath it rank, cosine, file name and category.
+
+    Args:
+        hits: what was found, best first.
+        pictures: one RGB picture for each hit, of any size.
+        question: what was asked; the title.
+        columns: pictures in a row; chosen by their number when absent.
+
+    Raises:
+        ValueError: not one picture for each hit, or no column.
+    """
+    from PIL import Image
+
+    if len(hits) != len(pictures):
+        raise ValueError(f"{len(pictures)} pictures for {len(hits)} hits")
+    across = _columns(len(hits)) if columns is None else columns
+    if across < 1:
+        raise ValueError(f"{across} columns")
+    lines = 3 if any(hit.category for hit in hits) else 2
+    pitch = TILE + 14 + lines * _LINE + _GAP
+    width = 2 * MARGIN + max(across, _NARROWEST) * (TILE + _GAP) - _GAP
+    page = Image.new("RGB", (width, 2 * MARGIN + _HEADER + ceil(len(hits) / across) * pitch - _GAP), "white")
+    corners = [
+        (MARGIN + index % across * (TILE + _GAP), MARGIN + _HEADER + index // across * pitch)
+        for index in range(len(hits))
+    ]
+    for picture, corner in zip(pictures, corners, strict=True):
+        page.paste(tile(picture, TILE), corner)
+    figure, axes = page_figure(page)
+    _header(axes, question, len(hits), width - 2 * MARGIN)
+    for hit, (x, y) in zip(hits, corners, strict=True):
+        _caption(axes, hit, x, y + TILE + 14)
+    return figure
+
+
+def _columns(count: int) -> int:
+    """Five in a row, and more from where the sheet would get more than about twice as long as wide."""
+    return min(max(count, 1), 5) if count <= 40 else 8 if count <= 100 else 10
+
+
+def _header(axes: Axes, question: str, count: int, width: int) -> None:
+    write(axes, MARGIN, MARGIN, fit(question, width, style.TITLE, style.DPI), style.TITLE)
+    found = f"{count:,} picture{'' if count == 1 else 's'}, by cosine"
+    write(axes, MARGIN, MARGIN + pixels(style.TITLE * 1.5), found, style.TICK, color=style.MUTED)
+
+
+def _caption(axes: Axes, hit: Hit, x: float, y: float) -> None:
+    write(axes, x, y, f"{hit.rank}", fontweight="bold")
+    write(axes, x + TILE, y, f"{hit.score:.3f}", ha="right")
+    write(axes, x, y + _LINE, fit(file_name(hit.path), TILE, style.SMALL, style.DPI))
+    if hit.category:
+        write(axes, x, y + 2 * _LINE, fit(hit.category, TILE, style.SMALL, style.DPI), color=style.MUTED)
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path or of an archive's member, such as `b.png` of `a.zip!x/b.png`."""
+    last = path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    return last.rsplit("!", 1)[-1] or last
+
+
+_SAMPLES_GAP = 16
+_SAMPLES_HEADER = 90
+_WIDEST_NAME, _WIDEST_CONDITION = 420, 260  # pixels that the rows' and the columns' names take at most
+
+
+def samples_figure(
+    pictures: Mapping[tuple[str, str], Image.Image],
+    categories: Sequence[str],
+    conditions: Sequence[str],
+    title: str = "Samples",
+) -> Figure:
+    """Draw a grid, a row for each category and a column for each condition; a combination without a picture is empty.
+
+    Args:
+        pictures: (category, condition) -> an RGB picture of any size, shown whole.
+        categories: the rows, from the top.
+        conditions: the columns, from the left.
+        title: what the figure says at its head.
+    """
+    from PIL import Image
+
+    # Ten rows make a page of about 2,000 pixels; with 100 a tile is as small as can be made out.
+    side = min(max(2000 // max(len(categories), 1), 64), 220)
+    names = [label(name, 22) for name in categories]
+    lines = [line for name in names for line in name.split("\n")]
+    left = MARGIN + min(_WIDEST_NAME, int(max((_width(line) for line in lines), default=0))) + 24
+    top = MARGIN + _SAMPLES_HEADER + int(pixels(style.TICK * 1.8))
+    widest = max((_width(safe(condition)) for condition in conditions), default=0)
+    pitch = max(side, min(_WIDEST_CONDITION, int(widest) + 1)) + _SAMPLES_GAP
+    right = left + max(len(conditions) * pitch, 500)
+    page = Image.new("RGB", (right + MARGIN, top + len(categories) * (side + _SAMPLES_GAP) + MARGIN), "white")
+    inset = (pitch - _SAMPLES_GAP - side) // 2
+    for (row, category), (column, condition) in product(enumerate(categories), enumerate(conditions)):
+        picture = pictures.get((category, condition))
+        if picture is not None:
+            page.paste(tile(picture, side), (left + column * pitch + inset, top + row * (side + _SAMPLES_GAP)))
+    figure, axes = page_figure(page)
+    write(axes, MARGIN, MARGIN, fit(title, right - MARGIN, style.TITLE, style.DPI), style.TITLE)
+    _name_columns(axes, conditions, left, top, pitch)
+    for row, name in enumerate(names):
+        write(axes, left - 24, top + row * (side + _SAMPLES_GAP) + side / 2, name, style.TICK, ha="right", va="center")
+    return figure
+
+
+def _name_columns(axes: Axes, conditions: Sequence[str], left: int, top: int, pitch: int) -> None:
+    for column, condition in enumerate(conditions):
+        middle = left + column * pitch + (pitch - _SAMPLES_GAP) / 2
+        name = fit(condition, pitch - _SAMPLES_GAP, style.TICK, style.DPI)
+        write(axes, middle, top - 14, name, style.TICK, ha="center", va="bottom")
+
+
+def _width(line: str) -> float:
+    return width_of(line, style.TICK, style.DPI)

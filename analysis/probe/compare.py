@@ -1,0 +1,152 @@
+"""The ladder: zero-shot, a few training images a class, all of them, and results from elsewhere, on one test set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shotdex.analysis.figures.comparison import LadderRow, ladder_figure
+from shotdex.indexer.run import NoProgress, Progress
+from shotdex.store.connection import Connection
+from shotdex.store.store import Store
+from shotdex.store.types import EncoderId, Space
+
+from .few_shot import FewShotResult, FewShotSettings, few_shot_probe, needed
+from .gather import Material, ProbeCoverage, Split, gather
+from .linear import LogisticResult, logistic_probe
+from .neighbours import NeighboursResult, neighbours_probe
+from .options import ProbeRequest
+from .references import ZeroShot, outside_result, zero_shot_runs
+from .remarks import few_shot_remarks, logistic_remarks, zero_shot_remarks
+from .rows import (
+    LOGISTIC,
+    NEIGHBOURS,
+    Rung,
+    adjusted,
+    few_shot_rung,
+    trained_rung,
+    without_copies_rungs,
+    zero_shot_rungs,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What was chosen on the training images: `k` neighbours, and C, the inverse of the L2 strength.
+
+    Beside each are the validation accuracies that it was chosen by, NaN or none where there was nothing to choose on.
+    `few_shot_c` holds the C of each draw by the number of images a class.
+    """
+
+    k: int
+    k_accuracies: Mapping[int, float]
+    c: float
+    c_accuracies: Mapping[float, float]
+    few_shot_c: Mapping[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Everything that a probe found. `copies` test images have a bit-identical copy among the training images."""
+
+    request: ProbeRequest
+    encoder: EncoderId
+    classes: tuple[str, ...]
+    coverage: ProbeCoverage
+    split: Split
+    copies: int
+    rungs: tuple[Rung, ...]
+    choices: Choices
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What training gave."""
+
+    few: tuple[FewShotResult, ...]
+    near: NeighboursResult
+    linear: LogisticResult
+
+
+def probe(store: Store, wanted: ProbeRequest, progress: Progress | None = None) -> Ladder:
+    """Set zero-shot runs beside what training on the stored vectors gives, on the same test images.
+
+    Nothing is encoded and nothing is written. All that is chosen is chosen on training images.
+
+    Raises:
+        SettingsError, EmptyStore, EvaluationError, EncoderMismatch, BadSql: see `gather`, `zero_shot_runs` and
+        `outside_result`.
+    """
+    material = gather(store, wanted)
+    with store.reading() as con:
+        zero = zero_shot_runs(con, wanted.runs, material)
+        outside = [_outside(con, text) for text in wanted.outside]
+    smallest = int(np.bincount(material.problem.train_codes).min())
+    trained = _train(material, wanted, [shots for shots in wanted.shots if needed(shots) <= smallest], progress)
+    notes = [
+        *material.notes,
+        *zero_shot_remarks(zero, material, wanted.space),
+        *few_shot_remarks(wanted, trained.few, smallest),
+        *logistic_remarks(trained.linear, material.coverage.train),
+    ]
+    return Ladder(
+        request=wanted,
+        encoder=material.encoder,
+        classes=material.classes,
+        coverage=material.coverage,
+        split=material.split,
+        copies=int(material.copies.sum()),
+        rungs=(*adjusted(_rungs(material, zero, trained)), *outside),
+        choices=_choices(trained),
+        notes=tuple(notes),
+    )
+
+
+def _outside(con: Connection, text: str) -> Rung:
+    name, source, estimate = outside_result(con, text)
+    return Rung(name, "outside", source, estimate)
+
+
+def _train(material: Material, wanted: ProbeRequest, possible: Sequence[int], progress: Progress | None) -> _Trained:
+    shown = progress or NoProgress()
+    shown.start(len(possible) * wanted.draws + 2)
+    settings = FewShotSettings(wanted.draws, wanted.seed)
+    few = tuple(few_shot_probe(material.problem, shots, settings, lambda: shown.advance(1)) for shots in possible)
+    near = neighbours_probe(material.problem, wanted.seed)
+    shown.advance(1)
+    linear = logistic_probe(material.problem, wanted.seed)
+    shown.advance(1)
+    return _Trained(few, near, linear)
+
+
+def _rungs(material: Material, zero: Sequence[ZeroShot], trained: _Trained) -> list[Rung]:
+    truth, near, linear = material.problem.test_codes, trained.near, trained.linear
+    chosen = f", chosen on {near.validation:,} of the training images" if near.validation else ""
+    correct = linear.predicted == truth
+    return [
+        *zero_shot_rungs(zero, material.encoder_id),
+        *map(few_shot_rung, trained.few),
+        trained_rung(NEIGHBOURS, f"k={near.k}{chosen}", near.predicted == truth, zero),
+        trained_rung(LOGISTIC, f"L2={1 / linear.sweep.c:.3g} (C={linear.sweep.c:.3g}){chosen}", correct, zero),
+        *without_copies_rungs(LOGISTIC, correct, material.copies),
+    ]
+
+
+def _choices(trained: _Trained) -> Choices:
+    near, sweep = trained.near, trained.linear.sweep
+    few = {result.shots: result.cs for result in trained.few}
+    return Choices(near.k, near.accuracies, sweep.c, sweep.accuracies, few)
+
+
+def ladder_plot(ladder: Ladder) -> Figure:
+    """Draw a ladder: accuracy of each line, and of few-shot lines against the number of images a class."""
+    rows = [LadderRow(rung.name, rung.estimate, rung.kind, rung.shots) for rung in ladder.rungs]
+    space = "" if ladder.request.space is Space.JOINT else f", {ladder.request.space} space"
+    return ladder_figure(rows, f"Zero-shot against trained on {ladder.coverage.train:,} images{space}")

@@ -1,0 +1,186 @@
+"""Templates on trial: each alone and each left out, chosen on some images and reported on others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.models.protocols import LoadEncoder
+from shotdex.query.text_lookup import text_vectors
+from shotdex.store.encoders import choose_encoder
+from shotdex.store.errors import EmptyStore, SettingsError, UnknownClass
+from shotdex.store.ids import encoded_ids, filtered_ids
+from shotdex.store.store import Store
+from shotdex.store.types import Estimate, Ids, PromptSet
+
+from .coverage import Coverage, count_failed
+from .prompts.build import class_of_label, only_templates
+from .scorer import image_parts
+from .scoring import ClassTexts
+from .stats.paired import Paired, paired
+from .stats.proportions import wilson
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """Which images choose and which report: two filters, or one and the rest, or a seeded half of each category."""
+
+    choose_where: str | None = None
+    report_where: str | None = None
+    where: str | None = None
+    encoder_name: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One choice of templates, and its accuracy@1 on the images that choose and on those that report.
+
+    `kind` is `all`, `alone` or `without`; `template` the one that is alone or left out, empty for `all`.
+    """
+
+    kind: str
+    template: str
+    chosen_on: Estimate
+    reported_on: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """All trials: `all` first, then each template alone, then each left out. `best` is the one of the highest accuracy
+    on the choosing images (ties: the first); `against_all` compares it with all templates on the reporting images.
+    """
+
+    trials: tuple[Trial, ...]
+    best: Trial
+    against_all: Paired
+    how: str
+    coverage: Coverage
+
+
+def sweep(store: Store, prompts: PromptSet, settings: SweepSettings, load: LoadEncoder) -> Sweep:
+    """Score every template of a set alone and left out, without recording a run.
+
+    Raises:
+        SettingsError: the set has fewer than two templates, or the two parts share images.
+        EmptyStore: one of the parts has no image with a category among the classes.
+        BadSql, EncoderMismatch, ModelUnavailable.
+    """
+    count = len(prompts.templates)
+    if count < 2:
+        has = "one template" if count else "no templates"
+        raise SettingsError(
+            f"the prompt set {prompts.name!r} has {has}; a sweep compares several",
+            "give at least two: --template 'a photo of a {}.' --template '{}'",
+        )
+    parts = _images(store, prompts, settings)
+    truth, choosing = parts.truth, parts.choosing
+    numbers = range(count)
+    kept = [list(numbers), *([n] for n in numbers)]
+    kinds = [("all", ""), *(("alone", prompts.templates[n]) for n in numbers)]
+    if count > 2:  # of two, leaving one out is the other alone
+        kept += [[other for other in numbers if other != n] for n in numbers]
+        kinds += [("without", prompts.templates[n]) for n in numbers]
+    right = _right(store, [only_templates(prompts, some) for some in kept], parts, settings, load)
+    trials = tuple(
+        Trial(kind, template, _share(flags[choosing]), _share(flags[~choosing]))
+        for (kind, template), flags in zip(kinds, right, strict=True)
+    )
+    best = max(range(len(trials)), key=lambda i: trials[i].chosen_on.value)
+    against = paired(right[0][~choosing], right[best][~choosing], truth[~choosing], seed=settings.seed)
+    return Sweep(trials, trials[best], against, parts.how, parts.coverage)
+
+
+def _share(flags: Flags) -> Estimate:
+    return wilson(int(flags.sum()), flags.size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The images of a sweep: ids and their classes' numbers, (N,), which of them choose, and how they were parted."""
+
+    ids: Ids
+    truth: Ids
+    choosing: Flags
+    how: str
+    coverage: Coverage
+
+
+def _images(store: Store, prompts: PromptSet, settings: SweepSettings) -> _Parts:
+    place = {category: number for number, category in enumerate(prompts.classes)}
+    meant = {label: place[category] for label, category in class_of_label(prompts).items()}
+    with store.reading() as con:
+        encoder_id, _ = choose_encoder(con, settings.encoder_name)
+        every = encoded_ids(con, encoder_id, settings.where)
+        within = len(filtered_ids(con, settings.where or "true"))
+        failed = count_failed(con, within - len(every), settings.where)
+        labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
+        filters = (settings.choose_where, settings.report_where)
+        parts = [None if where is None else filtered_ids(con, where) for where in filters]
+    ids = np.array([i for i in every.tolist() if labels.get(i) in meant], dtype=np.int64)
+    if not len(ids):
+        raise UnknownClass("no image here has a category among the classes", "see what fits: shotdex prompts check SET")
+    truth = np.array([meant[labels[i]] for i in ids.tolist()], dtype=np.int64)
+    choosing, used, how = _parted(ids, truth, parts, settings)
+    if not choosing.any() or choosing[used].all():
+        raise EmptyStore("one of the two parts has no image", "loosen --choose-where or --report-where")
+    labelled = sum(i in labels for i in every.tolist())
+    covered = Coverage(len(every), failed, len(every) - labelled, labelled - len(ids), int(used.sum()))
+    return _Parts(ids[used], truth[used], choosing[used], how, covered)
+
+
+def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], settings: SweepSettings) -> tuple[Flags, Flags, str]:
+    choose, report = parts
+    if choose is None and report is None:
+        how = f"chosen on a random half of each class, reported on the other (seed {settings.seed})"
+        return _halves(truth, settings.seed), np.ones(len(ids), bool), how
+    inside = [None if part is None else np.isin(ids, part) for part in (choose, report)]
+    chosen = ~inside[1] if inside[0] is None and inside[1] is not None else np.asarray(inside[0])
+    reported = ~chosen if inside[1] is None else inside[1]
+    both = int((chosen & reported).sum())
+    if both:
+        raise SettingsError(
+            f"{both:,} images would both choose and report, which flatters the chosen template",
+            "let the two filters exclude each other, such as split = 'train' and split = 'test'",
+        )
+    named = [settings.choose_where or "the rest", settings.report_where or "the rest"]
+    return np.asarray(chosen), np.asarray(chosen | reported), f"chosen on {named[0]}, reported on {named[1]}"
+
+
+def _halves(truth: Ids, seed: int) -> Flags:
+    """Return a mask of half of each class, the larger half where its number is odd."""
+    mixed = np.random.default_rng(seed).permutation(len(truth))
+    choosing = np.zeros(len(truth), dtype=bool)
+    for number in np.unique(truth):
+        own = mixed[truth[mixed] == number]
+        choosing[own[: (len(own) + 1) // 2]] = True
+    return choosing
+
+
+def _right(
+    store: Store, sets: Sequence[PromptSet], parts: _Parts, settings: SweepSettings, load: LoadEncoder
+) -> list[Flags]:
+    """Return for each set which images it gets right; the images are read once."""
+    ids, truth = parts.ids, parts.truth
+    with store.reading() as con:
+        encoder_id, encoder = choose_encoder(con, settings.encoder_name)
+    texts = [[text for own in prompts.classes.values() for text in own] for prompts in sets]
+    distinct = list(dict.fromkeys(text for listed in texts for text in listed))
+    vectors = dict(zip(distinct, text_vectors(store, encoder_id, encoder, distinct, load), strict=True))
+    scorers = [
+        ClassTexts(np.stack([vectors[text] for text in listed]), [len(own) for own in s.classes.values()], s.combine)
+        for listed, s in zip(texts, sets, strict=True)
+    ]
+    right = [np.zeros(len(ids), dtype=bool) for _ in sets]
+    with closing(image_parts(store, encoder_id, encoder, ids)) as image_vectors:
+        for found, images in image_vectors:
+            part = np.searchsorted(ids, found)
+            for flags, scorer in zip(right, scorers, strict=True):
+                flags[part] = scorer.scores(images)[0].argmax(axis=1) == truth[part]
+    return right

@@ -1,0 +1,56 @@
+"""What a run depends on, for its record: digests of the data behind it, and the versions of the packages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+
+import pyarrow as pa
+
+from shotdex.store.arrow import joined, to_arrow
+from shotdex.store.connection import Connection
+from shotdex.store.types import Ids
+
+
+def digest_lines(lines: Iterable[str]) -> str:
+    """Return the SHA-256, in hex, over the lines, sorted and each ended by a line break: their order does not count."""
+    summed = hashlib.sha256()
+    for line in sorted(lines):
+        summed.update(line.encode() + b"\n")
+    return summed.hexdigest()
+
+
+def data_digests(con: Connection, ids: Ids) -> tuple[str, str]:
+    """Return digests over the contents of some images, and over their contents with their categories.
+
+    The first is over the content hashes, the second over `hash TAB category`, nothing after the tab where there is
+    none. A picture that is there twice counts twice; paths and ids do not count, so a copy of the data elsewhere has
+    the same digests.
+    """
+    # No content has a character below a tab in it, so this is the order of either kind of line.
+    query = (
+        "SELECT content_sha256 || chr(10), content_sha256 || chr(9) || coalesce(category, '') || chr(10) "
+        "FROM stored_images SEMI JOIN digested USING (image_id) ORDER BY content_sha256, coalesce(category, '')"
+    )
+    sums = hashlib.sha256(), hashlib.sha256()
+    with con.holding("digested", pa.table({"image_id": to_arrow(ids)})):
+        for part in con.batches(query):
+            for summed, column in zip(sums, part.columns, strict=True):
+                summed.update(joined(column))
+    return sums[0].hexdigest(), sums[1].hexdigest()
+
+
+PACKAGES = ("shotdex", "torch", "transformers", "faiss-cpu", "duckdb", "numpy", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a number depends on."""
+    found = {"python": python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

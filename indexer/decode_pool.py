@@ -1,0 +1,215 @@
+"""Reading and decoding ahead, with the results in the order of the items: threads read, processes decode."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from PIL import Image
+
+from shotdex.media.decoding.decode import PictureRefused
+from shotdex.media.files.places import TooManyBytes
+from shotdex.models.protocols import Prepared
+from shotdex.store.errors import Damaged, ShotdexError
+from shotdex.store.types import Limits, Reason, Rejection
+
+from .decode_worker import WHOLE
+from .decoder_process import Reply
+from .decoder_processes import Workers
+
+
+class Turns:
+    """Decoders work while it is their turn, which is always unless the cores are `shared`; what they began they end."""
+
+    def __init__(self, shared: bool) -> None:
+        self.shared = shared
+        self._decoders = threading.Event()
+        self._decoders.set()  # nothing is there yet for the model
+
+    @contextmanager
+    def of_the_decoders(self) -> Iterator[None]:
+        """Let pictures be decoded inside, and not after it."""
+        self._decoders.set()
+        try:
+            yield
+        finally:
+            if self.shared:
+                self._decoders.clear()
+
+    def await_decoding(self) -> None:
+        """Wait until pictures may be decoded."""
+        self._decoders.wait()
+
+
+WORKERS = max(2, min(32, os.cpu_count() or 2))
+"""Decoding processes at most. They start one by one, when the ones that are there do not keep up."""
+
+LONG_TURN = 2.0
+"""Seconds from which on the model need not wait for all: a slow source must not keep back what has arrived."""
+
+NO_LIMIT = 1 << 62
+
+
+class Addressed(Protocol):
+    """Anything that a picture can be read for."""
+
+    @property
+    def address(self) -> str:
+        """The picture's address."""
+
+
+Item = TypeVar("Item", bound=Addressed)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded(Generic[Item]):
+    """A picture ready for the encoder. `prepared` is None where its content is known and need not be encoded."""
+
+    item: Item
+    content_sha256: str
+    width: int
+    height: int
+    prepared: Prepared | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Generic[Item]):
+    """A picture that cannot be used."""
+
+    item: Item
+    rejection: Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder(Generic[Item]):
+    """Turns items into pictures.
+
+    `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole pictures and
+    `prepare` runs here. `is_known` tells by content hash which need no pixels. `read` gives an address's bytes, or
+    raises `TooManyBytes` where there are more than the limit. `prepare`, `is_known` and `read` are called from several
+    threads; with `in_order`, `read` only from the one that takes the results, in the order of the items. Where the
+    taker `shares_cores` with the decoders, these work only while it waits for results.
+    """
+
+    prepare: Callable[[Image.Image], Prepared]
+    portable: Mapping[str, Any] | None
+    is_known: Callable[[str], bool]
+    read: Callable[[str, int], bytes]
+    limits: Limits
+    in_order: bool = False
+    shares_cores: bool = False
+
+    def decode(self, item: Item) -> Decoded[Item] | Refused[Item]:
+        """Read and decode one item, in a process started for it."""
+        return next(self.decode_ahead([item], 1))
+
+    def decode_ahead(self, items: Iterable[Item], ahead: int) -> Generator[Decoded[Item] | Refused[Item], None, None]:
+        """Yield results in the order of the items, with at most `ahead` of them in memory.
+
+        Where the iterator is closed early, or an error goes through it, the processes end with it; otherwise a few idle
+        ones are left to the next indexing of this process.
+
+        Raises:
+            ShotdexError: no process for decoding can be started. Nothing that a picture's file holds raises.
+        """
+        run = _Run(self, Workers(self.limits, self.portable, WORKERS))
+        pending: deque[Future[Decoded[Item] | Refused[Item]]] = deque()
+        finished = False
+        try:
+            for item in items:
+                pending.append(run.submit(item))
+                if len(pending) >= ahead:
+                    yield run.next_of(pending)
+            while pending:
+                yield run.next_of(pending)
+            finished = True
+        finally:
+            run.close(now=not finished)
+
+
+class _Run(Generic[Item]):
+    """The threads and processes of one `decode_ahead`."""
+
+    def __init__(self, decoder: Decoder[Item], workers: Workers) -> None:
+        self._decoder = decoder
+        self._workers = workers
+        self._turns = Turns(decoder.shares_cores)
+        # More threads than processes: some read while others wait for their turn to decode.
+        self._pool = ThreadPoolExecutor(2 * WORKERS, thread_name_prefix="decode")
+        # Files read ahead here are as many as keep the processes busy, however far ahead the results may be.
+        self._room = threading.Semaphore(2 * WORKERS)
+
+    def submit(self, item: Item) -> Future[Decoded[Item] | Refused[Item]]:
+        if not self._decoder.in_order:
+            return self._pool.submit(lambda: self._understand(item, self._read(item)))
+        if not self._room.acquire(blocking=False):
+            with self._turns.of_the_decoders():
+                self._room.acquire()
+        data = [self._read(item)]
+
+        def work() -> Decoded[Item] | Refused[Item]:
+            try:
+                return self._understand(item, data.pop())  # popped, so that the result does not keep the file
+            finally:
+                self._room.release()
+
+        return self._pool.submit(work)
+
+    def next_of(self, pending: deque[Future[Result]]) -> Result:
+        """Wait for the oldest result; where cores are shared, for all of them, unless these take long."""
+        if not pending[0].done():
+            with self._turns.of_the_decoders():
+                if self._turns.shared:
+                    wait(pending, LONG_TURN)
+                wait([pending[0]])
+        return pending.popleft().result()
+
+    def close(self, now: bool) -> None:
+        self._workers.close(now)
+        with self._turns.of_the_decoders():  # so that nobody waits for it
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, item: Item) -> bytes | Refused[Item]:
+        limit = self._decoder.limits.bytes
+        try:
+            return self._decoder.read(item.address, NO_LIMIT if limit is None else limit)
+        except TooManyBytes as error:
+            return _refused(item, "read", Reason.TOO_LARGE, str(error))
+        except Damaged as error:
+            return _refused(item, "read", error.reason, error.detail)
+        except Exception as error:  # decompressors and the file system raise a dozen types
+            return _refused(item, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
+
+    def _understand(self, item: Item, data: bytes | Refused[Item]) -> Decoded[Item] | Refused[Item]:
+        if isinstance(data, Refused):
+            return data
+        self._turns.await_decoding()
+        content = hashlib.sha256(data).hexdigest()
+        if self._decoder.is_known(content):
+            return Decoded(item, content, 0, 0, None)
+        try:
+            reply = self._workers.decode(data)
+            return Decoded(item, content, reply.width, reply.height, self._prepared(reply))
+        except PictureRefused as error:
+            return _refused(item, "decode", error.reason, error.detail)
+        except ShotdexError:
+            raise
+        except Exception as error:
+            return _refused(item, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")
+
+    def _prepared(self, reply: Reply) -> Prepared:
+        if self._decoder.portable is not None:
+            return reply.arrays
+        return self._decoder.prepare(Image.fromarray(reply.arrays[WHOLE]))
+
+
+def _refused(item: Item, stage: str, reason: Reason, detail: str) -> Refused[Item]:
+    return Refused(item, Rejection(item.address, stage, reason, detail))

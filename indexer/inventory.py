@@ -1,0 +1,231 @@
+"""What a walk over a source found, in a scratch database of its own.
+
+A source may have more pictures than memory has room for, so nothing here is a Python list: the scratch database holds
+up to `MEMORY` bytes in memory and moves the rest to the system's folder for temporary files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from shotdex.media.sources.base import Candidate, Found, Ignored, NotEntered, Source
+from shotdex.store.connection import Connection
+from shotdex.store.errors import StoreError
+from shotdex.store.images import Labels
+from shotdex.store.types import Reason, Rejection
+
+MEMORY = "512MB"
+CHUNK, CHUNK_CHARACTERS = 8192, 32 * 1024 * 1024
+"""Rows that wait to be moved there, and the characters of metadata among them, whichever is reached first."""
+
+READ_ROWS = 2048
+"""Rows that are read back at once."""
+
+_FOUND = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("address", pa.string()),
+        ("relative", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        *((name, pa.string()) for name in ("category", "condition", "split", "metadata")),
+        ("told", pa.bool_()),
+    ]
+)
+_REJECTIONS = pa.schema([(name, pa.string()) for name in ("path", "stage", "reason", "detail")])
+_NOT_ENTERED = pa.schema([("path", pa.string())])
+
+
+class Scan:
+    """A finished walk. `candidates`, `rejected`, `ignored` and `repeated` are counts; close it when done.
+
+    `repeated` candidates had an address that came again later in the scan; the last one counts.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.candidates = self.rejected = self.ignored = self.repeated = self.without_metadata = 0
+        self.con = Connection(duckdb.connect(":memory:", config=_settings()))
+        for name, schema in (("found", _FOUND), ("rejections", _REJECTIONS), ("not_entered", _NOT_ENTERED)):
+            with self.con.holding("empty", schema.empty_table()):
+                self.con.run(f"CREATE TABLE {name} AS FROM empty")
+        self._characters = 0
+        self._rows: dict[str, list[tuple[Any, ...]]] = {"found": [], "rejections": [], "not_entered": []}
+
+    def walk(self, seen: Callable[[int], None] | None = None) -> None:
+        """Take in all that the source has; `seen` is told now and then how many more were met.
+
+        Raises:
+            SourceError: the source as a whole cannot be read.
+            StoreError: there is no room for the scratch database.
+        """
+        with _room_named():
+            for found in self.source.scan():
+                self._add(found)
+                if sum(map(len, self._rows.values())) >= CHUNK or self._characters >= CHUNK_CHARACTERS:
+                    self._flush(seen)
+            self._flush(seen)
+            self._put_in_order()
+
+    def _put_in_order(self) -> None:
+        order = "string_split(relative, '/'), position" if self.source.by_path else "position"
+        self.con.run(
+            f"CREATE TABLE ordered AS SELECT row_number() OVER (ORDER BY {order}) - 1 AS step, * EXCLUDE (position) "
+            "FROM (FROM found QUALIFY row_number() OVER (PARTITION BY address ORDER BY position DESC) = 1)"
+        )
+        self.con.run("DROP TABLE found")
+        kept = int(self.con.value("SELECT count(*) FROM ordered"))
+        self.repeated, self.candidates = self.candidates - kept, kept
+
+    def shapes(self) -> list[str]:
+        """Return a path within the source for each pair of depth and first folder: what a layout is guessed from."""
+        rows = self.con.rows(
+            "SELECT min(relative) FROM ordered WHERE NOT told "
+            "GROUP BY len(string_split(relative, '/')), lower(split_part(relative, '/', 1)) LIMIT 100000"
+        )
+        return [row[0] for row in rows]
+
+    def tells_labels(self) -> bool:
+        """Tell whether the source itself labels its pictures."""
+        return bool(self.con.value("SELECT coalesce(bool_or(told), false) FROM ordered"))
+
+    def chunks(self, table: str, columns: str = "*") -> Iterator[list[dict[str, Any]]]:
+        """Yield the rows of a table that has a `step` from 0, in that order."""
+        count = int(self.con.value(f"SELECT count(*) FROM {table}"))
+        for start in range(0, count, READ_ROWS):
+            limits = {"start": start, "end": start + READ_ROWS}
+            query = f"SELECT {columns} FROM {table} WHERE step >= $start AND step < $end ORDER BY step"
+            yield self.con.table(query, limits).to_pylist()
+
+    def rejections(self, limit: int) -> list[Rejection]:
+        """Return what the scan itself could not use, the first of each reason first."""
+        rows = self.con.rows(
+            "SELECT path, stage, reason, detail FROM rejections "
+            f"ORDER BY row_number() OVER (PARTITION BY reason ORDER BY rowid) > 1, rowid LIMIT {limit}"
+        )
+        return [Rejection(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a user should know of the scan, in sentences."""
+        said = {
+            "{:,} were named twice; what came last counts": self.repeated,
+            "further columns of {:,} could not be kept: they cannot be written as JSON": self.without_metadata,
+        }
+        return tuple(sentence.format(count) for sentence, count in said.items() if count)
+
+    def close(self) -> None:
+        """Let go of the scratch database."""
+        self.con.close()
+
+    def __enter__(self) -> Scan:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.close()
+        if isinstance(error, duckdb.Error):  # the catalog's own are named where it is opened
+            with _room_named():
+                raise error
+
+    def _add(self, found: Found) -> None:
+        if isinstance(found, Ignored):
+            self.ignored += 1
+        elif isinstance(found, Candidate):
+            self._add_candidate(found)
+        elif isinstance(found, NotEntered):
+            self._rows["not_entered"].append((_utf8(found.path),))
+            self._reject(found.rejection)
+        else:
+            self._reject(found)
+
+    def _add_candidate(self, found: Candidate) -> None:
+        if not _is_utf8(found.address) or not _is_utf8(found.relative):
+            self._reject(Rejection(found.address, "scan", Reason.BAD_NAME, "rename the file, then index again"))
+            return
+        labels = found.labels or Labels()
+        said = [None if label is None else _utf8(label) for label in (labels.category, labels.condition, labels.split)]
+        row = (found.address, found.relative, found.size_bytes, found.modified_ns, *said, self._metadata(found))
+        self._rows["found"].append((self.candidates, *row, found.labels is not None))
+        self.candidates += 1
+
+    def _metadata(self, found: Candidate) -> str | None:
+        if not found.metadata:
+            return None
+        try:
+            text = as_json(found.metadata)
+            self._characters += len(text)
+            return text
+        except (TypeError, ValueError, RecursionError):
+            self.without_metadata += 1
+            return None
+
+    def _reject(self, rejection: Rejection) -> None:
+        self.rejected += 1
+        parts = (rejection.path, rejection.stage, rejection.reason.value, rejection.detail)
+        self._rows["rejections"].append(tuple(map(_utf8, parts)))
+
+    def _flush(self, seen: Callable[[int], None] | None) -> None:
+        if seen is not None:
+            seen(sum(map(len, self._rows.values())))
+        self._characters = 0
+        for (name, rows), schema in zip(self._rows.items(), (_FOUND, _REJECTIONS, _NOT_ENTERED), strict=True):
+            if rows:
+                columns = dict(zip(schema.names, map(list, zip(*rows, strict=True)), strict=True))
+                self.con.append(name, pa.table(columns, schema))
+                rows.clear()
+
+
+def _settings() -> dict[str, str | bool | int | float | list[str]]:
+    spill = Path(tempfile.gettempdir()) / f"shotdex-scan-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return {"memory_limit": MEMORY, "temp_directory": str(spill), "preserve_insertion_order": "true"}
+
+
+@contextmanager
+def _room_named() -> Iterator[None]:
+    """Turn what DuckDB says where the scratch database has no room into one of our errors; its other errors pass."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise StoreError(
+            f"there is no room for temporary files in {tempfile.gettempdir()}: {str(error).splitlines()[0]}",
+            "make room there, or name another folder in the environment variable TMPDIR",
+        ) from error
+
+
+def as_json(metadata: Mapping[str, Any]) -> str:
+    """Return metadata as JSON text in one spelling: sorted keys, no NaN or infinity (they become null), valid UTF-8.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it cannot be written as JSON.
+    """
+    return _utf8(json.dumps(_finite(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

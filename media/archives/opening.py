@@ -1,0 +1,151 @@
+"""Zip and tar archives at a path or URL: what kind one is, and its members by name. Nothing is ever unpacked to disk.
+
+A member's name is only a name: `../x.png`, `/x.png` and `C:\\x.png` are looked up in the archive and nowhere else.
+"""
+
+from __future__ import annotations
+
+import stat
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shotdex.media.files import places
+from shotdex.media.files.kept import Kept
+from shotdex.media.files.places import Facts
+from shotdex.store.errors import Damaged
+from shotdex.store.types import Reason
+
+from .reader import Reader
+from .tar_archive import TarArchive
+from .tar_headers import BLOCK, is_header
+from .unpacking import packing_of
+from .zip_archive import ZipArchive
+from .zip_directory import find_directory
+
+ZIP_ENDINGS = (".zip", ".cbz")
+TAR_ENDINGS = (
+    ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".cbt",
+)  # fmt: skip
+ENDINGS = ZIP_ENDINGS + TAR_ENDINGS
+
+
+def path_of(place: str) -> str:
+    """Return a place's path in lower case, without a URL's query, to look at its ending."""
+    try:
+        return (urlsplit(place).path if places.is_url(place) else place).lower()
+    except ValueError:  # what stands between the slashes is no host
+        return place.lower()
+
+
+def is_zip(place: str) -> bool:
+    """Tell whether there is a zip archive: by a URL's ending, else by at most 64 KiB of its content.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return kind_of(place) is ZipArchive
+
+
+def is_tar(place: str) -> bool:
+    """Tell whether there is a tar archive, compressed or not: by a URL's ending, else by its first header.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return kind_of(place) is TarArchive
+
+
+def kind_of(place: str) -> type[ZipArchive] | type[TarArchive] | None:
+    """Return what kind of archive there is; None where there is another file, none, or a folder.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not places.is_url(place):
+        with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+            return _by_content(place) if is_regular(place) else None
+        return None
+    if path_of(place).endswith(ENDINGS):
+        return ZipArchive if path_of(place).endswith(ZIP_ENDINGS) else TarArchive
+    return _by_content(place) if places.is_file(place) else None
+
+
+def is_regular(place: str) -> bool:
+    """Tell whether there is a file at a path, and no folder, pipe or device, which would be read for ever.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    return stat.S_ISREG(Path(place).stat().st_mode)
+
+
+def _by_content(place: str) -> type[ZipArchive] | type[TarArchive] | None:
+    with closing(Reader(place, unpack=False)) as reader:
+        head = reader.read_some(BLOCK)
+        if head.startswith((b"PK\3\4", b"PK\5\6")):
+            return ZipArchive
+        first = _unpacked_head(place) if packing_of(head) else head
+        # By its name where it cannot be unpacked, or has no members and so begins with its end.
+        named = path_of(place).endswith(TAR_ENDINGS) and (first is None or first == bytes(BLOCK))
+        if named or (first is not None and is_header(first)):
+            return TarArchive
+        with suppress(Damaged):  # behind a program that unpacks it, say
+            find_directory(_rewound(reader))
+            return ZipArchive
+    return None
+
+
+def _unpacked_head(place: str) -> bytes | None:
+    try:
+        with closing(Reader(place)) as reader:
+            return reader.read_some(BLOCK)
+    except Damaged:
+        return None
+
+
+def _rewound(reader: Reader) -> Reader:
+    reader.move_to(0)
+    return reader
+
+
+def _open(place: str) -> ZipArchive | TarArchive:
+    kind = kind_of(place)
+    if kind is None and not places.is_file(place):
+        raise FileNotFoundError(f"there is no file {place}")
+    if kind is None:
+        raise Damaged(Reason.UNREADABLE, f"{place} is neither a zip nor a tar archive")
+    return kind(place)
+
+
+_kept: Kept[ZipArchive | TarArchive] = Kept(_open)
+
+
+def open_archive(place: str) -> ZipArchive | TarArchive:
+    """Return the archive at a place. Its table of members is kept for the next time.
+
+    Raises:
+        OSError: it is gone or cannot be read.
+        Damaged: it is no archive.
+    """
+    return _kept.get(place)
+
+
+def read_member(place: str, member: str, limit: int) -> bytes:
+    """Return the content of an archive's member.
+
+    Raises:
+        KeyError: there is none of that name.
+        TooManyBytes: it has more than `limit` bytes, whatever its header says.
+        OSError, Damaged: the archive or the member cannot be read.
+    """
+    return open_archive(place).read(member, limit)
+
+
+def member_facts(place: str, member: str) -> Facts:
+    """Return the size and time of an archive's member, as a scan gives them.
+
+    Raises:
+        KeyError, OSError, Damaged: as for `read_member`.
+    """
+    return open_archive(place).facts(member)

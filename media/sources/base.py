@@ -1,0 +1,82 @@
+"""What every kind of source gives: what it finds, one by one, and the bytes of each picture.
+
+A scan is a stream. Nothing here may hold a list of all pictures: a source may have a hundred million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shotdex.store.images import Labels
+from shotdex.store.types import Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A picture that may be indexed. `relative` is its path within the source, with `/`, which layouts speak of.
+
+    `labels` are set where the source itself knows them (IDX files, a manifest's columns); a layout reads what they
+    leave open off the path. `metadata` is everything else that the source says: JSON values by name.
+    """
+
+    address: str
+    relative: str
+    size_bytes: int
+    modified_ns: int
+    labels: Labels | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A file that is no picture by its name."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotEntered:
+    """A folder or archive that could not be looked into: what the catalog has from there may still be there."""
+
+    path: str
+    rejection: Rejection
+
+
+Found = Candidate | Rejection | Ignored | NotEntered
+
+
+class Source(Protocol):
+    """A place with pictures."""
+
+    @property
+    def root(self) -> str:
+        """What the catalog calls the source: an absolute path, a URL, or `torchvision:NAME` and the like."""
+
+    @property
+    def kind(self) -> str:
+        """A word for the summary: folder, zip, tar, manifest, IDX files."""
+
+    @property
+    def by_path(self) -> bool:
+        """Whether its pictures are indexed in the order of their paths; otherwise in the order of the scan."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether a picture that a whole scan does not meet is gone. A list of paths on standard input says nothing."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether `read` must be called from one thread, in the order of the scan (a compressed tar)."""
+
+    def scan(self) -> Iterator[Found]:
+        """Walk the source. Each call starts anew.
+
+        Raises:
+            SourceError: the source as a whole cannot be read.
+        """
+
+    def read(self, address: str, limit: int) -> bytes:
+        """Return a picture's file, or raise `TooManyBytes` where it has more than `limit` bytes; any other error of
+        any type means that it cannot be read."""

@@ -1,0 +1,157 @@
+"""From a picture's name in a list to where the picture is.
+
+A name is a path, a URL, or an archive's member (`set.zip!a/b.jpg`). For a URL no request is made: its size and time are
+0, so its address alone decides whether it is known.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from shotdex.media.addresses import SEPARATOR, facts, join, split
+from shotdex.media.files.urls import checked, is_url, path_of, scheme_of
+from shotdex.store.errors import Damaged, SourceError
+from shotdex.store.types import Reason, Rejection
+
+from .base import Candidate
+
+NAME_LIMIT = 16 * 1024
+"""Characters that a name may have; signed URLs have some thousand."""
+
+_MOST_SEPARATORS = 64  # each place where a name may be cut costs a look at the disk
+
+_ON_THIS_MACHINE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
+
+
+def locate(name: str, base: str) -> Candidate | Rejection:
+    """Return the picture that a name means, or why there is none.
+
+    Args:
+        name: a path, a URL or an address of an archive's member.
+        base: the absolute path or the URL of the folder that relative names start from.
+    """
+    if len(name) > NAME_LIMIT:
+        return rejected(f"{name[:100]}...", f"the name has more than {NAME_LIMIT:,} characters")
+    scheme, remote = scheme_of(name), is_url(base)
+    if remote and (_ON_THIS_MACHINE.match(name) or scheme == "file"):
+        return rejected(name, "a remote list cannot name files of this machine")
+    if scheme == "file":
+        return _file_url(name, base)
+    if scheme:
+        return _url(name)
+    return _url(_joined(base, name)) if remote else _local(name, base)
+
+
+def rejected(path: str, detail: str, reason: Reason = Reason.UNREADABLE) -> Rejection:
+    """Return the refusal of a picture in the scan."""
+    return Rejection(path.encode("utf-8", "backslashreplace").decode(), "scan", reason, detail)
+
+
+def plain_path(name: str) -> str:
+    """Return a path as layouts speak of it: from its first folder on, `.` and `..` resolved where they can be."""
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _url(written: str) -> Candidate | Rejection:
+    try:
+        url = checked(written)
+    except SourceError as error:
+        return rejected(written, str(error), Reason.UNREADABLE if is_url(written) else Reason.UNSUPPORTED)
+    member = split(url)[1] if _may_have_member(url) else None
+    return Candidate(url, plain_path(member or path_of(url)), 0, 0)
+
+
+def _may_have_member(name: str) -> bool:
+    return 0 < name.count(SEPARATOR) <= _MOST_SEPARATORS
+
+
+def _joined(base: str, name: str) -> str:
+    """Join as URLs do, except that `?` and `#` stay what they are; never above the host or bucket."""
+    scheme, _, rest = base.partition("://")
+    host, _, folder = rest.partition("/")
+    return f"{scheme}://{host}/{plain_path(f'{folder}/{name}')}"
+
+
+def _file_url(url: str, base: str) -> Candidate | Rejection:
+    try:
+        parts = urlsplit(url)
+        path = url2pathname(parts.path)
+    except (ValueError, OSError) as error:
+        return rejected(url, f"no URL: {error}")
+    if parts.netloc not in ("", "localhost"):
+        return rejected(url, "it names another machine")
+    return _local(path, base)
+
+
+def _local(name: str, base: str) -> Candidate | Rejection:
+    """Look for a name as it is written, then without spaces around it, then with `/` for the `\\` of Windows."""
+    for spelled in dict.fromkeys((name, name.strip(), name.replace("\\", "/"))):
+        found = next(_looked_up(spelled, base), None)
+        if found is not None:
+            return found
+    return rejected(str(_absolute(name, base)), "no such file")
+
+
+def _looked_up(name: str, base: str) -> Iterator[Candidate | Rejection]:
+    path = _absolute(name, base)
+    address = str(path)
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if _may_have_member(name):
+            yield from _member(address)
+    except OSError as error:
+        if _may_have_member(name):  # too long for one name, perhaps, but not for an archive's and its member's
+            yield from _member(address)
+        yield rejected(address, error.strerror or str(error))
+    except ValueError:
+        yield rejected(address, "no file can have such a name")
+    else:
+        if stat.S_ISDIR(found.st_mode):
+            yield rejected(address, "a folder, not a picture; index the folder itself")
+        elif not stat.S_ISREG(found.st_mode):
+            yield rejected(address, "not a file but a pipe, a socket or a device")
+        else:
+            yield Candidate(address, _relative(name, base), found.st_size, found.st_mtime_ns)
+
+
+def _member(address: str) -> Iterator[Candidate | Rejection]:
+    place, member = split(address)
+    if not member:
+        return
+    try:
+        known = facts(address)
+        when = Path(place).stat().st_mtime_ns if known is None else known.modified_ns
+    except OSError:  # it has the name of an archive, but there is none
+        return
+    except Exception as error:  # broken archives raise a dozen types
+        yield rejected(address, str(error) if isinstance(error, Damaged) else "the archive has no such member")
+        return
+    yield Candidate(join(place, member), plain_path(member), 0 if known is None else known.size_bytes, when)
+
+
+def _absolute(name: str, base: str) -> Path:
+    path = Path(base, name)
+    if ".." not in path.parts:
+        return path
+    try:
+        return path.parent.resolve() / path.name
+    except (OSError, ValueError, RuntimeError):  # names that no file can have, and links that go round
+        return path
+
+
+def _relative(name: str, base: str) -> str:
+    within = name.replace(os.sep, "/")
+    return plain_path(within.removeprefix(f"{base}/"))

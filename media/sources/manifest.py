@@ -1,0 +1,153 @@
+"""A table of pictures: CSV, Parquet or JSONL, with one picture a row.
+
+The picture is a path relative to the table, a URL, an address of an archive's member, or bytes in the cell. Bytes have
+the address `TABLE!COLUMN/ROW`. What tells whether they changed is, in Parquet, the table's own time, since the scan
+does not read them; elsewhere a digest of the cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shotdex.media.addresses import join, read_bytes
+from shotdex.media.files import places
+from shotdex.media.tables.data_urls import data_size, is_data_url
+from shotdex.media.tables.lines import buffered
+from shotdex.media.tables.manifest_rows import table_kind
+from shotdex.store.errors import SourceError
+from shotdex.store.images import Labels
+from shotdex.store.types import Reason, Rejection
+
+from .base import Candidate, Found
+from .columns import Roles, find_roles
+from .located import locate, plain_path, rejected
+from .parquet_rows import ParquetTable
+from .table_rows import InCell, Row, Table, TextTable, picture_name
+from .values import BadValue, csv_value, label, metadata
+
+
+def is_manifest(place: str) -> bool:
+    """Tell by its extension whether a path or URL is a table."""
+    return table_kind(place) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSource:
+    """A table at an absolute path or a URL. `columns` maps roles (see `columns.py`) to names; the rest is guessed."""
+
+    root: str
+    columns: Mapping[str, str]
+    by_path: bool = False
+    complete: bool = True
+    in_order: bool = False
+
+    @property
+    def kind(self) -> str:
+        """CSV manifest, Parquet manifest or JSONL manifest."""
+        return f"{table_kind(self.root)} manifest"
+
+    def scan(self) -> Iterator[Found]:
+        """Read the rows in their order, each once.
+
+        Raises:
+            SourceError: the table cannot be read, or lacks a column.
+        """
+        try:
+            with closing(buffered(places.open_binary(self.root))) as file:
+                table: Table = ParquetTable(file) if self._is("Parquet") else TextTable.open(file, self.root)
+                yield from self._rows(table, places.facts(self.root).modified_ns)
+        except OSError as error:
+            detail = error.strerror or str(error)
+            raise SourceError(
+                f"{places.shown(self.root)} cannot be read: {detail}", "check that it is still there"
+            ) from error
+        except SourceError as error:
+            raise SourceError(f"{places.shown(self.root)} cannot be used: {error}", error.hint) from error
+
+    def read(self, address: str, limit: int) -> bytes:
+        """Return a picture's file; see `Source`."""
+        return read_bytes(address, limit)
+
+    def _is(self, kind: str) -> bool:
+        return table_kind(self.root) == kind
+
+    def _rows(self, table: Table, modified_ns: int) -> Iterator[Found]:
+        columns = table.columns()
+        roles = find_roles(self.columns, columns) if columns else Roles("")
+        folder = _bare(self.root).rpartition("/")[0] or "/"
+        reader = _RowReader(self.root, folder, roles, roles.names(), modified_ns, self._is("CSV"))
+        for row in table.rows(roles.image):
+            yield reader.found(row)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowReader:
+    """Makes pictures of rows. `modified_ns` is the table's own time; in a CSV, `typed`, numbers are told from text."""
+
+    root: str
+    folder: str
+    roles: Roles
+    own: frozenset[str]
+    modified_ns: int
+    typed: bool
+
+    def found(self, row: Row) -> Found:
+        if row.problem:
+            return self._refused(row, row.problem)
+        try:
+            labels, further = self._labels(row.values), self._metadata(row.values)
+        except BadValue as error:
+            return self._refused(row, str(error))
+        picture = self._picture(row)
+        if isinstance(picture, Candidate):
+            return replace(picture, labels=labels, metadata=further)
+        return picture
+
+    def _refused(self, row: Row, detail: str, reason: Reason = Reason.UNREADABLE) -> Rejection:
+        return rejected(f"{self.root}!row {row.number}", f"{row.place}: {detail}", reason)
+
+    def _labels(self, values: Mapping[str, Any]) -> Labels | None:
+        if not self.roles.has_labels():
+            return None
+        roles = (self.roles.category, self.roles.condition, self.roles.split)
+        return Labels(*(label(values.get(name)) if name else None for name in roles))
+
+    def _metadata(self, values: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        further = {name: value for name, value in values.items() if name not in self.own}
+        if self.typed:
+            further = {name: csv_value(value) for name, value in further.items()}
+        return metadata(further)
+
+    def _picture(self, row: Row) -> Candidate | Rejection:
+        cell = row.values.get(self.roles.image)
+        name = picture_name(cell) or cell
+        if isinstance(cell, InCell):
+            return self._in_cell(row, cell.name, 0, self.modified_ns)
+        if name is None or name == "":
+            return self._refused(row, f"the column {self.roles.image!r} is empty")
+        if not isinstance(name, str):
+            return self._refused(row, f"the column {self.roles.image!r} has no path but {type(name).__name__}")
+        if is_data_url(name):
+            digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 1
+            return self._in_cell(row, "", data_size(name), digest)
+        if name[:5].lower() == "data:":
+            return self._refused(row, "of data: URLs, only pictures in base64 can be read", Reason.UNSUPPORTED)
+        found = locate(name, self.folder)
+        return replace(found, detail=f"{found.detail} ({row.place})") if isinstance(found, Rejection) else found
+
+    def _in_cell(self, row: Row, name: str, size_bytes: int, modified_ns: int) -> Candidate:
+        address = join(self.root, f"{self.roles.image}/{row.number}")
+        relative = plain_path(name) or f"{_file_name(self.root)}/{row.number}"
+        return Candidate(address, relative, size_bytes, modified_ns)
+
+
+def _bare(root: str) -> str:
+    return root.partition("?")[0].partition("#")[0] if places.is_url(root) else root
+
+
+def _file_name(root: str) -> str:
+    return _bare(root).rpartition("/")[2]

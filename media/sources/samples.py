@@ -1,0 +1,143 @@
+"""WebDataset samples: neighbours in a tar whose names are the same up to the first dot, such as 17.jpg and 17.json.
+
+Format: https://github.com/webdataset/webdataset, "The WebDataset Format".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from shotdex.store.errors import SettingsError
+from shotdex.store.images import Labels
+from shotdex.store.types import Reason, Rejection
+
+from .base import Candidate, Found, Ignored
+from .values import BadValue, label, metadata
+
+ROLES = ("category", "condition", "split")
+
+SIDECAR_LIMIT = 1024 * 1024
+"""Bytes above which a file beside a picture is not read; also for all files of one sample together."""
+
+PICTURES_LIMIT = 1000
+"""Pictures of one sample that are held back for what may still come beside them; IMG.0001.jpg to IMG.9999.jpg are
+one sample, too, by the rule of names."""
+
+TEXTS = ("txt", "caption")
+SIDECARS = ("json", "cls", *TEXTS)
+
+
+def check_roles(columns: Mapping[str, str]) -> None:
+    """Check that only labels are looked for in the json beside pictures.
+
+    Raises:
+        SettingsError: another role is given.
+    """
+    unknown = sorted(set(columns) - set(ROLES))
+    if unknown:
+        raise SettingsError(
+            f"the role {unknown[0]!r} says nothing in a tar archive, whose members are the pictures",
+            f"its roles are {', '.join(ROLES)}",
+        )
+
+
+def sample_key(name: str) -> str:
+    """Return what the members of one sample have in common: the path up to the first dot of the file's own name."""
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + base.partition(".")[0]
+
+
+def sidecar_kind(name: str) -> str | None:
+    """Return json, cls, txt or caption for a file of metadata, else None."""
+    suffix = name.rsplit("/", 1)[-1].rpartition(".")[2].lower()
+    return suffix if suffix in SIDECARS else None
+
+
+@dataclass(slots=True)
+class Sample:
+    """What was met of one sample. `columns` maps roles to keys of its json."""
+
+    key: str
+    columns: Mapping[str, str]
+    pictures: list[Candidate] = field(default_factory=list)
+    sidecars: list[str] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
+    number: str | None = None
+    taken: int = 0
+
+    def add_sidecar(self, address: str, data: bytes | None) -> None:
+        """Take in a file of metadata; None stands for one that is too large. A broken one becomes a Rejection."""
+        if len(self.sidecars) < PICTURES_LIMIT:
+            self.sidecars.append(address)
+        if data is None or self.taken + len(data) > SIDECAR_LIMIT:
+            self._reject(address, f"more than {SIDECAR_LIMIT:,} bytes beside one picture")
+            return
+        self.taken += len(data)
+        try:
+            self._take(sidecar_kind(address), data.decode("utf-8-sig"))
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # BadValue and decoding errors are ValueErrors
+            self._reject(address, f"its metadata cannot be read: {error or type(error).__name__}")
+
+    def found(self) -> Iterator[Found]:
+        """Yield the pictures, labelled, and what went wrong; or, without any picture, the other files as ignored."""
+        if not self.pictures:
+            yield from (Ignored(address) for address in self.sidecars)
+            return
+        yield from self.rejections
+        labels, further = self._labels_and_metadata()
+        for picture in self.pictures:
+            yield replace(picture, labels=labels, metadata=further)
+
+    def start_again(self) -> None:
+        """Forget the pictures, which were passed on, and keep the metadata for those that follow."""
+        self.pictures.clear()
+        self.sidecars.clear()
+        self.rejections.clear()
+
+    def _take(self, kind: str | None, text: str) -> None:
+        if kind == "json":
+            self._take_json(json.loads(text))
+        elif kind == "cls":
+            self.number = label(text)
+        else:
+            self.values.update(metadata({"txt": text.strip()}) or {})
+
+    def _take_json(self, values: Any) -> None:
+        if not isinstance(values, dict):
+            raise BadValue("it is no object")
+        told, rest = {}, dict(values)
+        for role in ROLES:
+            key = self.columns.get(role, role)
+            try:
+                told[role] = label(values.get(key))
+            except BadValue:
+                if role in self.columns:
+                    raise
+                continue  # it only happens to have that name
+            rest.pop(key, None)
+        further = metadata(rest) or {}
+        self.told.update({role: text for role, text in told.items() if text is not None})
+        self.values.update(further)
+
+    def _labels_and_metadata(self) -> tuple[Labels | None, Mapping[str, Any] | None]:
+        """Say which values are labels; all others are metadata. A category in the json comes before that in .cls."""
+        told, further = dict(self.told), dict(self.values)
+        if self.number is not None:
+            if "category" in self.columns or "category" in told:
+                further.setdefault("cls", self.number)
+            else:
+                told["category"] = self.number
+        labels = Labels(told.get("category"), told.get("condition"), told.get("split"))
+        return (labels if told else None), (further or None)
+
+    def _reject(self, address: str, detail: str) -> None:
+        if len(self.rejections) < PICTURES_LIMIT:
+            self.rejections.append(Rejection(address, "scan", Reason.CORRUPT, detail[:500]))

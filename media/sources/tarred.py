@@ -1,0 +1,181 @@
+"""Tar archives of pictures, plain or compressed, one or several, read in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from shotdex.media.addresses import SEPARATOR, join
+from shotdex.media.archives.opening import TAR_ENDINGS, is_tar, open_archive, read_member
+from shotdex.media.archives.tar_archive import Passed, TarArchive
+from shotdex.media.archives.tar_headers import Kind, TarMember
+from shotdex.media.decoding.decode import looks_like_picture
+from shotdex.media.files import places
+from shotdex.store.errors import Damaged, SourceError
+from shotdex.store.types import Reason, Rejection
+
+from .base import Candidate, Found, Ignored, NotEntered
+from .members import hidden, refused, within
+from .samples import PICTURES_LIMIT, SIDECAR_LIMIT, Sample, check_roles, sample_key, sidecar_kind
+from .shards import find_shards
+
+__all__ = ["ShardsSource", "TarSource", "find_shards", "is_tar"]
+
+
+@dataclass(frozen=True, slots=True)
+class TarSource:
+    """Every picture in a tar file, addressed as `archive.tar!member`, with the metadata beside it (see `samples.py`).
+
+    `columns` maps the roles category, condition and split to keys of the json beside a picture. `folder` stands before
+    the members' paths for layouts. A member's time is as `Passed` has it, so that of an archive that grew only the new
+    members are read. Of one name, the last member counts, as when tar unpacks. Nothing is known behind a damage: what
+    stands before it is indexed.
+    """
+
+    root: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+    kind: str = "tar"
+    by_path: bool = False
+    complete: bool = True
+
+    def __post_init__(self) -> None:
+        check_roles(self.columns)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether reading in another order costs starting anew: where it is compressed, or must be fetched."""
+        try:
+            return places.is_url(self.root) or TarArchive(self.root).packed
+        except (OSError, Damaged):
+            return True
+
+    def scan(self) -> Iterator[Found]:
+        """Walk the archive, holding one sample at a time.
+
+        Raises:
+            SourceError: it is not a tar archive, or broken before its second member.
+        """
+        met = False
+        try:
+            for found in self._walk():
+                met = True
+                yield found
+        except (Damaged, OSError) as error:
+            damage = error if isinstance(error, Damaged) else Damaged(Reason.UNREADABLE, str(error))
+            if not met:
+                raise SourceError(
+                    f"{self.root} cannot be read as a tar archive: {damage.detail}", "check it with: tar -tf"
+                ) from error
+            yield NotEntered(self.root, Rejection(self.root, "scan", damage.reason, damage.detail))
+
+    def read(self, address: str, limit: int) -> bytes:
+        """Return a member's content; safe to call from several threads, slow where `in_order` is not kept to."""
+        return read_member(self.root, address.removeprefix(join(self.root, "")), limit)
+
+    def _walk(self) -> Iterator[Found]:
+        sample = Sample("", self.columns)
+        try:
+            for passed in _open(self.root).walk(_is_sidecar):
+                name = passed.member.shown
+                if passed.member.kind is Kind.FOLDER or hidden(name):
+                    continue
+                if sample_key(name) != sample.key:
+                    yield from sample.found()
+                    sample = Sample(sample_key(name), self.columns)
+                elif len(sample.pictures) == PICTURES_LIMIT:
+                    yield from sample.found()
+                    sample.start_again()
+                yield from self._member(passed, sample)
+        except (Damaged, OSError):
+            yield from sample.found()
+            raise
+        yield from sample.found()
+
+    def _member(self, passed: Passed, sample: Sample) -> Iterator[Found]:
+        """Put a member into its sample, or yield what it is where it belongs to none."""
+        member, address = passed.member, join(self.root, passed.member.shown)
+        rejection = refused(self.root, member.shown, member.name is not None, member.kind is Kind.LINK)
+        if member.kind is Kind.SPARSE and looks_like_picture(member.shown):
+            rejection = Rejection(address, "scan", Reason.UNREADABLE, "a sparse file, which is not put together")
+        if rejection is not None and member.kind is not Kind.OTHER:
+            yield rejection
+        elif member.kind is Kind.FILE and sidecar_kind(member.shown):
+            sample.add_sidecar(address, passed.data)
+        elif member.kind is Kind.FILE and looks_like_picture(member.shown):
+            relative = within(f"{self.folder}/{member.shown}")
+            sample.pictures.append(Candidate(address, relative, member.size, passed.modified_ns))
+        else:
+            yield Ignored(address)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardsSource:
+    """Several tar archives as one source, by a pattern or a folder (see `shards.py`); members keep their own address.
+
+    An archive that is missing or broken is named, and the others go on. Of a folder, layouts see each archive as a
+    folder of its name, without the ending: ImageNet has one archive a class. Those of a pattern are taken as one.
+    """
+
+    root: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "tar archives"
+    by_path: bool = False
+    complete: bool = True
+    shards: Mapping[str, None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shards", dict.fromkeys(find_shards(self.root)))
+        check_roles(self.columns)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether reading in another order costs starting anew, as of any of the archives."""
+        return any(source.in_order for source in self._sources())
+
+    def scan(self) -> Iterator[Found]:
+        """Walk one archive after the other.
+
+        Raises:
+            SourceError: none of them can be read.
+        """
+        error, entered = None, False
+        for source in self._sources():
+            try:
+                yield from source.scan()
+                entered = True
+            except SourceError as failed:
+                error = failed
+                yield NotEntered(source.root, Rejection(source.root, "scan", Reason.UNREADABLE, str(failed)))
+        if error is not None and not entered:
+            raise SourceError(f"none of the archives of {self.root} can be read: {error}", error.hint)
+
+    def read(self, address: str, limit: int) -> bytes:
+        """Return a member's content; safe to call from several threads, slow where `in_order` is not kept to."""
+        for at, character in enumerate(address):
+            if character == SEPARATOR and address[:at] in self.shards:
+                return read_member(address[:at], address[at + 1 :], limit)
+        raise KeyError(f"{address} is in none of the archives of {self.root}")
+
+    def _sources(self) -> Iterator[TarSource]:
+        is_pattern = not places.is_folder(self.root)
+        for place in self.shards:
+            yield TarSource(place, self.columns, "" if is_pattern else _stem(place))
+
+
+def _stem(place: str) -> str:
+    name = place.rsplit("/", 1)[-1]
+    ending = max((ending for ending in TAR_ENDINGS if name.lower().endswith(ending)), key=len)
+    return name[: -len(ending)]
+
+
+def _open(place: str) -> TarArchive:
+    archive = open_archive(place)
+    if not isinstance(archive, TarArchive):
+        raise Damaged(Reason.NOT_AN_IMAGE, "it is a zip archive")
+    return archive
+
+
+def _is_sidecar(member: TarMember) -> bool:
+    wanted = member.kind is Kind.FILE and member.size <= SIDECAR_LIMIT
+    return wanted and sidecar_kind(member.shown) is not None and not hidden(member.shown)

@@ -1,0 +1,173 @@
+"""From an upright RGB picture to what a model takes, equal to the transformers processor with its PIL backend.
+
+For models of one fixed input size the work is split: resize and crop to uint8 here, on any thread; scaling and
+normalising on the model's device, a whole batch at once. Others (SigLIP 2 with variable patches) go through the
+transformers processor itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from shotdex.media.decoding.decode import PictureRefused
+from shotdex.store.types import PIXEL_LIMIT, Reason
+
+from .protocols import Prepared
+
+if TYPE_CHECKING:
+    import torch
+
+PIXELS = "pixels"
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSize:
+    """Resize to a shortest edge or to an exact size, crop the centre, scale, normalise.
+
+    `shortest_edge` or `exact` (height, width) in pixels; `crop` (height, width) or None; `resample` as PIL numbers its
+    filters; a pixel p in 0..255 becomes (p * `scale` - `mean`) / `std`, per channel.
+    """
+
+    shortest_edge: int | None
+    exact: tuple[int, int] | None
+    crop: tuple[int, int] | None
+    resample: int
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Return `pixels`, uint8 (3, H, W), of an RGB picture.
+
+        Raises:
+            PictureRefused: so long and thin that resizing it would take gigabytes.
+        """
+        width, height = self._size(*image.size)
+        if width * height > PIXEL_LIMIT:  # a line of 1 x 65,535 pixels would become 224 x 14.7 million
+            raise PictureRefused(
+                Reason.TOO_LARGE, f"{image.width} x {image.height} would become {width} x {height} pixels"
+            )
+        resized = image.resize((width, height), Image.Resampling(self.resample))
+        if self.crop is not None:
+            top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+            resized = resized.crop((left, top, left + self.crop[1], top + self.crop[0]))
+        return {PIXELS: np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))}
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        if self.exact is not None:
+            return self.exact[1], self.exact[0]
+        edge = self.shortest_edge or 0
+        # The longer side is cut, not rounded, as transformers and torchvision do.
+        return (edge, int(edge * height / width)) if width <= height else (int(edge * width / height), edge)
+
+    def inputs(self, arrays: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Return the model's inputs, `pixel_values` (N, 3, H, W), for a batch of `pixels` on the model's device."""
+        import torch
+
+        pixels = arrays[PIXELS]
+        mean, std = _constants(self.mean, self.std, pixels.device)
+        values = pixels.to(torch.float32).mul_(self.scale).sub_(mean).div_(std)  # in one block of memory
+        return {"pixel_values": values.to(dtype)}
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """All there is to it, as JSON values: `FixedSize.of` makes it again in another process."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, portable: Mapping[str, Any]) -> FixedSize:
+        """Return what `portable` was taken from, also after its way through JSON, which knows no tuples."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in portable.items()
+        }
+        return cls(**values)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that changes a pixel."""
+        return _digest(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnProcessor:
+    """The transformers processor itself, one picture at a time, for models whose inputs are not one array."""
+
+    processor: Any
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Return the processor's arrays for one RGB picture, without their batch axis."""
+        return {name: np.asarray(value)[0] for name, value in self.processor(images=image, return_tensors="np").items()}
+
+    def inputs(self, arrays: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Return the model's inputs for a batch on its device."""
+        return {name: value.to(dtype) if value.is_floating_point() else value for name, value in arrays.items()}
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """None: a decoding process does not have transformers."""
+        return None
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the processor's settings."""
+        return _digest(self.processor.to_dict())
+
+
+Preprocessing = FixedSize | OwnProcessor
+
+
+def collate(batch: Sequence[Prepared], pinned: bool) -> dict[str, torch.Tensor]:
+    """Return a batch of prepared pictures as tensors on the CPU, by name; `pinned` ones a GPU fetches by itself."""
+    import torch
+
+    stacked = {}
+    for name, first in batch[0].items():
+        kind = torch.from_numpy(np.empty(0, first.dtype)).dtype
+        stacked[name] = torch.empty((len(batch), *first.shape), dtype=kind, pin_memory=pinned)
+        np.stack([prepared[name] for prepared in batch], out=stacked[name].numpy())
+    return stacked
+
+
+@lru_cache(maxsize=8)
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Return mean and standard deviation (1, C, 1, 1), kept on the device from batch to batch."""
+    import torch
+
+    return tuple(torch.tensor(each, dtype=torch.float32, device=device).reshape(1, -1, 1, 1) for each in (mean, std))
+
+
+def preprocessing_of(processor: Any) -> Preprocessing:
+    """Return the preprocessing that a transformers image processor stands for."""
+    settings = processor.to_dict()
+    size, crop = dict(settings.get("size") or {}), dict(settings.get("crop_size") or {})
+    if not _is_fixed(settings, size, crop):
+        return OwnProcessor(processor)
+    normalise = settings.get("do_normalize", True)
+    return FixedSize(
+        shortest_edge=size.get("shortest_edge"),
+        exact=(size["height"], size["width"]) if "shortest_edge" not in size else None,
+        crop=(crop["height"], crop["width"]) if settings.get("do_center_crop") else None,
+        resample=int(settings.get("resample", Image.Resampling.BICUBIC)),
+        scale=float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0,
+        mean=tuple(settings["image_mean"]) if normalise else (0.0, 0.0, 0.0),
+        std=tuple(settings["image_std"]) if normalise else (1.0, 1.0, 1.0),
+    )
+
+
+def _is_fixed(settings: Mapping[str, Any], size: Mapping[str, int], crop: Mapping[str, int]) -> bool:
+    if not settings.get("do_resize", True) or settings.get("do_pad") or "patch_size" in settings:
+        return False
+    if size.get("shortest_edge") and not size.get("longest_edge"):
+        # A crop larger than the resized picture would be padded, which the processor does its own way.
+        return bool(settings.get("do_center_crop")) and max(crop["height"], crop["width"]) <= size["shortest_edge"]
+    return bool(size.get("height") and size.get("width") and not settings.get("do_center_crop"))
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

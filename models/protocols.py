@@ -1,0 +1,116 @@
+"""What an encoder is to everything that uses one, whatever it is made of; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy.typing as npt
+
+from shotdex.store.errors import EncoderMismatch
+from shotdex.store.types import EncoderId, ImageVectors, Vectors
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+USUAL_BATCH = 64
+"""Pictures a batch where neither the user nor the encoder says how many."""
+
+Prepared = Mapping[str, npt.NDArray[Any]]
+"""One picture as a model takes it: named arrays without the batch axis, such as `pixels` uint8 (3, H, W)."""
+
+
+class Encoder(Protocol):
+    """A model that puts texts and pictures into one space. All vectors are float32 with unit rows."""
+
+    @property
+    def id(self) -> EncoderId:
+        """The identity that its vectors carry."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return (N, D) unit rows for N texts."""
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Return (N, D) unit rows for N RGB pictures."""
+
+
+class ImageEncoder(Encoder, Protocol):
+    """An encoder whose pixel work can run ahead in other threads, or in processes where it is `portable`."""
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """What a decoding process needs to prepare pictures as `prepare` does, as JSON values.
+
+        None where only this process can.
+        """
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Resize and crop one RGB picture to what the model takes; safe to call from several threads."""
+
+    def encode_prepared(self, batch: Sequence[Prepared]) -> ImageVectors:
+        """Return both spaces for prepared pictures."""
+
+
+@runtime_checkable
+class Launching(Protocol):
+    """An encoder that does not wait for the device it computes on, and knows what suits it."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches are worth launching before the first of them is waited for; 1 where it waits anyway."""
+
+    @property
+    def shares_cores(self) -> bool:
+        """Whether it computes on the cores that decode pictures."""
+
+    def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
+        """Launch a batch of at least one picture; what is returned waits for its vectors."""
+
+    def good_batch(self) -> int:
+        """Return how many pictures a batch should have."""
+
+
+def launch(encoder: ImageEncoder, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
+    """Launch a batch where the encoder can, else compute it; return what waits for its vectors."""
+    if isinstance(encoder, Launching):
+        return encoder.begin(batch)
+    vectors = encoder.encode_prepared(batch)
+    return lambda: vectors
+
+
+def batch_size_for(encoder: ImageEncoder, wanted: int | None) -> int:
+    """Return the wanted size, else the encoder's own."""
+    if wanted is not None:
+        return wanted
+    return encoder.good_batch() if isinstance(encoder, Launching) else USUAL_BATCH
+
+
+def shares_cores(encoder: ImageEncoder) -> bool:
+    """Tell whether an encoder computes on the cores that decode pictures, as far as it says."""
+    return isinstance(encoder, Launching) and encoder.shares_cores
+
+
+LoadEncoder = Callable[[EncoderId], Encoder]
+"""Loads the encoder of that identity; called at most once, and only when a model is needed."""
+
+
+@runtime_checkable
+class TextsAtHand(Protocol):
+    """What a `LoadEncoder` may do besides: encode texts without loading a model."""
+
+    def at_hand(self, identity: EncoderId, texts: Sequence[str]) -> Vectors | None:
+        """Return unit vectors (N, D) for N texts, N above 0, or None where a model has to be loaded for them."""
+
+
+def checked(loaded: Encoder, wanted: EncoderId) -> Encoder:
+    """Return an encoder after making sure that its vectors can be compared with the stored ones.
+
+    Raises:
+        EncoderMismatch: its files changed since the images were indexed.
+    """
+    if loaded.id.key() != wanted.key():
+        raise EncoderMismatch(
+            f"the files of {wanted.name} changed since these images were indexed: they were {wanted}, now {loaded.id}",
+            f"index again to add the present one: shotdex index SOURCE --model {wanted.name}",
+        )
+    return loaded

@@ -1,0 +1,179 @@
+"""The text towers of CLIP and SigLIP in numpy: texts in, unit vectors out, without torch or transformers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from shotdex.store.types import Vectors
+
+from .families import without_punctuation
+
+
+@dataclass(frozen=True, slots=True)
+class TowerShape:
+    """What the weights do not say. `legacy_end`: the text ends at its highest token id, as in early CLIP files."""
+
+    layers: int
+    heads: int
+    activation: str
+    epsilon: float
+    sigmoid: bool
+    end_token: int = 0
+    legacy_end: bool = False
+
+
+class Weights(Protocol):
+    """The tensors of a tower by the names that transformers gives them, below `text_model.` for most."""
+
+    def tensor(self, name: str) -> Vectors:
+        """Return a tensor, float32."""
+
+    def rows(self, name: str, numbers: np.ndarray) -> Vectors:
+        """Return some rows of a matrix, float32, without reading the others."""
+
+
+def text_vectors(weights: Weights, shape: TowerShape, tokens: np.ndarray) -> Vectors:
+    """Return (N, D) float32 unit rows for (N, L) token ids, every row of which is a whole text of L tokens."""
+    count, length = tokens.shape
+    hidden = weights.rows("embeddings.token_embedding.weight", tokens.reshape(-1)).reshape(count, length, -1)
+    hidden = hidden + weights.tensor("embeddings.position_embedding.weight")[:length]
+    mask = None if shape.sigmoid else np.triu(np.full((length, length), -np.inf, np.float32), k=1)
+    for layer in range(shape.layers):
+        hidden = _block(weights, f"encoder.layers.{layer}.", shape, hidden, mask)
+    hidden = _normalised(weights, "final_layer_norm.", hidden, shape.epsilon)
+    joint = _pooled(weights, shape, hidden, tokens)
+    unit: Vectors = joint / np.linalg.norm(joint, axis=-1, keepdims=True)
+    return unit
+
+
+def _pooled(weights: Weights, shape: TowerShape, hidden: Vectors, tokens: np.ndarray) -> Vectors:
+    if shape.sigmoid:
+        return _linear(weights, "head.", hidden[:, -1])
+    ends = tokens.argmax(axis=1) if shape.legacy_end else (tokens == shape.end_token).argmax(axis=1)
+    projected: Vectors = hidden[np.arange(len(tokens)), ends] @ weights.tensor("text_projection.weight").T
+    return projected
+
+
+def _block(weights: Weights, at: str, shape: TowerShape, hidden: Vectors, mask: Vectors | None) -> Vectors:
+    heads = shape.heads
+    normal = _normalised(weights, at + "layer_norm1.", hidden, shape.epsilon)
+    query, key, value = (
+        _by_head(_linear(weights, f"{at}self_attn.{name}_proj.", normal), heads) for name in ("q", "k", "v")
+    )
+    scores = query @ key.swapaxes(-1, -2) * np.float32(query.shape[-1] ** -0.5)
+    mixed = _softmax(scores if mask is None else scores + mask) @ value
+    hidden = hidden + _linear(weights, at + "self_attn.out_proj.", mixed.swapaxes(1, 2).reshape(hidden.shape))
+    normal = _normalised(weights, at + "layer_norm2.", hidden, shape.epsilon)
+    grown = ACTIVATIONS[shape.activation](_linear(weights, at + "mlp.fc1.", normal))
+    return hidden + _linear(weights, at + "mlp.fc2.", grown)
+
+
+def _by_head(rows: Vectors, heads: int) -> Vectors:
+    count, length, width = rows.shape
+    return rows.reshape(count, length, heads, width // heads).swapaxes(1, 2)
+
+
+def _linear(weights: Weights, at: str, rows: Vectors) -> Vectors:
+    # All texts at once and the weights first: BLAS then goes through them once, not text by text, and as they lie.
+    weight = weights.tensor(at + "weight")
+    product: Vectors = (weight @ rows.reshape(-1, rows.shape[-1]).T).T
+    return (product + weights.tensor(at + "bias")).reshape(*rows.shape[:-1], len(weight))
+
+
+def _normalised(weights: Weights, at: str, rows: Vectors, epsilon: float) -> Vectors:
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    spread = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(epsilon))
+    scaled: Vectors = centred / spread * weights.tensor(at + "weight") + weights.tensor(at + "bias")
+    return scaled
+
+
+def _softmax(scores: Vectors) -> Vectors:
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares: Vectors = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def _quick_gelu(x: Vectors) -> Vectors:
+    passed: Vectors = x / (1 + np.exp(-1.702 * x))
+    return passed
+
+
+def _gelu_tanh(x: Vectors) -> Vectors:
+    grown: Vectors = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    return grown
+
+
+def _gelu(x: Vectors) -> Vectors:
+    return 0.5 * x * (1 + _erf(x * np.float32(math.sqrt(0.5))))
+
+
+_ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+
+
+def _erf(x: Vectors) -> Vectors:
+    # Abramowitz and Stegun (1964), 7.1.26: off by 1.5e-7 at most, which is float32's own rounding. scipy.special has
+    # it, too, and takes as long to import as all of this takes to run.
+    size = np.abs(x)
+    t = 1 / (1 + np.float32(0.3275911) * size)
+    series = np.zeros_like(t)
+    for factor in reversed(_ERF):
+        series = (series + np.float32(factor)) * t
+    signed: Vectors = np.sign(x) * (1 - series * np.exp(-size * size))
+    return signed
+
+
+ACTIVATIONS: Mapping[str, Callable[[Vectors], Vectors]] = {
+    "quick_gelu": _quick_gelu,
+    "gelu": _gelu,
+    "gelu_pytorch_tanh": _gelu_tanh,
+}
+"""By the `hidden_act` of a configuration. A model with another one is left to transformers."""
+
+
+def by_length(texts: Sequence[Sequence[int]], most: int) -> list[list[int]]:
+    """Return the numbers of the texts in groups of one length, of up to `most`: so nothing is ever padded."""
+    groups: dict[int, list[int]] = {}
+    for number, tokens in enumerate(texts):
+        groups.setdefault(len(tokens), []).append(number)
+    return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """What is done to a text besides tokenizing.
+
+    It is cut to `most` tokens, begin and end included; filled up to as many with `padding`, unless that is None, at the
+    end or, with `padded_left`, the beginning; and, where `canonical`, lower-cased and without punctuation first.
+    """
+
+    most: int
+    padding: int | None
+    canonical: bool
+    padded_left: bool = False
+
+
+class Tokens:
+    """A tokenizer from the text of its `tokenizer.json`."""
+
+    def __init__(self, tokenizer_json: str, rules: TextRules) -> None:
+        from tokenizers import Tokenizer
+
+        self._rules = rules
+        self._tokenizer: Any = Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(rules.most)
+
+    def of(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text."""
+        rules = self._rules
+        wanted = [without_punctuation(text) for text in texts] if rules.canonical else list(texts)
+        ids = [list(encoding.ids) for encoding in self._tokenizer.encode_batch(wanted)]
+        if rules.padding is None:
+            return ids
+        filled = [[rules.padding] * (rules.most - len(row)) for row in ids]
+        return [fill + row if rules.padded_left else row + fill for row, fill in zip(ids, filled, strict=True)]

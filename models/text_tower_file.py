@@ -1,0 +1,214 @@
+"""The file of a text tower: safetensors, beside the index, named by the encoder it belongs to.
+
+It is believed only where it carries that encoder's identity, and a text whose vector was pinned when the file was made
+goes along with every question and must still get that vector: weights that changed on the disk would give another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shotdex.store.engines.faiss_file import is_inside
+from shotdex.store.store import Store
+from shotdex.store.types import EncoderId, Vectors
+
+from .text_tower import TextRules, Tokens, TowerShape, by_length, text_vectors
+
+log = logging.getLogger(__name__)
+
+FORM = "shotdex text tower 1"
+
+TOKENIZER, PINNED = "tokenizer", "pinned"
+
+PINNED_TEXT = "a photo of a cat, a dog and 3 red bicycles"
+
+PARITY = 1e-5
+"""Largest difference of a number in a unit vector that counts as the same vector: float32 rounds 1e-6 or so."""
+
+AT_ONCE, FEW = 64, 8
+"""Texts that go through the tower together, and up to how many are few."""
+
+
+class TowerBroken(Exception):
+    """The weights are not what they were. Never leaves shotdex: the model is loaded instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTower:
+    """A text tower that can be used. Its file stays open for as long as this lives.
+
+    `pinned` (D,) is the vector of `PINNED_TEXT`.
+    """
+
+    shape: TowerShape
+    tokens: Tokens
+    weights: _MappedFile
+    pinned: Vectors
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return (N, D) float32 unit rows for N texts.
+
+        Raises:
+            TowerBroken: the text whose vector is known gets another one.
+        """
+        # Together with the others: reading the weights twice would take twice as long.
+        known, vectors = np.split(self._encode([PINNED_TEXT, *texts]), [1])
+        apart = np.abs(known[0] - self.pinned).max()
+        if not apart <= PARITY:
+            raise TowerBroken(f"its weights changed: a known text's vector is off by {apart:.1e}")
+        return vectors
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        from threadpoolctl import threadpool_limits
+
+        ids = self.tokens.of(texts)
+        if len(ids) <= FEW and not self.shape.sigmoid:  # nothing looks beyond a text's end, so they can be filled up
+            longest = max(map(len, ids))
+            ids = [row + [0] * (longest - len(row)) for row in ids]
+        parts: dict[int, Vectors] = {}
+        # For so little work a second thread brings nothing, and on a busy machine waits for its turn many times over.
+        with threadpool_limits(1 if len(texts) <= FEW else None, "blas"):
+            for group in by_length(ids, AT_ONCE):
+                vectors = text_vectors(self.weights, self.shape, np.array([ids[n] for n in group], dtype=np.int64))
+                parts |= dict(zip(group, vectors, strict=True))
+        return np.stack([parts[n] for n in range(len(texts))])
+
+
+class _MappedFile:
+    """Implements `Weights` on a safetensors file that is mapped into memory: only what is used is ever read.
+
+    The safetensors package copies each tensor, twice, which takes longer than computing with it. The form is simple:
+    the length of a header in 8 bytes (little-endian), the header in JSON, the numbers.
+    https://github.com/huggingface/safetensors#format
+
+    Raises:
+        ValueError, OSError: it is no such file, or a tensor of it would lie outside.
+    """
+
+    def __init__(self, path: Path) -> None:
+        mapped = np.memmap(path, dtype=np.uint8, mode="r")
+        start = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
+        header = json.loads(mapped[8:start].tobytes())
+        self.told: dict[str, str] = header.pop("__metadata__", {})
+        self._tensors = {name: _view(mapped, start, entry) for name, entry in header.items()}
+
+    def is_whole(self) -> bool:
+        """Read everything and tell whether it is as it was written."""
+        return _digest(self._tensors) == self.told.get("sha256")
+
+    def tensor(self, name: str) -> Vectors:
+        return self._tensors[name]
+
+    def rows(self, name: str, numbers: np.ndarray) -> Vectors:
+        rows: Vectors = self._tensors[name][numbers]
+        return rows
+
+
+def _view(mapped: np.ndarray, start: int, entry: Mapping[str, Any]) -> np.ndarray:
+    begin, end = entry["data_offsets"]
+    view: np.ndarray = np.ndarray(entry["shape"], _TYPES[entry["dtype"]], buffer=mapped.data, offset=start + begin)
+    if not 0 <= begin <= end == begin + view.nbytes:
+        raise ValueError("a tensor is not where the header says")
+    return view
+
+
+_TYPES: Mapping[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U8": np.dtype(np.uint8)}
+
+
+def tower_file(store: Store, encoder: EncoderId) -> Path:
+    """Return where the text tower of an encoder is kept."""
+    return store.index_folder / f"text-{_identity(encoder)[:16]}.safetensors"
+
+
+def open_tower(store: Store, encoder: EncoderId) -> TextTower | None:
+    """Return the text tower of an encoder, or None where there is none that can be believed; a warning says why."""
+    path = tower_file(store, encoder)
+    if not is_inside(store.index_folder, path):
+        return None
+    try:
+        return read_tower(path, encoder)
+    except Exception as error:  # tokenizers and json each raise what they like of a broken file
+        log.warning(NOT_USED, path, (str(error).splitlines() or [type(error).__name__])[0])
+        return None
+
+
+NOT_USED = "%s is not used: %s; loading the whole model instead (mend it: shotdex verify --repair)"
+
+
+def read_tower(path: Path, encoder: EncoderId) -> TextTower:
+    """Return the tower in a file.
+
+    Raises:
+        ValueError, OSError, SafetensorError, ...: the file is broken, or another encoder's.
+    """
+    file = _MappedFile(path)
+    if file.told.get("form") != FORM or file.told.get("encoder") != _identity(encoder):
+        raise ValueError("it belongs to another encoder, or to another version of shotdex")
+    pinned = file.tensor(PINNED)
+    if pinned.shape != (encoder.dim,) or not np.isfinite(pinned).all():
+        raise ValueError("its vectors have another length")
+    shape, rules = TowerShape(**json.loads(file.told["shape"])), TextRules(**json.loads(file.told["rules"]))
+    tokenizer = file.tensor(TOKENIZER).tobytes().decode()
+    return TextTower(shape, Tokens(tokenizer, rules), file, pinned)
+
+
+def tower_fault(store: Store, encoder: EncoderId) -> str | None:
+    """Return what is wrong with the file of a text tower, every byte of it read; None where it is whole, or not there.
+
+    `open_tower` looks at the weights through one known text, which says nothing of the words that are not in it.
+    """
+    path = tower_file(store, encoder)
+    if path.is_symlink() or not path.is_file():
+        return "it is a link" if path.is_symlink() else None
+    try:
+        tower = read_tower(path, encoder)
+        return None if tower.weights.is_whole() else "its weights changed since it was made"
+    except Exception as error:  # as above
+        return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def write_tower(
+    path: Path, encoder: EncoderId, shape: TowerShape, rules: TextRules, tensors: Mapping[str, np.ndarray]
+) -> None:
+    """Write a tower aside, flush it to disk and leave it there under `path`.
+
+    `tensors` are the weights by name, with the tokenizer's JSON as bytes under `TOKENIZER` and a vector under `PINNED`.
+
+    Raises:
+        OSError, SafetensorError: it cannot be written, as where the disk is full.
+    """
+    from safetensors.numpy import save_file
+
+    told = {
+        "form": FORM,
+        "encoder": _identity(encoder),
+        "sha256": _digest(tensors),
+        "shape": json.dumps(asdict(shape)),
+        "rules": json.dumps(asdict(rules)),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(dict(tensors), str(path), metadata=told)
+    path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it; who may read the store may
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _identity(encoder: EncoderId) -> str:
+    return hashlib.sha256(repr(encoder.key()).encode()).hexdigest()
+
+
+def _digest(tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()

@@ -1,0 +1,261 @@
+"""The types of shotdex: small, frozen, typed. Every layer uses these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    pass
+
+Vectors = npt.NDArray[np.float32]
+"""Rows of float32, shape (N, D)."""
+
+Ids = npt.NDArray[np.int64]
+"""Image ids, shape (N,)."""
+
+
+class Space(StrEnum):
+    """Which vectors: `joint` is compared with text; `vision` is the image tower before its projection."""
+
+    JOINT = "joint"
+    VISION = "vision"
+
+
+class Precision(StrEnum):
+    """The number format that a model computes in; stored vectors are always float32."""
+
+    FLOAT32 = "float32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Pooling(StrEnum):
+    """How the image tower's tokens become its `vision` vector: their mean, or the tower's own pooled token."""
+
+    MEAN = "mean"
+    CLS = "cls"
+
+
+class Combine(StrEnum):
+    """How several prompts of one class become one score: mean of unit vectors, made unit again, or the best prompt."""
+
+    MEAN = "mean"
+    MAX = "max"
+
+
+class Reason(StrEnum):
+    """Why a picture could not be indexed: the whole list."""
+
+    EMPTY = "empty file"
+    NOT_AN_IMAGE = "not an image"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_LARGE = "too large"
+    TOO_SLOW = "too slow"
+    UNSUPPORTED = "unsupported format"
+    UNREADABLE = "unreadable"
+    BAD_NAME = "name is not UTF-8"
+    MODEL_OUTPUT = "model output invalid"
+
+
+BYTES_LIMIT = 512 * 1024 * 1024
+"""Bytes above which a file or an archive's member is not read as a picture: half a GiB, far above any camera's."""
+
+PIXEL_LIMIT = 178_956_970
+"""Pixels above which a picture is refused: Pillow's own bound for a decompression bomb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one picture may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file. None is no limit.
+
+    The seconds are kept to where pictures are decoded in processes of their own, while indexing.
+    """
+
+    pixels: int | None = PIXEL_LIMIT
+    seconds: float | None = 30.0
+    bytes: int | None = BYTES_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderId:
+    """What makes two vectors comparable: everything that, changed, changes a vector.
+
+    `weights_sha256` and `preprocessing_sha256` are hex digests; `dim` and `vision_dim` the lengths of joint and vision
+    vectors; `pooling` says how the vision vector was made. `logit_scale` (already exponentiated, > 0) and `logit_bias`
+    turn cosines into probabilities, with softmax or, where `sigmoid`, the logistic function (SigLIP).
+    """
+
+    name: str
+    revision: str
+    weights_sha256: str
+    preprocessing_sha256: str
+    precision: Precision
+    dim: int
+    vision_dim: int
+    pooling: Pooling = Pooling.MEAN
+    logit_scale: float = 100.0
+    logit_bias: float = 0.0
+    sigmoid: bool = False
+
+    def key(self) -> tuple[str, str, str, str]:
+        """Return the part that decides equality: weights, preprocessing, precision, pooling."""
+        return (self.weights_sha256, self.preprocessing_sha256, self.precision.value, self.pooling.value)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.precision}, {self.dim}-d, weights {self.weights_sha256[:8]})"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One picture. `path` is its full address: a file, or `archive!member`; `source` the folder or archive it came by.
+
+    `width` and `height` are in pixels after EXIF orientation; `modified_ns` is the file's time in ns since 1970.
+    `metadata` is everything else that the source says, as the text of a JSON object, or None.
+    """
+
+    image_id: int
+    path: str
+    source: str
+    category: str | None
+    condition: str | None
+    split: str | None
+    content_sha256: str
+    width: int
+    height: int
+    size_bytes: int
+    modified_ns: int
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A picture that could not be indexed: a row, not a log line. `stage` is scan, read, decode or encode."""
+
+    path: str
+    stage: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What one indexing did, in pictures. `seconds` is wall-clock time; `notes` say what was assumed.
+
+    `failures` are the first thousand of the `rejected`; `reasons` counts them all by reason. `unlabelled` are the
+    source's pictures in the store that have no category; `relabelled` are unchanged but for what their source says;
+    `encoded` are unchanged, too, and have the vectors of a further encoder now.
+    """
+
+    added: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    changed: int = 0
+    removed: int = 0
+    rejected: int = 0
+    unlabelled: int = 0
+    ignored: int = 0
+    seconds: float = 0.0
+    failures: tuple[Rejection, ...] = ()
+    notes: tuple[str, ...] = ()
+    interrupted: bool = False
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    relabelled: int = 0
+    encoded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to look for: texts and pictures (their unit vectors are averaged), a SQL filter over `images`, how many."""
+
+    texts: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    where: str | None = None
+    k: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer. `rank` counts from 1; `score` is the cosine in [-1, 1]."""
+
+    rank: int
+    image_id: int
+    path: str
+    score: float
+    category: str | None = None
+    condition: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """Classes with their prompts, spelled out: `classes` maps a class to the texts that stand for it, in order.
+
+    `templates` and `source` record where the texts came from. `aliases` maps a class to further labels under which
+    images have it. `sha256` is over what decides the numbers: classes, prompts, `combine` and aliases.
+    """
+
+    name: str
+    classes: Mapping[str, tuple[str, ...]]
+    combine: Combine = Combine.MEAN
+    templates: tuple[str, ...] = ()
+    source: str = ""
+    sha256: str = ""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One classification: which encoder, which prompts, which images, and what it counted.
+
+    `images` were in the filter, `scored` have predictions, `unlabelled` of them have no category, `outside` have one
+    that is not among the classes, `failed` could not be indexed and so could not be scored. `data_sha256` is over the
+    scored images' contents, `labels_sha256` over their contents and categories (see `analysis/run_digests.py`);
+    both are empty in runs older than they are. `seed` is that of every random draw made about the run.
+    """
+
+    run_id: int
+    name: str
+    encoder_id: int
+    prompt_set_id: int
+    where: str | None
+    k: int
+    images: int
+    scored: int
+    unlabelled: int
+    outside: int
+    failed: int
+    started_at: datetime
+    seconds: float
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    data_sha256: str = ""
+    labels_sha256: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its uncertainty: `low` and `high` bound the 95 % interval that `method` gives; `n` is the count."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVectors:
+    """Both spaces of a batch: `joint` (N, D) float32 with unit rows, `vision` (N, V) float32 as the tower gives it."""
+
+    joint: Vectors
+    vision: Vectors

@@ -1,0 +1,134 @@
+"""Digests of the data: the same for the same pictures and labels wherever they lie, another for anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shotdex.analysis.classify import Classification, classify
+from shotdex.analysis.prompts.build import from_names
+from shotdex.analysis.run_digests import data_digests, digest_lines
+from shotdex.store.store import Store
+from shotdex.store.types import Run
+from tests.conftest import index
+from tests.support.fakes import FakeEncoder
+from tests.support.pictures import noise
+
+PICTURES = {"cat/1.png": 1, "cat/2.png": 2, "dog/3.png": 3, "dog/4.png": 4, "owl/5.png": 5}
+"""Where each picture of noise lies, and its seed."""
+
+
+def make(folder: Path, pictures: Mapping[str, int]) -> Path:
+    for name, seed in pictures.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        noise(seed).save(folder / name)
+    return folder
+
+
+def digests(root: Path, *places: Path, layout: str = "{category}/*", where: str = "true") -> tuple[str, str]:
+    store = Store.create(root)
+    for place in places:
+        index(store, place, FakeEncoder(), layout)
+    with store.reading() as con:
+        ids = [row[0] for row in con.rows(f"SELECT image_id FROM images WHERE {where}")]
+        return data_digests(con, np.array(ids, dtype=np.int64))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> tuple[str, str]:
+    return digests(tmp_path / "base", make(tmp_path / "pictures", PICTURES))
+
+
+def test_it_is_what_it_says(base: tuple[str, str], tmp_path: Path) -> None:
+    """From the files themselves: sorted SHA-256 of each, then with a tab and the folder's name."""
+    hashes = {name: hashlib.sha256((tmp_path / "pictures" / name).read_bytes()).hexdigest() for name in PICTURES}
+    data = "".join(f"{line}\n" for line in sorted(hashes.values()))
+    labels = "".join(f"{line}\n" for line in sorted(f"{h}\t{name.split('/')[0]}" for name, h in hashes.items()))
+    assert base == (hashlib.sha256(data.encode()).hexdigest(), hashlib.sha256(labels.encode()).hexdigest())
+
+
+def test_paths_ids_and_order_do_not_count(base: tuple[str, str], tmp_path: Path) -> None:
+    renamed = {f"{name.split('/')[0]}/{9 - seed}x.png": seed for name, seed in PICTURES.items()}
+    assert digests(tmp_path / "a", make(tmp_path / "elsewhere", renamed)) == base
+    halves = [make(tmp_path / f"half{i}", {n: s for n, s in PICTURES.items() if s % 2 == i}) for i in (1, 0)]
+    assert digests(tmp_path / "b", *halves) == base
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in sorted(PICTURES, reverse=True):
+            archive.write(tmp_path / "pictures" / name, name)
+    assert digests(tmp_path / "c", tmp_path / "all.zip") == base
+
+
+def test_content_counts(base: tuple[str, str], tmp_path: Path) -> None:
+    others = [
+        PICTURES | {"cat/1.png": 99},
+        PICTURES | {"cat/6.png": 6},
+        PICTURES | {"cat/6.png": 1},  # the same picture twice
+        {name: seed for name, seed in PICTURES.items() if seed != 5},
+    ]
+    made = [digests(tmp_path / f"s{i}", make(tmp_path / f"p{i}", other)) for i, other in enumerate(others)]
+    for position in (0, 1):
+        assert len({base[position], *(pair[position] for pair in made)}) == 5
+
+
+def test_labels_count_in_the_second_alone(base: tuple[str, str], tmp_path: Path) -> None:
+    swapped = {"cat/1.png": 1, "dog/2.png": 2, "cat/3.png": 3, "dog/4.png": 4, "owl/5.png": 5}
+    renamed = {name.replace("owl", "Owl"): seed for name, seed in PICTURES.items()}
+    made = [
+        digests(tmp_path / "swapped", make(tmp_path / "p", swapped)),
+        digests(tmp_path / "renamed", make(tmp_path / "q", renamed)),
+        digests(tmp_path / "none", tmp_path / "pictures", layout="{condition}/*"),
+    ]
+    assert {pair[0] for pair in made} == {base[0]}
+    assert len({base[1], *(pair[1] for pair in made)}) == 4
+
+
+def test_only_the_given_images_count(base: tuple[str, str], tmp_path: Path) -> None:
+    cats = make(tmp_path / "cats", {name: seed for name, seed in PICTURES.items() if name.startswith("cat")})
+    some = digests(tmp_path / "again", tmp_path / "pictures", where="category = 'cat'")
+    assert some == digests(tmp_path / "only", cats)
+    assert some[0] != base[0]
+    empty = hashlib.sha256(b"").hexdigest()
+    assert digests(tmp_path / "again", tmp_path / "pictures", where="false") == (empty, empty)
+
+
+def test_a_run_records_those_of_what_it_scored(base: tuple[str, str], tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "base")
+
+    def run(where: str | None = None) -> Run:
+        return classify(store, Classification(from_names(["cat", "dog"]), where=where), lambda _: FakeEncoder())
+
+    whole, cats = run(), run("category = 'cat'")
+    assert (whole.data_sha256, whole.labels_sha256) == base
+    assert (cats.data_sha256, cats.labels_sha256) == digests(tmp_path / "base", where="category = 'cat'")
+    (tmp_path / "pictures" / "owl" / "5.png").rename(tmp_path / "pictures" / "cat" / "5.png")
+    index(store, tmp_path / "pictures", FakeEncoder(), "{category}/*")
+    relabelled = run()
+    assert relabelled.data_sha256 == whole.data_sha256
+    assert relabelled.labels_sha256 != whole.labels_sha256
+
+
+lines = st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n")), max_size=6)
+
+
+@given(lines, st.randoms())
+def test_the_order_of_lines_does_not_count(some: list[str], random: object) -> None:
+    mixed = list(some)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    want = hashlib.sha256(b"".join(line.encode() + b"\n" for line in sorted(some))).hexdigest()
+    assert digest_lines(some) == digest_lines(iter(mixed)) == want
+
+
+@given(lines, lines)
+def test_other_lines_have_another_digest(one: list[str], other: list[str]) -> None:
+    assert (digest_lines(one) == digest_lines(other)) == (sorted(one) == sorted(other))
+
+
+def test_where_a_line_ends_counts() -> None:
+    assert len({digest_lines(some) for some in (["ab", "c"], ["a", "bc"], ["abc"], ["a", "b", "c"], [], [""])}) == 6

@@ -1,0 +1,346 @@
+"""Rows of text files, wherever they begin, and the pictures in tables' cells."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shotdex.media.addresses import read_bytes
+from shotdex.media.files.places import TooManyBytes
+from shotdex.media.tables import csv_records, lines, parquet_cells
+from shotdex.media.tables.csv_records import CsvTable, Record, open_csv
+from shotdex.media.tables.data_urls import data_bytes, data_size
+from shotdex.media.tables.manifest_rows import TextCells, open_text, read_cell, table_kind
+from shotdex.media.tables.parquet_cells import ParquetCells
+from shotdex.store.errors import SourceError
+
+
+def opened(text: str | bytes) -> CsvTable:
+    table = open_csv(io.BytesIO(text.encode() if isinstance(text, str) else text))
+    assert table is not None
+    return table
+
+
+def cells(text: str | bytes) -> list[list[str] | None]:
+    return [record.content if isinstance(record.content, list) else None for record in opened(text).records()]
+
+
+def problems(text: str | bytes) -> list[tuple[int, str]]:
+    return [(record.line, record.problem) for record in opened(text).records() if record.problem]
+
+
+def data_url(data: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+def numbered(count: int) -> list[bytes]:
+    return [f"picture {i} ".encode() * (1 + i % 7) for i in range(count)]
+
+
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)
+
+
+class TestCsv:
+    """CSV against Python's own reader, which is the naive twin: it has no bounds and no places."""
+
+    @given(
+        st.lists(st.tuples(CELL, CELL, CELL), max_size=8),
+        st.sampled_from(csv_records.DELIMITERS),
+        st.sampled_from(["\n", "\r\n"]),
+        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+        st.sampled_from(["", "\ufeff"]),
+    )
+    def test_what_python_writes(
+        self, rows: list[tuple[str, ...]], delimiter: str, end: str, quoting: Any, mark: str
+    ) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)
+        writer.writerows([("one", "two", "three"), *rows])
+        table = opened(mark + text.getvalue())
+        assert (table.delimiter, table.columns) == (delimiter, ("one", "two", "three"))
+        assert cells(mark + text.getvalue()) == [list(row) for row in rows if any(row)]
+
+    @given(st.text(st.sampled_from('a",\n'), max_size=60))
+    def test_any_text_gives_what_python_reads_there_or_a_reason(self, body: str) -> None:
+        raw = ("x,y\n" + body).encode()
+        records = list(opened(raw).records())
+        ends = [*(record.offset for record in records[1:]), len(raw)][: len(records)]
+        for record, end in zip(records, ends, strict=True):
+            if record.content is None:
+                assert record.problem
+                continue
+            text = raw[record.offset : end].decode()
+            whole = next(row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row)
+            assert record.content == whole
+            assert raw[: record.offset].count(b"\n") + 1 == record.line
+
+    @given(st.text(st.sampled_from('a",\nü'), max_size=60), st.integers(0, 20))
+    def test_reading_goes_on_from_any_row(self, body: str, start: int) -> None:
+        table = opened("x,y\n" + body)
+        records = list(table.records())
+        for record in records[start : start + 1]:
+            assert list(table.records(record.offset, record.line)) == records[start:]
+
+    def test_bad_rows_are_named_and_cost_no_other_row(self) -> None:
+        text = 'p,c\n1,a\n2,"b\n3,c\n4\n\n5,"x"y\n6,1,2\n,\n7,"two\nlines"\n8,a\0b\n9,z\n'
+        assert [row for row in cells(text) if row] == [
+            ["1", "a"], ["3", "c"], ["7", "two\nlines"], ["9", "z"],
+        ]  # fmt: skip
+        assert problems(text) == [
+            (3, "after a closing quote stands neither a separator nor the end of the line"),
+            (5, "1 values where the header has 2"),
+            (7, "after a closing quote stands neither a separator nor the end of the line"),
+            (8, "3 values where the header has 2"),
+            (12, "it has a NUL byte"),
+        ]
+        assert problems('p,c\n1,"a\n2,b\n') == [(2, "a quote is opened and never closed")]
+        assert cells('p,c\n1,"a\n2,b\n') == [None, ["2", "b"]]
+
+    def test_a_line_without_end_is_not_held(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lines, "LINE_LIMIT", 1000)
+        monkeypatch.setattr(csv_records, "LINE_LIMIT", 1000)
+        monkeypatch.setattr(lines, "_CHUNK", 64)
+        assert problems("p,c\n1,a\n" + "x" * 5000 + ",b\n2,b\n") == [(3, "longer than 1,000 bytes")]
+        assert cells("p,c\n1,a\n" + "x" * 5000 + ",b\n2,b\n") == [["1", "a"], None, ["2", "b"]]
+
+    def test_quotes_that_are_broken_everywhere_do_not_make_it_read_for_ever(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # From outside quotes and from inside them, each of these lines leaves a quote open: each row goes to the end.
+        monkeypatch.setattr(csv_records, "QUOTED_LIMIT", 10_000)
+        monkeypatch.setattr(csv_records, "RESCUED_BYTES", 100_000)
+        with pytest.raises(SourceError, match="too many quotes are opened and never closed, the last one in line 11"):
+            list(opened("p,c\n" + 'a","\n' * 50_000).records())
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("a,b,a\n", "column 'a' twice"),
+            ("a,b\rc,d\r", "CR alone"),
+            ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+            ('"a,b\n', "header cannot be read"),
+            (b"a,b\n1,caf\xe9\n", "line 2 is not UTF-8"),
+            (",".join(f"c{i}" for i in range(10_001)), "more than 10,000 columns"),
+            ("," * 20_000, "more than 10,000 values"),
+        ],
+    )
+    def test_files_that_are_refused(self, text: str | bytes, message: str) -> None:
+        with pytest.raises(SourceError, match=message) as error:
+            list(opened(text).records())
+        assert error.value.hint
+
+    @pytest.mark.parametrize(
+        ("text", "delimiter", "columns"),
+        [
+            ("image\na b.jpg\n", ",", ("image",)),
+            ("image;the label, if any\na.jpg;x\n", ";", ("image", "the label, if any")),
+            ("\n\n image , label \n1,2\n", ",", ("image", "label")),
+            ("a|b|c", "|", ("a", "b", "c")),
+            (",image\n0,a.jpg\n", ",", ("", "image")),
+        ],
+    )
+    def test_headers(self, text: str, delimiter: str, columns: tuple[str, ...]) -> None:
+        table = opened(text)
+        assert (table.delimiter, table.columns) == (delimiter, columns)
+
+    @pytest.mark.parametrize("raw", [b"", b"\n\r\n", b"\xef\xbb\xbf"])
+    def test_an_empty_file(self, raw: bytes) -> None:
+        assert open_csv(io.BytesIO(raw)) is None
+
+
+class TestText:
+    """Pictures in base64, in rows that may be asked for in any order."""
+
+    @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".ndjson"])
+    def test_any_order(self, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        from shotdex.media.tables import manifest_rows
+
+        monkeypatch.setattr(manifest_rows, "CHECKPOINT", 500)
+        pictures = numbered(100)
+        path = tmp_path / f"t{ending}"
+        with path.open("w", newline="") as file:
+            if "j" in ending:
+                file.writelines(json.dumps({"n": i, "a/b": data_url(p)}) + "\n" for i, p in enumerate(pictures))
+            else:
+                delimiter = "\t" if ending == ".tsv" else ";"
+                writer = csv.writer(file, delimiter=delimiter)
+                writer.writerows([("n", "a/b"), *((f"{i}\n", data_url(p)) for i, p in enumerate(pictures))])
+        order = list(range(100))
+        random.Random(1).shuffle(order)
+        for i in order:
+            assert read_cell(str(path), f"a/b/{i}", 1000) == pictures[i]
+        assert read_bytes(f"{path}!a/b/17") == pictures[17]
+
+    def test_what_is_not_there(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.csv"
+        path.write_text(f'image,n\n"{data_url(b"12345")}",1\nbad\nplain.png,2\n"data:image/png;base64,a",3\n')
+        for member in ("image/9", "other/0", "image", "image/", "image/-1", "image/1x", "image/" + "9" * 5000, "/0"):
+            with pytest.raises(KeyError):
+                read_cell(str(path), member, 100)
+        with pytest.raises(ValueError, match="1 values where the header has 2"):
+            read_cell(str(path), "image/1", 100)
+        for row in (2, 3):
+            with pytest.raises(ValueError, match=r"no picture in base64|Invalid base64"):
+                read_cell(str(path), f"image/{row}", 100)
+        with pytest.raises(TooManyBytes):
+            read_cell(str(path), "image/0", 4)
+        assert read_cell(str(path), "image/0", 5) == b"12345"
+        (tmp_path / "empty.csv").touch()
+        with pytest.raises(KeyError):
+            read_cell(str(tmp_path / "empty.csv"), "image/0", 100)
+        with pytest.raises(FileNotFoundError):
+            read_cell(str(tmp_path / "gone.csv"), "image/0", 100)
+
+    def test_a_file_that_was_replaced_is_read_anew(self, tmp_path: Path) -> None:
+        for name, content in (("t.jsonl", b"one"), ("t.jsonl", b"other"), ("t.jsonl", b"a third")):
+            (tmp_path / "new").write_text(json.dumps({"image": data_url(content)}))
+            (tmp_path / "new").rename(tmp_path / name)
+            assert read_cell(str(tmp_path / name), "image/0", 100) == content
+
+    def test_the_places_of_rows_are_noted_sparsely(self) -> None:
+        rows = [json.dumps({"image": "x" * 90}) for _ in range(10_000)]
+        reader = TextCells(open_text(io.BytesIO("\n".join(rows).encode()), "t.jsonl"))  # type: ignore[arg-type]
+        assert reader.cell("image", 9_999) == "x" * 90
+        assert 10 < len(reader._rows) < 20
+
+    @given(st.binary(max_size=50))
+    def test_data_urls(self, data: bytes) -> None:
+        assert data_size(data_url(data)) == len(data)
+        assert data_bytes(data_url(data), len(data)) == data
+
+    @pytest.mark.parametrize(
+        ("place", "kind"),
+        [
+            ("/a/b.CSV", "CSV"),
+            ("/a/b.csv/c", None),
+            ("https://h/t.parquet?sign=a/b.csv", "Parquet"),
+            ("/a/t.pq", "Parquet"),
+            ("/a/what?.ndjson", "JSONL"),
+            ("/a/b.txt", None),
+            ("/a/.csv", None),
+        ],
+    )
+    def test_kinds(self, place: str, kind: str | None) -> None:
+        assert table_kind(place) == kind
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by each row that is decoded."""
+    seen: list[int] = []
+    decode = ParquetCells._decode
+
+    def counting(self: ParquetCells, column: str, group: int) -> Iterator[tuple[int, parquet_cells.Cell]]:
+        for row, value in decode(self, column, group):
+            seen.append(row)
+            yield row, value
+
+    monkeypatch.setattr(ParquetCells, "_decode", counting)
+    return seen
+
+
+class TestParquet:
+    """Bytes in the columns of Parquet files."""
+
+    @pytest.mark.parametrize(
+        "kind",
+        [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())],
+        ids=str,
+    )
+    def test_types_of_columns(self, tmp_path: Path, kind: Any) -> None:
+        pictures = numbered(30)
+        pq.write_table(pa.table({"a.b/c": pa.array(pictures, kind)}), tmp_path / "t.parquet", row_group_size=7)
+        for i in [*range(30), 3, 29, 0]:
+            assert read_cell(str(tmp_path / "t.parquet"), f"a.b/c/{i}", 1000) == pictures[i]
+
+    def test_the_struct_of_the_datasets_library_and_data_urls(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.parquet"
+        structs = [{"bytes": b"one", "path": "1.png"}, {"bytes": None, "path": "2.png"}, None]
+        pq.write_table(pa.table({"image": structs, "url": [data_url(b"three"), "x.png", None], "n": [1, 2, 3]}), path)
+        assert read_bytes(f"{path}!image/0") == b"one"
+        assert read_cell(str(path), "url/0", 100) == b"three"
+        for member in ("image/1", "image/2", "url/1", "url/2", "n/0"):
+            with pytest.raises(ValueError, match=r"the cell is empty|no picture in base64"):
+                read_cell(str(path), member, 100)
+        for member in ("image/3", "other/0", "image.bytes/0", "image"):
+            with pytest.raises(KeyError):
+                read_cell(str(path), member, 100)
+        with pytest.raises(TooManyBytes):
+            read_cell(str(path), "image/0", 2)
+
+    def test_in_order_from_several_threads_each_row_is_decoded_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, pictures, seen = tmp_path / "t.parquet", numbered(600), counted(monkeypatch)
+        pq.write_table(pa.table({"image": pictures}), path, row_group_size=250)
+        with ThreadPoolExecutor(6) as threads:
+            found = list(threads.map(lambda i: read_cell(str(path), f"image/{i}", 1000), range(600)))
+        assert found == pictures
+        assert len(seen) == 600
+
+    def test_a_huge_row_group_is_never_held(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.parquet"
+        pictures = [os.urandom(200_000) for _ in range(100)]
+        pq.write_table(pa.table({"image": pictures}), path, compression="none", use_dictionary=False)
+        before, peak = pa.total_allocated_bytes(), 0
+        for i, picture in enumerate(pictures):
+            assert read_cell(str(path), f"image/{i}", 1_000_000) == picture
+            peak = max(peak, pa.total_allocated_bytes() - before)
+        assert peak < 8_000_000  # of 20,000,000
+
+    def test_what_was_passed_over_is_kept_within_bounds(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(parquet_cells, "KEPT_ROWS", 10)
+        seen = counted(monkeypatch)
+        pq.write_table(pa.table({"image": numbered(100)}), tmp_path / "t.parquet")
+        with (tmp_path / "t.parquet").open("rb") as file:
+            reader = ParquetCells(file)
+            reader.cell("image", 50)
+            assert sorted(reader._kept) == list(range(40, 50))
+            for i in range(40, 50):
+                assert reader.cell("image", i) == numbered(100)[i]
+            assert (len(seen), reader._kept) == (51, {})
+            monkeypatch.setattr(parquet_cells, "KEPT_BYTES", 100)
+            reader.cell("image", 90)
+            assert sum(map(len, reader._kept.values())) <= 100  # type: ignore[arg-type]
+
+    def test_a_broken_row_group_costs_its_rows_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path, seen = tmp_path / "t.parquet", counted(monkeypatch)
+        pictures = [os.urandom(5_000) for _ in range(900)]
+        pq.write_table(
+            pa.table({"image": pictures}), path, row_group_size=300, use_dictionary=False, write_page_checksum=True
+        )
+        raw = bytearray(path.read_bytes())
+        start = raw.index(pictures[450])
+        raw[start - 200_000 : start + 200_000] = bytes(400_000)
+        path.write_bytes(raw)
+        lost = []
+        for i in range(900):
+            try:
+                assert read_cell(str(path), f"image/{i}", 10_000) == pictures[i] or 400 < i < 500
+            except Exception:
+                lost.append(i)
+        assert min(lost) > 450 or lost == list(range(min(lost), 600))
+        assert set(lost) <= set(range(300, 600)) and lost
+        assert len(seen) <= 900
+
+    def test_no_parquet(self, tmp_path: Path) -> None:
+        (tmp_path / "t.parquet").write_bytes(b"PAR1 but not really PAR1")
+        with pytest.raises(pa.ArrowException):
+            read_cell(str(tmp_path / "t.parquet"), "image/0", 10)
+
+
+def test_a_record_is_what_it_says() -> None:
+    assert list(opened("a,b\n1,2").records()) == [Record(4, 2, ["1", "2"])]

@@ -1,0 +1,1 @@
+"""What tests stand on: encoders, models, images, archives and servers that they make."""

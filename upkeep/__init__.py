@@ -1,0 +1,1 @@
+"""Looks at a store as a whole and mends it: verify, repair, prune, status."""

@@ -1,0 +1,108 @@
+"""Forgetting for good the images that are gone: their vectors, and their rows where nothing refers to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shotdex.store.connection import Connection
+from shotdex.store.encoders import list_encoders
+from shotdex.store.engines.vector_index import drop_index, write_index
+from shotdex.store.schema import vectors_table
+from shotdex.store.store import Store
+from shotdex.store.types import EncoderId
+
+NEXT_ID = "next_image_id"
+"""The key in `meta` of an image id that no image ever had, nor any above it."""
+
+HOLES = 10
+"""A table of which a tenth or more went is written anew; of a smaller part the room stays with the catalog."""
+
+_REMOVED = "(SELECT image_id FROM stored_images WHERE removed_at IS NOT NULL)"
+_REFERRED = (
+    "(SELECT image_id FROM predictions UNION ALL SELECT image_id FROM truths "
+    "UNION ALL SELECT image_id FROM projection_points)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was forgotten: rows of images, and rows of vectors over all encoders.
+
+    `kept` removed images stay as rows without vectors, as runs or maps refer to them. `freed_bytes` is how much
+    smaller the catalog's file became.
+    """
+
+    images: int
+    vectors: int
+    kept: int
+    freed_bytes: int = 0
+
+
+def prune(store: Store) -> Pruned:
+    """Forget the images that are marked as removed. Their ids are never given again.
+
+    All of it is one transaction. The FAISS files go first and are made again at the end: killed in between, a search
+    reads the catalog.
+
+    Raises:
+        StoreLocked: another process is indexing, or holds the catalog.
+        StoreError: the disk is full; what was forgotten then is all or nothing.
+    """
+    with store.indexing():
+        with store.reading() as con:
+            encoders = {number: one for number, one in list_encoders(con).items() if _vectors_of_removed(con, number)}
+            kept = _count(con, f"{_REMOVED} SEMI JOIN {_REFERRED} USING (image_id)")
+            images = _count(con, f"{_REMOVED} ANTI JOIN {_REFERRED} USING (image_id)")
+        if not encoders and not images:
+            return Pruned(0, 0, kept)
+        for number in encoders:
+            drop_index(store, number)
+        before = store.catalog_bytes()
+        with store.writing() as con:
+            _remember_next_id(con)
+            vectors = {vectors_table(number): _forget_vectors(con, number) for number in encoders}
+            images = _forget_rows(con)
+            holey = [
+                table for table, gone in (vectors | {"stored_images": images}).items() if _is_holey(con, table, gone)
+            ]
+        store.compact(holey)
+        freed = max(0, before - store.catalog_bytes())
+        _write_indexes(store, encoders)
+        return Pruned(images, sum(vectors.values()), kept, freed)
+
+
+def _count(con: Connection, query: str) -> int:
+    return int(con.value(f"SELECT count(*) FROM {query}"))
+
+
+def _vectors_of_removed(con: Connection, number: int) -> bool:
+    return _count(con, f"{vectors_table(number)} SEMI JOIN {_REMOVED} USING (image_id)") > 0
+
+
+def _remember_next_id(con: Connection) -> None:
+    known = con.value(
+        "SELECT greatest((SELECT coalesce(max(image_id), 0) + 1 FROM stored_images), "
+        "(SELECT max(TRY_CAST(value AS BIGINT)) FROM meta WHERE key = $key))",
+        {"key": NEXT_ID},
+    )
+    con.run("DELETE FROM meta WHERE key = $key", {"key": NEXT_ID})
+    con.run("INSERT INTO meta VALUES ($key, $value)", {"key": NEXT_ID, "value": str(known)})
+
+
+def _forget_vectors(con: Connection, number: int) -> int:
+    return int(con.value(f"DELETE FROM {vectors_table(number)} WHERE image_id IN {_REMOVED}"))
+
+
+def _forget_rows(con: Connection) -> int:
+    referred = f"(SELECT image_id FROM {_REFERRED} WHERE image_id IS NOT NULL)"
+    return int(con.value(f"DELETE FROM stored_images WHERE removed_at IS NOT NULL AND image_id NOT IN {referred}"))
+
+
+def _is_holey(con: Connection, table: str, gone: int) -> bool:
+    """Tell whether so much of a table went that it is worth writing anew."""
+    return gone * HOLES > _count(con, table)
+
+
+def _write_indexes(store: Store, encoders: dict[int, EncoderId]) -> None:
+    for number, encoder in encoders.items():
+        write_index(store, number, encoder)

@@ -1,0 +1,141 @@
+"""Mending what can be mended without losing anything: what is derived is made anew, what is wrong is taken away.
+
+No image, run or prediction is ever deleted. What is taken away of the vectors is made again by indexing the source.
+"""
+
+from __future__ import annotations
+
+from shotdex.store import views
+from shotdex.store.connection import Connection
+from shotdex.store.encoders import list_encoders
+from shotdex.store.engines.ivf_file import cells_file
+from shotdex.store.engines.vector_index import drop_index, index_file, write_index
+from shotdex.store.images import mark_removed
+from shotdex.store.schema import texts_table, vectors_table
+from shotdex.store.store import Store
+from shotdex.store.types import EncoderId
+
+from .check import index_again, sources_of
+from .check_catalog import all_views
+from .check_digests import broken_maps
+from .check_engines import check_cells, check_index, leftovers
+from .check_files import as_recorded
+from .check_images import OLDER_ROWS, PRESENT
+from .check_texts import drop_broken_towers, unusable_text
+from .check_vectors import not_unit, unlike, unusable
+
+
+def mend(store: Store) -> list[str]:
+    """Mend a store and return what was done, a line each; nothing where there was nothing to do.
+
+    Raises:
+        StoreLocked: another process is indexing, or holds the catalog.
+    """
+    with store.indexing():
+        with store.reading() as con:
+            encoders, rest = list_encoders(con), leftovers(store, con)
+            towers = drop_broken_towers(store, con)
+            doubtful = {number: _doubtful(con, number, encoder) for number, encoder in encoders.items()}
+        done = towers
+        with store.writing() as con:
+            done += _mend_catalog(con)
+            for number, encoder in encoders.items():
+                changed = _mend_vectors(con, number, encoder, doubtful[number])
+                if changed:
+                    # Before the commit: a file that has vectors under ids that get new ones could pass for current.
+                    drop_index(store, number)
+                done += changed + _mend_texts(con, number, encoder)
+        for path in rest:
+            path.unlink(missing_ok=True)
+            done.append(f"removed {path.name}, which was left behind")
+        return done + [line for number, encoder in encoders.items() for line in _mend_index(store, number, encoder)]
+
+
+def _mend_catalog(con: Connection) -> list[str]:
+    done = []
+    if not all(check.ok for check in all_views(con)):
+        con.run(views.statements())
+        done.append("made the views anew")
+    older = [row[0] for row in con.rows(OLDER_ROWS)]
+    if older:
+        mark_removed(con, older)
+        done.append(f"marked as removed, as their paths have a newer row: {_images(len(older))}")
+    maps = broken_maps(con)
+    if maps:
+        con.run("DELETE FROM projections WHERE projection_id IN (SELECT unnest($maps))", {"maps": maps})
+        done.append(f"took away maps that were not whole; they are made again when they are drawn: {len(maps):,}")
+    stray = con.value(
+        "DELETE FROM projection_points WHERE projection_id NOT IN (SELECT projection_id FROM projections)"
+    )
+    return done + ([f"took away places of such maps: {stray:,}"] if stray else [])
+
+
+def _mend_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: list[int]) -> list[str]:
+    table = vectors_table(number)
+    unknown = con.value(
+        f"DELETE FROM {table} WHERE NOT EXISTS (FROM stored_images s WHERE s.image_id = {table}.image_id)"
+    )
+    wrong = f"{unusable(encoder)} OR image_id IN (SELECT unnest($doubtful)::BIGINT)"
+    hint = _encode_again(con, f"SELECT image_id FROM {table} WHERE {wrong}", {"doubtful": doubtful}, encoder)
+    broken = con.value(f"DELETE FROM {table} WHERE {wrong}", {"doubtful": doubtful})
+    twice = con.value(f"DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY image_id)")
+    counted = {
+        "vectors of unknown images": unknown,
+        f"vectors that were wrong ({hint})": broken,
+        "vectors beyond one row an image": twice,
+    }
+    return [f"took away {what}, encoder {number}: {n:,}" for what, n in counted.items() if n]
+
+
+def _encode_again(con: Connection, images: str, parameters: dict[str, list[int]], encoder: EncoderId) -> str:
+    ids = [row[0] for row in con.rows(images, parameters)]
+    present = f"SELECT image_id FROM {PRESENT} WHERE image_id IN ({', '.join(map(str, ids)) or 'NULL'})"
+    return f"to encode them again, {index_again(sources_of(con, present), encoder.name)}"
+
+
+def _doubtful(con: Connection, number: int, encoder: EncoderId) -> list[int]:
+    """Return the images whose vectors are finite but not right, where the picture is there to be encoded again.
+
+    They are those of a length other than 1, and all copies of a picture whose vectors differ: which one is right cannot
+    be told. While the picture is not there, nothing is taken away.
+    """
+    rows = con.rows(
+        f"SELECT s.image_id, s.content_sha256 FROM stored_images s JOIN {vectors_table(number)} USING (image_id) "
+        f"WHERE {not_unit(encoder)} OR s.content_sha256 IN ({unlike(number, encoder)})"
+    )
+    contents = sorted({content for _, content in rows})
+    places = con.rows(
+        f"SELECT content_sha256, path, size_bytes, modified_ns FROM {PRESENT} "
+        "WHERE content_sha256 IN (SELECT unnest($contents))",
+        {"contents": contents},
+    )
+    there = {content for content, *place in places if as_recorded(*place)}
+    return sorted({image_id for image_id, content in rows if content in there})
+
+
+def _mend_texts(con: Connection, number: int, encoder: EncoderId) -> list[str]:
+    table = texts_table(number)
+    broken = con.value(f"DELETE FROM {table} WHERE {unusable_text(encoder)}")
+    broken += con.value(f"DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY text)")
+    return [f"forgot remembered texts, which are encoded again when they are asked, encoder {number}: {broken:,}"] * (
+        broken > 0
+    )
+
+
+def _mend_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
+    done = []
+    if not all(check.ok for check in check_cells(store, number)):
+        cells_file(store, number).unlink(missing_ok=True)
+        done.append(f"took away {cells_file(store, number).name}; build it again: shotdex approximate")
+    with store.reading() as con:
+        if check_index(store, con, number, encoder).ok:
+            return done
+        count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
+    # Away with the old one first: it would be extended where it looks current, and only some of it is compared.
+    drop_index(store, number)
+    write_index(store, number, encoder)
+    return [*done, f"wrote {index_file(store, number).name} anew from the catalog: {count:,} vectors"]
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' * (count != 1)}"

@@ -1,0 +1,78 @@
+"""What a store holds, at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shotdex.store.encoders import list_encoders
+from shotdex.store.engines.index_validation import index_file
+from shotdex.store.engines.ivf import Figures
+from shotdex.store.engines.ivf_file import cells_file, read_figures
+from shotdex.store.runs import list_runs
+from shotdex.store.schema import vectors_table
+from shotdex.store.store import Store
+from shotdex.store.types import EncoderId, Run
+
+LABELS = ("category", "condition", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderStatus:
+    """One encoder, how many images it has encoded, and the size of its FAISS file (0 where there is none).
+
+    `approximate` is what was measured when its approximate index was built, if one was.
+    """
+
+    number: int
+    encoder: EncoderId
+    images: int
+    index_bytes: int
+    approximate: Figures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`labels` counts images by category, condition and split; None counts those without."""
+
+    root: Path
+    images: int
+    removed: int
+    sources: dict[str, int]
+    labels: dict[str, dict[str | None, int]]
+    failures: dict[str, int]
+    encoders: list[EncoderStatus]
+    runs: list[Run]
+    catalog_bytes: int
+
+
+def status(store: Store) -> Status:
+    """Return what the store holds."""
+    with store.reading() as con:
+        return Status(
+            root=store.root,
+            images=int(con.value("SELECT count(*) FROM images")),
+            removed=int(con.value("SELECT count(*) FROM stored_images WHERE removed_at IS NOT NULL")),
+            sources=dict(con.rows("SELECT source, count(*) FROM images GROUP BY source ORDER BY source")),
+            labels={
+                label: dict(con.rows(f"SELECT {label}, count(*) FROM images GROUP BY ALL ORDER BY {label} NULLS LAST"))
+                for label in LABELS
+            },
+            failures=dict(con.rows("SELECT reason, count(*) FROM failures GROUP BY reason ORDER BY 2 DESC, 1")),
+            encoders=[
+                EncoderStatus(
+                    number,
+                    encoder,
+                    int(con.value(f"SELECT count(*) FROM {vectors_table(number)} SEMI JOIN images USING (image_id)")),
+                    _size(index_file(store, number)),
+                    read_figures(cells_file(store, number)),
+                )
+                for number, encoder in list_encoders(con).items()
+            ],
+            runs=list_runs(con),
+            catalog_bytes=_size(store.catalog) + _size(store.catalog.with_name(store.catalog.name + ".wal")),
+        )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,124 @@
+"""All checks of a store in their order, and mending between two rounds of them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from shotdex.indexer.run import Progress
+from shotdex.models.protocols import LoadEncoder
+from shotdex.store.connection import Connection
+from shotdex.store.errors import StoreError, StoreLocked
+from shotdex.store.store import Store
+
+from .check import LOST, Check
+from .check_catalog import all_views, opened, tables
+from .check_digests import maps, prompt_sets, run_digests
+from .check_engines import index_files, index_folder
+from .check_files import check_files
+from .check_images import coverage, failures, images
+from .check_runs import predictions, runs, truths
+from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
+from .check_vectors import copies, vector_rows, vector_values
+from .repair import mend
+
+TURN_SECONDS = 1.0
+"""How long the catalog is kept open at a time: opening costs 20 ms and more, and an indexer may wait to commit."""
+
+OF_THE_CATALOG: tuple[Callable[[Connection], list[Check]], ...] = (
+    tables,
+    all_views,
+    images,
+    failures,
+    vector_rows,
+    vector_values,
+    copies,
+    coverage,
+    text_vectors,
+    prompt_sets,
+    runs,
+    predictions,
+    truths,
+    run_digests,
+    maps,
+)
+OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_files, index_folder, text_towers)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to do beside the checks of the store itself.
+
+    `repair` mends what can be mended; `files` looks at every picture's file; `load` loads models to compare them.
+    """
+
+    repair: bool = False
+    files: bool = False
+    load: LoadEncoder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the checks said, after mending where that was wanted; `done` is what was mended, a line each."""
+
+    root: Path
+    checks: tuple[Check, ...]
+    done: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything holds."""
+        return all(check.ok for check in self.checks)
+
+
+def verify(root: Path, wanted: Wanted, progress: Progress | None = None) -> Verified:
+    """Check the store at `root`, mending it where that is wanted and something does not hold.
+
+    Raises:
+        StoreNotFound, StoreLocked: there is nothing to check, or it cannot be checked now.
+        SettingsError: a model is to be loaded to a device that is not there.
+    """
+    first, store = opened(root)
+    if store is None:
+        return Verified(root, (first,))
+    checks, done = check_store(store), []
+    # A catalog whose tables are not what they should be is left as it is, for whoever can bring it back.
+    if wanted.repair and checks[0].ok:
+        done += mend(store) if not all(check.ok for check in checks) else []
+        done += forget_wrong_texts(store, wanted.load) if wanted.load is not None else []
+        checks = check_store(store) if done else checks
+    checks += check_models(store, wanted.load) if wanted.load is not None else []
+    checks += [check_files(store, progress)] if wanted.files else []
+    return Verified(root, (first, *checks), tuple(done))
+
+
+def check_store(store: Store) -> list[Check]:
+    """Return what holds and what does not of everything inside a store's folder."""
+    left: deque[tuple[str, Callable[[Connection], list[Check]]]] = deque()
+    left += [(look.__name__, look) for look in OF_THE_CATALOG]
+    left += [(look_at.__name__, partial(look_at, store)) for look_at in OF_THE_INDEX]
+    checks: list[Check] = []
+    while left:
+        try:
+            with store.reading() as con:
+                since = time.monotonic()
+                while left and time.monotonic() - since < TURN_SECONDS:
+                    checks += left[0][1](con)
+                    left.popleft()
+        except StoreLocked:
+            raise
+        except Exception as error:  # in a damaged catalog any value may be missing or be of any kind
+            checks.append(_stopped(left.popleft()[0], error))
+    return checks
+
+
+def _stopped(look: str, error: Exception) -> Check:
+    name = look.removeprefix("all_").replace("_", " ")
+    if isinstance(error, StoreError):
+        return Check(name, False, str(error), error.hint)
+    reason = (str(error).strip().splitlines() or [""])[0]
+    return Check(name, False, f"cannot be checked: {type(error).__name__}: {reason}", LOST)
