@@ -22,7 +22,7 @@ check: $(VENV)/.developed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p shotdex
-	$(BIN)/lint-imports
+	PYTHONPATH=typings $(BIN)/lint-imports
 
 bench: $(VENV)/.developed
 	test -f demo-out/store/catalog.duckdb || $(BIN)/shotdex demo --out demo-out

@@ -14,10 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
-from shotdex.media.decoding.decode import PictureRefused
 from shotdex.media.files.places import TooManyBytes
 from shotdex.models.protocols import Prepared
-from shotdex.store.errors import Damaged, ShotdexError
+from shotdex.store.errors import Damaged, PictureRefused, ShotdexError
 from shotdex.store.types import Limits, Reason, Rejection
 
 from .decode_worker import WHOLE

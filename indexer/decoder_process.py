@@ -16,9 +16,8 @@ from typing import IO
 
 import numpy as np
 
-from shotdex.media.decoding.decode import PictureRefused
 from shotdex.models.protocols import Prepared
-from shotdex.store.errors import ShotdexError
+from shotdex.store.errors import PictureRefused, ShotdexError
 from shotdex.store.types import Reason
 
 from .decode_worker import read_frame, write_frame

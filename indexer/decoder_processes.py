@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from shotdex.media.decoding.decode import PictureRefused
+from shotdex.store.errors import PictureRefused
 from shotdex.store.types import Limits, Reason
 
 from .decode_worker import TIMED_OUT, settings_frame

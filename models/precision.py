@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from shotdex.media.decoding.decode import PictureRefused
+from shotdex.store.errors import PictureRefused
 from shotdex.store.types import ImageVectors, Precision, Vectors
 
 from .device_memory import is_out_of_memory

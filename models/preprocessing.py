@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from shotdex.media.decoding.decode import PictureRefused
+from shotdex.store.errors import PictureRefused
 from shotdex.store.types import PIXEL_LIMIT, Reason
 
 from .protocols import Prepared

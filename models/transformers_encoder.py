@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shotdex.media.decoding.decode import PictureRefused
-from shotdex.store.errors import ModelOutputInvalid, SettingsError, UnreadableImage
+from shotdex.store.errors import ModelOutputInvalid, PictureRefused, SettingsError, UnreadableImage
 from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Vectors
 
 from .batch_size import best_batch

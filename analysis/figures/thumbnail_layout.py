@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.analysis.projections import Points
-
 Cells = npt.NDArray[np.int64]
 """Column and row of a cell, shape (N, 2); -1 where a picture has none."""
 
 EMPTY = -1
+
+Points = npt.NDArray[np.float64]
+"""Coordinates, shape (N, 2)."""
 
 
 @dataclass(frozen=True, slots=True)

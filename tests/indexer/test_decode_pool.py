@@ -430,7 +430,7 @@ class TestProcesses:
 
     def test_they_end_with_a_parent_that_was_killed(self) -> None:
         script = (
-            "from shotdex.indexer import workers\n"
+            "from shotdex.indexer import decoder_processes as workers\n"
             "from shotdex.store.types import Limits\n"
             "import sys, time\n"
             "pool = workers.Workers(Limits(), None, 1)\n"

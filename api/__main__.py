@@ -1,0 +1,5 @@
+"""`python -m shotdex`."""
+
+from shotdex.cli import main
+
+main()
