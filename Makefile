@@ -1,4 +1,4 @@
-# make demo    set up and run the whole loop on the shipped pictures
+# make demo    set up and run the whole loop on the shipped images
 # make test    set up and run the tests, on up to four cores at once
 # make check   set up and run what needs no running: format, lint, types, layers
 # make bench   the short benchmarks

@@ -18,7 +18,7 @@ from shotdex.query.text_lookup import text_vectors
 from shotdex.store.arrow import to_arrow, to_codes
 from shotdex.store.connection import Connection, now
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, StoreError, UnknownClass
+from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, StoreError, UnknownClass
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import next_run, save_predictions, save_run
@@ -100,7 +100,7 @@ def classify(store: Store, wanted: Classification, load: LoadEncoder) -> Run:
     Raises:
         EmptyStore: the filter leaves no image.
         UnknownClass: images have categories, but none is among the classes.
-        SettingsError, BadSql, EncoderMismatch, ModelUnavailable.
+        OptionError, BadSql, EncoderMismatch, ModelUnavailable.
     """
     started_at, started = now(), time.monotonic()
     answers = answer(store, wanted, load)
@@ -118,7 +118,7 @@ def answer(store: Store, wanted: Classification, load: LoadEncoder) -> Answers:
         The same as `classify`.
     """
     if wanted.k < 1:
-        raise SettingsError(f"cannot keep {wanted.k} predictions an image", "keep at least one: -k 5")
+        raise OptionError(f"cannot keep {wanted.k} predictions an image", "keep at least one: -k 5")
     texts = [text for prompts in wanted.prompts.classes.values() for text in prompts]
     with store.reading() as con:
         work = _gather(con, wanted, texts)
@@ -153,7 +153,7 @@ def _gather(con: Connection, wanted: Classification, texts: Sequence[str]) -> Wo
     next_run(con, wanted.name)  # a name already taken is said before the work, not after
     ids = encoded_ids(con, encoder_id, wanted.where)
     if len(ids) == 0:
-        raise EmptyStore("there is no image to classify", "loosen --where, or index pictures: shotdex index FOLDER")
+        raise EmptyStore("there is no image to classify", "loosen --where, or index images: shotdex index FOLDER")
     images = len(filtered_ids(con, wanted.where or "true"))
     failed = count_failed(con, images - len(ids), wanted.where)
     codes, labels = image_labels(con, ids)

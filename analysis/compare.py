@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotdex.store.connection import Connection
-from shotdex.store.errors import EvaluationError, SettingsError
+from shotdex.store.errors import EvaluationError, OptionError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
@@ -51,7 +51,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareSettings:
+class CompareOptions:
     """What to compare by, and how: columns of `images` that group them, resamples and seed of the bootstrap."""
 
     by: tuple[str, ...] = ()
@@ -59,49 +59,49 @@ class CompareSettings:
     seed: int = 0
 
 
-def compare_runs(store: Store, names: Sequence[str], settings: CompareSettings) -> list[Comparison]:
+def compare_runs(store: Store, names: Sequence[str], options: CompareOptions) -> list[Comparison]:
     """Compare every pair of runs on the images that both evaluated: all of them, and group by group where asked.
 
     The p value is that of the exact McNemar test, the interval that of the paired bootstrap, stratified by class.
 
     Raises:
-        SettingsError: fewer than two runs, the same one twice, or no such run or column.
+        OptionError: fewer than two runs, the same one twice, or no such run or column.
         EvaluationError: two runs share no evaluated image, or were made under different labels.
     """
     with store.reading() as con:
         runs = [find_run(con, name) for name in names]
         if len({run.run_id for run in runs}) < max(len(names), 2):
-            raise SettingsError(
+            raise OptionError(
                 "a comparison needs two different runs",
                 "name them: shotdex compare A B   or compare conditions within one: shotdex compare A --by condition",
             )
         found = {run.run_id: outcomes(con, run) for run in runs}
         prompts = {run.run_id: load_prompt_set(con, run.prompt_set_id) for run in runs}
-        grouping = _grouping(con, list(found.values()), settings.by)
+        grouping = _grouping(con, list(found.values()), options.by)
     made = []
     for a, b in combinations(runs, 2):
         first, second = _shared(a, b, found[a.run_id], found[b.run_id])
         _check_labels(a, b, first, second, _one_label(prompts[a.run_id], prompts[b.run_id]))
         for group, rows in [*_groups(first.image_ids, grouping), (ALL, np.arange(len(first)))]:
-            made.append(_pair((a.name, b.name, group), first.only(rows), second.only(rows), settings))
+            made.append(_pair((a.name, b.name, group), first.only(rows), second.only(rows), options))
     return _adjusted(made)
 
 
-def compare_groups(store: Store, name: str, settings: CompareSettings) -> list[Comparison]:
+def compare_groups(store: Store, name: str, options: CompareOptions) -> list[Comparison]:
     """Compare every pair of groups of one run's images, such as its conditions.
 
     They are different images, so the interval is Newcombe's for independent shares and the test Fisher's exact one.
 
     Raises:
-        SettingsError: no such run or column, only one group, or more pairs of them than `MOST`.
+        OptionError: no such run or column, only one group, or more pairs of them than `MOST`.
     """
     with store.reading() as con:
         run = find_run(con, name)
         found = outcomes(con, run)
-        grouping = group_rows(con, found.image_ids, settings.by, found.categories)
+        grouping = group_rows(con, found.image_ids, options.by, found.categories)
     correct = found.correct
     shares = [(name, (int(correct[rows].sum()), len(rows))) for name, rows in _groups(found.image_ids, grouping)]
-    _check_groups(len(shares), run, settings.by)
+    _check_groups(len(shares), run, options.by)
     made = []
     for (name_a, a), (name_b, b) in combinations(shares, 2):
         first, second = wilson(*a), wilson(*b)
@@ -172,17 +172,17 @@ def _groups(image_ids: npt.NDArray[np.int64], grouping: Grouping) -> Iterator[tu
 
 def _check_groups(count: int, run: Run, by: Sequence[str]) -> None:
     if count < 2:
-        raise SettingsError(f"the run {run.name!r} has one group by {', '.join(by)}", "choose another --by")
+        raise OptionError(f"the run {run.name!r} has one group by {', '.join(by)}", "choose another --by")
     if count * (count - 1) // 2 > MOST:
-        raise SettingsError(
+        raise OptionError(
             f"the run {run.name!r} has {count:,} groups by {', '.join(by)}, too many to compare each with each",
             f"choose another --by, or see each by itself: shotdex report {run.name} --by {','.join(by)}",
         )
 
 
-def _pair(names: tuple[str, str, str], first: Outcomes, second: Outcomes, settings: CompareSettings) -> Comparison:
+def _pair(names: tuple[str, str, str], first: Outcomes, second: Outcomes, options: CompareOptions) -> Comparison:
     a, b = first.correct, second.correct
-    found = paired(a, b, first.truth, settings.resamples, settings.seed)
+    found = paired(a, b, first.truth, options.resamples, options.seed)
     shares = wilson(int(a.sum()), len(a)), wilson(int(b.sum()), len(b))
     return Comparison(*names, *shares, found.difference, found.only_a, found.only_b, "McNemar, exact", found.p_value)
 

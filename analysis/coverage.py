@@ -49,7 +49,7 @@ def counting_failures(run: Run, correct: int) -> Estimate:
 
 
 def beyond_filter(con: Connection, run: Run) -> int:
-    """Return how many pictures could not be indexed where a run has a filter, 0 where it has none.
+    """Return how many images could not be indexed where a run has a filter, 0 where it has none.
 
     A filter is over columns of `images`, which they are not, so it cannot say whether they belong to the run: they are
     in none of its counts.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotdex.store.connection import Connection
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Ids
 
 ALL = "all"
@@ -43,14 +43,14 @@ def check_columns(con: Connection, columns: Sequence[str]) -> None:
     """Refuse what is no column of `images`.
 
     Raises:
-        SettingsError: such a one; says which it may have been.
+        OptionError: such a one; says which it may have been.
     """
     known = [row[0] for row in con.rows("DESCRIBE images")]
     for column in columns:
         if column not in known:
             near = difflib.get_close_matches(column.lower(), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"group by: {', '.join(known)}"
-            raise SettingsError(f"images have no column {column!r}", hint)
+            raise OptionError(f"images have no column {column!r}", hint)
 
 
 def group_rows(
@@ -62,7 +62,7 @@ def group_rows(
     stand for the column `category`: those of a run, where an image's label may have changed since.
 
     Raises:
-        SettingsError: there is no such column.
+        OptionError: there is no such column.
     """
     check_columns(con, columns)
     if not columns:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shotdex.models.protocols import Encoder, LoadEncoder
 from shotdex.query.text_lookup import text_vectors
 from shotdex.store.encoders import choose_encoder, list_encoders
-from shotdex.store.errors import EmptyStore, ModelUnavailable, SettingsError, StoreError
+from shotdex.store.errors import EmptyStore, ModelUnavailable, OptionError, StoreError
 from shotdex.store.ids import encoded_ids
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.prompt_sets import load_prompt_set
@@ -25,7 +25,7 @@ from .figures.map_extras import MapExtras
 from .figures.map_points import point_map
 from .figures.map_thumbnails import thumbnail_map
 from .modality_gap import modality_gap
-from .projections import ProjectionSettings, Watch, project
+from .projections import ProjectionOptions, Watch, project
 from .scoring import class_means
 from .thumbnails import load_thumbnails
 
@@ -49,21 +49,21 @@ def map_texts(store: Store, run_name: str | None, encoder_id: int, load: LoadEnc
     """Return what a run's images were compared with: one vector a class, or with `max` every prompt.
 
     Raises:
-        SettingsError: no such run, one of another encoder, or more than `MOST` texts.
+        OptionError: no such run, one of another encoder, or more than `MOST` texts.
     """
     with store.reading() as con:
         run = find_run(con, run_name)
         prompts = load_prompt_set(con, run.prompt_set_id)
         encoder = list_encoders(con)[encoder_id]
     if run.encoder_id != encoder_id:
-        raise SettingsError(
+        raise OptionError(
             f"the run {run.name!r} is of another encoder than the map", "name one of this encoder's runs: --run RUN"
         )
     texts = [text for own in prompts.classes.values() for text in own]
     whole = prompts.combine is Combine.MEAN
     labels = tuple(prompts.classes) if whole else tuple(texts)
     if len(labels) > MOST:
-        raise SettingsError(
+        raise OptionError(
             f"{len(labels)} prompts cannot be told apart on a map; {MOST} can", "name a run with fewer: --run RUN"
         )
     vectors = text_vectors(store, encoder_id, encoder, texts, load)
@@ -73,7 +73,7 @@ def map_texts(store: Store, run_name: str | None, encoder_id: int, load: LoadEnc
 
 COLOURS = ("category", "condition", "split", "correct")
 THUMBNAIL = 200
-"""Pixels: the longest side at which pictures are read for a map; none is drawn larger."""
+"""Pixels: the longest side at which images are read for a map; none is drawn larger."""
 
 
 LIMITS = {"umap": 20_000, "tsne": 5_000}
@@ -81,14 +81,14 @@ LIMITS = {"umap": 20_000, "tsne": 5_000}
 
 
 @dataclass(frozen=True, slots=True)
-class MapRequest:
+class MapOptions:
     """Which map. Above `limit` images a seeded sample of that many is drawn, and the title says so; see `LIMITS`.
 
     With `prompts` the texts of the run are projected together with the images and drawn in.
     """
 
     space: Space = Space.JOINT
-    projection: ProjectionSettings = field(default_factory=ProjectionSettings)
+    projection: ProjectionOptions = field(default_factory=ProjectionOptions)
     colour: str = "category"
     thumbnails: bool = False
     where: str | None = None
@@ -114,30 +114,30 @@ class Coordinates:
     caption: str = ""
 
 
-def coordinates(store: Store, request: MapRequest, watch: Watch | None = None) -> Coordinates:
+def coordinates(store: Store, options: MapOptions, watch: Watch | None = None) -> Coordinates:
     """Return the coordinates of a map, from the catalog where the same map was made before.
 
     Raises:
         EmptyStore: the filter leaves no image.
-        SettingsError, BadSql.
+        OptionError, BadSql.
     """
     with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, request.encoder_name)
-        every = encoded_ids(con, encoder_id, request.where)
-        ids = _drawn(every, request)
+        encoder_id, encoder = choose_encoder(con, options.encoder_name)
+        every = encoded_ids(con, encoder_id, options.where)
+        ids = _drawn(every, options)
         key = ProjectionKey(
             encoder_id,
-            request.space,
-            request.projection.method,
-            asdict(request.projection),
-            request.where,
+            options.space,
+            options.projection.method,
+            asdict(options.projection),
+            options.where,
             digest_ids(ids),
         )
         kept = load_projection(con, key)
         if kept is not None:
             return Coordinates(ids, kept, len(every), True, encoder.name)
-        _, vectors = load_vectors(con, encoder_id, encoder, request.space, ids)
-    xy = project(vectors, request.projection, watch)
+        _, vectors = load_vectors(con, encoder_id, encoder, options.space, ids)
+    xy = project(vectors, options.projection, watch)
     try:
         with store.writing() as con:
             save_projection(con, key, ids, xy)
@@ -146,15 +146,15 @@ def coordinates(store: Store, request: MapRequest, watch: Watch | None = None) -
     return Coordinates(ids, xy, len(every), False, encoder.name)
 
 
-def _drawn(ids: Ids, request: MapRequest) -> Ids:
-    limit = LIMITS[request.projection.method] if request.limit is None else request.limit
+def _drawn(ids: Ids, options: MapOptions) -> Ids:
+    limit = LIMITS[options.projection.method] if options.limit is None else options.limit
     if limit < 1:
-        raise SettingsError(f"cannot draw {limit} images", "give a limit of at least 1")
+        raise OptionError(f"cannot draw {limit} images", "give a limit of at least 1")
     if len(ids) == 0:
-        raise EmptyStore("there is no image to draw", "loosen --where, or index pictures: shotdex index FOLDER")
+        raise EmptyStore("there is no image to draw", "loosen --where, or index images: shotdex index FOLDER")
     if len(ids) <= limit:
         return ids
-    return np.sort(np.random.default_rng(request.projection.seed).choice(ids, limit, replace=False))
+    return np.sort(np.random.default_rng(options.projection.seed).choice(ids, limit, replace=False))
 
 
 def _no_model(encoder: EncoderId) -> Encoder:
@@ -162,24 +162,24 @@ def _no_model(encoder: EncoderId) -> Encoder:
 
 
 def coordinates_with_prompts(
-    store: Store, request: MapRequest, load: LoadEncoder, watch: Watch | None = None
+    store: Store, options: MapOptions, load: LoadEncoder, watch: Watch | None = None
 ) -> Coordinates:
     """Return the coordinates of images and of a run's prompts, projected together; they are not kept.
 
     Raises:
-        SettingsError: another space than `joint`, in which alone texts have vectors, or no fitting run.
+        OptionError: another space than `joint`, in which alone texts have vectors, or no fitting run.
         EmptyStore, BadSql.
     """
-    if request.space is not Space.JOINT:
-        raise SettingsError("prompts have no place in the vision space", "use --space joint, or leave out --prompts")
+    if options.space is not Space.JOINT:
+        raise OptionError("prompts have no place in the vision space", "use --space joint, or leave out --prompts")
     with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, request.encoder_name)
-        every = encoded_ids(con, encoder_id, request.where)
-    texts = map_texts(store, request.run, encoder_id, load)
-    ids = _drawn(every, request)
+        encoder_id, encoder = choose_encoder(con, options.encoder_name)
+        every = encoded_ids(con, encoder_id, options.where)
+    texts = map_texts(store, options.run, encoder_id, load)
+    ids = _drawn(every, options)
     with store.reading() as con:
         ids, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
-    xy = project(np.concatenate([images, texts.vectors]), request.projection, watch)
+    xy = project(np.concatenate([images, texts.vectors]), options.projection, watch)
     places = [(float(x), float(y)) for x, y in xy[len(ids) :]]
     drawn = tuple(zip(texts.labels, places, strict=True))
     caption = str(modality_gap(images, texts.vectors))
@@ -187,39 +187,39 @@ def coordinates_with_prompts(
 
 
 def draw_map(
-    store: Store, request: MapRequest, load: LoadEncoder | None = None, watch: Watch | None = None
+    store: Store, options: MapOptions, load: LoadEncoder | None = None, watch: Watch | None = None
 ) -> tuple[Figure, Coordinates]:
     """Draw a map and return it with its coordinates. `load` is needed for prompts that the store has not met; `watch`
     is told of the rounds of the projection.
 
     Raises:
-        SettingsError: nothing to colour by, or no run to say what is correct.
-        EmptyStore, BadSql; UnreadableImage only where no picture at all can be read.
+        OptionError: nothing to colour by, or no run to say what is correct.
+        EmptyStore, BadSql; UnreadableImage only where no image at all can be read.
     """
-    if request.colour not in COLOURS:
-        raise SettingsError(f"cannot colour by {request.colour!r}", f"colour by one of: {', '.join(COLOURS)}")
-    labels_of, run_name = _labels(store, request)
-    if request.prompts:
-        placed = coordinates_with_prompts(store, request, load or _no_model, watch)
+    if options.colour not in COLOURS:
+        raise OptionError(f"cannot colour by {options.colour!r}", f"colour by one of: {', '.join(COLOURS)}")
+    labels_of, run_name = _labels(store, options)
+    if options.prompts:
+        placed = coordinates_with_prompts(store, options, load or _no_model, watch)
     else:
-        placed = coordinates(store, request, watch)
+        placed = coordinates(store, options, watch)
     labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
-    title = _title(request, placed, run_name)
+    title = _title(options, placed, run_name)
     extras = MapExtras(placed.texts, placed.caption)
-    if not request.thumbnails:
-        return point_map(placed.xy, labels, title, request.colour, extras), placed
+    if not options.thumbnails:
+        return point_map(placed.xy, labels, title, options.colour, extras), placed
     thumbnails = load_thumbnails(store, placed.ids, THUMBNAIL)
     drawn = [i for i, thumbnail in enumerate(thumbnails) if thumbnail is not None]
-    pictures = [thumbnail for thumbnail in thumbnails if thumbnail is not None]
+    images = [thumbnail for thumbnail in thumbnails if thumbnail is not None]
     frames = [labels[i] for i in drawn] if any(labels) else None  # without labels frames would say nothing
-    return thumbnail_map(placed.xy[drawn], pictures, frames, title, request.colour, extras), placed
+    return thumbnail_map(placed.xy[drawn], images, frames, title, options.colour, extras), placed
 
 
-def _labels(store: Store, request: MapRequest) -> tuple[dict[int, str | None], str]:
+def _labels(store: Store, options: MapOptions) -> tuple[dict[int, str | None], str]:
     with store.reading() as con:
-        if request.colour != "correct":
-            return dict(con.rows(f"SELECT image_id, {request.colour} FROM images")), ""
-        run = find_run(con, request.run)
+        if options.colour != "correct":
+            return dict(con.rows(f"SELECT image_id, {options.colour} FROM images")), ""
+        run = find_run(con, options.run)
         rows: Sequence[tuple[int, bool | None]] = con.rows(
             "SELECT image_id, correct FROM outcomes WHERE run_id = $run", {"run": run.run_id}
         )
@@ -227,8 +227,8 @@ def _labels(store: Store, request: MapRequest) -> tuple[dict[int, str | None], s
     return {image_id: words[correct] for image_id, correct in rows}, run.name
 
 
-def _title(request: MapRequest, placed: Coordinates, run_name: str) -> str:
-    method = {"umap": "UMAP", "tsne": "t-SNE"}[request.projection.method]
+def _title(options: MapOptions, placed: Coordinates, run_name: str) -> str:
+    method = {"umap": "UMAP", "tsne": "t-SNE"}[options.projection.method]
     drawn = f"{len(placed.ids):,}" + (f" of {placed.of:,}" if len(placed.ids) < placed.of else "")
     run = f", run “{run_name}”" if run_name else ""
-    return f"{method} of {drawn} images, {request.space} space of {placed.encoder.rsplit('/', 1)[-1]}{run}"
+    return f"{method} of {drawn} images, {options.space} space of {placed.encoder.rsplit('/', 1)[-1]}{run}"

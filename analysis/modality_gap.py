@@ -40,7 +40,7 @@ class ModalityGap:
             return f"Images and prompts share one region, with hardly a modality gap: the mean cosine is {said}."
         return (
             f"Images and prompts lie apart (the modality gap): the mean cosine is {said}. "
-            "How far a prompt is from a picture on this map says little; to which prompt a picture is nearest decides."
+            "How far a prompt is from an image on this map says little; to which prompt an image is nearest decides."
         )
 
 

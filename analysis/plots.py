@@ -11,7 +11,7 @@ from PIL import Image
 
 from shotdex.store.baselines import OVERALL, find_baseline
 from shotdex.store.connection import Connection
-from shotdex.store.errors import EmptyStore, MissingLabels, SettingsError, UnreadableImage
+from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, UnreadableImage
 from shotdex.store.ids import filtered_ids
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
@@ -46,7 +46,7 @@ def counts_plot(store: Store, by: str = "condition", where: str | None = None) -
     with store.reading() as con:
         table = count_by(con, "category", by, where)
     if not table:
-        raise EmptyStore("there is no image to count", "index pictures: shotdex index FOLDER")
+        raise EmptyStore("there is no image to count", "index images: shotdex index FOLDER")
     return counts_figure(table, "Images per category", by)
 
 
@@ -76,11 +76,11 @@ def accuracy_plot(
     has no bar.
 
     Raises:
-        SettingsError, MissingLabels.
+        OptionError, MissingLabels.
     """
     by = tuple(by)
     if baselines and by != ("condition",):
-        raise SettingsError(
+        raise OptionError(
             f"baselines are known by condition, not by {', '.join(by)}", "leave out --baseline, or use --by condition"
         )
     with store.reading() as con:
@@ -96,7 +96,7 @@ def accuracy_plot(
 
 
 @dataclass(frozen=True, slots=True)
-class ConfusionRequest:
+class ConfusionOptions:
     """Which confusion matrix. With `k` above 1 the true class counts as predicted where it is among the k best.
 
     `cells` say counts, rates or both; `order` is as given, or clustered, or left to the number of classes.
@@ -108,19 +108,19 @@ class ConfusionRequest:
     order: Literal["given", "clustered"] | None = None
 
 
-def confusion_plot(store: Store, request: ConfusionRequest | None = None) -> Figure:
+def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Figure:
     """Draw the confusion matrix of a run over its classes.
 
     Raises:
-        SettingsError: no such run, or `k` outside 1 to the number of classes; MissingLabels.
+        OptionError: no such run, or `k` outside 1 to the number of classes; MissingLabels.
     """
-    wanted = request or ConfusionRequest()
+    wanted = options or ConfusionOptions()
     with store.reading() as con:
         chosen = find_run(con, wanted.run)
         found = outcomes(con, chosen)
     count = len(found.classes)
     if not 1 <= wanted.k <= count:
-        raise SettingsError(f"k is {wanted.k}, but there are {count} classes", f"give 1 to {count}")
+        raise OptionError(f"k is {wanted.k}, but there are {count} classes", f"give 1 to {count}")
     matrix = confusion_at_k(found.truth, found.predicted, found.true_rank, count, wanted.k)
     among = f", true class counted where among the {wanted.k} best" if wanted.k > 1 else ""
     title = f"Confusion, run “{chosen.name}”, n = {len(found):,}{among}"
@@ -131,7 +131,7 @@ def reliability_plot(store: Store, runs: Sequence[str] = (), bins: int = BINS, w
     """Draw how often runs are right where they say that they are sure, with each one's expected calibration error.
 
     Raises:
-        SettingsError, MissingLabels, BadSql; EmptyStore: the filter leaves no image.
+        OptionError, MissingLabels, BadSql; EmptyStore: the filter leaves no image.
     """
     with store.reading() as con:
         chosen = _runs(con, runs)
@@ -152,7 +152,7 @@ def topk_plot(store: Store, runs: Sequence[str] = ()) -> Figure:
     """Draw the share of images whose true category is among their own k best, for every k, with Wilson intervals.
 
     Raises:
-        SettingsError, MissingLabels.
+        OptionError, MissingLabels.
     """
     with store.reading() as con:
         chosen = _runs(con, runs)
@@ -163,11 +163,11 @@ def topk_plot(store: Store, runs: Sequence[str] = ()) -> Figure:
 
 
 def samples_plot(store: Store, where: str | None = None) -> Figure:
-    """Draw one picture (that of the lowest id) for each category and condition; splits where there are no conditions.
+    """Draw one image (that of the lowest id) for each category and condition; splits where there are no conditions.
 
     Raises:
         MissingLabels: no image has a category.
-        UnreadableImage: no picture can be read.
+        UnreadableImage: no image can be read.
     """
     with store.reading() as con:
         kept = filtered_ids(con, where or "true").tolist()
@@ -180,20 +180,18 @@ def samples_plot(store: Store, where: str | None = None) -> Figure:
     if not rows:
         raise MissingLabels("no image here has a category", "label them: shotdex index SOURCE --layout '{category}/*'")
     small = read_small([row[2] for row in rows], SAMPLE)
-    pictures = {(row[0], row[1]): picture for row, picture in zip(rows, small, strict=True) if picture is not None}
+    images = {(row[0], row[1]): image for row, image in zip(rows, small, strict=True) if image is not None}
     categories, names = list(dict.fromkeys(row[0] for row in rows)), sorted({row[1] for row in rows})
-    return samples_figure(pictures, categories, names)
+    return samples_figure(images, categories, names)
 
 
-def sheet_plot(hits: Sequence[Hit], question: str) -> Figure:
-    """Draw hits as a contact sheet with rank and score; a picture that is gone is a grey square.
+def sheet_plot(hits: Sequence[Hit], query: str) -> Figure:
+    """Draw hits as a contact sheet with rank and score; an image that is gone is a grey square.
 
     Raises:
-        UnreadableImage: no picture can be read, or there is no hit.
+        UnreadableImage: no image can be read, or there is no hit.
     """
     if not hits:
         raise UnreadableImage("there is no hit to draw", "loosen --where")
-    pictures = [
-        picture or Image.new("RGB", (64, 64), "#dddddd") for picture in read_small([h.path for h in hits], SHEET)
-    ]
-    return contact_sheet(hits, pictures, question)
+    images = [image or Image.new("RGB", (64, 64), "#dddddd") for image in read_small([h.path for h in hits], SHEET)]
+    return contact_sheet(hits, images, query)

@@ -1,4 +1,4 @@
-"""From many dimensions to two: t-SNE and UMAP over unit vectors, the same picture every time."""
+"""From many dimensions to two: t-SNE and UMAP over unit vectors, the same image every time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotdex.store.engines.flat_search import faiss_module
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Vectors
 
 Watch = Callable[[int, int], None]
@@ -51,7 +51,7 @@ Points = npt.NDArray[np.float64]
 METHODS = ("umap", "tsne")
 
 FEWEST = 10
-"""Below this many pictures a neighbourhood says nothing: their first two principal components are drawn instead."""
+"""Below this many images a neighbourhood says nothing: their first two principal components are drawn instead."""
 
 TSNE_ROUNDS = 1000
 """What scikit-learn runs unless told otherwise."""
@@ -67,14 +67,14 @@ SPARE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectionSettings:
+class ProjectionOptions:
     """How to project. `neighbours` and `min_dist` are UMAP's, `perplexity` is t-SNE's; both take `seed` and `pca`.
 
-    `neighbours` and `perplexity` are clipped to what N pictures allow. `pca` is the number of principal components
+    `neighbours` and `perplexity` are clipped to what N images allow. `pca` is the number of principal components
     that either method starts from (t-SNE's authors use 30 to 50; it removes noise and most of the time).
 
     Raises:
-        SettingsError: an unknown method or a value out of range.
+        OptionError: an unknown method or a value out of range.
     """
 
     method: str = "umap"
@@ -86,23 +86,23 @@ class ProjectionSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise SettingsError(f"unknown projection {self.method!r}", f"Choose one of {', '.join(METHODS)}.")
+            raise OptionError(f"unknown projection {self.method!r}", f"Choose one of {', '.join(METHODS)}.")
         if self.neighbours < 2 or self.perplexity <= 1 or self.pca < 2:
-            raise SettingsError("a projection needs neighbours >= 2, perplexity > 1 and pca >= 2")
+            raise OptionError("a projection needs neighbours >= 2, perplexity > 1 and pca >= 2")
         if not 0 <= self.min_dist <= 1:
-            raise SettingsError(f"min_dist is {self.min_dist}, outside 0 to 1")
+            raise OptionError(f"min_dist is {self.min_dist}, outside 0 to 1")
         if not 0 <= self.seed < 2**32:
-            raise SettingsError(f"seed is {self.seed}, outside 0 to 2**32 - 1")
+            raise OptionError(f"seed is {self.seed}, outside 0 to 2**32 - 1")
 
 
-def project(vectors: Vectors, settings: ProjectionSettings | None = None, watch: Watch | None = None) -> Points:
+def project(vectors: Vectors, options: ProjectionOptions | None = None, watch: Watch | None = None) -> Points:
     """Place N vectors in the plane so that neighbours by cosine stay neighbours.
 
     Rows are made unit length first: then squared Euclidean distance is 2 - 2 cosine, and Euclidean neighbours, which
     both methods look for, are the cosine neighbours. Zero rows stay zero. The same input and settings give the same
     output to the last bit on one machine. All N are projected: to draw fewer, pass fewer.
 
-    Degenerate cases: no picture gives (0, 2); one picture, or pictures that are all the same, lie at the origin; two
+    Degenerate cases: no image gives (0, 2); one image, or images that are all the same, lie at the origin; two
     lie on a line; fewer than `FEWEST` are placed by principal components.
 
     Args:
@@ -118,7 +118,7 @@ def project(vectors: Vectors, settings: ProjectionSettings | None = None, watch:
 
     Sources: McInnes, Healy and Melville (2018), arXiv:1802.03426; van der Maaten and Hinton (2008), JMLR 9.
     """
-    chosen = settings or ProjectionSettings()
+    chosen = options or ProjectionOptions()
     rows = _unit(vectors)
     count = len(rows)
     if count < 2 or np.ptp(rows, axis=0).max(initial=0.0) < 1e-6:
@@ -150,7 +150,7 @@ def _padded(scores: Vectors) -> Points:
     return np.pad(scores.astype(np.float64), ((0, 0), (0, 2 - scores.shape[1])))
 
 
-def _umap(rows: Vectors, settings: ProjectionSettings, watch: Watch | None) -> Points:
+def _umap(rows: Vectors, options: ProjectionOptions, watch: Watch | None) -> Points:
     # UMAP warns of a missing TensorFlow, of its own thread count and of spectral fallbacks on tied rows: nothing that
     # a user of ours can act on.
     with warnings.catch_warnings():
@@ -158,12 +158,12 @@ def _umap(rows: Vectors, settings: ProjectionSettings, watch: Watch | None) -> P
         from umap import UMAP
 
         _keep_compiled()
-        neighbours = min(settings.neighbours, len(rows) - 1)
+        neighbours = min(options.neighbours, len(rows) - 1)
         reducer = UMAP(
             n_neighbors=neighbours,
-            min_dist=settings.min_dist,
+            min_dist=options.min_dist,
             metric="euclidean",
-            random_state=settings.seed,
+            random_state=options.seed,
             n_jobs=1,  # what a fixed random_state forces anyway
             # UMAP itself calls a Python function for each pair of few, and of many compiles its search for 20 to 60 s.
             precomputed_knn=(_nearest if len(rows) < ALL_PAIRS else _nearest_of_many)(rows, neighbours),
@@ -220,18 +220,18 @@ def _keep_compiled() -> None:
         layouts._nb_optimize_layout_euclidean_single_epoch.enable_caching()
 
 
-def _tsne(rows: Vectors, settings: ProjectionSettings, watch: Watch | None) -> Points:
+def _tsne(rows: Vectors, options: ProjectionOptions, watch: Watch | None) -> Points:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     # t-SNE looks at 3 x perplexity neighbours, so more than (N - 1) / 3 cannot be met.
-    perplexity = min(settings.perplexity, (len(rows) - 1) / 3)
+    perplexity = min(options.perplexity, (len(rows) - 1) / 3)
     # Its rounds can only be read off what it prints.
     tsne = TSNE(
         perplexity=perplexity,
         init="pca",
         learning_rate="auto",
-        random_state=settings.seed,
+        random_state=options.seed,
         max_iter=TSNE_ROUNDS,
         verbose=0 if watch is None else 2,
     )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shotdex.models.protocols import LoadEncoder
 from shotdex.query.text_lookup import text_vectors
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, SettingsError, UnknownClass
+from shotdex.store.errors import EmptyStore, OptionError, UnknownClass
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate, Ids, PromptSet
@@ -28,7 +28,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class SweepSettings:
+class SweepOptions:
     """Which images choose and which report: two filters, or one and the rest, or a seeded half of each category."""
 
     choose_where: str | None = None
@@ -64,22 +64,22 @@ class Sweep:
     coverage: Coverage
 
 
-def sweep(store: Store, prompts: PromptSet, settings: SweepSettings, load: LoadEncoder) -> Sweep:
+def sweep(store: Store, prompts: PromptSet, options: SweepOptions, load: LoadEncoder) -> Sweep:
     """Score every template of a set alone and left out, without recording a run.
 
     Raises:
-        SettingsError: the set has fewer than two templates, or the two parts share images.
+        OptionError: the set has fewer than two templates, or the two parts share images.
         EmptyStore: one of the parts has no image with a category among the classes.
         BadSql, EncoderMismatch, ModelUnavailable.
     """
     count = len(prompts.templates)
     if count < 2:
         has = "one template" if count else "no templates"
-        raise SettingsError(
+        raise OptionError(
             f"the prompt set {prompts.name!r} has {has}; a sweep compares several",
             "give at least two: --template 'a photo of a {}.' --template '{}'",
         )
-    parts = _images(store, prompts, settings)
+    parts = _images(store, prompts, options)
     truth, choosing = parts.truth, parts.choosing
     numbers = range(count)
     kept = [list(numbers), *([n] for n in numbers)]
@@ -87,13 +87,13 @@ def sweep(store: Store, prompts: PromptSet, settings: SweepSettings, load: LoadE
     if count > 2:  # of two, leaving one out is the other alone
         kept += [[other for other in numbers if other != n] for n in numbers]
         kinds += [("without", prompts.templates[n]) for n in numbers]
-    right = _right(store, [only_templates(prompts, some) for some in kept], parts, settings, load)
+    right = _right(store, [only_templates(prompts, some) for some in kept], parts, options, load)
     trials = tuple(
         Trial(kind, template, _share(flags[choosing]), _share(flags[~choosing]))
         for (kind, template), flags in zip(kinds, right, strict=True)
     )
     best = max(range(len(trials)), key=lambda i: trials[i].chosen_on.value)
-    against = paired(right[0][~choosing], right[best][~choosing], truth[~choosing], seed=settings.seed)
+    against = paired(right[0][~choosing], right[best][~choosing], truth[~choosing], seed=options.seed)
     return Sweep(trials, trials[best], against, parts.how, parts.coverage)
 
 
@@ -112,22 +112,22 @@ class _Parts:
     coverage: Coverage
 
 
-def _images(store: Store, prompts: PromptSet, settings: SweepSettings) -> _Parts:
+def _images(store: Store, prompts: PromptSet, options: SweepOptions) -> _Parts:
     place = {category: number for number, category in enumerate(prompts.classes)}
     meant = {label: place[category] for label, category in class_of_label(prompts).items()}
     with store.reading() as con:
-        encoder_id, _ = choose_encoder(con, settings.encoder_name)
-        every = encoded_ids(con, encoder_id, settings.where)
-        within = len(filtered_ids(con, settings.where or "true"))
-        failed = count_failed(con, within - len(every), settings.where)
+        encoder_id, _ = choose_encoder(con, options.encoder_name)
+        every = encoded_ids(con, encoder_id, options.where)
+        within = len(filtered_ids(con, options.where or "true"))
+        failed = count_failed(con, within - len(every), options.where)
         labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
-        filters = (settings.choose_where, settings.report_where)
+        filters = (options.choose_where, options.report_where)
         parts = [None if where is None else filtered_ids(con, where) for where in filters]
     ids = np.array([i for i in every.tolist() if labels.get(i) in meant], dtype=np.int64)
     if not len(ids):
         raise UnknownClass("no image here has a category among the classes", "see what fits: shotdex prompts check SET")
     truth = np.array([meant[labels[i]] for i in ids.tolist()], dtype=np.int64)
-    choosing, used, how = _parted(ids, truth, parts, settings)
+    choosing, used, how = _parted(ids, truth, parts, options)
     if not choosing.any() or choosing[used].all():
         raise EmptyStore("one of the two parts has no image", "loosen --choose-where or --report-where")
     labelled = sum(i in labels for i in every.tolist())
@@ -135,21 +135,21 @@ def _images(store: Store, prompts: PromptSet, settings: SweepSettings) -> _Parts
     return _Parts(ids[used], truth[used], choosing[used], how, covered)
 
 
-def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], settings: SweepSettings) -> tuple[Flags, Flags, str]:
+def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], options: SweepOptions) -> tuple[Flags, Flags, str]:
     choose, report = parts
     if choose is None and report is None:
-        how = f"chosen on a random half of each class, reported on the other (seed {settings.seed})"
-        return _halves(truth, settings.seed), np.ones(len(ids), bool), how
+        how = f"chosen on a random half of each class, reported on the other (seed {options.seed})"
+        return _halves(truth, options.seed), np.ones(len(ids), bool), how
     inside = [None if part is None else np.isin(ids, part) for part in (choose, report)]
     chosen = ~inside[1] if inside[0] is None and inside[1] is not None else np.asarray(inside[0])
     reported = ~chosen if inside[1] is None else inside[1]
     both = int((chosen & reported).sum())
     if both:
-        raise SettingsError(
+        raise OptionError(
             f"{both:,} images would both choose and report, which flatters the chosen template",
             "let the two filters exclude each other, such as split = 'train' and split = 'test'",
         )
-    named = [settings.choose_where or "the rest", settings.report_where or "the rest"]
+    named = [options.choose_where or "the rest", options.report_where or "the rest"]
     return np.asarray(chosen), np.asarray(chosen | reported), f"chosen on {named[0]}, reported on {named[1]}"
 
 
@@ -164,12 +164,12 @@ def _halves(truth: Ids, seed: int) -> Flags:
 
 
 def _right(
-    store: Store, sets: Sequence[PromptSet], parts: _Parts, settings: SweepSettings, load: LoadEncoder
+    store: Store, sets: Sequence[PromptSet], parts: _Parts, options: SweepOptions, load: LoadEncoder
 ) -> list[Flags]:
     """Return for each set which images it gets right; the images are read once."""
     ids, truth = parts.ids, parts.truth
     with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, settings.encoder_name)
+        encoder_id, encoder = choose_encoder(con, options.encoder_name)
     texts = [[text for own in prompts.classes.values() for text in own] for prompts in sets]
     distinct = list(dict.fromkeys(text for listed in texts for text in listed))
     vectors = dict(zip(distinct, text_vectors(store, encoder_id, encoder, distinct, load), strict=True))

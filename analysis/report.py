@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shotdex.store.connection import Connection
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate, Run
@@ -31,7 +31,7 @@ MOST_GROUPS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class ReportSettings:
+class ReportOptions:
     """Columns of `images` to report by, and the bootstrap's resamples and seed (the run's own where None)."""
 
     by: tuple[str, ...] = ()
@@ -74,21 +74,21 @@ class Report:
     groups: tuple[GroupRow, ...]
 
 
-def report(store: Store, name: str | None, settings: ReportSettings) -> Report:
+def report(store: Store, name: str | None, options: ReportOptions) -> Report:
     """Return the report of a run, the newest where none is named.
 
     Raises:
-        SettingsError: no such run or column; MissingLabels: nothing was right or wrong.
+        OptionError: no such run or column; MissingLabels: nothing was right or wrong.
     """
     with store.reading() as con:
         run = find_run(con, name)
         found = outcomes(con, run)
-        parts = _parts(con, found, settings.by)
-    seed = run.seed if settings.seed is None else settings.seed
-    whole, f1 = _whole(found, settings, seed)
-    groups = tuple(_row(part_name, found.only(rows), settings, seed) for part_name, rows in parts)
+        parts = _parts(con, found, options.by)
+    seed = run.seed if options.seed is None else options.seed
+    whole, f1 = _whole(found, options, seed)
+    groups = tuple(_row(part_name, found.only(rows), options, seed) for part_name, rows in parts)
     ranks = tuple(top_k(found.true_rank, len(found.classes)))
-    return Report(run, coverage(run), whole, ranks, _class_rows(found, f1), settings.by, groups)
+    return Report(run, coverage(run), whole, ranks, _class_rows(found, f1), options.by, groups)
 
 
 def calibration_error(found: Outcomes, bins: int, seed: int, resamples: int = 1000) -> Estimate:
@@ -106,32 +106,32 @@ def _parts(con: Connection, found: Outcomes, by: Sequence[str]) -> list[tuple[st
         return []
     grouping = group_rows(con, found.image_ids, by, found.categories)
     if len(grouping.names) > MOST_GROUPS:
-        raise SettingsError(
+        raise OptionError(
             f"by {', '.join(by)} there are {len(grouping.names):,} groups; a report has at most {MOST_GROUPS}",
             'choose coarser columns, or ask in SQL: shotdex sql "FROM outcomes"',
         )
     return [(name, np.flatnonzero(grouping.codes == code)) for code, name in enumerate(grouping.names)]
 
 
-def _whole(found: Outcomes, settings: ReportSettings, seed: int) -> tuple[GroupRow, list[Estimate]]:
+def _whole(found: Outcomes, options: ReportOptions, seed: int) -> tuple[GroupRow, list[Estimate]]:
     """Return the row of all images, and each class's F1: one bootstrap serves both."""
     count = len(found.classes)
 
     def statistic(indices: Indices) -> Floats:
         rows = found.only(indices)
         f1 = per_class(rows.truth, rows.predicted, count).f1
-        return np.concatenate([_summary(rows, settings.bins), f1])
+        return np.concatenate([_summary(rows, options.bins), f1])
 
-    drawn = bootstrap(statistic, found.truth, settings.resamples, seed)
+    drawn = bootstrap(statistic, found.truth, options.resamples, seed)
     support = np.bincount(found.truth, minlength=count)
     sizes = [len(found)] * len(SUMMARY) + support.tolist()
     estimates = drawn.estimates(sizes)
     return _named("all", found, estimates[: len(SUMMARY)]), estimates[len(SUMMARY) :]
 
 
-def _row(name: str, found: Outcomes, settings: ReportSettings, seed: int) -> GroupRow:
+def _row(name: str, found: Outcomes, options: ReportOptions, seed: int) -> GroupRow:
     drawn: Bootstrap = bootstrap(
-        lambda indices: _summary(found.only(indices), settings.bins), found.truth, settings.resamples, seed
+        lambda indices: _summary(found.only(indices), options.bins), found.truth, options.resamples, seed
     )
     return _named(name, found, drawn.estimates())
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotdex.store.connection import Connection
-from shotdex.store.errors import MissingLabels, SettingsError
+from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.ids import filtered_ids
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.types import Estimate, Ids, Run
@@ -88,10 +88,10 @@ def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:
     Images without that label stand under "unlabelled", last; a label that is this very word stands in quotes.
 
     Raises:
-        SettingsError: no such grouping.
+        OptionError: no such grouping.
     """
     if group not in GROUPS:
-        raise SettingsError(f"cannot group by {group!r}", f"group by one of: {', '.join(GROUPS)}")
+        raise OptionError(f"cannot group by {group!r}", f"group by one of: {', '.join(GROUPS)}")
     rows = con.rows(
         f"SELECT {group}, count(*) FILTER (correct), count(*) FROM outcomes "
         f"WHERE run_id = $run AND correct IS NOT NULL GROUP BY {group} ORDER BY {group} NULLS LAST",
@@ -107,7 +107,7 @@ def accuracy_groups(con: Connection, found: Outcomes, columns: Sequence[str]) ->
     """Return accuracy@1 by any columns of `images` together, with Wilson intervals, in the order of their values.
 
     Raises:
-        SettingsError: there is no such column.
+        OptionError: there is no such column.
     """
     grouping = group_rows(con, found.image_ids, columns, found.categories)
     right = np.bincount(grouping.codes[found.correct], minlength=len(grouping.names)).tolist()

@@ -8,37 +8,37 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from shotdex.media.decoding.decode import quiet_pillow
-from shotdex.media.open_image import open_picture
+from shotdex.media.open_image import open_image
 from shotdex.store.errors import UnreadableImage
 from shotdex.store.store import Store
 from shotdex.store.types import Ids
 
 
-def small_picture(address: str, side: int) -> Image.Image | None:
-    """Return a picture whose longest side is at most `side` pixels, or None where it is gone or broken."""
+def small_image(address: str, side: int) -> Image.Image | None:
+    """Return an image whose longest side is at most `side` pixels, or None where it is gone or broken."""
     try:
-        picture = open_picture(address)
+        image = open_image(address)
     except UnreadableImage:
         return None
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return picture
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
 
 
 def read_small(addresses: Sequence[str], side: int) -> list[Image.Image | None]:
-    """Return the small pictures at some addresses, in order, None for each that cannot be read.
+    """Return the small images at some addresses, in order, None for each that cannot be read.
 
     Raises:
         UnreadableImage: not one of them can.
     """
     quiet_pillow()
     with ThreadPoolExecutor(4) as pool:
-        pictures = list(pool.map(lambda address: small_picture(address, side), addresses))
-    if pictures and all(picture is None for picture in pictures):
+        images = list(pool.map(lambda address: small_image(address, side), addresses))
+    if images and all(image is None for image in images):
         raise UnreadableImage(
-            f"none of the {len(pictures)} pictures can be read; the first is {addresses[0]}",
+            f"none of the {len(images)} images can be read; the first is {addresses[0]}",
             "were they moved? Index their new place, or put them back",
         )
-    return pictures
+    return images
 
 
 def load_thumbnails(store: Store, ids: Ids, side: int) -> list[Image.Image | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shotdex.store.errors import (
     BadSql,
-    EmptyQuestion,
+    EmptyQuery,
     EmptyStore,
     EncoderError,
     EncoderMismatch,
@@ -12,9 +12,9 @@ from shotdex.store.errors import (
     MissingLabels,
     ModelOutputInvalid,
     ModelUnavailable,
-    QuestionError,
+    OptionError,
+    QueryError,
     SchemaTooNew,
-    SettingsError,
     ShotdexError,
     SourceError,
     StoreCorrupt,
@@ -27,7 +27,7 @@ from shotdex.store.errors import (
 
 __all__ = [
     "BadSql",
-    "EmptyQuestion",
+    "EmptyQuery",
     "EmptyStore",
     "EncoderError",
     "EncoderMismatch",
@@ -35,9 +35,9 @@ __all__ = [
     "MissingLabels",
     "ModelOutputInvalid",
     "ModelUnavailable",
-    "QuestionError",
+    "OptionError",
+    "QueryError",
     "SchemaTooNew",
-    "SettingsError",
     "ShotdexError",
     "SourceError",
     "StoreCorrupt",

@@ -5,7 +5,7 @@
 Projects synthetic clustered 512-d vectors of several numbers with UMAP and t-SNE, once each, as their times are long
 (UMAP a first time before, as it compiles itself); one thread each, so that a map is the same every time. Then draws
 each kind of figure for 70,000 images, and writes it as PNG; a confusion matrix and top-k curve have 1,000 classes, and
-a map of thumbnails 20,000 pictures. `--small` projects 1,000 only and draws each figure once.
+a map of thumbnails 20,000 images. `--small` projects 1,000 only and draws each figure once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shotdex.analysis.figures import confusion_figure, point_map, reliability_fi
 from shotdex.analysis.figures.map_extras import MapExtras
 from shotdex.analysis.metrics.calibration import reliability
 from shotdex.analysis.metrics.shares import top_k
-from shotdex.analysis.projections import ProjectionSettings, project
+from shotdex.analysis.projections import ProjectionOptions, project
 from shotdex.analysis.stats.proportions import wilson
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main() -> None:
     project(clustered(1000))  # UMAP compiles itself
     for method, sizes in (("umap", given.sizes), ("tsne", given.tsne_sizes)):
         for size in [1000] if given.small else sizes:
-            vectors, settings = clustered(size), ProjectionSettings(method)
+            vectors, settings = clustered(size), ProjectionOptions(method)
             started = time.perf_counter()
             project(vectors, settings)
             line(f"{method} of {size:,}", f"{time.perf_counter() - started:.1f} s")
@@ -74,7 +74,7 @@ def figures() -> dict[str, Callable[[], Figure]]:
     truth = rng.integers(1000, size=POINTS)
     np.add.at(counts, (truth, np.where(right, truth, rng.integers(1000, size=POINTS))), 1)
     names = tuple(f"class {number:03d}" for number in range(1000))
-    pictures = [Image.new("RGB", (28, 28), (number % 255, 90, 160)) for number in range(20_000)]
+    images = [Image.new("RGB", (28, 28), (number % 255, 90, 160)) for number in range(20_000)]
     ranks = np.where(right, 1, rng.integers(1, 1001, size=POINTS))
     sure = reliability(rng.random(POINTS), right)
     return {
@@ -82,7 +82,7 @@ def figures() -> dict[str, Callable[[], Figure]]:
         "map, 1,000 categories": lambda: point_map(xy, thousand, "Map", "category"),
         "map, correct and wrong": lambda: point_map(xy, judged, "Map", "correct"),
         "map, 10 categories and 100 prompts": lambda: point_map(xy, ten, "Map", "category", prompts),
-        "map of thumbnails, of 20,000 pictures read": lambda: thumbnail_map(xy[:20_000], pictures, ten[:20_000], "Map"),
+        "map of thumbnails, of 20,000 images read": lambda: thumbnail_map(xy[:20_000], images, ten[:20_000], "Map"),
         "confusion, 1,000 classes": lambda: confusion_figure(counts, names),
         "top-k, 1,000 classes": lambda: topk_figure([("run", top_k(ranks, 1000))], "Top-k", 1000),
         "reliability": lambda: reliability_figure([("run", sure, wilson(1, 2))], "Reliability"),

@@ -2,7 +2,7 @@
 
     PYTHON benchmarks/clip_retrieval_rate.py FOLDER MODEL OUTPUT
 
-Runs `clip_inference` in one process over the folder in five parts, with 2 x cores pictures decoded ahead, and writes
+Runs `clip_inference` in one process over the folder in five parts, with 2 x cores images decoded ahead, and writes
 the rate of each part to OUTPUT/rates.json. Loading, its warm-up and the first batch of each part, which waits for the
 decoding processes to start, are not counted.
 
@@ -49,7 +49,7 @@ def main() -> None:
     )
     parts = [part[1:] for part in batches.values() if len(part) > 1]
     if not parts:
-        sys.exit(f"{FEWEST} pictures or more are needed: the first {BATCH} of each part do not count")
+        sys.exit(f"{FEWEST} images or more are needed: the first {BATCH} of each part do not count")
     rates = [sum(b["sample_count"] for b in p) / sum(b["total_duration"] for b in p) for p in parts]
     Path(output, RATES).write_text(json.dumps(rates), encoding="utf-8")  # its logger prints, now and later
 

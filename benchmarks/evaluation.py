@@ -24,10 +24,10 @@ import duckdb
 import numpy as np
 
 from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.compare import CompareSettings, compare_runs
+from shotdex.analysis.compare import CompareOptions, compare_runs
 from shotdex.analysis.prompts.files import read_prompts
-from shotdex.analysis.report import Report, ReportSettings, report
-from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+from shotdex.analysis.report import Report, ReportOptions, report
+from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, EncoderId, PromptSet
 
@@ -42,13 +42,13 @@ def main() -> None:
         loaded: dict[EncoderId, Any] = {}
 
         def load(identity: EncoderId) -> Any:
-            settings = EncoderSettings("cpu", identity.precision.value, identity.pooling)
+            settings = EncoderOptions("cpu", identity.precision.value, identity.pooling)
             return loaded.setdefault(identity, loaded.get(identity) or load_encoder(identity.name, settings))
 
         prompts = [read_prompts(name) for name in names]
         for n, one in enumerate(prompts):
             classify(store, Classification(one, f"check {n}"), load)
-        reports = [report(store, f"check {n}", ReportSettings(resamples=100)) for n in range(2)]
+        reports = [report(store, f"check {n}", ReportOptions(resamples=100)) for n in range(2)]
         print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, commit {_commit()}")
         print(f"{reports[0].coverage}; prompt sets {', '.join(names)}")
         answers = [independent(root, one, load) for one in prompts]
@@ -150,7 +150,7 @@ def _calibration(scores: np.ndarray, truth: np.ndarray, encoder: EncoderId, bins
 def paired_differences(store: Store, answers: list[tuple[np.ndarray, np.ndarray, Any]]) -> list[tuple[str, float]]:
     from statsmodels.stats.contingency_tables import mcnemar
 
-    found = compare_runs(store, ["check 0", "check 1"], CompareSettings())[0]
+    found = compare_runs(store, ["check 0", "check 1"], CompareOptions())[0]
     a, b = (scores.argmax(axis=1) == truth for truth, scores, _ in answers)
     table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
     return [

@@ -2,7 +2,7 @@
 
     python benchmarks/first_answer.py [--runs 11]
 
-Indexes a few pictures with a ViT-B/32 of random weights (its speed is the real one's), then runs commands as a person
+Indexes a few images with a ViT-B/32 of random weights (its speed is the real one's), then runs commands as a person
 does, each in a new process, in turns with `python -c "import duckdb, faiss, click, numpy"`, which is the least that any
 of them needs. Files are in the page cache; the interpreter's byte code is compiled.
 """
@@ -37,7 +37,7 @@ def main() -> None:
         save_photos(place / "photos", 40)
         store = ["--store", str(place / "store")]
         took = run([*SHOTDEX, "index", str(place / "photos"), "--model", str(save_vit(place / "model")), *store])
-        line("index 40 pictures and keep the text tower", f"{took:.1f} s")
+        line("index 40 images and keep the text tower", f"{took:.1f} s")
         tower = next((place / "store" / "index").glob("text-*"))
         line("the text tower's file", f"{tower.stat().st_size / 1e6:.0f} MB")
         numbers = itertools.count()

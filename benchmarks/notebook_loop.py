@@ -1,4 +1,4 @@
-"""Zero-shot classification as coursework notebooks write it: one picture at a time, all texts again for each."""
+"""Zero-shot classification as coursework notebooks write it: one image at a time, all texts again for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLASSES = ("airplane", "car", "chair", "cup", "donkey", "duck", "hat", "cat", "d
 
 
 def notebook(model: Path) -> Callable[[Sequence[Path]], list[str]]:
-    """Return the loop over pictures with a model that is loaded already; it returns a class for each."""
+    """Return the loop over images with a model that is loaded already; it returns a class for each."""
     import torch
     from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel, CLIPProcessor
 

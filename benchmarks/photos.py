@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 500, 375
 
 
 def save_photos(folder: Path, count: int, copies: int = 1) -> list[Path]:
-    """Write `count` JPEGs (quality 90, about 50 KB), and further files of the same pictures with other contents.
+    """Write `count` JPEGs (quality 90, about 50 KB), and further files of the same images with other contents.
 
     A file and its like differ in what follows the end marker only, so they cost the same and count as different.
     """

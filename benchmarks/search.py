@@ -33,7 +33,7 @@ from shotdex.store.engines.vector_index import VectorIndex, drop_index, open_ind
 from shotdex.store.ids import filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
-from shotdex.store.types import Question
+from shotdex.store.types import Query
 
 DIM = 512
 TEXTS = 200
@@ -44,7 +44,7 @@ class Quiet:
     """Hears of progress and says nothing."""
 
     def start(self, total: int) -> None: ...
-    def advance(self, pictures: int) -> None: ...
+    def advance(self, images: int) -> None: ...
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def stored(root: Path, rows: int) -> Store:
 
 
 def texts() -> np.ndarray:
-    """Return the vectors of the texts, further from the centres than images are, as real ones are from pictures."""
+    """Return the vectors of the texts, further from the centres than images are, as real ones are from images."""
     noise = np.random.default_rng(1).standard_normal((TEXTS, DIM), dtype=np.float32)
     spread = clustered(TEXTS, DIM, noise=0.0) + 1.4 * noise / np.linalg.norm(noise, axis=1, keepdims=True)
     unit: np.ndarray = spread / np.linalg.norm(spread, axis=1, keepdims=True)
@@ -93,8 +93,8 @@ def opened(store: Store) -> VectorIndex:
         return open_index(store, con, *choose_encoder(con, None))
 
 
-def question(number: int = 3) -> Question:
-    return Question((f"text {number}",))
+def query(number: int = 3) -> Query:
+    return Query((f"text {number}",))
 
 
 def exact_and_filtered(store: Store) -> None:
@@ -141,7 +141,7 @@ def opening(store: Store) -> None:
         with store.reading() as con:
             open_index(store, con, *choose_encoder(con, None))
 
-    times = in_turns({"opening": under_catalog, "whole question": lambda: ask(store, question(), no_model)})
+    times = in_turns({"opening": under_catalog, "whole question": lambda: ask(store, query(), no_model)})
     line("opening catalog and index", times["opening"], "reads no vectors but 256")
     line("a whole question, its text known", times["whole question"])
 

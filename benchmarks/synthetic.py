@@ -60,7 +60,7 @@ def fill(root: Path, count: int, dim: int = 512, vision_dim: int = 512) -> Store
 
 
 def record(image_id: int) -> ImageRecord:
-    """Return the row of a picture that is not there."""
+    """Return the row of an image that is not there."""
     return ImageRecord(
         image_id=image_id,
         path=f"/pictures/{image_id % CLASSES:03d}/{image_id:09d}.jpg",

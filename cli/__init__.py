@@ -14,8 +14,8 @@ from shotdex.store.errors import ShotdexError
 
 # Command -> (module, one line of help), so that `shotdex --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "index": ("index", "Index the pictures of a folder, a zip archive or IDX files."),
-    "search": ("search", "Find the images that match a text or a picture."),
+    "index": ("index", "Index the images of a folder, a zip archive or IDX files."),
+    "search": ("search", "Find the images that match a text or an image."),
     "approximate": ("approximate", "Build an index that makes searches among very many images quicker."),
     "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),
     "runs": ("runs", "List the classification runs."),
@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show what the store holds."),
     "verify": ("verify", "Check that a store is whole, and mend what can be mended."),
     "model": ("model", "Show what a model is made of, from its configuration alone."),
-    "demo": ("demo", "Run the whole loop on the pictures and the model that ship with shotdex."),
+    "demo": ("demo", "Run the whole loop on the images and the model that ship with shotdex."),
 }
 
 
@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="shotdex", message="shotdex %(version)s")
 def group() -> None:
-    """Index images once; then search them by text or picture, and evaluate CLIP models on them with SQL.
+    """Index images once; then search them by text or image, and evaluate CLIP models on them with SQL.
 
     \b
     shotdex index photos/                      index a folder

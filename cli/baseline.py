@@ -116,7 +116,7 @@ def compare(name: str, run: str | None, store_path: Path | None, as_json: bool) 
     """Say where a run is better or worse than a baseline, and where the two cannot be told apart.
 
     The difference is the model's accuracy minus the baseline's, with its 95 % interval; better and worse are said only
-    where the interval leaves out 0. With trials, also whether model and people err on the same pictures (error
+    where the interval leaves out 0. With trials, also whether model and people err on the same images (error
     consistency: Cohen's kappa of right and wrong; 1 is the same errors, 0 what chance gives).
 
     \b
@@ -214,20 +214,20 @@ def _difference(difference: Estimate) -> str:
 
 
 def _consistency_lines(found: Consistency) -> list[str]:
-    lines = ["error consistency: do model and people err on the same pictures? (1 the same errors, 0 chance)"]
+    lines = ["error consistency: do model and people err on the same images? (1 the same errors, 0 chance)"]
     if found.conditions:
         lines += ["", table(CONSISTENCY_COLUMNS, [_consistency_row(row) for row in found.conditions]), ""]
     lines.append(f"trials used: {found.used:,} of {found.trials:,}" + "".join(_left_out(found)))
     if found.examples:
         lines.append(f"names that the run does not have, for example: {visible(', '.join(found.examples))}")
     if found.mislabelled:
-        lines.append(f"{found.mislabelled:,} of the trials used give the picture another category than the run does")
+        lines.append(f"{found.mislabelled:,} of the trials used give the image another category than the run does")
     undefined = sum(row.undefined for row in found.conditions)
     if undefined:
         lines.append(f"left out of the means, as always right or always wrong like the model: {undefined:,} subjects")
     if found.conditions:
         lines.append("What subjects reach among themselves is what a model that errs like them would reach.")
-        lines.append("The intervals are over pictures; how far other people would differ is not in them.")
+        lines.append("The intervals are over images; how far other people would differ is not in them.")
     return lines
 
 
@@ -239,9 +239,9 @@ def _consistency_row(row: ConditionConsistency) -> list[Any]:
 
 def _left_out(found: Consistency) -> list[str]:
     reasons = (
-        (found.unknown, "name no picture of the run"),
-        (found.elsewhere, "name a picture of another condition"),
-        (found.ambiguous, "fit several pictures"),
-        (found.repeated, "repeat a picture that the subject had seen, of which the first trial counts"),
+        (found.unknown, "name no image of the run"),
+        (found.elsewhere, "name an image of another condition"),
+        (found.ambiguous, "fit several images"),
+        (found.repeated, "repeat an image that the subject had seen, of which the first trial counts"),
     )
     return [f"; {count:,} {reason}" for count, reason in reasons if count]

@@ -130,7 +130,7 @@ def _what_is_missing(con: Connection, run: Run, total: Estimate) -> list[str]:
     beyond = beyond_filter(con, run)
     if beyond:
         lines.append(
-            f"  {beyond:,} pictures could not be indexed, and a filter cannot say whether they belong here: "
+            f"  {beyond:,} images could not be indexed, and a filter cannot say whether they belong here: "
             'shotdex sql "FROM failures"'
         )
     if run.failed and total.n:

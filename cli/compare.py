@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from shotdex.analysis.compare import CompareSettings, Comparison, compare_groups, compare_runs, disagreements
+from shotdex.analysis.compare import CompareOptions, Comparison, compare_groups, compare_runs, disagreements
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.groups import ALL, split_columns
 from shotdex.analysis.stats.proportions import small_sample
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 
@@ -52,9 +52,9 @@ def command(
     shotdex compare names --by condition
     """
     store = open_store(store_path)
-    settings = CompareSettings(split_columns(by), resamples, seed)
+    settings = CompareOptions(split_columns(by), resamples, seed)
     if len(runs) == 1 and not settings.by:
-        raise SettingsError(
+        raise OptionError(
             "there is one run and nothing to compare it with",
             f"name another: shotdex compare {runs[0]} OTHER   or its conditions: --by condition",
         )

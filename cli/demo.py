@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex import demo
-from shotdex.store.types import Question
+from shotdex.store.types import Query
 
 from .demo_store import make_store
 from .render import note, out, shown_path
@@ -18,7 +18,7 @@ from .render import note, out, shown_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from shotdex.analysis.maps import MapRequest
+    from shotdex.analysis.maps import MapOptions
     from shotdex.models.transformers_encoder import TransformersEncoder
     from shotdex.store.store import Store
 
@@ -51,10 +51,10 @@ class Stage:
     default=Path("demo-out"),
     show_default=True,
     metavar="DIR",
-    help="Where the store and the pictures go; a store that an earlier demo left there is made anew.",
+    help="Where the store and the images go; a store that an earlier demo left there is made anew.",
 )
 def command(folder: Path) -> None:
-    """Index the shipped pictures, classify them with two prompt sets, compare, ask, search and draw.
+    """Index the shipped images, classify them with two prompt sets, compare, ask, search and draw.
 
     Needs no network: the small model ships with shotdex. It knows emoji and little else.
     """
@@ -90,19 +90,19 @@ def _heading(text: str) -> None:
 
 def _index(stage: Stage) -> None:
     from shotdex.indexer.layout import parse_layout
-    from shotdex.indexer.run import Indexing, IndexSettings, scan_source
+    from shotdex.indexer.run import Indexing, IndexOptions, scan_source
     from shotdex.media.sources import open_source
     from shotdex.models.text_tower_export import keep_tower
 
     from .progress import Bar
 
-    _heading("1. Index the pictures, once")
+    _heading("1. Index the images, once")
     labelled = parse_layout("{condition}/{category}*", demo.CATEGORIES)
     for place, layout in ((demo.EVALUATION, labelled), (demo.GALLERY, parse_layout("*"))):
         with scan_source(open_source(str(place))) as scan, Bar(f"indexing {place.name}") as bar:
-            report = Indexing(stage.store, stage.encoder, IndexSettings(layout), bar).run(scan)
+            report = Indexing(stage.store, stage.encoder, IndexOptions(layout), bar).run(scan)
         labels = "with category and condition" if layout is labelled else "without labels"
-        out(f"{place.name}: {report.added:,} pictures {labels}, {report.rejected} failed")
+        out(f"{place.name}: {report.added:,} images {labels}, {report.failed} failed")
     keep_tower(stage.store, stage.encoder)
 
 
@@ -138,13 +138,13 @@ def _classify(stage: Stage) -> None:
 
 
 def _compare(stage: Stage) -> None:
-    from shotdex.analysis.compare import CompareSettings, compare_runs
+    from shotdex.analysis.compare import CompareOptions, compare_runs
 
     from .compare import comparison_table, reading_notes
 
-    _heading("3. Is one prompt set better than the other? The same pictures, so the tests are paired")
+    _heading("3. Is one prompt set better than the other? The same images, so the tests are paired")
     out(f"shotdex compare {' '.join(RUNS)} --by condition")
-    found = compare_runs(stage.store, RUNS, CompareSettings(("condition",)))
+    found = compare_runs(stage.store, RUNS, CompareOptions(("condition",)))
     labelled = [one for one in found if one.group != "unlabelled"]
     out(comparison_table(labelled))
     for line in reading_notes(labelled):
@@ -173,25 +173,25 @@ def _search(stage: Stage) -> None:
     for text, where in SEARCHES:
         condition = f' --where "{where}"' if where else ""
         out(f'shotdex search "{text}" -k 5{condition}')
-        render(search(stage.store, Question((text,), where=where, k=5), lambda _: stage.encoder), "table")
+        render(search(stage.store, Query((text,), where=where, k=5), lambda _: stage.encoder), "table")
         out()
     text = SEARCHES[0][0]
-    hits = search(stage.store, Question((text,), k=15), lambda _: stage.encoder)
-    _save(stage, "sheet.png", sheet_plot(hits, text), "the 15 pictures nearest to that text")
+    hits = search(stage.store, Query((text,), k=15), lambda _: stage.encoder)
+    _save(stage, "sheet.png", sheet_plot(hits, text), "the 15 images nearest to that text")
 
 
 def _draw(stage: Stage) -> None:
     from shotdex.analysis import plots
-    from shotdex.analysis.maps import MapRequest
+    from shotdex.analysis.maps import MapOptions
 
     _heading("6. Draw")
     store, runs = stage.store, RUNS
-    _save(stage, "samples.png", plots.samples_plot(store), "a picture of each category in each condition")
+    _save(stage, "samples.png", plots.samples_plot(store), "an image of each category in each condition")
     _save(stage, "counts.png", plots.counts_plot(store, where="category IS NOT NULL"), "images per category")
     accuracy = plots.accuracy_plot(store, runs, baselines=[BASELINE])
     _save(stage, "accuracy.png", accuracy, "accuracy per condition, both prompt sets and toddlers")
     _save(
-        stage, "confusion.png", plots.confusion_plot(store, plots.ConfusionRequest(runs[0])), "what is taken for what"
+        stage, "confusion.png", plots.confusion_plot(store, plots.ConfusionOptions(runs[0])), "what is taken for what"
     )
     _save(stage, "topk.png", plots.topk_plot(store, runs), "accuracy among the k best")
     _save(stage, "reliability.png", plots.reliability_plot(store, runs[:1]), "is it right where it is sure?")
@@ -199,20 +199,20 @@ def _draw(stage: Stage) -> None:
     for name, request, caption in (
         (
             "map.png",
-            MapRequest(where=labelled, run=runs[0], prompts=True),
-            "every evaluation picture, a point; the prompts, stars",
+            MapOptions(where=labelled, run=runs[0], prompts=True),
+            "every evaluation image, a point; the prompts, stars",
         ),
         (
             "map-thumbnails.png",
-            MapRequest(where=labelled, colour="correct", thumbnails=True, run=runs[0]),
+            MapOptions(where=labelled, colour="correct", thumbnails=True, run=runs[0]),
             "right, wrong",
         ),
-        ("map-gallery.png", MapRequest(where="category IS NULL", thumbnails=True), "the gallery by what it resembles"),
+        ("map-gallery.png", MapOptions(where="category IS NULL", thumbnails=True), "the gallery by what it resembles"),
     ):
         _map(stage, name, request, caption)
 
 
-def _map(stage: Stage, name: str, request: MapRequest, caption: str) -> None:
+def _map(stage: Stage, name: str, request: MapOptions, caption: str) -> None:
     from shotdex.analysis.maps import draw_map
 
     figure, _ = draw_map(stage.store, request, lambda _: stage.encoder)

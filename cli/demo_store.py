@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from shotdex.store.errors import SchemaTooNew, SettingsError, StoreCorrupt
+from shotdex.store.errors import OptionError, SchemaTooNew, StoreCorrupt
 from shotdex.store.location import CATALOG
 from shotdex.store.store import Store
 
@@ -29,7 +29,7 @@ def make_store(place: Path) -> Store:
     """Return a new store at `place`, where nothing is or what an earlier demo left.
 
     Raises:
-        SettingsError: something else is there.
+        OptionError: something else is there.
         StoreLocked: another process is indexing into it, or holds its catalog.
     """
     if place.is_symlink() or place.exists():
@@ -45,9 +45,9 @@ def make_store(place: Path) -> Store:
 def _clear(place: Path) -> None:
     """Take away what a demo made, file by file: what was not looked at stays. The lock and the marker stay, too."""
     if place.is_symlink():
-        raise _refused(place, "is a link")
+        raise _failed(place, "is a link")
     if not place.is_dir() or not _is_file(place / MARKER):
-        raise _refused(place, "was not made by a demo")
+        raise _failed(place, "was not made by a demo")
     list(_files(place))  # before anything is opened
     with Store(place).indexing():
         _check_marker(place)
@@ -69,7 +69,7 @@ def _files(place: Path) -> Iterator[Path]:
 
 def _known(place: Path, path: Path, names: re.Pattern[str]) -> Path:
     if not names.fullmatch(path.name) or not _is_file(path):
-        raise _refused(place, f"holds {path.relative_to(place)}, which no demo made")
+        raise _failed(place, f"holds {path.relative_to(place)}, which no demo made")
     return path
 
 
@@ -84,12 +84,12 @@ def _check_marker(place: Path) -> None:
     try:
         found = Store.at(place).identity
     except (StoreCorrupt, SchemaTooNew) as error:
-        raise _refused(place, f"cannot be told to be of a demo ({error})") from error
+        raise _failed(place, f"cannot be told to be of a demo ({error})") from error
     if marked != found:
-        raise _refused(place, f"has another catalog than the demo made ({MARKER} names another)")
+        raise _failed(place, f"has another catalog than the demo made ({MARKER} names another)")
 
 
-def _refused(place: Path, why: str) -> SettingsError:
-    return SettingsError(
+def _failed(place: Path, why: str) -> OptionError:
+    return OptionError(
         f"{place} {why}, so it is left as it is", "name another folder: --out DIR; or take it away yourself"
     )

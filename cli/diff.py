@@ -19,7 +19,7 @@ from .render import out, table, visible
 @store_option
 @json_option
 def command(first: str, second: str, store_path: Path | None, as_json: bool) -> None:
-    """Show how two runs differ: encoder, prompts, filter, pictures, versions; and in how many answers.
+    """Show how two runs differ: encoder, prompts, filter, images, versions; and in how many answers.
 
     Whether one is better is for `shotdex compare`.
     """
@@ -35,8 +35,8 @@ def as_text(found: RunDiff) -> str:
         lines = [table(["what", found.first.name, found.second.name], rows), ""]
     else:
         known = found.first.data_sha256 and found.second.data_sha256
-        pictures = "the same pictures" if known else "pictures that older runs have no digest of"
-        lines = [f"{a} and {b} asked the same of {pictures}, with the same versions."]
+        images = "the same images" if known else "images that older runs have no digest of"
+        lines = [f"{a} and {b} asked the same of {images}, with the same versions."]
     lines.append(
         f"{found.shared:,} images in both: {found.changed:,} have another best class in {b}; "
         f"{found.gained:,} are right only there, {found.lost:,} only in {a}"

@@ -12,11 +12,11 @@ import numpy as np
 
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.duplicates.effect import ALL_IMAGES, RunEffects, effects
-from shotdex.analysis.duplicates.find import SIDES, THRESHOLDS, Duplicates, DuplicateSearch, find_duplicates
+from shotdex.analysis.duplicates.find import SIDES, THRESHOLDS, DuplicateOptions, Duplicates, find_duplicates
 from shotdex.analysis.duplicates.pairs import Rows
 from shotdex.analysis.duplicates.selection import LEFT_OUT, SHOWN, choose_links, condition_without, left_out
 from shotdex.analysis.duplicates.summary import LABELS, Summary, group_rows, pair_table, summary
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.runs import find_run, list_runs
 from shotdex.store.types import Space
 
@@ -117,7 +117,7 @@ LONGEST_ARGUMENT = 128 * 1024
 def writable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
     """Check that a file's folder is there before any work is done for it; a click callback."""
     if path is not None and not path.parent.is_dir():
-        raise SettingsError(f"there is no folder {path.parent} to write {path.name} to", "make it first")
+        raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "make it first")
     return path
 
 
@@ -202,12 +202,12 @@ def command(
     shotdex classify --where "$(shotdex duplicates --filter copies)"
     """
     if leave_out is not None and as_json:
-        raise SettingsError("--filter prints a condition and no JSON", "leave out --filter or --json")
+        raise OptionError("--filter prints a condition and no JSON", "leave out --filter or --json")
     store = open_store(store_path)
     with store.reading() as con:
         runs = [find_run(con, name) for name in dict.fromkeys(run)] or list_runs(con)[-1:]
     with Bar("comparing", " blocks") as bar:
-        found = find_duplicates(store, DuplicateSearch(threshold, Space(space), across, where, model), bar)
+        found = find_duplicates(store, DuplicateOptions(threshold, Space(space), across, where, model), bar)
     shown = choose_links(found, show, limit)
     if leave_out is not None:
         print_filter(found, leave_out)
@@ -253,7 +253,7 @@ def write_pairs(found: Duplicates, target: Path) -> None:
     """Write every pair as CSV.
 
     Raises:
-        SettingsError: the file cannot be written.
+        OptionError: the file cannot be written.
     """
     pairs = pair_table(found, np.arange(len(found.links)))
     try:
@@ -263,12 +263,12 @@ def write_pairs(found: Duplicates, target: Path) -> None:
             for batch in pairs.to_batches(65_536):
                 writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
     except OSError as error:
-        raise SettingsError(f"cannot write {target}: {error.strerror or error}") from error
+        raise OptionError(f"cannot write {target}: {error.strerror or error}") from error
     note(f"wrote {len(pairs):,} pairs to {target}")
 
 
 def draw(found: Duplicates, shown: Rows, show: str, target: Path) -> None:
-    """Draw the pairs to show and write the picture; without any, say so."""
+    """Draw the pairs to show and write the image; without any, say so."""
     if len(shown) == 0:
         note(f"no pair to draw, so {target} is not written")
         return

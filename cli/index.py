@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shotdex.models.protocols import ImageEncoder
-from shotdex.store.errors import SettingsError, SourceError
+from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
 from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Limits
 
-from .index_model import EncoderChoice, ModelWish, choose_encoder
+from .index_model import EncoderChoice, ModelOptions, choose_encoder
 from .index_output import print_preview, print_report, show_examples
 from .late_encoder import LateEncoder
 from .options import SectionedCommand, device_option, json_option, store_option
@@ -29,9 +29,9 @@ from .render import as_json as to_json
 from .render import note, out
 
 if TYPE_CHECKING:
-    from shotdex.indexer.inventory import Scan
+    from shotdex.indexer.inventory import Inventory
     from shotdex.indexer.layout import Layout
-    from shotdex.indexer.run import IndexSettings
+    from shotdex.indexer.run import IndexOptions
     from shotdex.media.sources import Source
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
@@ -42,13 +42,13 @@ LONGEST = 1e6
 SECTIONS = {
     "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
-    "Pictures that cannot be used": ("max_pixels", "max_seconds", "max_failures", "strict"),
+    "Images that cannot be used": ("max_pixels", "max_seconds", "max_failures", "strict"),
     "What to do": ("dry_run", "prune"),
 }
 
 
 class BatchSize(click.ParamType[int | None]):
-    """A number of pictures, or auto, which is None."""
+    """A number of images, or auto, which is None."""
 
     name = "batch size"
     _number = click.IntRange(1, 4096)
@@ -66,9 +66,9 @@ class BatchSize(click.ParamType[int | None]):
 @click.option(
     "--categories", metavar="A,B,C", help="The category is the longest of these that a file's name starts with."
 )
-@click.option("--category", metavar="X", help="The category of all pictures.")
-@click.option("--condition", metavar="X", help="The condition of all pictures.")
-@click.option("--split", metavar="X", help="The split of all pictures.")
+@click.option("--category", metavar="X", help="The category of all images.")
+@click.option("--condition", metavar="X", help="The condition of all images.")
+@click.option("--split", metavar="X", help="The split of all images.")
 @click.option(
     "--columns",
     metavar="ROLE=NAME,...",
@@ -85,11 +85,11 @@ class BatchSize(click.ParamType[int | None]):
     "--precision",
     type=click.Choice(["float32", "bf16", "fp16", "auto"]),
     help="What the model computes in; part of the encoder's identity. auto: the store's, else the fastest whose "
-    "vectors stay within a cosine of 0.999 of float32's on a few pictures. [default: the store's, else float32]",
+    "vectors stay within a cosine of 0.999 of float32's on a few images. [default: the store's, else float32]",
 )
 @device_option
 @click.option(
-    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", show_default=True, help="Pictures a batch."
+    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", show_default=True, help="Images a batch."
 )
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model first; a minute that pays on a GPU.")
 @click.option(
@@ -98,7 +98,7 @@ class BatchSize(click.ParamType[int | None]):
     default=Limits().pixels,
     metavar="N",
     show_default=True,
-    help="Refuse larger pictures before they are decoded; 0 lifts this limit and the one on a file's bytes (512 MiB).",
+    help="Refuse larger images before they are decoded; 0 lifts this limit and the one on a file's bytes (512 MiB).",
 )
 @click.option(
     "--max-seconds",
@@ -106,12 +106,12 @@ class BatchSize(click.ParamType[int | None]):
     default=Limits().seconds,
     metavar="S",
     show_default=True,
-    help="Give up decoding a picture after so long; 0 lifts the limit.",
+    help="Give up decoding an image after so long; 0 lifts the limit.",
 )
 @click.option("--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N; else never.")
 @click.option("--strict", is_flag=True, help="Stop at the first; the same as --max-failures 0.")
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
-@click.option("--prune", is_flag=True, help="Afterwards forget the pictures that are gone for good.")
+@click.option("--prune", is_flag=True, help="Afterwards forget the images that are gone for good.")
 @store_option
 @json_option
 def command(
@@ -136,14 +136,14 @@ def command(
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Index the pictures of SOURCE.
+    """Index the images of SOURCE.
 
-    SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt beside a picture are read too, and
-    'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists pictures or holds them; a folder of
+    SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt beside an image are read too, and
+    'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; a folder of
     IDX files (MNIST, Fashion-MNIST); torchvision:NAME or hf:NAME[:config]; the URL (http, https, s3, gs) of any of
     these; or -, a list of paths on standard input.
 
-    Running it again costs a look at each file: what has not changed is not read. A broken picture becomes a row in
+    Running it again costs a look at each file: what has not changed is not read. A broken image becomes a row in
     the table `failures` and the rest goes on. Ctrl-C keeps what is done, and the same command goes on from there.
 
     \b
@@ -153,16 +153,16 @@ def command(
     find . -name '*.jpg' -size +100k -print0 | shotdex index -
     """
     from shotdex.indexer.preflight import check_place
-    from shotdex.indexer.run import IndexSettings, scan_source
-    from shotdex.indexer.trial_images import sample_pictures
+    from shotdex.indexer.run import IndexOptions, scan_source
+    from shotdex.indexer.trial_images import sample_images
     from shotdex.media.sources.columns import parse_columns
 
     if not source:
-        raise SettingsError("SOURCE is empty", "name what to index: shotdex index photos/")
+        raise OptionError("SOURCE is empty", "name what to index: shotdex index photos/")
     root = store_to_write(store_path, os.environ, Path.cwd())
     check_place(root)
     given = parse_columns(columns) if columns is not None else {}
-    settings = IndexSettings(
+    settings = IndexOptions(
         layout=_layout(layout, categories, Labels(category, condition, split)),
         batch_size=batch_size,
         limits=_limits(max_pixels, max_seconds),
@@ -174,23 +174,25 @@ def command(
     # What is wrong with the source is said before a model is loaded.
     with Bar("looking") as bar, scan_source(place, bar.count, may_be_empty=before is not None) as scan:
         bar.close()
-        wish = ModelWish(model, precision, device, compile_model)
-        choice = choose_encoder(root, wish, lambda: sample_pictures(scan, settings.limits))
+        model_options = ModelOptions(model, precision, device, compile_model)
+        choice = choose_encoder(root, model_options, lambda: sample_images(scan, settings.limits))
         if dry_run:
             _preview(root, scan, settings, choice, as_json)
         else:
-            _index(root, scan, settings, choice, Wishes(prune, as_json))
+            _index(root, scan, settings, choice, IndexCommandOptions(prune, as_json))
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class IndexCommandOptions:
     """What is to happen after an indexing."""
 
     prune: bool
     as_json: bool
 
 
-def _index(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoice, wishes: Wishes) -> None:
+def _index(
+    root: Path, scan: Inventory, settings: IndexOptions, choice: EncoderChoice, wishes: IndexCommandOptions
+) -> None:
     from shotdex.indexer.run import Indexing
 
     encoder = choice.encoder()
@@ -198,7 +200,7 @@ def _index(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoic
     try:
         with Bar("indexing") as bar:
             report = Indexing(store, encoder, settings, bar, show_examples).run(scan)
-    except KeyboardInterrupt:  # before the first picture, or after the last
+    except KeyboardInterrupt:  # before the first image, or after the last
         note(GO_ON)
         sys.exit(1)
     if wishes.as_json:
@@ -229,10 +231,10 @@ def _prune(store: Store) -> None:
     pruned = prune(store)
     kept = f"; {pruned.kept:,} stay as rows, because runs or maps have them" if pruned.kept else ""
     freed = f", {pruned.freed_bytes / 1e6:.1f} MB freed" if pruned.freed_bytes else ""
-    note(f"pruned: {pruned.images:,} pictures and {pruned.vectors:,} vectors are forgotten{freed}{kept}")
+    note(f"pruned: {pruned.images:,} images and {pruned.vectors:,} vectors are forgotten{freed}{kept}")
 
 
-def _preview(root: Path, scan: Scan, settings: IndexSettings, choice: EncoderChoice, as_json: bool) -> None:
+def _preview(root: Path, scan: Inventory, settings: IndexOptions, choice: EncoderChoice, as_json: bool) -> None:
     from shotdex.indexer.preview import preview
 
     named = [(number, one) for number, one in choice.known.items() if one.name == choice.wanted]
@@ -255,13 +257,13 @@ def _layout(pattern: str | None, categories: str | None, fixed: Labels) -> Layou
 
     listed = [name.strip() for name in categories.split(",")] if categories is not None else []
     if categories is not None and not any(listed):
-        raise SettingsError("--categories is empty", "for example: --categories airplane,car,chair")
+        raise OptionError("--categories is empty", "for example: --categories airplane,car,chair")
     return parse_layout(pattern, listed, fixed)
 
 
 def _limits(pixels: int, seconds: float) -> Limits:
     if math.isnan(seconds):
-        raise SettingsError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
+        raise OptionError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
     # Longer than a system's timers can be set to is as good as for ever.
     lasting = seconds if 0 < seconds <= LONGEST else None
     return Limits(pixels or None, lasting, Limits().bytes if pixels else None)
@@ -276,7 +278,7 @@ def _open(source: str, columns: Mapping[str, str], before: SourceRecord | None, 
     if not prune:
         raise SourceError(
             f"{source} was indexed before and is not there now",
-            "its pictures stay, as a disk may come back; if they are gone for good, say so: --prune",
+            "its images stay, as a disk may come back; if they are gone for good, say so: --prune",
         )
     return GoneSource(before.source, before.kind)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from shotdex.models.protocols import ImageEncoder
 from shotdex.store.encoders import list_encoders
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
@@ -17,11 +17,11 @@ from .late_encoder import LateEncoder
 from .render import note
 
 if TYPE_CHECKING:
-    from shotdex.models.transformers_encoder import EncoderSettings, Samples, TransformersEncoder
+    from shotdex.models.transformers_encoder import EncoderOptions, Samples, TransformersEncoder
 
 
 @dataclass(frozen=True, slots=True)
-class ModelWish:
+class ModelOptions:
     """What the user says of the model; None where nothing is said."""
 
     model: str | None
@@ -34,11 +34,11 @@ class ModelWish:
 class EncoderChoice:
     """The model to load, by the name in `wanted`; `known` are the store's, by number.
 
-    `stored` is the one of them that is meant, where the user named none. `samples` are pictures to try a model on.
+    `stored` is the one of them that is meant, where the user named none. `samples` are images to try a model on.
     """
 
     wanted: str
-    settings: EncoderSettings
+    settings: EncoderOptions
     known: Mapping[int, EncoderId]
     stored: EncoderId | None
     samples: Samples
@@ -64,23 +64,26 @@ class EncoderChoice:
         return encoder
 
 
-def choose_encoder(root: Path, wish: ModelWish, samples: Samples) -> EncoderChoice:
+def choose_encoder(root: Path, model_options: ModelOptions, samples: Samples) -> EncoderChoice:
     """Choose the named model, or the one that the store is already made with."""
     from shotdex.models.model_files import DEFAULT_MODEL, canonical_name
-    from shotdex.models.transformers_encoder import EncoderSettings
+    from shotdex.models.transformers_encoder import EncoderOptions
 
     known: dict[int, EncoderId] = {}
     if Store(root).catalog_bytes():
         with Store.open(root).reading() as con:
             known = list_encoders(con)
-    if wish.model is None and len(known) > 1:
+    if model_options.model is None and len(known) > 1:
         names = ", ".join(encoder.name for encoder in known.values())
-        raise SettingsError(f"this store has several encoders: {names}", "choose one: --model NAME")
-    wanted = wish.model or (next(iter(known.values())).name if known else DEFAULT_MODEL)
-    settings = EncoderSettings(wish.device, wish.precision or "float32", compile=wish.compile)
+        raise OptionError(f"this store has several encoders: {names}", "choose one: --model NAME")
+    wanted = model_options.model or (next(iter(known.values())).name if known else DEFAULT_MODEL)
+    settings = EncoderOptions(model_options.device, model_options.precision or "float32", compile=model_options.compile)
     same = [encoder for encoder in known.values() if encoder.name == canonical_name(wanted)]
-    keeps = wish.precision in (None, "auto")  # a second encoder of a model comes by its name only, never by measuring
+    keeps = model_options.precision in (
+        None,
+        "auto",
+    )  # a second encoder of a model comes by its name only, never by measuring
     if same and keeps:
         settings = replace(settings, precision=same[0].precision.value, pooling=same[0].pooling)
-    stored = next(iter(known.values())) if wish.model is None and known and keeps else None
+    stored = next(iter(known.values())) if model_options.model is None and known and keeps else None
     return EncoderChoice(wanted, settings, known, stored, samples)

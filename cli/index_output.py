@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 
-OTHERS = "other files are no pictures by their names and were left out"
+OTHERS = "other files are no images by their names and were left out"
 
 
 def show_examples(plan: Plan, labelling: Labelling) -> None:
-    """Say, before the first batch, how the first pictures are labelled."""
+    """Say, before the first batch, how the first images are labelled."""
     examples = plan.examples(EXAMPLES)
     if plan.work:
         read = f", read as {labelling.record.layout}" if labelling.record.layout else ""
-        note(f"{_pictures(plan.work)} to read; labels{read}, the first:")
+        note(f"{_images(plan.work)} to read; labels{read}, the first:")
         for line in _examples(examples):
             note(line)
 
@@ -52,7 +52,7 @@ def print_preview(plan: Preview, root: Path, encoder: EncoderId | str) -> None:
         "gone": plan.gone,
         "cannot be used": plan.failed,
         "without a category": plan.unlabelled,
-        "no pictures by their names": plan.ignored,
+        "no images by their names": plan.ignored,
     }
     for word, count in counts.items():
         if count or word == "new":
@@ -63,15 +63,15 @@ def print_preview(plan: Preview, root: Path, encoder: EncoderId | str) -> None:
         out(f"  disk: about {_bytes(plan.needed_bytes)} needed, {_bytes(plan.free_bytes)} free")
     else:
         out(f"  disk: {_bytes(plan.free_bytes)} free")
-    out(f"  labels: {visible(plan.layout) if plan.layout else 'no layout'}; the first pictures:")
+    out(f"  labels: {visible(plan.layout) if plan.layout else 'no layout'}; the first images:")
     for line in _examples(list(plan.examples)):
         out(f"  {line}")
     for sentence in plan.notes:
         out(f"  {visible(sentence)}")
 
 
-def _pictures(count: int) -> str:
-    return f"{count:,} picture{'' if count == 1 else 's'}"
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _bytes(count: int) -> str:
@@ -88,19 +88,19 @@ def print_report(report: IndexReport, source: Source, root: Path, encoder: Encod
         "unchanged and encoded with a further model": report.encoded,
         "with other labels": report.relabelled,
         "gone": report.removed,
-        "failed": report.rejected,
+        "failed": report.failed,
     }
     shown = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word in ("added", "unchanged"))
     handled = report.added + report.changed + report.moved + report.encoded
-    rate = f" ({handled / report.seconds:,.0f} pictures a second)" if handled >= 100 and report.seconds > 0 else ""
+    rate = f" ({handled / report.seconds:,.0f} images a second)" if handled >= 100 and report.seconds > 0 else ""
     out(f"{source.kind} {visible(shown_path(source.root))}: {shown} in {report.seconds:.1f} s{rate}")
     for line in report.notes:
         choose = " (choose with --layout)" if line.startswith("taking") else ""
         out(f"  {'labels: ' if choose else ''}{visible(line)}{choose}")
     if report.unlabelled:
-        out(f"  {_pictures(report.unlabelled)} {'has' if report.unlabelled == 1 else 'have'} no category")
+        out(f"  {_images(report.unlabelled)} {'has' if report.unlabelled == 1 else 'have'} no category")
     if report.ignored:
-        alone = "other file is no picture by its name and was left out"
+        alone = "other file is no image by its name and was left out"
         out(f"  1 {alone}" if report.ignored == 1 else f"  {report.ignored:,} {OTHERS}")
     for reason, count in report.reasons.items():
         first = next((failure for failure in report.failures if failure.reason == reason), None)

@@ -1,4 +1,4 @@
-"""An encoder of the store that is loaded when a picture needs it: where nothing is new, no model is."""
+"""An encoder of the store that is loaded when an image needs it: where nothing is new, no model is."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from shotdex.models.architecture.anatomy import Architecture, ImageInput, Part, 
 from shotdex.models.architecture.describe import describe
 from shotdex.models.architecture.parts import GROUPS
 from shotdex.store.encoders import list_encoders
-from shotdex.store.errors import EmptyStore, SettingsError, StoreNotFound
+from shotdex.store.errors import EmptyStore, OptionError, StoreNotFound
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json
@@ -48,11 +48,11 @@ def _model_of_store(store_path: Path | None) -> str:
     except StoreNotFound as error:
         if store_path is not None:
             raise
-        raise SettingsError("no model is named, and there is no store here to take one from", EXAMPLE) from error
+        raise OptionError("no model is named, and there is no store here to take one from", EXAMPLE) from error
     if not names:
         raise EmptyStore("no model is named, and nothing has been indexed in the store yet", EXAMPLE)
     if len(names) > 1:
-        raise SettingsError(f"the store has several models: {', '.join(names)}", f"name one: shotdex model {names[0]}")
+        raise OptionError(f"the store has several models: {', '.join(names)}", f"name one: shotdex model {names[0]}")
     return names[0]
 
 

@@ -82,10 +82,10 @@ def resamples_option(default: int) -> Callable[[Command], Command]:
 
 
 def drawable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Check the name of a picture to be written before any work is done for it; a click callback.
+    """Check the name of an image to be written before any work is done for it; a click callback.
 
     Raises:
-        SettingsError: another format than the figures have, or no such folder.
+        OptionError: another format than the figures have, or no such folder.
     """
     if path is not None:
         from shotdex.analysis.figures.style import check_target
@@ -116,10 +116,10 @@ def model_loader(device: str) -> Callable[[EncoderId], Any]:
 
     def load(identity: EncoderId) -> Any:
         if identity not in loaded:
-            from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+            from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 
             loaded[identity] = load_encoder(
-                identity.name, EncoderSettings(device, identity.precision.value, identity.pooling)
+                identity.name, EncoderOptions(device, identity.precision.value, identity.pooling)
             )
         return loaded[identity]
 

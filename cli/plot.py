@@ -57,7 +57,7 @@ def command() -> None:
 @where_option
 @store_option
 def samples(target: Path, where: str | None, store_path: Path | None) -> None:
-    """Draw a sample picture for each category and condition."""
+    """Draw a sample image for each category and condition."""
     from shotdex.analysis.plots import samples_plot
 
     _save(samples_plot(open_store(store_path), where), target)
@@ -122,9 +122,9 @@ def confusion(
     store_path: Path | None,
 ) -> None:
     """Draw which categories are taken for which."""
-    from shotdex.analysis.plots import ConfusionRequest, confusion_plot
+    from shotdex.analysis.plots import ConfusionOptions, confusion_plot
 
-    _save(confusion_plot(open_store(store_path), ConfusionRequest(run, k, cells, order)), target)
+    _save(confusion_plot(open_store(store_path), ConfusionOptions(run, k, cells, order)), target)
 
 
 @command.command()
@@ -172,7 +172,7 @@ def topk(target: Path, runs: tuple[str, ...], store_path: Path | None) -> None:
     show_default=True,
     help="What the colours, or the thumbnails' frames, stand for.",
 )
-@click.option("--thumbnails", is_flag=True, help="Draw the pictures instead of points.")
+@click.option("--thumbnails", is_flag=True, help="Draw the images instead of points.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the projection and the sample.")
 @click.option(
     "--limit",
@@ -201,15 +201,15 @@ def map_(
     store_path: Path | None,
 ) -> None:
     """Draw every image near those it resembles. Coordinates are kept; the same map drawn again is quick."""
-    from shotdex.analysis.maps import MapRequest, draw_map
-    from shotdex.analysis.projections import ProjectionSettings
+    from shotdex.analysis.maps import MapOptions, draw_map
+    from shotdex.analysis.projections import ProjectionOptions
 
-    projection = ProjectionSettings(method, seed)
-    request = MapRequest(Space(space), projection, colour, thumbnails, where, run, model, limit, prompts)
+    projection = ProjectionOptions(method, seed)
+    options = MapOptions(Space(space), projection, colour, thumbnails, where, run, model, limit, prompts)
     store = open_store(store_path)
     rounds = Rounds("placing", " rounds")
     with rounds:
-        figure, placed = draw_map(store, request, encoder_loader(device, store), rounds.reached)
+        figure, placed = draw_map(store, options, encoder_loader(device, store), rounds.reached)
     if placed.caption:
         note(placed.caption)
     note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")

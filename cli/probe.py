@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from shotdex.analysis.probe.compare import Ladder, probe
-from shotdex.analysis.probe.options import SHOTS, ProbeRequest, parse_shots
-from shotdex.analysis.probe.rows import Rung
+from shotdex.analysis.probe.compare import ProbeComparison, probe
+from shotdex.analysis.probe.options import SHOTS, ProbeOptions, parse_shots
+from shotdex.analysis.probe.rows import ComparisonRow
 from shotdex.analysis.stats.proportions import small_sample
 from shotdex.store.types import Space
 
@@ -88,7 +88,7 @@ def command(
     shotdex probe --train-where "condition = 'realistic'" --test-where "condition <> 'realistic'"
     """
     store = open_store(store_path)
-    wanted = ProbeRequest(
+    wanted = ProbeOptions(
         train_where, test_where, parse_shots(shots), draws, Space(space), seed, run, outside, encoder_name=model
     )
     with Bar("training", " fits") as bar:
@@ -98,45 +98,45 @@ def command(
     out(to_json(found) if as_json else as_text(found))
     if target is not None:
         from shotdex.analysis.figures.style import save
-        from shotdex.analysis.probe.compare import ladder_plot
+        from shotdex.analysis.probe.compare import comparison_plot
 
-        save(ladder_plot(found), target)
+        save(comparison_plot(found), target)
         note(f"wrote {target}")
 
 
-def as_text(found: Ladder) -> str:
+def as_text(found: ProbeComparison) -> str:
     """Return a ladder as text: coverage, the table, and what one must know to read it."""
-    zero = next((rung.name for rung in found.rungs if rung.kind == "zero-shot"), None)
+    zero = next((row.name for row in found.rows if row.kind == "zero-shot"), None)
     columns = ["method", "details", "accuracy", "95 % interval", "n"]
     columns += [f"p vs {zero}", "p (Holm)"] * (zero is not None) + [""]
-    rows = [_row(rung, zero is not None) for rung in found.rungs]
+    rows = [_row(row, zero is not None) for row in found.rows]
     return "\n".join([*_header(found), "", table(columns, rows), *_reading_notes(found, zero is not None)])
 
 
-def _header(found: Ladder) -> list[str]:
+def _header(found: ProbeComparison) -> list[str]:
     copies = f"{found.copies:,} of the test images have a bit-identical copy among the training images"
     return [
-        f"{len(found.classes)} classes, {found.request.space} space of {found.encoder}",
+        f"{len(found.classes)} classes, {found.options.space} space of {found.encoder}",
         f"split: {visible(found.split.words)}",
         str(found.coverage),
         copies if found.copies else "no test image has a bit-identical copy among the training images",
     ]
 
 
-def _row(rung: Rung, tested: bool) -> list[Any]:
-    value, interval, n = estimate_cells(rung.estimate)
-    tests = [p_value(rung.p_value), p_value(rung.adjusted)] * tested
-    return [f"{rung.kind}: {rung.name}", rung.details, value, interval, n or "-", *tests, small_sample(rung.estimate)]
+def _row(row: ComparisonRow, tested: bool) -> list[Any]:
+    value, interval, n = estimate_cells(row.estimate)
+    tests = [p_value(row.p_value), p_value(row.adjusted)] * tested
+    return [f"{row.kind}: {row.name}", row.details, value, interval, n or "-", *tests, small_sample(row.estimate)]
 
 
-def _reading_notes(found: Ladder, tested: bool) -> Sequence[str]:
+def _reading_notes(found: ProbeComparison, tested: bool) -> Sequence[str]:
     notes = list(found.notes)
     if tested:
-        tests = sum(not isnan(rung.p_value) for rung in found.rungs)
+        tests = sum(not isnan(row.p_value) for row in found.rows)
         notes.append(f"p: exact McNemar test on the test images that both answered; Holm over {tests} comparisons")
-    if any(rung.kind == "few-shot" for rung in found.rungs):
+    if any(row.kind == "few-shot" for row in found.rows):
         notes.append(
-            f"few-shot: mean of {found.request.draws} draws; the interval is for draws and test images together"
+            f"few-shot: mean of {found.options.draws} draws; the interval is for draws and test images together"
         )
-    notes.append(f"other intervals: Wilson; seed {found.request.seed}")
+    notes.append(f"other intervals: Wilson; seed {found.options.seed}")
     return [visible(text) for text in notes]

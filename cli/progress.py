@@ -10,7 +10,7 @@ from typing import Any
 class Bar:
     """Implements the indexer's `Progress` with tqdm; use it as a context."""
 
-    def __init__(self, title: str, unit: str = " pictures") -> None:
+    def __init__(self, title: str, unit: str = " images") -> None:
         self._title = title
         self._unit = unit
         self._bar: Any = None
@@ -24,7 +24,7 @@ class Bar:
         self.close()
 
     def start(self, total: int) -> None:
-        """Say how many pictures there are to do."""
+        """Say how many images there are to do."""
         if sys.stderr.isatty() and total:
             from tqdm import tqdm
 
@@ -46,7 +46,7 @@ class Bar:
             self._bar.close()
             self._bar = None
 
-    def advance(self, pictures: int) -> None:
+    def advance(self, images: int) -> None:
         """Say that some more are done."""
         if self._bar is not None:
-            self._bar.update(pictures)
+            self._bar.update(images)

@@ -12,7 +12,7 @@ from shotdex.analysis.classify import indexed_categories
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.prompts.files import read_prompts
 from shotdex.analysis.prompts.published import is_reference, published_classes, published_templates
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.prompt_sets import find_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.types import PromptSet
@@ -40,11 +40,11 @@ def choose_prompts(
     """Return the prompt set that the options mean.
 
     Raises:
-        SettingsError: options that do not go together; MissingLabels: no categories to take as classes.
+        OptionError: options that do not go together; MissingLabels: no categories to take as classes.
     """
     if prompts is not None:
         if templates or classes is not None:
-            raise SettingsError("--prompts already says classes and templates", "leave out --template and --classes")
+            raise OptionError("--prompts already says classes and templates", "leave out --template and --classes")
         return find_prompts(prompts, lambda: store)
     spelled = [text for given in templates for text in (published_templates(given) if is_reference(given) else [given])]
     published = [given for given in (classes or "", *templates) if is_reference(given)]
@@ -59,11 +59,11 @@ def find_prompts(wanted: str, opened: Callable[[], Store | None]) -> PromptSet:
     """Return the set of a file or shipped, else the one that the store, opened only then, keeps under that name.
 
     Raises:
-        SettingsError: there is none.
+        OptionError: there is none.
     """
     try:
         return read_prompts(wanted)
-    except SettingsError:
+    except OptionError:
         store = None if Path(wanted).is_file() else opened()
         if store is None:
             raise
@@ -78,9 +78,9 @@ def split_names(listed: str) -> list[str]:
     """Return the names in a comma-separated list.
 
     Raises:
-        SettingsError: there are none.
+        OptionError: there are none.
     """
     names = [name.strip() for name in listed.split(",") if name.strip()]
     if not names:
-        raise SettingsError("--classes is empty", "for example: --classes cat,dog")
+        raise OptionError("--classes is empty", "for example: --classes cat,dog")
     return names

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from shotdex.analysis.prompt_sweep import Sweep, SweepSettings, Trial, sweep
+from shotdex.analysis.prompt_sweep import Sweep, SweepOptions, Trial, sweep
 from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
 from shotdex.analysis.prompts.files import read_prompt_file, shipped_files
 from shotdex.analysis.results import category_counts
@@ -178,7 +178,7 @@ def sweep_(
     """
     store = open_store(store_path)
     chosen = choose_prompts(store, prompts, templates, classes, where)
-    settings = SweepSettings(choose_where, report_where, where, model, seed)
+    settings = SweepOptions(choose_where, report_where, where, model, seed)
     found = sweep(store, chosen, settings, encoder_loader(device, store))
     out(to_json(found) if as_json else sweep_as_text(found))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.groups import split_columns
-from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportSettings, report
+from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportOptions, report
 from shotdex.analysis.stats.proportions import SMALL, small_sample
 
 from .options import by_option, json_option, open_store, resamples_option, store_option
@@ -43,7 +43,7 @@ def command(
     shotdex report names --by condition
     shotdex report names --by condition,category
     """
-    found = report(open_store(store_path), run, ReportSettings(split_columns(by), resamples, seed, bins))
+    found = report(open_store(store_path), run, ReportOptions(split_columns(by), resamples, seed, bins))
     out(to_json(found) if as_json else as_text(found))
 
 

@@ -26,7 +26,7 @@ from .render import out, plain, visible
 def command(run: str, name: str | None, device: str, store_path: Path | None, as_json: bool) -> None:
     """Make a RUN again from its record, and say whether the predictions are the same and what changed.
 
-    The record holds every prompt, the filter, the encoder's identity, digests of the pictures and labels, versions and
+    The record holds every prompt, the filter, the encoder's identity, digests of the images and labels, versions and
     the command. The prompts are encoded again, the images are not. Ends with 1 where the predictions are not the same.
     """
     store = open_store(store_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shotdex.query.search import Answer, ask
-from shotdex.store.types import Hit, Question
+from shotdex.store.types import Hit, Query
 
 from .options import device_option, drawable, encoder_loader, model_option, open_store, store_option, where_option
 from .render import as_json, as_json_line, note, out, shown_path, table
@@ -30,9 +30,7 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
 
 @click.command("search")
 @click.argument("text", required=False)
-@click.option(
-    "--image", "images", multiple=True, metavar="FILE", help="A picture to look for; may be given repeatedly."
-)
+@click.option("--image", "images", multiple=True, metavar="FILE", help="An image to look for; may be given repeatedly.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
 @where_option
 @click.option(
@@ -56,7 +54,7 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     type=click.Path(path_type=Path),
     callback=_folder,
     metavar="DIR",
-    help="Copy the pictures found there, as 01_name.jpg, 02_...; nothing is overwritten.",
+    help="Copy the images found there, as 01_name.jpg, 02_...; nothing is overwritten.",
 )
 @click.option("--exact", is_flag=True, help="Look at every image, where there is an approximate index, too.")
 @model_option
@@ -75,7 +73,7 @@ def command(
     device: str,
     store_path: Path | None,
 ) -> None:
-    """Find the images nearest to TEXT, to a picture, or to both: best first, ties by id.
+    """Find the images nearest to TEXT, to an image, or to both: best first, ties by id.
 
     The search is exact, unless an approximate index was built (shotdex approximate), which may miss some; the cosines
     are exact in any case.
@@ -87,8 +85,8 @@ def command(
     shotdex search "a boat" -k 50 --copy-to boats/
     """
     store = open_store(store_path)
-    question = Question(texts=(text,) if text else (), images=images, where=where, k=k)
-    answer = ask(store, question, encoder_loader(device, store), model, exact)
+    query = Query(texts=(text,) if text else (), images=images, where=where, k=k)
+    answer = ask(store, query, encoder_loader(device, store), model, exact)
     hits = answer.hits
     render(hits, form)
     _suggest(answer, exact)
@@ -96,7 +94,7 @@ def command(
         from shotdex.analysis.figures.style import save
         from shotdex.analysis.plots import sheet_plot
 
-        save(sheet_plot(hits, " + ".join([*question.texts, *images])), sheet)
+        save(sheet_plot(hits, " + ".join([*query.texts, *images])), sheet)
         note(f"wrote {sheet}")
     if copy_to is not None:
         _copy(hits, copy_to)
@@ -111,12 +109,12 @@ def _suggest(answer: Answer, exact: bool) -> None:
 
 
 def _copy(hits: list[Hit], folder: Path) -> None:
-    from shotdex.query.copying import copy_pictures
+    from shotdex.query.copying import copy_images
 
-    copied = copy_pictures([hit.path for hit in hits], folder)
+    copied = copy_images([hit.path for hit in hits], folder)
     for address, reason in copied.failed:
         note(f"not copied: {shown_path(address)} ({reason})")
-    note(f"copied {len(copied.paths):,} of {len(hits):,} pictures to {copied.folder}")
+    note(f"copied {len(copied.paths):,} of {len(hits):,} images to {copied.folder}")
     if copied.failed:
         sys.exit(1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shotdex.store.location import find_store
-from shotdex.upkeep.verify import Verified, Wanted, verify
+from shotdex.upkeep.verify import Verified, VerifyOptions, verify
 
 from .options import device_option, json_option, model_loader, store_option
 from .progress import Bar
@@ -18,7 +18,7 @@ from .render import out, shown_path, visible
 
 @click.command("verify")
 @click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything, then check again.")
-@click.option("--files", is_flag=True, help="Also look whether every picture is still there and unchanged.")
+@click.option("--files", is_flag=True, help="Also look whether every image is still there and unchanged.")
 @click.option(
     "--model-check", is_flag=True, help="Also load the models and compare them with what the store has of them."
 )
@@ -35,7 +35,7 @@ def command(repair: bool, files: bool, model_check: bool, device: str, store_pat
     root = find_store(store_path, os.environ, Path.cwd())
     load = model_loader(device) if model_check else None
     with Bar("looking at files") as bar:
-        found = verify(root, Wanted(repair, files, load), bar)
+        found = verify(root, VerifyOptions(repair, files, load), bar)
     if as_json:
         out(to_json({"store": str(root), "whole": found.whole, "done": found.done, "checks": found.checks}))
     else:

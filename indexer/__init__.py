@@ -1,1 +1,1 @@
-"""From a source of pictures to committed rows: scan, decode, encode, commit."""
+"""From a source of images to committed rows: scan, decode, encode, commit."""

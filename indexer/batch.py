@@ -1,4 +1,4 @@
-"""What waits to be committed: whole batches of decoded pictures with what the encoder made of them.
+"""What waits to be committed: whole batches of decoded images with what the encoder made of them.
 
 A commit takes whole batches only. So an interrupted run, started again, cuts the rest of the source into the same
 batches, and the model, whose last bits depend on what shares a batch, gives the same vectors as without the
@@ -18,7 +18,15 @@ from types import FrameType
 import numpy as np
 
 from shotdex.store.connection import Connection
-from shotdex.store.images import Failure, NewPlace, add_failures, add_images, clear_failures, mark_removed, move_images
+from shotdex.store.images import (
+    FailureRecord,
+    NewPlace,
+    add_failures,
+    add_images,
+    clear_failures,
+    mark_removed,
+    move_images,
+)
 from shotdex.store.types import ImageRecord, ImageVectors
 from shotdex.store.vectors import add_vectors, copy_vectors
 
@@ -49,11 +57,11 @@ class Pending:
     copies: list[tuple[int, int]] = field(default_factory=list)
     moves: dict[int, NewPlace] = field(default_factory=dict)
     replaced: list[int] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[FailureRecord] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     def rows(self) -> int:
-        """Return how many pictures wait."""
+        """Return how many images wait."""
         return len(self.images) + len(self.moves) + len(self.failures)
 
     def add(self, other: Pending) -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from shotdex.media.files.places import TooManyBytes
 from shotdex.models.protocols import Prepared
-from shotdex.store.errors import Damaged, PictureRefused, ShotdexError
-from shotdex.store.types import Limits, Reason, Rejection
+from shotdex.store.errors import ContainerFailure, ImageFailure, ShotdexError
+from shotdex.store.types import Failure, Limits, Reason
 
 from .decode_worker import WHOLE
 from .decoder_process import Reply
@@ -34,7 +34,7 @@ class Turns:
 
     @contextmanager
     def of_the_decoders(self) -> Iterator[None]:
-        """Let pictures be decoded inside, and not after it."""
+        """Let images be decoded inside, and not after it."""
         self._decoders.set()
         try:
             yield
@@ -43,7 +43,7 @@ class Turns:
                 self._decoders.clear()
 
     def await_decoding(self) -> None:
-        """Wait until pictures may be decoded."""
+        """Wait until images may be decoded."""
         self._decoders.wait()
 
 
@@ -57,11 +57,11 @@ NO_LIMIT = 1 << 62
 
 
 class Addressed(Protocol):
-    """Anything that a picture can be read for."""
+    """Anything that an image can be read for."""
 
     @property
     def address(self) -> str:
-        """The picture's address."""
+        """The image's address."""
 
 
 Item = TypeVar("Item", bound=Addressed)
@@ -70,7 +70,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Decoded(Generic[Item]):
-    """A picture ready for the encoder. `prepared` is None where its content is known and need not be encoded."""
+    """An image ready for the encoder. `prepared` is None where its content is known and need not be encoded."""
 
     item: Item
     content_sha256: str
@@ -80,18 +80,18 @@ class Decoded(Generic[Item]):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused(Generic[Item]):
-    """A picture that cannot be used."""
+class FailedItem(Generic[Item]):
+    """An image that cannot be used."""
 
     item: Item
-    rejection: Rejection
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder(Generic[Item]):
-    """Turns items into pictures.
+    """Turns items into images.
 
-    `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole pictures and
+    `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole images and
     `prepare` runs here. `is_known` tells by content hash which need no pixels. `read` gives an address's bytes, or
     raises `TooManyBytes` where there are more than the limit. `prepare`, `is_known` and `read` are called from several
     threads; with `in_order`, `read` only from the one that takes the results, in the order of the items. Where the
@@ -106,21 +106,23 @@ class Decoder(Generic[Item]):
     in_order: bool = False
     shares_cores: bool = False
 
-    def decode(self, item: Item) -> Decoded[Item] | Refused[Item]:
+    def decode(self, item: Item) -> Decoded[Item] | FailedItem[Item]:
         """Read and decode one item, in a process started for it."""
         return next(self.decode_ahead([item], 1))
 
-    def decode_ahead(self, items: Iterable[Item], ahead: int) -> Generator[Decoded[Item] | Refused[Item], None, None]:
+    def decode_ahead(
+        self, items: Iterable[Item], ahead: int
+    ) -> Generator[Decoded[Item] | FailedItem[Item], None, None]:
         """Yield results in the order of the items, with at most `ahead` of them in memory.
 
         Where the iterator is closed early, or an error goes through it, the processes end with it; otherwise a few idle
         ones are left to the next indexing of this process.
 
         Raises:
-            ShotdexError: no process for decoding can be started. Nothing that a picture's file holds raises.
+            ShotdexError: no process for decoding can be started. Nothing that an image's file holds raises.
         """
         run = _Run(self, Workers(self.limits, self.portable, WORKERS))
-        pending: deque[Future[Decoded[Item] | Refused[Item]]] = deque()
+        pending: deque[Future[Decoded[Item] | FailedItem[Item]]] = deque()
         finished = False
         try:
             for item in items:
@@ -146,7 +148,7 @@ class _Run(Generic[Item]):
         # Files read ahead here are as many as keep the processes busy, however far ahead the results may be.
         self._room = threading.Semaphore(2 * WORKERS)
 
-    def submit(self, item: Item) -> Future[Decoded[Item] | Refused[Item]]:
+    def submit(self, item: Item) -> Future[Decoded[Item] | FailedItem[Item]]:
         if not self._decoder.in_order:
             return self._pool.submit(lambda: self._understand(item, self._read(item)))
         if not self._room.acquire(blocking=False):
@@ -154,7 +156,7 @@ class _Run(Generic[Item]):
                 self._room.acquire()
         data = [self._read(item)]
 
-        def work() -> Decoded[Item] | Refused[Item]:
+        def work() -> Decoded[Item] | FailedItem[Item]:
             try:
                 return self._understand(item, data.pop())  # popped, so that the result does not keep the file
             finally:
@@ -176,19 +178,19 @@ class _Run(Generic[Item]):
         with self._turns.of_the_decoders():  # so that nobody waits for it
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, item: Item) -> bytes | Refused[Item]:
+    def _read(self, item: Item) -> bytes | FailedItem[Item]:
         limit = self._decoder.limits.bytes
         try:
             return self._decoder.read(item.address, NO_LIMIT if limit is None else limit)
         except TooManyBytes as error:
-            return _refused(item, "read", Reason.TOO_LARGE, str(error))
-        except Damaged as error:
-            return _refused(item, "read", error.reason, error.detail)
+            return _failed(item, "read", Reason.TOO_LARGE, str(error))
+        except ContainerFailure as error:
+            return _failed(item, "read", error.reason, error.detail)
         except Exception as error:  # decompressors and the file system raise a dozen types
-            return _refused(item, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
+            return _failed(item, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
 
-    def _understand(self, item: Item, data: bytes | Refused[Item]) -> Decoded[Item] | Refused[Item]:
-        if isinstance(data, Refused):
+    def _understand(self, item: Item, data: bytes | FailedItem[Item]) -> Decoded[Item] | FailedItem[Item]:
+        if isinstance(data, FailedItem):
             return data
         self._turns.await_decoding()
         content = hashlib.sha256(data).hexdigest()
@@ -197,12 +199,12 @@ class _Run(Generic[Item]):
         try:
             reply = self._workers.decode(data)
             return Decoded(item, content, reply.width, reply.height, self._prepared(reply))
-        except PictureRefused as error:
-            return _refused(item, "decode", error.reason, error.detail)
+        except ImageFailure as error:
+            return _failed(item, "decode", error.reason, error.detail)
         except ShotdexError:
             raise
         except Exception as error:
-            return _refused(item, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")
+            return _failed(item, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")
 
     def _prepared(self, reply: Reply) -> Prepared:
         if self._decoder.portable is not None:
@@ -210,5 +212,5 @@ class _Run(Generic[Item]):
         return self._decoder.prepare(Image.fromarray(reply.arrays[WHOLE]))
 
 
-def _refused(item: Item, stage: str, reason: Reason, detail: str) -> Refused[Item]:
-    return Refused(item, Rejection(item.address, stage, reason, detail))
+def _failed(item: Item, stage: str, reason: Reason, detail: str) -> FailedItem[Item]:
+    return FailedItem(item, Failure(item.address, stage, reason, detail))

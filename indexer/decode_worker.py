@@ -1,11 +1,11 @@
-"""The process in which pictures are decoded, so that a decoder that crashes or hangs costs one picture and not the run.
+"""The process in which images are decoded, so that a decoder that crashes or hangs costs one image and not the run.
 
 Run by `workers.py` as `python -m shotdex.indexer.decode_worker`; nothing else should import it. It imports no model
 and no database: it starts in the time that numpy and Pillow take.
 
-On standard input comes a frame of JSON, {"limits": ..., "portable": ...}, and then a frame for each picture, its file;
+On standard input comes a frame of JSON, {"limits": ..., "portable": ...}, and then a frame for each image, its file;
 a frame is its length in 8 bytes (little-endian) and that many bytes. On standard output go one empty frame when the
-process is ready, and for each picture a frame of JSON and one of pixels:
+process is ready, and for each image a frame of JSON and one of pixels:
 
     {"width": W, "height": H, "arrays": [[name, shape], ...]}    the arrays' bytes, uint8, one after the other
     {"reason": name, "detail": text}                             an empty frame
@@ -26,13 +26,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from shotdex.media.decoding.decode import PictureRefused, decode
+from shotdex.media.decoding.decode import decode
 from shotdex.models.preprocessing import FixedSize
 from shotdex.models.protocols import Prepared
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import Limits, Reason
 
 WHOLE = "rgb"
-"""The name of the array where the whole picture goes back, (H, W, 3)."""
+"""The name of the array where the whole image goes back, (H, W, 3)."""
 
 TIMED_OUT = 1
 """The exit status after the time limit where there is no alarm signal: what faulthandler exits with."""
@@ -84,11 +85,11 @@ def main() -> None:
 
 
 def answer(data: bytes, limits: Limits, prepare: FixedSize | None) -> tuple[dict[str, Any], bytes | memoryview]:
-    """Return the reply to one picture's file."""
+    """Return the reply to one image's file."""
     try:
         image = decode(data, limits)
         prepared: Prepared = {WHOLE: np.asarray(image)} if prepare is None else prepare.prepare(image)
-    except PictureRefused as error:
+    except ImageFailure as error:
         return {"reason": error.reason.name, "detail": error.detail}, b""
     except MemoryError:
         return {"reason": Reason.TOO_LARGE.name, "detail": "not enough memory"}, b""
@@ -136,7 +137,7 @@ def _step_back() -> None:
 
     Model and decoders share the cores. Side by side they are slower than one after the other: the model's threads wait
     for each other, so that one of them held up holds up all. With less weight the decoders work while the model waits
-    for pictures, and in what its single-threaded parts leave over.
+    for images, and in what its single-threaded parts leave over.
     """
     with contextlib.suppress(OSError, AttributeError):  # there is none on Windows
         os.nice(NICE)

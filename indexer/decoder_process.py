@@ -1,4 +1,4 @@
-"""One process that decodes pictures, seen from here: it is given a file's bytes and answers with arrays.
+"""One process that decodes images, seen from here: it is given a file's bytes and answers with arrays.
 
 See `decode_worker.py` for what it does and how it is spoken to.
 """
@@ -17,18 +17,18 @@ from typing import IO
 import numpy as np
 
 from shotdex.models.protocols import Prepared
-from shotdex.store.errors import PictureRefused, ShotdexError
+from shotdex.store.errors import ImageFailure, ShotdexError
 from shotdex.store.types import Reason
 
 from .decode_worker import read_frame, write_frame
 
 PIPE_BYTES = 1 << 20
-"""Asked for where the system lets pipes grow (Linux): a picture goes through in one piece."""
+"""Asked for where the system lets pipes grow (Linux): an image goes through in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A decoded picture: its size in pixels, and its arrays."""
+    """A decoded image: its size in pixels, and its arrays."""
 
     width: int
     height: int
@@ -76,10 +76,10 @@ class Worker:
         return self._process.stdout
 
     def ask(self, data: bytes) -> Reply:
-        """Return the picture in a file.
+        """Return the image in a file.
 
         Raises:
-            PictureRefused: it is none that can be used.
+            ImageFailure: it is none that can be used.
             Died: the process died of it.
         """
         try:
@@ -95,7 +95,7 @@ class Worker:
         if arrays is None:
             raise Died(self._ended(), early=False)
         if "reason" in said:
-            raise PictureRefused(Reason[said["reason"]], said["detail"])
+            raise ImageFailure(Reason[said["reason"]], said["detail"])
         return Reply(said["width"], said["height"], arrays)
 
     def _ended(self) -> int:
@@ -158,6 +158,6 @@ def _arrays(file: IO[bytes], told: list[tuple[str, list[int]]]) -> Prepared | No
 
 def _no_start(why: str) -> ShotdexError:
     return ShotdexError(
-        f"the process that decodes pictures does not start: {why}",
+        f"the process that decodes images does not start: {why}",
         f"try: {sys.executable} -P -m shotdex.indexer.decode_worker < {os.devnull}",
     )

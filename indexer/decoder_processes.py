@@ -1,4 +1,4 @@
-"""The processes that decode pictures: they start when there is work, and a dead one is replaced."""
+"""The processes that decode images: they start when there is work, and a dead one is replaced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from shotdex.store.errors import PictureRefused
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import Limits, Reason
 
 from .decode_worker import TIMED_OUT, settings_frame
@@ -22,7 +22,7 @@ SPARE = 4
 """How many idle processes are kept for the next indexing of this process."""
 
 KILLED = "the decoder was killed, most likely for lack of memory"
-"""Said of a picture whose process was killed from outside. That may be another's doing, so it is tried again."""
+"""Said of an image whose process was killed from outside. That may be another's doing, so it is tried again."""
 
 
 class _Spare:
@@ -64,9 +64,9 @@ _SPARE = _Spare()
 
 
 class Workers:
-    """Decodes pictures in up to `most` processes; may be called from as many threads.
+    """Decodes images in up to `most` processes; may be called from as many threads.
 
-    Nothing is started before the first picture, and few pictures need one process only: the next one is started when
+    Nothing is started before the first image, and few images need one process only: the next one is started when
     the threads have waited for as long as it takes.
     """
 
@@ -82,10 +82,10 @@ class Workers:
         self._closed = False
 
     def decode(self, data: bytes) -> Reply:
-        """Return the picture in a file.
+        """Return the image in a file.
 
         Raises:
-            PictureRefused: it is none that can be used, or the process died of it.
+            ImageFailure: it is none that can be used, or the process died of it.
             ShotdexError: no process can be started.
         """
         while True:
@@ -93,15 +93,15 @@ class Workers:
             fresh = worker.fresh
             try:
                 reply = worker.ask(data)
-            except PictureRefused:
+            except ImageFailure:
                 self._give(worker)
                 raise
             except Died as died:
                 self._bury(worker)
-                refusal = self._cause(died.status)
-                # One that had decoded others may have died of what they left behind, or between two pictures.
-                if (fresh and not died.early) or self._closed or refusal.reason is Reason.TOO_SLOW:
-                    raise refusal from None
+                failure = self._cause(died.status)
+                # One that had decoded others may have died of what they left behind, or between two images.
+                if (fresh and not died.early) or self._closed or failure.reason is Reason.TOO_SLOW:
+                    raise failure from None
             except BaseException:
                 worker.kill()
                 self._bury(worker)
@@ -113,7 +113,7 @@ class Workers:
     def close(self, now: bool = False) -> None:
         """Let all processes go, idle ones to whoever needs the like next; with `now` end them, those at work too.
 
-        Whoever waits for one that is at work then gets a PictureRefused.
+        Whoever waits for one that is at work then gets an ImageFailure.
         """
         with self._changed:
             self._closed = True
@@ -168,13 +168,13 @@ class Workers:
             self._changed.notify()
         worker.end(now=True)
 
-    def _cause(self, status: int) -> PictureRefused:
+    def _cause(self, status: int) -> ImageFailure:
         seconds = self._limits.seconds
         if seconds is not None and status == (-signal.SIGALRM if hasattr(signal, "SIGALRM") else TIMED_OUT):
-            return PictureRefused(Reason.TOO_SLOW, f"not decoded within {seconds:g} s")
+            return ImageFailure(Reason.TOO_SLOW, f"not decoded within {seconds:g} s")
         if hasattr(signal, "SIGKILL") and status == -signal.SIGKILL:
-            return PictureRefused(Reason.TOO_LARGE, KILLED)
-        return PictureRefused(Reason.CORRUPT, f"the decoder crashed ({_status_name(status)})")
+            return ImageFailure(Reason.TOO_LARGE, KILLED)
+        return ImageFailure(Reason.CORRUPT, f"the decoder crashed ({_status_name(status)})")
 
 
 def _status_name(status: int) -> str:
@@ -184,5 +184,5 @@ def _status_name(status: int) -> str:
         return f"exit status {status}"
 
 
-def _interrupted() -> PictureRefused:
-    return PictureRefused(Reason.UNREADABLE, "interrupted")
+def _interrupted() -> ImageFailure:
+    return ImageFailure(Reason.UNREADABLE, "interrupted")

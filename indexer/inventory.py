@@ -1,6 +1,6 @@
 """What a walk over a source found, in a scratch database of its own.
 
-A source may have more pictures than memory has room for, so nothing here is a Python list: the scratch database holds
+A source may have more images than memory has room for, so nothing here is a Python list: the scratch database holds
 up to `MEMORY` bytes in memory and moves the rest to the system's folder for temporary files.
 """
 
@@ -19,11 +19,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from shotdex.media.sources.base import Candidate, Found, Ignored, NotEntered, Source
+from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored, Source
 from shotdex.store.connection import Connection
 from shotdex.store.errors import StoreError
 from shotdex.store.images import Labels
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 
 MEMORY = "512MB"
 CHUNK, CHUNK_CHARACTERS = 8192, 32 * 1024 * 1024
@@ -43,11 +43,11 @@ _FOUND = pa.schema(
         ("told", pa.bool_()),
     ]
 )
-_REJECTIONS = pa.schema([(name, pa.string()) for name in ("path", "stage", "reason", "detail")])
+_FAILURES = pa.schema([(name, pa.string()) for name in ("path", "stage", "reason", "detail")])
 _NOT_ENTERED = pa.schema([("path", pa.string())])
 
 
-class Scan:
+class Inventory:
     """A finished walk. `candidates`, `rejected`, `ignored` and `repeated` are counts; close it when done.
 
     `repeated` candidates had an address that came again later in the scan; the last one counts.
@@ -55,9 +55,9 @@ class Scan:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.candidates = self.rejected = self.ignored = self.repeated = self.without_metadata = 0
+        self.candidates = self.failed = self.ignored = self.repeated = self.without_metadata = 0
         self.con = Connection(duckdb.connect(":memory:", config=_settings()))
-        for name, schema in (("found", _FOUND), ("rejections", _REJECTIONS), ("not_entered", _NOT_ENTERED)):
+        for name, schema in (("found", _FOUND), ("rejections", _FAILURES), ("not_entered", _NOT_ENTERED)):
             with self.con.holding("empty", schema.empty_table()):
                 self.con.run(f"CREATE TABLE {name} AS FROM empty")
         self._characters = 0
@@ -97,7 +97,7 @@ class Scan:
         return [row[0] for row in rows]
 
     def tells_labels(self) -> bool:
-        """Tell whether the source itself labels its pictures."""
+        """Tell whether the source itself labels its images."""
         return bool(self.con.value("SELECT coalesce(bool_or(told), false) FROM ordered"))
 
     def chunks(self, table: str, columns: str = "*") -> Iterator[list[dict[str, Any]]]:
@@ -108,13 +108,13 @@ class Scan:
             query = f"SELECT {columns} FROM {table} WHERE step >= $start AND step < $end ORDER BY step"
             yield self.con.table(query, limits).to_pylist()
 
-    def rejections(self, limit: int) -> list[Rejection]:
+    def failures(self, limit: int) -> list[Failure]:
         """Return what the scan itself could not use, the first of each reason first."""
         rows = self.con.rows(
             "SELECT path, stage, reason, detail FROM rejections "
             f"ORDER BY row_number() OVER (PARTITION BY reason ORDER BY rowid) > 1, rowid LIMIT {limit}"
         )
-        return [Rejection(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
+        return [Failure(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
 
     def notes(self) -> tuple[str, ...]:
         """Return what a user should know of the scan, in sentences."""
@@ -128,7 +128,7 @@ class Scan:
         """Let go of the scratch database."""
         self.con.close()
 
-    def __enter__(self) -> Scan:
+    def __enter__(self) -> Inventory:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -142,15 +142,15 @@ class Scan:
             self.ignored += 1
         elif isinstance(found, Candidate):
             self._add_candidate(found)
-        elif isinstance(found, NotEntered):
+        elif isinstance(found, FailedFolder):
             self._rows["not_entered"].append((_utf8(found.path),))
-            self._reject(found.rejection)
+            self._add_failure(found.failure)
         else:
-            self._reject(found)
+            self._add_failure(found)
 
     def _add_candidate(self, found: Candidate) -> None:
         if not _is_utf8(found.address) or not _is_utf8(found.relative):
-            self._reject(Rejection(found.address, "scan", Reason.BAD_NAME, "rename the file, then index again"))
+            self._add_failure(Failure(found.address, "scan", Reason.BAD_NAME, "rename the file, then index again"))
             return
         labels = found.labels or Labels()
         said = [None if label is None else _utf8(label) for label in (labels.category, labels.condition, labels.split)]
@@ -169,16 +169,16 @@ class Scan:
             self.without_metadata += 1
             return None
 
-    def _reject(self, rejection: Rejection) -> None:
-        self.rejected += 1
-        parts = (rejection.path, rejection.stage, rejection.reason.value, rejection.detail)
+    def _add_failure(self, failure: Failure) -> None:
+        self.failed += 1
+        parts = (failure.path, failure.stage, failure.reason.value, failure.detail)
         self._rows["rejections"].append(tuple(map(_utf8, parts)))
 
     def _flush(self, seen: Callable[[int], None] | None) -> None:
         if seen is not None:
             seen(sum(map(len, self._rows.values())))
         self._characters = 0
-        for (name, rows), schema in zip(self._rows.items(), (_FOUND, _REJECTIONS, _NOT_ENTERED), strict=True):
+        for (name, rows), schema in zip(self._rows.items(), (_FOUND, _FAILURES, _NOT_ENTERED), strict=True):
             if rows:
                 columns = dict(zip(schema.names, map(list, zip(*rows, strict=True)), strict=True))
                 self.con.append(name, pa.table(columns, schema))

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
 from shotdex.store.source_records import SourceRecord
 
-from .inventory import Scan
+from .inventory import Inventory
 
 FIELDS = ("category", "condition", "split")
 
@@ -20,7 +20,7 @@ SPLIT_NAMES = frozenset({"train", "training", "test", "testing", "val", "valid",
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to label pictures: a compiled pattern or none, a list of categories or none, and labels fixed for all."""
+    """How to label images: a compiled pattern or none, a list of categories or none, and labels fixed for all."""
 
     pattern: re.Pattern[str] | None = None
     ends_in_field: bool = False
@@ -30,7 +30,7 @@ class Layout:
     described: str = ""
 
     def labels(self, relative: str) -> Labels:
-        """Return the labels of the picture at a path within the source; None for each that it does not have."""
+        """Return the labels of the image at a path within the source; None for each that it does not have."""
         found = self._from_path(relative)
         return Labels(
             self.fixed.category or found.category,
@@ -84,7 +84,7 @@ def parse_layout(pattern: str | None, categories: Sequence[str] = (), fixed: Lab
     """Return a layout for a user's pattern and lists.
 
     Raises:
-        SettingsError: the pattern has an unknown or repeated field, or an empty part.
+        OptionError: the pattern has an unknown or repeated field, or an empty part.
     """
     cleaned = tuple(dict.fromkeys(category.strip() for category in categories if category.strip()))
     layout = Layout(categories=cleaned, fixed=fixed or Labels())
@@ -108,15 +108,15 @@ def _check(pattern: str, parts: Sequence[str]) -> None:
     names = re.findall(r"\{([^{}]*)\}", pattern)
     unknown = [name for name in names if name not in FIELDS]
     if unknown:
-        raise SettingsError(f"the layout {pattern!r} has {{{unknown[0]}}}; it may have {', '.join(FIELDS)}", hint)
+        raise OptionError(f"the layout {pattern!r} has {{{unknown[0]}}}; it may have {', '.join(FIELDS)}", hint)
     if not names and pattern.strip("*/"):
-        raise SettingsError(f"the layout {pattern!r} names none of {', '.join(FIELDS)}", hint)
+        raise OptionError(f"the layout {pattern!r} names none of {', '.join(FIELDS)}", hint)
     if len(set(names)) < len(names):
-        raise SettingsError(f"the layout {pattern!r} has a field twice", hint)
+        raise OptionError(f"the layout {pattern!r} has a field twice", hint)
     if not all(parts):
-        raise SettingsError(f"the layout {pattern!r} has an empty part", hint)
+        raise OptionError(f"the layout {pattern!r} has an empty part", hint)
     if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", pattern)):
-        raise SettingsError(f"the layout {pattern!r} has a brace without its other", hint)
+        raise OptionError(f"the layout {pattern!r} has a brace without its other", hint)
 
 
 def _part(part: str, *, last: bool, listed: bool) -> str:
@@ -147,7 +147,7 @@ def guess_layout(relatives: Sequence[str]) -> Layout:
     """Return what a source's shape suggests: `split/category/file`, `category/file`, `split/file`, or no labels.
 
     One folder around all of it, as archives have, is looked through.
-    Only a shape that every picture shares is believed; `described` says what was assumed, empty for nothing.
+    Only a shape that every image shares is believed; `described` says what was assumed, empty for nothing.
     """
     depths = {relative.count("/") for relative in relatives}
     firsts = {relative.split("/", 1)[0].casefold() for relative in relatives}
@@ -176,7 +176,7 @@ class Labelling:
 
 
 def choose_labelling(
-    given: Layout | None, columns: Mapping[str, str], before: SourceRecord | None, scan: Scan
+    given: Layout | None, columns: Mapping[str, str], before: SourceRecord | None, inventory: Inventory
 ) -> Labelling:
     """Return how to label what a scan found.
 
@@ -186,15 +186,20 @@ def choose_labelling(
     notes: tuple[str, ...] = ()
     explicit = bool(layout.described or layout.categories or columns) or layout.fixed != Labels()
     # A list on standard input is another one each time: it has neither a past nor a shape.
-    lasting = scan.source.complete
+    lasting = inventory.source.complete
     if not explicit and lasting and before is not None and before.is_labelled():
         layout = parse_layout(before.layout, before.categories, before.fixed)
         columns = before.columns
-    elif lasting and not layout.described and not layout.categories and not scan.tells_labels():
-        guessed = guess_layout(scan.shapes())
+    elif lasting and not layout.described and not layout.categories and not inventory.tells_labels():
+        guessed = guess_layout(inventory.shapes())
         layout = replace(guessed, fixed=layout.fixed)
         notes = (f"taking the folders as {guessed.described}",) if guessed.described else ()
     record = SourceRecord(
-        scan.source.root, scan.source.kind, layout.described or None, layout.categories, layout.fixed, dict(columns)
+        inventory.source.root,
+        inventory.source.kind,
+        layout.described or None,
+        layout.categories,
+        layout.fixed,
+        dict(columns),
     )
     return Labelling(layout, record, notes, explicit)

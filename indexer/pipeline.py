@@ -13,7 +13,7 @@ from .batch import Pending
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """A batch on its way. `failures` of its pictures are known already; `finish` waits, and gives all its rows."""
+    """A batch on its way. `failures` of its images are known already; `finish` waits, and gives all its rows."""
 
     failures: int
     finish: Callable[[], Pending]

@@ -16,11 +16,11 @@ from shotdex.media.addresses import SEPARATOR
 from shotdex.media.sources import Candidate, is_gone
 from shotdex.store.connection import Connection
 from shotdex.store.images import KnownImage, Labels, known_query
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 
 from .contents import ContentTable, Owner
 from .decoder_processes import KILLED
-from .inventory import Scan
+from .inventory import Inventory
 from .layout import Labelling, Layout
 
 ROWS = 65_536
@@ -29,7 +29,7 @@ ROWS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A picture that has to be read. `known` is what the catalog has at its address, if anything."""
+    """An image that has to be read. `known` is what the catalog has at its address, if anything."""
 
     candidate: Candidate
     labels: Labels
@@ -44,12 +44,12 @@ class Planned:
 
 @dataclass(slots=True)
 class Plan:
-    """What an indexing has to do; counts in pictures. Made by `make_plan`.
+    """What an indexing has to do; counts in images. Made by `make_plan`.
 
     `settled` failed before and would again; `unencoded` are as they were, and have no vectors of this encoder yet.
     """
 
-    scan: Scan
+    inventory: Inventory
     source: str
     work: int = 0
     new: int = 0
@@ -59,73 +59,75 @@ class Plan:
     settled: int = 0
     vanished: int = 0
     relabelled: int = 0
-    newly_rejected: int = 0
+    new_failures: int = 0
 
     def items(self) -> Iterator[Planned]:
         """Yield what has to be read, in the source's order."""
-        for rows in self.scan.chunks("work"):
+        for rows in self.inventory.chunks("work"):
             yield from map(_planned, rows)
 
     def examples(self, number: int) -> list[tuple[str, Labels]]:
-        """Return the first pictures' paths within the source with their labels."""
-        rows = self.scan.con.rows(
+        """Return the first images' paths within the source with their labels."""
+        rows = self.inventory.con.rows(
             f"SELECT relative, category, condition, split FROM candidates ORDER BY step LIMIT {number}"
         )
         return [(row[0], Labels(*row[1:])) for row in rows]
 
-    def settled_failures(self, limit: int) -> list[Rejection]:
+    def settled_failures(self, limit: int) -> list[Failure]:
         """Return those that failed before and would again, the first of each reason first."""
-        rows = self.scan.con.rows(
+        rows = self.inventory.con.rows(
             "SELECT path, stage, reason, detail FROM settled "
             f"ORDER BY row_number() OVER (PARTITION BY reason ORDER BY step) > 1, step LIMIT {limit}"
         )
-        return [Rejection(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
+        return [Failure(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
 
     def reasons(self) -> list[tuple[Reason, int]]:
         """Return how often the scan, or an earlier run that would fail again, gave each reason."""
-        rows = self.scan.con.rows(
+        rows = self.inventory.con.rows(
             "SELECT reason, count(*) FROM (SELECT reason FROM rejections UNION ALL SELECT reason FROM settled) "
             "GROUP BY reason ORDER BY reason"
         )
         return [(Reason(row[0]), row[1]) for row in rows]
 
-    def new_rejections(self) -> Iterator[pa.Table]:
+    def new_failure_tables(self) -> Iterator[pa.Table]:
         """Yield path, stage, reason and detail of what the scan refused and the catalog does not have like that."""
-        yield from self.scan.con.batches(
+        yield from self.inventory.con.batches(
             f"SELECT path, stage, reason, detail FROM rejections r WHERE {_NEWS}", rows=ROWS
         )
 
     def relabelled_places(self) -> Iterator[pa.Table]:
-        """Yield tables for `move_table`: pictures that are as they were, under labels or metadata that are not."""
-        yield from self.scan.con.batches(
+        """Yield tables for `move_table`: images that are as they were, under labels or metadata that are not."""
+        yield from self.inventory.con.batches(
             "SELECT image_id, address AS path, known_source AS source, size_bytes, modified_ns, category, condition, "
             "split, metadata FROM compared WHERE as_recorded AND relabelled",
             rows=ROWS,
         )
 
     def take(self, image_ids: Sequence[int]) -> None:
-        """Say that pictures have been found again, so that they are not gone."""
+        """Say that images have been found again, so that they are not gone."""
         if image_ids:
-            self.scan.con.append("taken", pa.table({"image_id": pa.array(image_ids, pa.int64())}))
+            self.inventory.con.append("taken", pa.table({"image_id": pa.array(image_ids, pa.int64())}))
 
     def leaves_anything(self) -> bool:
         """Tell whether something is gone, or failed once and is gone, or has other labels now."""
         gone = "SELECT count(*) FROM vanished ANTI JOIN taken USING (image_id)"
         past = f"SELECT count(*) FROM ({self._past()})"
-        return bool(self.relabelled or self.scan.con.value(gone) or self.scan.con.value(past, _place(self.source)))
+        return bool(
+            self.relabelled or self.inventory.con.value(gone) or self.inventory.con.value(past, _place(self.source))
+        )
 
     def gone(self) -> Iterator[list[int]]:
-        """Yield ids of present pictures that are not at the source any more."""
-        for table in self.scan.con.batches("FROM vanished ANTI JOIN taken USING (image_id)", rows=ROWS):
+        """Yield ids of present images that are not at the source any more."""
+        for table in self.inventory.con.batches("FROM vanished ANTI JOIN taken USING (image_id)", rows=ROWS):
             yield table.column("image_id").to_pylist()
 
     def past_failures(self) -> Iterator[list[str]]:
         """Yield paths that failed once and are not at the source any more, or are there as they are on record."""
-        for table in self.scan.con.batches(self._past(), _place(self.source), ROWS):
+        for table in self.inventory.con.batches(self._past(), _place(self.source), ROWS):
             yield table.column("path").to_pylist()
 
     def _past(self) -> str:
-        complete = "true" if self.scan.source.complete else "false"
+        complete = "true" if self.inventory.source.complete else "false"
         return (
             "SELECT f.path FROM failed f LEFT JOIN kinds USING (source) LEFT JOIN compared c ON c.address = f.path "
             "WHERE c.as_recorded AND f.stage IN ('scan', 'read') "
@@ -134,7 +136,7 @@ class Plan:
         )
 
     def vanished_contents(self) -> ContentTable:
-        """Return the contents of encoded pictures that are gone: where they turn up, they have moved.
+        """Return the contents of encoded images that are gone: where they turn up, they have moved.
 
         Those of sources that are not there at all any more are among them: a folder or archive may have been renamed.
         """
@@ -143,7 +145,7 @@ class Plan:
             "SELECT content_sha256, image_id FROM (FROM vanished UNION ALL FROM lost) "
             "WHERE encoded AND len(content_sha256) = 64"
         )
-        for table in self.scan.con.batches(query, rows=ROWS):
+        for table in self.inventory.con.batches(query, rows=ROWS):
             ids = table.column("image_id").to_pylist()
             contents.extend(table.column("content_sha256").to_pylist(), [Owner(image_id) for image_id in ids])
         return contents
@@ -153,7 +155,7 @@ _NEWS = """
     NOT EXISTS (FROM failed f WHERE f.path = r.path AND f.reason = r.reason AND f.detail = r.detail)
 """
 
-# A folder or archive that could not be entered hides its pictures, and a file that could not be looked at itself; that
+# A folder or archive that could not be entered hides its images, and a file that could not be looked at itself; that
 # does not make them gone.
 _HIDDEN = "{path} IN (SELECT path FROM not_entered) OR " + " OR ".join(
     f"EXISTS (FROM not_entered h WHERE starts_with({{path}}, h.path || '{separator}'))"
@@ -172,34 +174,36 @@ def _place(source: str) -> dict[str, str]:
     return {"source": source, "below": source.rstrip("/") + "/"}
 
 
-def make_plan(scan: Scan, catalog: Connection, encoder_id: int | None, labelling: Labelling, decoder: str) -> Plan:
+def make_plan(
+    inventory: Inventory, catalog: Connection, encoder_id: int | None, labelling: Labelling, decoder: str
+) -> Plan:
     """Return what is to be done. A file whose size and time are as on record is unchanged and costs no read.
 
     `decoder` says what decodes, with which limits: what it refused before, and did not change, is not tried again.
     """
-    plan = Plan(scan, scan.source.root)
-    _copy(scan.con, "known", catalog, known_query(encoder_id))
-    _copy(scan.con, "kinds", catalog, "SELECT source, kind FROM sources")
-    _copy(scan.con, "failed", catalog, "FROM failures")
-    _label(scan, labelling.layout)
-    scan.con.run(
+    plan = Plan(inventory, inventory.source.root)
+    _copy(inventory.con, "known", catalog, known_query(encoder_id))
+    _copy(inventory.con, "kinds", catalog, "SELECT source, kind FROM sources")
+    _copy(inventory.con, "failed", catalog, "FROM failures")
+    _label(inventory, labelling.layout)
+    inventory.con.run(
         "CREATE TABLE newest AS FROM known QUALIFY row_number() OVER (PARTITION BY path ORDER BY image_id DESC) = 1"
     )
-    scan.con.run(_COMPARED, {"source": plan.source, "explicit": labelling.explicit})
-    scan.con.run(_SETTLED, {"decoder": decoder})
-    scan.con.run(_WORK)
-    scan.con.run(
+    inventory.con.run(_COMPARED, {"source": plan.source, "explicit": labelling.explicit})
+    inventory.con.run(_SETTLED, {"decoder": decoder})
+    inventory.con.run(_WORK)
+    inventory.con.run(
         f"CREATE TABLE vanished AS SELECT k.* FROM known k LEFT JOIN kinds USING (source) WHERE {_VANISHED}",
-        {**_place(plan.source), "complete": scan.source.complete},
+        {**_place(plan.source), "complete": inventory.source.complete},
     )
-    lost = [row[0] for row in scan.con.rows("SELECT DISTINCT source FROM known WHERE present") if is_gone(row[0])]
-    scan.con.run(
+    lost = [row[0] for row in inventory.con.rows("SELECT DISTINCT source FROM known WHERE present") if is_gone(row[0])]
+    inventory.con.run(
         "CREATE TABLE lost AS SELECT k.* FROM known k WHERE k.present "
         "AND k.source IN (SELECT unnest($lost::VARCHAR[])) AND k.image_id NOT IN (SELECT image_id FROM vanished) "
         "AND k.image_id NOT IN (SELECT image_id FROM compared WHERE image_id IS NOT NULL)",
         {"lost": lost},
     )
-    scan.con.run("CREATE TABLE taken (image_id BIGINT)")
+    inventory.con.run("CREATE TABLE taken (image_id BIGINT)")
     return _count(plan)
 
 
@@ -227,7 +231,7 @@ _COMPARED = f"""
     )
 """
 
-# Any picture is too slow for a machine that is busy or was stopped meanwhile, and any process may be the one that is
+# Any image is too slow for a machine that is busy or was stopped meanwhile, and any process may be the one that is
 # killed where memory is short, so both are tried again.
 _SETTLED = f"""
     CREATE TABLE settled AS
@@ -243,7 +247,7 @@ _WORK = """
     FROM compared WHERE NOT as_recorded AND step NOT IN (SELECT step FROM settled)
 """
 
-# Gone: present pictures of this source that the scan did not meet; also those that another folder brought, where this
+# Gone: present images of this source that the scan did not meet; also those that another folder brought, where this
 # folder holds them; older rows of a path that has a newer one; and what a list names that is not there.
 _VANISHED = f"""
     k.present AND k.image_id NOT IN (SELECT image_id FROM compared WHERE image_id IS NOT NULL) AND (
@@ -268,29 +272,29 @@ def _copy(scratch: Connection, name: str, catalog: Connection, query: str) -> No
             scratch.run(f"CREATE TABLE {name} AS FROM arrived")
 
 
-def _label(scan: Scan, layout: Layout) -> None:
+def _label(inventory: Inventory, layout: Layout) -> None:
     """Make the table of candidates with the labels that the user, the source or the layout gives, in this order."""
     names = ("step", "category", "condition", "split")
     schema = pa.schema([("step", pa.int64()), *((name, pa.string()) for name in names[1:])])
-    with scan.con.holding("arrived", schema.empty_table()):
-        scan.con.run("CREATE TABLE labelled AS FROM arrived")
-    for rows in scan.chunks("ordered", "step, relative, category, condition, split"):
+    with inventory.con.holding("arrived", schema.empty_table()):
+        inventory.con.run("CREATE TABLE labelled AS FROM arrived")
+    for rows in inventory.chunks("ordered", "step, relative, category, condition, split"):
         labels = [
             layout.applied(row["relative"], Labels(row["category"], row["condition"], row["split"])) for row in rows
         ]
         columns = {"step": [row["step"] for row in rows]} | {
             name: [getattr(label, name) for label in labels] for name in names[1:]
         }
-        scan.con.append("labelled", pa.table(columns, schema))
-    scan.con.run(
+        inventory.con.append("labelled", pa.table(columns, schema))
+    inventory.con.run(
         "CREATE TABLE candidates AS SELECT o.* EXCLUDE (category, condition, split), l.category, l.condition, "
         "l.split FROM ordered o JOIN labelled l USING (step) ORDER BY step"
     )
-    scan.con.run("DROP TABLE labelled")
+    inventory.con.run("DROP TABLE labelled")
 
 
 def _count(plan: Plan) -> Plan:
-    row = plan.scan.con.rows(
+    row = plan.inventory.con.rows(
         "SELECT (SELECT count(*) FROM work), (SELECT count(*) FROM work WHERE image_id IS NULL), "
         "(SELECT count(*) FROM work WHERE present AND same_file), "
         "count(*) FILTER (as_recorded), count(*) FILTER (category IS NULL), (SELECT count(*) FROM settled), "
@@ -298,7 +302,7 @@ def _count(plan: Plan) -> Plan:
         f"(SELECT count(*) FROM rejections r WHERE {_NEWS}) FROM compared"
     )[0]
     plan.work, plan.new, plan.unencoded, plan.unchanged, plan.unlabelled, plan.settled, *rest = row
-    plan.vanished, plan.relabelled, plan.newly_rejected = rest
+    plan.vanished, plan.relabelled, plan.new_failures = rest
     return plan
 
 

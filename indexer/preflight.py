@@ -14,7 +14,7 @@ from shotdex.store.types import EncoderId
 
 FLOAT_BYTES = 4
 ROW_BYTES = 400
-"""About what a picture's row takes in the catalog, paths and hashes included."""
+"""About what an image's row takes in the catalog, paths and hashes included."""
 
 CATALOG_FACTOR = 1.25
 """The catalog's size over that of its raw vectors: 1.02 to 1.22 was measured, commits included."""
@@ -24,7 +24,7 @@ SPARE_BYTES = 64 * 1024 * 1024
 
 
 def expected_bytes(encoder: EncoderId, new: int, total: int) -> int:
-    """Return how many bytes the store grows by: `new` pictures in the catalog, and a FAISS file of all `total`.
+    """Return how many bytes the store grows by: `new` images in the catalog, and a FAISS file of all `total`.
 
     The FAISS file is written anew beside the old one, so it counts whole.
     """
@@ -67,7 +67,7 @@ def check_store(store: Store, encoder: EncoderId, new: int, total: int) -> None:
     needed, free = expected_bytes(encoder, new, total) + SPARE_BYTES, free_bytes(store.root)
     if new and needed > free:
         raise StoreError(
-            f"the store needs about {gigabytes(needed)} for {new:,} pictures, and {gigabytes(free)} are free at "
+            f"the store needs about {gigabytes(needed)} for {new:,} images, and {gigabytes(free)} are free at "
             f"{store.root}",
             "make room, or put the store on another disk: --store DIR",
         )

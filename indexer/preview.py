@@ -14,18 +14,18 @@ from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
 from .failures import decoder_version
-from .inventory import Scan
+from .inventory import Inventory
 from .layout import Labelling, choose_labelling
 from .plan import Plan, make_plan
 from .preflight import expected_bytes, free_bytes
-from .run import IndexSettings
+from .run import IndexOptions
 
 EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is to be done, in pictures. `needed_bytes` is None where no encoder is known yet.
+    """What is to be done, in images. `needed_bytes` is None where no encoder is known yet.
 
     `new`, `changed` and `unencoded` are to be read: by their names and times; their content may still be known. The
     last are as they were, and get the vectors of a further encoder. `failed` could not
@@ -50,16 +50,18 @@ class Preview:
     notes: tuple[str, ...]
 
 
-def preview(store: Store, scan: Scan, settings: IndexSettings, encoder: tuple[int | None, EncoderId] | None) -> Preview:
+def preview(
+    store: Store, inventory: Inventory, options: IndexOptions, encoder: tuple[int | None, EncoderId] | None
+) -> Preview:
     """Return what indexing a scan into a store would do, with an encoder's number in it (None: not yet) and identity.
 
     Nothing is written; the store need not exist.
     """
     with _existing_or_empty(store) as compared, compared.reading() as con:
-        before = source_record(con, scan.source.root)
-        labelling = choose_labelling(settings.layout, settings.columns, before, scan)
+        before = source_record(con, inventory.source.root)
+        labelling = choose_labelling(options.layout, options.columns, before, inventory)
         number = encoder[0] if encoder is not None else None
-        plan = make_plan(scan, con, number, labelling, decoder_version(settings.limits))
+        plan = make_plan(inventory, con, number, labelling, decoder_version(options.limits))
         total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
     needed = None if encoder is None else expected_bytes(encoder[1], plan.work, total)
     return previewed(plan, labelling, needed, free_bytes(store.root))
@@ -76,10 +78,10 @@ def _existing_or_empty(store: Store) -> Iterator[Store]:
 
 def previewed(plan: Plan, labelling: Labelling, needed: int | None, free: int) -> Preview:
     """Return the preview of a plan that is made already."""
-    scan = plan.scan
+    inventory = plan.inventory
     return Preview(
         source=plan.source,
-        kind=scan.source.kind,
+        kind=inventory.source.kind,
         layout=labelling.record.layout or "",
         examples=tuple(plan.examples(EXAMPLES)),
         new=plan.new,
@@ -88,10 +90,10 @@ def previewed(plan: Plan, labelling: Labelling, needed: int | None, free: int) -
         unchanged=plan.unchanged,
         relabelled=plan.relabelled,
         gone=plan.vanished,
-        failed=scan.rejected + plan.settled,
+        failed=inventory.failed + plan.settled,
         unlabelled=plan.unlabelled,
-        ignored=scan.ignored,
+        ignored=inventory.ignored,
         needed_bytes=needed,
         free_bytes=free,
-        notes=labelling.notes + scan.notes(),
+        notes=labelling.notes + inventory.notes(),
     )

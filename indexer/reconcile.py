@@ -1,4 +1,4 @@
-"""What a decoded picture is: the same as before, moved here, a copy of a known one, changed, or new."""
+"""What a decoded image is: the same as before, moved here, a copy of a known one, changed, or new."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shotdex.models.protocols import ImageEncoder, launch
-from shotdex.store.images import Failure, KnownImage, NewPlace
-from shotdex.store.types import ImageRecord, ImageVectors, Reason, Rejection
+from shotdex.store.images import FailureRecord, KnownImage, NewPlace
+from shotdex.store.types import Failure, ImageRecord, ImageVectors, Reason
 
 from .batch import Pending
 from .contents import ContentTable, Owner
@@ -20,7 +20,7 @@ from .plan import Planned
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A picture that is to get vectors. `outcome` is what it counts as when it has them."""
+    """An image that is to get vectors. `outcome` is what it counts as when it has them."""
 
     image_id: int
     decoded: Decoded[Planned]
@@ -29,7 +29,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class Batch:
-    """One batch being filled: its rows, the pictures that the encoder is to see, and copies with their owners' ids."""
+    """One batch being filled: its rows, the images that the encoder is to see, and copies with their owners' ids."""
 
     rows: Pending = field(default_factory=Pending)
     to_encode: list[Waiting] = field(default_factory=list)
@@ -37,10 +37,10 @@ class Batch:
 
 
 @dataclass(slots=True)
-class Placer:
-    """Turns decoded pictures into rows. Ids are given in the order of the source, so an interrupted run goes on alike.
+class Reconciler:
+    """Turns decoded images into rows. Ids are given in the order of the source, so an interrupted run goes on alike.
 
-    `owners` is who has vectors by content, `vanished` which pictures are no longer where they were, `decoder` what
+    `owners` is who has vectors by content, `vanished` which images are no longer where they were, `decoder` what
     failures are recorded with, `unencodable` the contents that the model answered with NaN or infinity in this run,
     `dropped` the ids that they would have had.
     """
@@ -54,19 +54,19 @@ class Placer:
     unencodable: set[str] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
 
-    def refuse(self, item: Planned, rejection: Rejection) -> None:
-        """Take down a picture that cannot be used."""
+    def refuse(self, item: Planned, failure: Failure) -> None:
+        """Take down an image that cannot be used."""
         rows, known = self.batch.rows, item.known
-        rows.failures.append(self._failure(item, rejection))
-        # What was a picture and is now broken must not answer for what it was; an error in reading may pass, and a file
+        rows.failures.append(self._failure(item, failure))
+        # What was an image and is now broken must not answer for what it was; an error in reading may pass, and a file
         # that is as it was is refused for its limits only, or for another encoder's.
         changed = known is not None and known.present and not known.same_file
-        if known is not None and changed and rejection.stage in ("decode", "encode"):
+        if known is not None and changed and failure.stage in ("decode", "encode"):
             rows.replaced.append(known.image_id)
             rows.counts["removed"] += 1
 
     def place(self, decoded: Decoded[Planned]) -> None:
-        """Take in a decoded picture."""
+        """Take in a decoded image."""
         item, known = decoded.item, decoded.item.known
         if decoded.content_sha256 in self.unencodable:
             # Its id is passed over as if the model had yet to say so: ids do not depend on how far ahead it is.
@@ -89,7 +89,7 @@ class Placer:
             self._give_vectors(Waiting(known.image_id, decoded, "encoded" if known.present else "added"))
 
     def _add(self, decoded: Decoded[Planned]) -> None:
-        """Handle content that is new at its path: a new row, and with another picture's path a new id."""
+        """Handle content that is new at its path: a new row, and with another image's path a new id."""
         known = decoded.item.known
         changed = known is not None and known.present
         if known is not None and changed:
@@ -130,8 +130,8 @@ class Placer:
         size, modified = candidate.size_bytes, candidate.modified_ns
         return NewPlace(item.address, self.source, size, modified, item.labels, item.metadata)
 
-    def _failure(self, item: Planned, rejection: Rejection) -> Failure:
-        return Failure(rejection, self.source, item.candidate.size_bytes, item.candidate.modified_ns, self.decoder)
+    def _failure(self, item: Planned, failure: Failure) -> FailureRecord:
+        return FailureRecord(failure, self.source, item.candidate.size_bytes, item.candidate.modified_ns, self.decoder)
 
     def launch(self, encoder: ImageEncoder) -> Flight:
         """Send the batch to the model and start a new one."""
@@ -162,7 +162,7 @@ class Placer:
         return batch.rows
 
     def _drop(self, rows: Pending, waiting: Waiting) -> None:
-        """Make a failure of a picture that the model answers with NaN or infinity."""
+        """Make a failure of an image that the model answers with NaN or infinity."""
         decoded, item = waiting.decoded, waiting.decoded.item
         self.unencodable.add(decoded.content_sha256)
         self.owners.remove(decoded.content_sha256)
@@ -171,5 +171,5 @@ class Placer:
         rows.failures.append(self._failure(item, _not_finite(item)))
 
 
-def _not_finite(item: Planned) -> Rejection:
-    return Rejection(item.address, "encode", Reason.MODEL_OUTPUT, "the vector is not finite")
+def _not_finite(item: Planned) -> Failure:
+    return Failure(item.address, "encode", Reason.MODEL_OUTPUT, "the vector is not finite")

@@ -21,19 +21,19 @@ from shotdex.store.types import IndexReport, Limits
 
 from .batch import Pending, interrupt_held_back
 from .contents import owners_of
-from .decode_pool import Decoder, Refused
-from .failures import Refusals, decoder_version, nothing_there, nothing_usable
-from .inventory import Scan
+from .decode_pool import Decoder, FailedItem
+from .failures import FailureTally, decoder_version, nothing_there, nothing_usable
+from .inventory import Inventory
 from .layout import Labelling, Layout, choose_labelling
 from .pipeline import Pipeline
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
-from .reconcile import Batch, Placer
+from .reconcile import Batch, Reconciler
 
 COMMIT_ROWS = 8192
 COMMIT_SECONDS = 20.0
 AHEAD = 64
-"""Pictures that may be decoded beyond the next two batches: small batches, too, have some in hand while one is slow."""
+"""Images that may be decoded beyond the next two batches: small batches, too, have some in hand while one is slow."""
 
 COMMIT_WAIT = 600.0
 """Seconds to wait, at a commit, for a reader that holds the catalog: a long query must not cost an indexing."""
@@ -43,9 +43,9 @@ class Progress(Protocol):
     """Something that shows how far a long piece of work is."""
 
     def start(self, total: int) -> None:
-        """Say how many pictures there are to do."""
+        """Say how many images there are to do."""
 
-    def advance(self, pictures: int) -> None:
+    def advance(self, images: int) -> None:
         """Say that some more are done."""
 
 
@@ -55,17 +55,17 @@ class NoProgress:
     def start(self, total: int) -> None:
         """Do nothing."""
 
-    def advance(self, pictures: int) -> None:
+    def advance(self, images: int) -> None:
         """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class IndexSettings:
-    """How to index. Without a `layout` the source decides; `batch_size` pictures go through the model at once.
+class IndexOptions:
+    """How to index. Without a `layout` the source decides; `batch_size` images go through the model at once.
 
     Where that is None the encoder decides. The last bits of the vectors depend on it.
 
-    `columns` are those that the source was opened with. More than `max_failures` pictures that cannot be used end the
+    `columns` are those that the source was opened with. More than `max_failures` images that cannot be used end the
     indexing; None for no end.
     """
 
@@ -85,7 +85,7 @@ class Indexing:
         self,
         store: Store,
         encoder: ImageEncoder,
-        settings: IndexSettings,
+        options: IndexOptions,
         progress: Progress,
         announce: Callable[[Plan, Labelling], None] | None = None,
     ) -> None:
@@ -93,80 +93,80 @@ class Indexing:
         self._store = store
         self._announce = announce
         self._encoder = encoder
-        self._settings = settings
+        self._settings = options
         self._progress = progress
         self._pending = Pending()
         self._counts: Counter[str] = Counter()
-        self._refusals = Refusals(settings.max_failures)
+        self._tally = FailureTally(options.max_failures)
         self._last_commit = time.monotonic()
 
-    def run(self, scan: Scan) -> IndexReport:
+    def run(self, inventory: Inventory) -> IndexReport:
         """Index what a scan of a source found and return what was done.
 
         Raises:
-            SourceError: no picture is usable, or more than `max_failures` are not.
+            SourceError: no image is usable, or more than `max_failures` are not.
             StoreError: the store cannot be written to, or its disk is full or too small.
             StoreLocked: another process is indexing, or holds the catalog.
         """
         with self._store.indexing():
-            return self._run(scan)
+            return self._run(inventory)
 
-    def _run(self, scan: Scan) -> IndexReport:
+    def _run(self, inventory: Inventory) -> IndexReport:
         started = time.monotonic()
         quiet_pillow()
-        plan, placer, labelling = self._open(scan)
-        self._refusals.before(self._store, plan)
+        plan, reconciler, labelling = self._open(inventory)
+        self._tally.before(self._store, plan)
         if self._announce is not None:
             self._announce(plan, labelling)
         interrupted = False
         try:
-            self._work_through(plan, placer)
+            self._work_through(plan, reconciler)
         except KeyboardInterrupt:
             interrupted = True
         self._commit(plan)
-        if not interrupted and not self._refusals.too_many():
+        if not interrupted and not self._tally.too_many():
             self._finish(plan)
         write_index(self._store, self._encoder_id, self._encoder.id)
         with self._store.reading() as con:
             unlabelled = count_unlabelled(con, plan.source)
-        self._refusals.check(scan.source)
+        self._tally.check(inventory.source)
         report = self._report(plan, labelling.notes, unlabelled, interrupted)
         report = replace(report, seconds=time.monotonic() - started)
         usable = report.added + report.changed + report.moved + report.unchanged + report.encoded
-        if not interrupted and report.rejected and not usable and not report.removed:
-            raise nothing_usable(scan.source, report)
+        if not interrupted and report.failed and not usable and not report.removed:
+            raise nothing_usable(inventory.source, report)
         return report
 
-    def _open(self, scan: Scan) -> tuple[Plan, Placer, Labelling]:
+    def _open(self, inventory: Inventory) -> tuple[Plan, Reconciler, Labelling]:
         """Compare the source with the catalog and check that the work can be done."""
         with self._store.reading() as con:
             number = number_of(con, self._encoder.id)
-            before = source_record(con, scan.source.root)
-            labelling = choose_labelling(self._settings.layout, self._settings.columns, before, scan)
+            before = source_record(con, inventory.source.root)
+            labelling = choose_labelling(self._settings.layout, self._settings.columns, before, inventory)
             decoder = decoder_version(self._settings.limits)
-            plan = make_plan(scan, con, number, labelling, decoder)
+            plan = make_plan(inventory, con, number, labelling, decoder)
             total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
             check_store(self._store, self._encoder.id, plan.work, total)
             owners = owners_of(con, number)
-            placer = Placer(plan.source, decoder, owners, plan.vanished_contents(), next_image_id(con))
+            reconciler = Reconciler(plan.source, decoder, owners, plan.vanished_contents(), next_image_id(con))
         if number is None or labelling.record != before:
             with self._store.writing() as con:
                 number = add_encoder(con, self._encoder.id) if number is None else number
                 record_source(con, labelling.record)
         self._encoder_id = number
-        return plan, placer, labelling
+        return plan, reconciler, labelling
 
-    def _work_through(self, plan: Plan, placer: Placer) -> None:
+    def _work_through(self, plan: Plan, reconciler: Reconciler) -> None:
         if not plan.work:
             return
-        source, encoder = plan.scan.source, self._encoder
+        source, encoder = plan.inventory.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
         size, pipeline = batch_size_for(encoder, self._settings.batch_size), Pipeline.of(encoder)
         self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
             portable,
-            placer.owners.__contains__,
+            reconciler.owners.__contains__,
             source.read,
             self._settings.limits,
             source.in_order,
@@ -176,15 +176,15 @@ class Indexing:
         with closing(decoder.decode_ahead(plan.items(), ahead=2 * size + AHEAD)) as results:
             for result in results:
                 self._progress.advance(1)
-                if isinstance(result, Refused):
-                    placer.refuse(result.item, result.rejection)
-                    if self._refusals.too_many(pipeline.failures() + self._waiting_failures(placer.batch)):
+                if isinstance(result, FailedItem):
+                    reconciler.refuse(result.item, result.failure)
+                    if self._tally.too_many(pipeline.failures() + self._waiting_failures(reconciler.batch)):
                         break
                 else:
-                    placer.place(result)
-                if self._is_full(placer.batch, size):
-                    self._take_in(plan, pipeline.push(placer.launch(encoder)))
-        self._take_in(plan, pipeline.push(placer.launch(encoder)))
+                    reconciler.place(result)
+                if self._is_full(reconciler.batch, size):
+                    self._take_in(plan, pipeline.push(reconciler.launch(encoder)))
+        self._take_in(plan, pipeline.push(reconciler.launch(encoder)))
         self._take_in(plan, pipeline.drain())
 
     def _take_in(self, plan: Plan, finished: Iterable[Pending]) -> None:
@@ -209,7 +209,7 @@ class Indexing:
                     self._pending.write(con, self._encoder_id)
             plan.take(list(self._pending.moves))
             self._counts.update(self._pending.counts)
-            self._refusals.add([failure.rejection for failure in self._pending.failures])
+            self._tally.add([failure.failure for failure in self._pending.failures])
             self._pending = Pending()
         self._last_commit = time.monotonic()
 
@@ -230,51 +230,51 @@ class Indexing:
         self._counts["relabelled"] += plan.relabelled
 
     def _report(self, plan: Plan, notes: tuple[str, ...], unlabelled: int, interrupted: bool) -> IndexReport:
-        counts, scan = self._counts, plan.scan
+        counts, inventory = self._counts, plan.inventory
         return IndexReport(
             added=counts["added"],
             unchanged=plan.unchanged + counts["unchanged"],
             moved=counts["moved"],
             changed=counts["changed"],
             removed=counts["removed"],
-            rejected=self._refusals.count,
+            failed=self._tally.count,
             unlabelled=unlabelled,
-            ignored=scan.ignored,
-            failures=tuple(self._refusals.first),
-            notes=notes + scan.notes(),
+            ignored=inventory.ignored,
+            failures=tuple(self._tally.first),
+            notes=notes + inventory.notes(),
             interrupted=interrupted,
             relabelled=counts["relabelled"],
             encoded=counts["encoded"],
-            reasons=dict(self._refusals.reasons.most_common()),
+            reasons=dict(self._tally.reasons.most_common()),
         )
 
 
-def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Scan:
-    """Look for pictures at a source, before a model is loaded or a store made; `seen` is told how many more were met.
+def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Inventory:
+    """Look for images at a source, before a model is loaded or a store made; `seen` is told how many more were met.
 
-    `may_be_empty` is for a source that had pictures once: that they are gone is what there is to find.
+    `may_be_empty` is for a source that had images once: that they are gone is what there is to find.
 
     Raises:
         SourceError: there are none, or the source as a whole cannot be read.
     """
-    scan = Scan(source)
+    inventory = Inventory(source)
     try:
-        scan.walk(seen)
-        if not scan.candidates and not may_be_empty:
-            raise nothing_there(scan)
+        inventory.walk(seen)
+        if not inventory.candidates and not may_be_empty:
+            raise nothing_there(inventory)
     except BaseException:
-        scan.close()
+        inventory.close()
         raise
-    return scan
+    return inventory
 
 
 def index_source(
     store: Store,
     source: Source,
     encoder: ImageEncoder,
-    settings: IndexSettings | None = None,
+    options: IndexOptions | None = None,
     progress: Progress | None = None,
 ) -> IndexReport:
     """Bring a store up to a source: `scan_source`, then `Indexing.run`."""
-    with scan_source(source) as scan:
-        return Indexing(store, encoder, settings or IndexSettings(), progress or NoProgress()).run(scan)
+    with scan_source(source) as inventory:
+        return Indexing(store, encoder, options or IndexOptions(), progress or NoProgress()).run(inventory)

@@ -1,8 +1,8 @@
-"""A picture's address: a file's path or URL, or one with the picture's place in it, after an exclamation mark.
+"""An image's address: a file's path or URL, or one with the image's place in it, after an exclamation mark.
 
 /home/me/a.jpg                       a file
 /home/me/set.zip!a/b.jpg             a member of a zip or tar archive
-/home/me/x-images-idx3-ubyte.gz!17   the picture 17, counted from 0, of an IDX file
+/home/me/x-images-idx3-ubyte.gz!17   the image 17, counted from 0, of an IDX file
 /home/me/set.parquet!image/17        the bytes in row 17 of a manifest's column
 https://host/set.zip!a/b.jpg         all of these at a URL
 https://host/get?id=5!!a/b.jpg       so where a URL does not end as archives do
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from shotdex.store.types import BYTES_LIMIT
 
-from .archives.idx import IDX_ENDINGS, is_idx_name, picture_facts, picture_file
+from .archives.idx import IDX_ENDINGS, image_facts, image_file, is_idx_name
 from .archives.opening import ENDINGS, is_regular, member_facts, path_of, read_member
 from .files import places
 from .files.places import Facts
@@ -31,7 +31,7 @@ _HOLDERS = ENDINGS + MANIFEST_ENDINGS + IDX_ENDINGS
 
 
 def join(place: str | Path, member: str) -> str:
-    """Return the address of a member of an archive, or of whatever else holds many pictures."""
+    """Return the address of a member of an archive, or of whatever else holds many images."""
     text = str(place)
     bare = places.is_url(text) and not path_of(text).endswith(_HOLDERS)
     return f"{text}{SEPARATOR * 2 if bare else SEPARATOR}{member}"
@@ -50,7 +50,7 @@ def split(address: str) -> tuple[str, str | None]:
         found = next((cut for cut in _cuts(address) if places.is_file(cut[0])), None)
         if found is not None:
             return found
-    # A URL, or a file that is gone: by the ending of what holds many pictures.
+    # A URL, or a file that is gone: by the ending of what holds many images.
     found = next((cut for cut in _cuts(address) if path_of(cut[0]).endswith(_HOLDERS)), None)
     if found is not None:
         return found
@@ -81,7 +81,7 @@ def read_bytes(address: str, limit: int = BYTES_LIMIT) -> bytes:
 
         return read_item(place, member, limit)
     if is_idx_name(path_of(place)):
-        return picture_file(place, _position(place, member), limit)
+        return image_file(place, _position(place, member), limit)
     if path_of(place).endswith(MANIFEST_ENDINGS):
         from .tables.manifest_rows import read_cell
 
@@ -105,11 +105,11 @@ def facts(address: str) -> Facts | None:
             raise OSError(f"{place} is no regular file")
         return places.facts(place)
     if is_idx_name(path_of(place)):
-        return picture_facts(place, _position(place, member))
+        return image_facts(place, _position(place, member))
     return None if path_of(place).endswith(MANIFEST_ENDINGS) else member_facts(place, member)
 
 
 def _position(place: str, member: str) -> int:
     if not (member.isascii() and member.isdigit() and len(member) < 20):
-        raise KeyError(f"{place} has no picture {member}")
+        raise KeyError(f"{place} has no image {member}")
     return int(member)

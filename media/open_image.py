@@ -1,26 +1,26 @@
-"""The picture at any address: what a question, a figure and a notebook are given."""
+"""The image at any address: what a question, a figure and a notebook are given."""
 
 from __future__ import annotations
 
 from PIL import Image
 
-from shotdex.store.errors import UnreadableImage
+from shotdex.store.errors import ImageFailure, UnreadableImage
 
 from . import addresses
-from .decoding.decode import PictureRefused, decode
+from .decoding.decode import decode
 
 
-def open_picture(address: str) -> Image.Image:
-    """Return the upright RGB picture at an address.
+def open_image(address: str) -> Image.Image:
+    """Return the upright RGB image at an address.
 
     Raises:
         UnreadableImage: it is gone or cannot be decoded.
     """
     try:
         return decode(addresses.read_bytes(address))
-    except PictureRefused as error:
+    except ImageFailure as error:
         raise UnreadableImage(
-            f"{address} cannot be used: {error}", "give a picture that opens in an image viewer"
+            f"{address} cannot be used: {error}", "give an image that opens in an image viewer"
         ) from error
     except Exception as error:
         raise UnreadableImage(f"{address} cannot be read: {error}", "check that the file is still there") from error

@@ -1,4 +1,4 @@
-"""How many pictures a batch should have: a fixed number on a CPU, on a GPU found by trying."""
+"""How many images a batch should have: a fixed number on a CPU, on a GPU found by trying."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ GAIN = 1.05
 
 
 def best_batch(tower: ImageTower) -> int:
-    """Return the number of pictures a batch for a tower on its device."""
+    """Return the number of images a batch for a tower on its device."""
     if tower.device.type != "cuda":
         return ON_CPU
     one = probe_of(tower.preprocessing, None, 1)[0]
     batch = [{name: np.array(value) for name, value in one.items()} for _ in range(FIRST)]
 
     def rate(size: int) -> float:
-        pictures = [batch[i % FIRST] for i in range(size)]
-        tower.launch(pictures)()
+        images = [batch[i % FIRST] for i in range(size)]
+        tower.launch(images)()
         started = time.perf_counter()
-        fetches = [tower.launch(pictures) for _ in range(2)]
+        fetches = [tower.launch(images) for _ in range(2)]
         for fetch in fetches:
             fetch()
         return 2 * size / (time.perf_counter() - started)
@@ -46,7 +46,7 @@ def best_batch(tower: ImageTower) -> int:
 def doubled(rate: Callable[[int], float], first: int = FIRST, last: int = LAST) -> int:
     """Return the last size, doubled from `first` to `last`, that was worth it.
 
-    `rate` gives pictures a second. It may raise RuntimeError where memory ends: the size before is then the answer, and
+    `rate` gives images a second. It may raise RuntimeError where memory ends: the size before is then the answer, and
     where that is the first one, half of it, and so on; batches that are too large later are cut by the tower.
     """
     size, best = first, _rate_or_none(rate, first)

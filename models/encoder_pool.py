@@ -1,4 +1,4 @@
-"""Encoders of the store whose texts go through the text tower beside the index: the model is loaded for pictures."""
+"""Encoders of the store whose texts go through the text tower beside the index: the model is loaded for images."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The image side of a model on its device: prepared pictures go in, vectors come out.
+"""The image side of a model on its device: prepared images go in, vectors come out.
 
 On a GPU nothing waits: a batch is copied there and launched, and fetched when the next one is on its way. A batch
 that the memory has no room for is cut in halves, and so is every later one. The last bits of a vector depend on how
-many pictures share a call of the model: where a batch was cut, they may differ from those of a run with more memory.
+many images share a call of the model: where a batch was cut, they may differ from those of a run with more memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import ImageVectors, Pooling, Vectors
 
 from .device_memory import is_out_of_memory, no_room
@@ -30,9 +30,9 @@ Fetch = Callable[[], ImageVectors]
 
 @dataclass(slots=True)
 class ImageTower:
-    """The parts of `model` that pictures go through, which are on `device` in `dtype` already.
+    """The parts of `model` that images go through, which are on `device` in `dtype` already.
 
-    `most` is how many pictures the model takes in one call, once the memory was too small for more.
+    `most` is how many images the model takes in one call, once the memory was too small for more.
     """
 
     model: Any
@@ -47,10 +47,10 @@ class ImageTower:
     _largest: int = 0
 
     def begin(self, batch: Sequence[Prepared]) -> Fetch:
-        """Launch a batch of at least one picture; on a CPU it is done when this returns.
+        """Launch a batch of at least one image; on a CPU it is done when this returns.
 
         Raises:
-            ModelUnavailable: the memory has no room for one picture.
+            ModelUnavailable: the memory has no room for one image.
         """
         size = min(self.most or len(batch), len(batch))
         parts: list[Fetch] = []
@@ -76,7 +76,7 @@ class ImageTower:
 
     def _make_room(self, size: int) -> None:
         if size == 1:
-            raise no_room(self.device, "the model and one picture")
+            raise no_room(self.device, "the model and one image")
         if self.device.type == "cuda":
             import torch
 
@@ -106,7 +106,7 @@ class ImageTower:
         """Have torch.compile make one program of the model, and run it on an example.
 
         Raises:
-            SettingsError: it cannot, most often because there is no C++ compiler, or on a GPU no Triton.
+            OptionError: it cannot, most often because there is no C++ compiler, or on a GPU no Triton.
         """
         import torch
 
@@ -116,7 +116,7 @@ class ImageTower:
         except Exception as error:  # of any type: compilers are programs of their own
             self._compiled = None
             why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise SettingsError(
+            raise OptionError(
                 f"the model cannot be compiled here: {why}",
                 "leave out --compile, or install a C++ compiler such as g++ (on a GPU, Triton)",
             ) from error

@@ -1,4 +1,4 @@
-"""`--precision auto`: the fastest number format whose vectors are as good as float32's, tried on a few pictures."""
+"""`--precision auto`: the fastest number format whose vectors are as good as float32's, tried on a few images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import PictureRefused
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import ImageVectors, Precision, Vectors
 
 from .device_memory import is_out_of_memory
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 CLOSE = 0.999
-"""The lowest cosine with float32's vector that any picture of the probe may have."""
+"""The lowest cosine with float32's vector that any image of the probe may have."""
 
 WORTH = 1.1
 """How many times as fast as float32 a format must be: less is no gain, and may be the machine's mood."""
@@ -35,14 +35,14 @@ SECONDS = 0.75
 """About how long one run of the probe may take in float32."""
 
 FEW = 2
-"""Pictures in the first try of a format, and at least in a probe."""
+"""Images in the first try of a format, and at least in a probe."""
 
 Run = Callable[[Sequence[Prepared]], ImageVectors]
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One format beside float32: how many times as `fast`, and the lowest `cosine` over a number of `pictures`.
+    """One format beside float32: how many times as `fast`, and the lowest `cosine` over a number of `images`.
 
     The cosine is the lower one of the two spaces. It is NaN where the format was too slow to be tried further, or gave
     vectors that are not finite; both are NaN where there was no memory to try it.
@@ -51,7 +51,7 @@ class Trial:
     precision: Precision
     fast: float
     cosine: float = math.nan
-    pictures: int = 0
+    images: int = 0
 
     @property
     def is_usable(self) -> bool:
@@ -62,9 +62,9 @@ class Trial:
         if math.isnan(self.fast):
             return f"there is no memory to try {self.precision.value}"
         speed = f"{self.precision.value} runs at {self.fast:.2g} times float32's speed here"
-        if math.isnan(self.cosine) and not self.pictures:
+        if math.isnan(self.cosine) and not self.images:
             return speed
-        return f"{speed}; lowest cosine with it {self.cosine:.5f} over {self.pictures} pictures"
+        return f"{speed}; lowest cosine with it {self.cosine:.5f} over {self.images} images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def choose_precision(
     """Run the probe in float32 and in each candidate, and return the fastest that is usable, else float32.
 
     `runner` gives what runs the model in a precision; it is asked for float32 first, and for one at a time. The probe
-    is shortened to what takes `SECONDS`, and a candidate that is slower on the first pictures goes no further.
+    is shortened to what takes `SECONDS`, and a candidate that is slower on the first images goes no further.
     """
     reference = runner(Precision.FLOAT32)
     first = _seconds(reference, probe[:FEW], warm=True)[0]
@@ -144,7 +144,7 @@ def lowest_cosine(first: Vectors, second: Vectors) -> float:
 
 
 DRAWN = 16
-"""Pictures that are drawn where a source gives none."""
+"""Images that are drawn where a source gives none."""
 
 
 def candidates(device: torch.device) -> list[Precision]:
@@ -159,13 +159,13 @@ def candidates(device: torch.device) -> list[Precision]:
 def probe_of(
     preprocessing: Preprocessing, samples: Callable[[], Sequence[Image.Image]] | None, count: int | None = None
 ) -> list[Prepared]:
-    """Return the sample pictures, or where they are too few drawn ones, as the model takes them.
+    """Return the sample images, or where they are too few drawn ones, as the model takes them.
 
     With a `count` they are repeated, or cut, to so many.
     """
     probe = _usable(preprocessing, samples() if samples is not None else ())
     if len(probe) < FEW:
-        probe = _usable(preprocessing, drawn_pictures())
+        probe = _usable(preprocessing, drawn_images())
     return probe if count is None else [probe[i % len(probe)] for i in range(count)]
 
 
@@ -174,13 +174,13 @@ def _usable(preprocessing: Preprocessing, images: Sequence[Image.Image]) -> list
     for image in images:
         try:
             prepared.append(preprocessing.prepare(image))
-        except PictureRefused:
+        except ImageFailure:
             continue
     return prepared
 
 
 def vision_parts(model: Any) -> list[Any]:
-    """Return the modules that pictures go through."""
+    """Return the modules that images go through."""
     return [getattr(model, name) for name in ("vision_model", "visual_projection") if hasattr(model, name)]
 
 
@@ -194,8 +194,8 @@ def trial_runner(tower: ImageTower, dtype: torch.dtype) -> Run:
     return lambda batch: other.begin(batch)()
 
 
-def drawn_pictures(count: int = DRAWN) -> list[Image.Image]:
-    """Return pictures of 320 x 240 pixels, of coarse and fine noise, each with its own colours."""
+def drawn_images(count: int = DRAWN) -> list[Image.Image]:
+    """Return images of 320 x 240 pixels, of coarse and fine noise, each with its own colours."""
     return [_drawn(np.random.default_rng(seed)) for seed in range(count)]
 
 

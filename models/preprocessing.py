@@ -1,4 +1,4 @@
-"""From an upright RGB picture to what a model takes, equal to the transformers processor with its PIL backend.
+"""From an upright RGB image to what a model takes, equal to the transformers processor with its PIL backend.
 
 For models of one fixed input size the work is split: resize and crop to uint8 here, on any thread; scaling and
 normalising on the model's device, a whole batch at once. Others (SigLIP 2 with variable patches) go through the
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import PictureRefused
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import PIXEL_LIMIT, Reason
 
 from .protocols import Prepared
@@ -45,14 +45,14 @@ class FixedSize:
     std: tuple[float, ...]
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """Return `pixels`, uint8 (3, H, W), of an RGB picture.
+        """Return `pixels`, uint8 (3, H, W), of an RGB image.
 
         Raises:
-            PictureRefused: so long and thin that resizing it would take gigabytes.
+            ImageFailure: so long and thin that resizing it would take gigabytes.
         """
         width, height = self._size(*image.size)
         if width * height > PIXEL_LIMIT:  # a line of 1 x 65,535 pixels would become 224 x 14.7 million
-            raise PictureRefused(
+            raise ImageFailure(
                 Reason.TOO_LARGE, f"{image.width} x {image.height} would become {width} x {height} pixels"
             )
         resized = image.resize((width, height), Image.Resampling(self.resample))
@@ -97,12 +97,12 @@ class FixedSize:
 
 @dataclass(frozen=True, slots=True)
 class OwnProcessor:
-    """The transformers processor itself, one picture at a time, for models whose inputs are not one array."""
+    """The transformers processor itself, one image at a time, for models whose inputs are not one array."""
 
     processor: Any
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """Return the processor's arrays for one RGB picture, without their batch axis."""
+        """Return the processor's arrays for one RGB image, without their batch axis."""
         return {name: np.asarray(value)[0] for name, value in self.processor(images=image, return_tensors="np").items()}
 
     def inputs(self, arrays: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -123,7 +123,7 @@ Preprocessing = FixedSize | OwnProcessor
 
 
 def collate(batch: Sequence[Prepared], pinned: bool) -> dict[str, torch.Tensor]:
-    """Return a batch of prepared pictures as tensors on the CPU, by name; `pinned` ones a GPU fetches by itself."""
+    """Return a batch of prepared images as tensors on the CPU, by name; `pinned` ones a GPU fetches by itself."""
     import torch
 
     stacked = {}
@@ -164,7 +164,7 @@ def _is_fixed(settings: Mapping[str, Any], size: Mapping[str, int], crop: Mappin
     if not settings.get("do_resize", True) or settings.get("do_pad") or "patch_size" in settings:
         return False
     if size.get("shortest_edge") and not size.get("longest_edge"):
-        # A crop larger than the resized picture would be padded, which the processor does its own way.
+        # A crop larger than the resized image would be padded, which the processor does its own way.
         return bool(settings.get("do_center_crop")) and max(crop["height"], crop["width"]) <= size["shortest_edge"]
     return bool(size.get("height") and size.get("width") and not settings.get("do_center_crop"))
 

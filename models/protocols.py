@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 USUAL_BATCH = 64
-"""Pictures a batch where neither the user nor the encoder says how many."""
+"""Images a batch where neither the user nor the encoder says how many."""
 
 Prepared = Mapping[str, npt.NDArray[Any]]
-"""One picture as a model takes it: named arrays without the batch axis, such as `pixels` uint8 (3, H, W)."""
+"""One image as a model takes it: named arrays without the batch axis, such as `pixels` uint8 (3, H, W)."""
 
 
 class Encoder(Protocol):
-    """A model that puts texts and pictures into one space. All vectors are float32 with unit rows."""
+    """A model that puts texts and images into one space. All vectors are float32 with unit rows."""
 
     @property
     def id(self) -> EncoderId:
@@ -31,7 +31,7 @@ class Encoder(Protocol):
         """Return (N, D) unit rows for N texts."""
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """Return (N, D) unit rows for N RGB pictures."""
+        """Return (N, D) unit rows for N RGB images."""
 
 
 class ImageEncoder(Encoder, Protocol):
@@ -39,16 +39,16 @@ class ImageEncoder(Encoder, Protocol):
 
     @property
     def portable(self) -> Mapping[str, Any] | None:
-        """What a decoding process needs to prepare pictures as `prepare` does, as JSON values.
+        """What a decoding process needs to prepare images as `prepare` does, as JSON values.
 
         None where only this process can.
         """
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """Resize and crop one RGB picture to what the model takes; safe to call from several threads."""
+        """Resize and crop one RGB image to what the model takes; safe to call from several threads."""
 
     def encode_prepared(self, batch: Sequence[Prepared]) -> ImageVectors:
-        """Return both spaces for prepared pictures."""
+        """Return both spaces for prepared images."""
 
 
 @runtime_checkable
@@ -61,13 +61,13 @@ class Launching(Protocol):
 
     @property
     def shares_cores(self) -> bool:
-        """Whether it computes on the cores that decode pictures."""
+        """Whether it computes on the cores that decode images."""
 
     def begin(self, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
-        """Launch a batch of at least one picture; what is returned waits for its vectors."""
+        """Launch a batch of at least one image; what is returned waits for its vectors."""
 
     def good_batch(self) -> int:
-        """Return how many pictures a batch should have."""
+        """Return how many images a batch should have."""
 
 
 def launch(encoder: ImageEncoder, batch: Sequence[Prepared]) -> Callable[[], ImageVectors]:
@@ -86,7 +86,7 @@ def batch_size_for(encoder: ImageEncoder, wanted: int | None) -> int:
 
 
 def shares_cores(encoder: ImageEncoder) -> bool:
-    """Tell whether an encoder computes on the cores that decode pictures, as far as it says."""
+    """Tell whether an encoder computes on the cores that decode images, as far as it says."""
     return isinstance(encoder, Launching) and encoder.shares_cores
 
 

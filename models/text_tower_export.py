@@ -32,7 +32,7 @@ PROBES = (
 """Texts of every kind that tokenizers treat in their own way: the last but one is longer than any model reads."""
 
 SPARE = 256 << 20
-"""Bytes that stay free on the disk: pictures come first."""
+"""Bytes that stay free on the disk: images come first."""
 
 
 class _NotPortable(Exception):

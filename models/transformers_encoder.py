@@ -1,4 +1,4 @@
-"""A transformers model as an encoder: pictures and texts in, unit vectors out, with an identity."""
+"""A transformers model as an encoder: images and texts in, unit vectors out, with an identity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import ModelOutputInvalid, PictureRefused, SettingsError, UnreadableImage
+from shotdex.store.errors import ImageFailure, ModelOutputInvalid, OptionError, UnreadableImage
 from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Vectors
 
 from .batch_size import best_batch
@@ -25,11 +25,11 @@ from .protocols import Prepared
 TEXT_BATCH = 64
 
 Samples = Callable[[], Sequence[Image.Image]]
-"""Gives RGB pictures to try a model on; asked only where something is to be tried."""
+"""Gives RGB images to try a model on; asked only where something is to be tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderSettings:
+class EncoderOptions:
     """How to run a model. `device` is auto, cpu, cuda or mps; `precision` float32, bf16, fp16 or auto.
 
     With `compile` torch.compile makes one program of the image tower: vectors differ in their last bits.
@@ -44,8 +44,8 @@ class EncoderSettings:
 class TransformersEncoder:
     """A CLIP or SigLIP model on a device. Make one with `load_encoder`."""
 
-    def __init__(self, loaded: LoadedModel, settings: EncoderSettings, samples: Samples | None = None) -> None:
-        """`samples` are for the choice of a precision; without them pictures are drawn."""
+    def __init__(self, loaded: LoadedModel, options: EncoderOptions, samples: Samples | None = None) -> None:
+        """`samples` are for the choice of a precision; without them images are drawn."""
         import torch
 
         keep_freed_memory()
@@ -54,22 +54,22 @@ class TransformersEncoder:
         self._tokenizer: Any = None
         self._family: Family = FAMILIES[loaded.model.config.model_type]
         self._preprocessing: Preprocessing = preprocessing_of(loaded.image_processor)
-        self._device = torch.device(_device(settings.device))
-        self.id = _identity(loaded, self._family, self._preprocessing, settings.pooling)
+        self._device = torch.device(_device(options.device))
+        self.id = _identity(loaded, self._family, self._preprocessing, options.pooling)
         with needing_room(self._device, "the model"):
             self._model = loaded.model.to(self._device)
         self._tower = ImageTower(
-            self._model, self._family, self._preprocessing, settings.pooling, self._device, torch.float32
+            self._model, self._family, self._preprocessing, options.pooling, self._device, torch.float32
         )
         self.choice: PrecisionChoice | None = None
-        if settings.precision == "auto":
+        if options.precision == "auto":
             self.choice = self._choose(samples)
-        precision = self.choice.precision if self.choice is not None else Precision(settings.precision)
+        precision = self.choice.precision if self.choice is not None else Precision(options.precision)
         self.id = replace(self.id, precision=precision)
         self._tower.dtype = _dtype(precision)
         for part in vision_parts(self._model):
             part.to(dtype=self._tower.dtype)  # texts are few: theirs stays float32, the same vectors on every device
-        if settings.compile:
+        if options.compile:
             self._tower.compile(probe_of(self._preprocessing, None, self.good_batch()))
 
     def _choose(self, samples: Samples | None) -> PrecisionChoice:
@@ -81,29 +81,29 @@ class TransformersEncoder:
 
     @property
     def portable(self) -> Mapping[str, Any] | None:
-        """What a decoding process needs to prepare pictures as `prepare` does; None where only this process can."""
+        """What a decoding process needs to prepare images as `prepare` does; None where only this process can."""
         return self._preprocessing.portable
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """Resize and crop one RGB picture; safe to call from several threads."""
+        """Resize and crop one RGB image; safe to call from several threads."""
         return self._preprocessing.prepare(image)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """Return (N, D) unit rows for N RGB pictures.
+        """Return (N, D) unit rows for N RGB images.
 
         Raises:
             UnreadableImage: one is too long and thin to be resized.
         """
         try:
             prepared = [self.prepare(image) for image in images]
-        except PictureRefused as error:
-            raise UnreadableImage(f"the picture cannot be used: {error}", "crop it first") from error
+        except ImageFailure as error:
+            raise UnreadableImage(f"the image cannot be used: {error}", "crop it first") from error
         return self.encode_prepared(prepared).joint
 
     def encode_prepared(self, batch: Sequence[Prepared]) -> ImageVectors:
-        """Return both spaces for prepared pictures: joint (N, D) unit rows, vision (N, V).
+        """Return both spaces for prepared images: joint (N, D) unit rows, vision (N, V).
 
-        A row of a picture that the model answers with NaN or infinity is not finite; the caller decides.
+        A row of an image that the model answers with NaN or infinity is not finite; the caller decides.
         """
         return self.begin(batch)()
 
@@ -111,7 +111,7 @@ class TransformersEncoder:
         """Launch a batch; what is returned waits for its vectors. On a CPU they are there already.
 
         Raises:
-            ModelUnavailable: the memory has no room for one picture.
+            ModelUnavailable: the memory has no room for one image.
         """
         return self._tower.begin(batch)
 
@@ -122,11 +122,11 @@ class TransformersEncoder:
 
     @property
     def shares_cores(self) -> bool:
-        """Whether it computes on the cores that decode pictures."""
+        """Whether it computes on the cores that decode images."""
         return bool(self._device.type == "cpu")
 
     def good_batch(self) -> int:
-        """Return how many pictures a batch should have here; on a GPU by trying.
+        """Return how many images a batch should have here; on a GPU by trying.
 
         On a CPU it is always the same number. On a GPU it may be another one the next time, and with it the last bits
         of the vectors.
@@ -177,17 +177,17 @@ class TransformersEncoder:
 
 
 def load_encoder(
-    name: str, settings: EncoderSettings | None = None, samples: Samples | None = None
+    name: str, options: EncoderOptions | None = None, samples: Samples | None = None
 ) -> TransformersEncoder:
     """Load a model by `demo`, a local folder or a hub name, and put it on its device.
 
     Raises:
         ModelUnavailable: it cannot be found or loaded.
-        SettingsError: there is no such device or precision here, or it cannot be compiled.
+        OptionError: there is no such device or precision here, or it cannot be compiled.
     """
-    settings = settings or EncoderSettings()
-    _device(settings.device)  # what is wrong with the settings is said before a model is loaded
-    return TransformersEncoder(load_model(name), settings, samples)
+    options = options or EncoderOptions()
+    _device(options.device)  # what is wrong with the settings is said before a model is loaded
+    return TransformersEncoder(load_model(name), options, samples)
 
 
 def _device(wanted: str) -> str:
@@ -198,7 +198,7 @@ def _device(wanted: str) -> str:
         return next(name for name in ("cuda", "mps", "cpu") if here[name])
     if not here.get(wanted, False):
         usable = ", ".join(name for name, usable in here.items() if usable)
-        raise SettingsError(f"there is no device {wanted!r} here", f"use --device auto or one of: {usable}")
+        raise OptionError(f"there is no device {wanted!r} here", f"use --device auto or one of: {usable}")
     return wanted
 
 

@@ -20,7 +20,7 @@ from shotdex.store.engines.flat_search import Rows
 from shotdex.store.engines.ivf import CHUNK, MEASURED_K, ROUNDS, SAMPLE, Cells, Changed, Figures, Recall, make_cells
 from shotdex.store.engines.ivf_file import cells_file, write_cells
 from shotdex.store.engines.vector_index import VectorIndex, open_index, write_index
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
@@ -103,7 +103,7 @@ class Watcher(Protocol):
     def start(self, total: int) -> None:
         """Say how many there are."""
 
-    def advance(self, pictures: int) -> None:
+    def advance(self, images: int) -> None:
         """Say that some more are done."""
 
 
@@ -122,14 +122,14 @@ def build(store: Store, encoder_name: str | None, recall: float, watcher: Watche
     the store remembers reach that recall. Beside the result, memory holds the sample that the centres are trained on.
 
     Raises:
-        SettingsError: there are too few images to gain anything, or the recall would take looking at most of them.
+        OptionError: there are too few images to gain anything, or the recall would take looking at most of them.
         EmptyStore, EncoderMismatch, StoreLocked, StoreError.
     """
     started = time.monotonic()
     number, index, texts = _gather(store, encoder_name)
     rows, count = index.filed, len(index.filed.ids)
     if count < LEAST:
-        raise SettingsError(
+        raise OptionError(
             f"there are {count:,} images, and exact search through fewer than {LEAST:,} takes a few milliseconds",
             "search as before: it is exact",
         )
@@ -207,8 +207,8 @@ def ranks(cells: Cells, found: Truths) -> npt.NDArray[np.int64]:
     """Return for each true neighbour (Q, 10) how many cells are looked into before its own."""
     of_rows = cells.of_rows()
     place = np.empty((len(found.questions), len(cells.centres)), dtype=np.int64)
-    for question, row in zip(found.questions, place, strict=True):
-        row[cells.nearest(question)] = np.arange(len(row))
+    for query, row in zip(found.questions, place, strict=True):
+        row[cells.nearest(query)] = np.arange(len(row))
     return np.take_along_axis(place, of_rows[found.rows], axis=1)
 
 
@@ -218,7 +218,7 @@ def measured(cells: Cells, found: Truths) -> Recall:
     What is found is scored exactly, so a true neighbour in a cell that is looked into is always among the answers.
     """
     sizes = np.diff(cells.starts)
-    looked_at = [sizes[cells.nearest(question)[: cells.probes]].sum() for question in found.questions]
+    looked_at = [sizes[cells.nearest(query)[: cells.probes]].sum() for query in found.questions]
     value = float((ranks(cells, found) < cells.probes).mean())
     return Recall(value, len(found.questions), float(np.mean(looked_at) / len(cells.rows)))
 
@@ -236,7 +236,7 @@ def _choose(cells: Cells, questions: list[Truths], recall: float) -> int:
         return chosen
     most = max(1, round(CEILING * len(cells.centres)))
     best = min(measured(replace(cells, probes=most), found).value for found in asked)
-    raise SettingsError(
+    raise OptionError(
         f"for a recall of {recall:g}, {max(one.looked_at for one in tried):.0%} of the images must be looked at",
         f"ask for less: a fifth of the images gives {best:.3f}; or search as before, which is exact",
     )
@@ -246,9 +246,9 @@ def _times(index: VectorIndex, questions: Vectors) -> tuple[float, float]:
     """Return the median seconds of an exact search and of one through the cells."""
     picked = questions[np.linspace(0, len(questions) - 1, TIMED, dtype=np.int64)]
     taken: dict[bool, list[float]] = {True: [], False: []}
-    for question in picked:
+    for query in picked:
         for exact, seconds in taken.items():
             started = time.perf_counter()
-            index.search(question, MEASURED_K, exact=exact)
+            index.search(query, MEASURED_K, exact=exact)
             seconds.append(time.perf_counter() - started)
     return median(taken[True]), median(taken[False])

@@ -1,4 +1,4 @@
-"""Copies of pictures in a folder: from files, archives, URLs, IDX files and manifests alike."""
+"""Copies of images in a folder: from files, archives, URLs, IDX files and manifests alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 
 from shotdex.media import addresses
 from shotdex.media.decoding.formats import extensions, is_heif
-from shotdex.store.errors import SettingsError, StoreError
+from shotdex.store.errors import OptionError, StoreError
 
 CHARACTERS = 100
 """How long a copy's name may be, its rank and extension included."""
@@ -49,17 +49,17 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot be one, before any work is done for it.
 
     Raises:
-        SettingsError: there is a file of that name.
+        OptionError: there is a file of that name.
     """
     if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder} is not a folder", "name another: --copy-to DIR")
+        raise OptionError(f"{folder} is not a folder", "name another: --copy-to DIR")
 
 
-def copy_pictures(found: Sequence[str], folder: Path) -> Copied:
-    """Copy the pictures at some addresses into a folder, as `01_name.jpg` in their order; nothing is overwritten.
+def copy_images(found: Sequence[str], folder: Path) -> Copied:
+    """Copy the images at some addresses into a folder, as `01_name.jpg` in their order; nothing is overwritten.
 
     Raises:
-        SettingsError: there is a file of the folder's name.
+        OptionError: there is a file of the folder's name.
         StoreError: the folder cannot be written to, as where the disk is full. What is there then is whole.
     """
     check_folder(folder)
@@ -71,13 +71,13 @@ def copy_pictures(found: Sequence[str], folder: Path) -> Copied:
         for rank, address in enumerate(found, start=1):
             try:
                 data = addresses.read_bytes(address)
-            except Exception as error:  # whatever is wrong with one picture, the others are copied
+            except Exception as error:  # whatever is wrong with one image, the others are copied
                 failed.append((address, f"{type(error).__name__}: {error}"))
                 continue
             paths.append(_save(data, folder, f"{rank:0{digits}}_", safe_name(address, data)))
     except OSError as error:
         raise StoreError(
-            f"cannot copy to {folder}: {error.strerror or error}; {len(paths):,} of {len(found):,} pictures are there",
+            f"cannot copy to {folder}: {error.strerror or error}; {len(paths):,} of {len(found):,} images are there",
             "make room there, or name another folder: --copy-to DIR",
         ) from error
     return Copied(folder, tuple(paths), tuple(failed))
@@ -130,9 +130,9 @@ def _short(text: str, beside: int) -> str:
 
 
 def safe_name(address: str, data: bytes) -> str:
-    """Return a file name for the picture at an address: its own without what no file name should hold.
+    """Return a file name for the image at an address: its own without what no file name should hold.
 
-    Its extension stays where it is one of a picture's; else it is found from the content.
+    Its extension stays where it is one of an image's; else it is found from the content.
     """
     place, member = addresses.split(address)
     name = _last_part(place if member is None else member)

@@ -15,11 +15,11 @@ from shotdex.store.engines.flat_search import faiss_ahead
 from shotdex.store.engines.index_validation import remember_compared, vouched
 from shotdex.store.engines.ivf import Figures
 from shotdex.store.engines.vector_index import open_index
-from shotdex.store.errors import EmptyQuestion, EmptyStore, ModelOutputInvalid, SettingsError
+from shotdex.store.errors import EmptyQuery, EmptyStore, ModelOutputInvalid, OptionError
 from shotdex.store.ids import filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
-from shotdex.store.types import EncoderId, Hit, Ids, Question, Vectors
+from shotdex.store.types import EncoderId, Hit, Ids, Query, Vectors
 
 from .text_lookup import remember, text_vectors, vectors_at_hand
 
@@ -41,44 +41,42 @@ class Answer:
 
 
 def search(
-    store: Store, question: Question, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
+    store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
 ) -> list[Hit]:
     """Return the k images whose vectors are nearest to the question, fewer only where the filter leaves fewer.
 
     Raises:
         The same as `ask`.
     """
-    return ask(store, question, load, encoder_name, exact).hits
+    return ask(store, query, load, encoder_name, exact).hits
 
 
-def ask(
-    store: Store, question: Question, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
-) -> Answer:
+def ask(store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False) -> Answer:
     """Find the k images nearest to the question: through the cells where they were built, unless `exact`.
 
     Raises:
-        EmptyQuestion, SettingsError: nothing was asked, or for fewer than one image.
+        EmptyQuery, OptionError: nothing was asked, or for fewer than one image.
         EmptyStore: nothing is indexed.
-        BadSql, EncoderMismatch, ModelUnavailable, ModelOutputInvalid, UnreadableImage, QuestionError.
+        BadSql, EncoderMismatch, ModelUnavailable, ModelOutputInvalid, UnreadableImage, QueryError.
     """
-    if question.k < 1:
-        raise SettingsError(f"cannot give {question.k} images", "ask for at least one: -k 10")
-    if not any(text.strip() for text in question.texts) and not question.images:
-        raise EmptyQuestion("the question is empty", 'ask for something: shotdex search "a dog"')
+    if query.k < 1:
+        raise OptionError(f"cannot give {query.k} images", "ask for at least one: -k 10")
+    if not any(text.strip() for text in query.texts) and not query.images:
+        raise EmptyQuery("the question is empty", 'ask for something: shotdex search "a dog"')
     faiss_ahead()
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, encoder_name)
         place = _Place(store, encoder_id, encoder)
-        allowed = None if question.where is None else filtered_ids(con, question.where)
-        known = remembered_texts(con, encoder_id, question.texts)
+        allowed = None if query.where is None else filtered_ids(con, query.where)
+        known = remembered_texts(con, encoder_id, query.texts)
         # What needs no model is answered at once: opening the catalog again would take longer than all of the search.
-        at_hand = None if question.images else vectors_at_hand(encoder, question.texts, load, known)
+        at_hand = None if query.images else vectors_at_hand(encoder, query.texts, load, known)
         if at_hand is not None:
-            found = _nearest(con, place, _mean([at_hand[0]]), question.k, allowed, exact)
+            found = _nearest(con, place, _mean([at_hand[0]]), query.k, allowed, exact)
     if at_hand is None:
-        vector = question_vector(place, question, load, known)
+        vector = query_vector(place, query, load, known)
         with store.reading() as con:
-            found = _nearest(con, place, vector, question.k, allowed, exact)
+            found = _nearest(con, place, vector, query.k, allowed, exact)
     elif at_hand[1]:
         remember(store, encoder_id, list(at_hand[1]), np.stack(list(at_hand[1].values())), PATIENCE)
     answer, stamp = found
@@ -100,7 +98,7 @@ def _nearest(
     """Return the answer to a vector (D,), and the stamp of the FAISS file where it was compared for the first time."""
     index = open_index(place.store, con, place.encoder_id, place.encoder)
     if len(index) == 0:
-        raise EmptyStore(f"the store at {place.store.root} has no images", "index pictures: shotdex index FOLDER")
+        raise EmptyStore(f"the store at {place.store.root} has no images", "index images: shotdex index FOLDER")
     started = time.perf_counter()
     ids, scores = index.search(vector, k, allowed, exact)
     seconds = time.perf_counter() - started
@@ -110,15 +108,15 @@ def _nearest(
     return Answer(hits, len(index), seconds, figures), index.stamp if new else None
 
 
-def question_vector(place: _Place, question: Question, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:
-    """Return the unit vector (D,) of a question: the mean of the unit vectors of its texts and pictures, made unit."""
+def query_vector(place: _Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:
+    """Return the unit vector (D,) of a question: the mean of the unit vectors of its texts and images, made unit."""
     encoder = place.encoder
-    parts = [text_vectors(place.store, place.encoder_id, encoder, question.texts, load, known)]
-    if question.images:
-        from shotdex.media.open_image import open_picture  # Pillow, for those who need it
+    parts = [text_vectors(place.store, place.encoder_id, encoder, query.texts, load, known)]
+    if query.images:
+        from shotdex.media.open_image import open_image  # Pillow, for those who need it
 
-        pictures = [open_picture(address) for address in question.images]
-        parts.append(checked(load(encoder), encoder).encode_images(pictures))
+        images = [open_image(address) for address in query.images]
+        parts.append(checked(load(encoder), encoder).encode_images(images))
     return _mean(parts)
 
 
@@ -128,10 +126,10 @@ def _mean(parts: Sequence[Vectors]) -> Vectors:
     if not np.isfinite(length):
         raise ModelOutputInvalid(
             "the model gives no finite vector for the question",
-            "ask with another picture, or index with --precision float32",
+            "ask with another image, or index with --precision float32",
         )
     if length < 1e-6:
-        raise EmptyQuestion("the parts of the question cancel each other out", "ask for fewer things at once")
+        raise EmptyQuery("the parts of the question cancel each other out", "ask for fewer things at once")
     return np.asarray(mean / length, dtype=np.float32)
 
 

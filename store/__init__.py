@@ -1,1 +1,1 @@
-"""What is on disk: the catalog (DuckDB), the vector index derived from it (FAISS), and the pictures they speak of."""
+"""What is on disk: the catalog (DuckDB), the vector index derived from it (FAISS), and the images they speak of."""

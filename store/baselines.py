@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from .connection import Connection, now
-from .errors import SettingsError
+from .errors import OptionError
 from .types import Estimate
 
 OVERALL = "all"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 class Baseline:
     """What somebody else reaches. `accuracies` are in [0, 1] by condition, in the file's order; `all` is over all.
 
-    An accuracy reported without an interval has NaN for its bounds; where how many pictures or trials are behind it
+    An accuracy reported without an interval has NaN for its bounds; where how many images or trials are behind it
     was not reported, its n is 0. `note` is what a reader must keep in mind. `sha256` is over the imported file, and
     `imported_at` is UTC. A `baseline_id` of 0 is not yet on record.
     """
@@ -55,12 +55,12 @@ def check_baseline_name(con: Connection, name: str) -> None:
     """Refuse a name that is empty or taken.
 
     Raises:
-        SettingsError: there is a baseline of that name; it is never overwritten.
+        OptionError: there is a baseline of that name; it is never overwritten.
     """
     if not name.strip():
-        raise SettingsError("a baseline needs a name", "for example: --name people")
+        raise OptionError("a baseline needs a name", "for example: --name people")
     if name in {row[0] for row in con.rows("SELECT name FROM baselines")}:
-        raise SettingsError(
+        raise OptionError(
             f"there is already a baseline named {name!r}",
             f"give another: --name {shlex.quote(name + '-2')}   "
             f"or remove that one: shotdex baseline remove {shlex.quote(name)}",
@@ -71,7 +71,7 @@ def save_baseline(con: Connection, baseline: Baseline, trials: pa.Table | None =
     """Record a baseline, with the columns `TRIAL_COLUMNS` of its trials, and return it with its number.
 
     Raises:
-        SettingsError: see `check_baseline_name`.
+        OptionError: see `check_baseline_name`.
     """
     check_baseline_name(con, baseline.name)
     number = int(con.value("SELECT coalesce(max(baseline_id), 0) + 1 FROM baselines"))
@@ -141,18 +141,18 @@ def find_baseline(con: Connection, name: str) -> Baseline:
     """Return the baseline of that name, or else of that number.
 
     Raises:
-        SettingsError: there is no such baseline, or none at all.
+        OptionError: there is no such baseline, or none at all.
     """
     baselines = list_baselines(con)
     if not baselines:
-        raise SettingsError(
+        raise OptionError(
             f"there is no baseline {name!r}: this store has none yet",
             "import one first: shotdex baseline import FILE.csv   or one that ships: shotdex baseline import toddlers",
         )
     named = [b for b in baselines if b.name == name] or [b for b in baselines if str(b.baseline_id) == name]
     if named:
         return named[0]
-    raise SettingsError(
+    raise OptionError(
         f"there is no baseline {name!r}", f"the baselines are: {', '.join(baseline.name for baseline in baselines)}"
     )
 
@@ -161,7 +161,7 @@ def remove_baseline(con: Connection, name: str) -> Baseline:
     """Forget a baseline, its accuracies and its trials, and return what it was.
 
     Raises:
-        SettingsError: see `find_baseline`.
+        OptionError: see `find_baseline`.
     """
     baseline = find_baseline(con, name)
     for table in ("baseline_trials", "baseline_accuracies", "baselines"):

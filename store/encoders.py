@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .connection import Connection, now
-from .errors import EmptyStore, EncoderMismatch, SettingsError
+from .errors import EmptyStore, EncoderMismatch, OptionError
 from .schema import encoder_tables
 from .types import EncoderId, Pooling, Precision
 
@@ -53,11 +53,11 @@ def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
     Raises:
         EmptyStore: nothing has been indexed yet.
         EncoderMismatch: the store has no encoder of that name.
-        SettingsError: there are several and none, or an ambiguous one, was named.
+        OptionError: there are several and none, or an ambiguous one, was named.
     """
     encoders = list_encoders(con)
     if not encoders:
-        raise EmptyStore("nothing has been indexed yet", "index pictures first: shotdex index FOLDER")
+        raise EmptyStore("nothing has been indexed yet", "index images first: shotdex index FOLDER")
     if name is not None and name.isdecimal() and int(name) in encoders:  # a number is a number, whatever folder has it
         return int(name), encoders[int(name)]
     fitting = {number: encoder for number, encoder in encoders.items() if name is None or _named(encoder, name)}
@@ -68,9 +68,7 @@ def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
             f"use one of these, or add it: shotdex index SOURCE --model {name}",
         )
     if len(fitting) > 1:
-        raise SettingsError(
-            f"this store has several encoders: {listing}", "choose one by its number or name: --model N"
-        )
+        raise OptionError(f"this store has several encoders: {listing}", "choose one by its number or name: --model N")
     return next(iter(fitting.items()))
 
 

@@ -1,7 +1,7 @@
 """Every error that a user can cause or meet, in one family.
 
     ShotdexError                      exit status 1
-    ├── SettingsError                 exit status 2: a bad value, or values that do not go together
+    ├── OptionError                 exit status 2: a bad value, or values that do not go together
     ├── StoreError
     │   ├── StoreNotFound             no store where one was looked for
     │   ├── StoreLocked               another process holds the catalog
@@ -12,8 +12,8 @@
     ├── EncoderError
     │   ├── ModelUnavailable          the weights cannot be found or loaded
     │   └── ModelOutputInvalid        the model gave something that is not a vector
-    ├── QuestionError
-    │   ├── EmptyQuestion
+    ├── QueryError
+    │   ├── EmptyQuery
     │   ├── UnreadableImage
     │   ├── BadSql                    a filter or a statement that DuckDB refuses
     │   └── EmptyStore                there is nothing to search
@@ -39,7 +39,7 @@ class ShotdexError(Exception):
         self.hint = hint
 
 
-class SettingsError(ShotdexError):
+class OptionError(ShotdexError):
     """A value that cannot be, or values that do not go together."""
 
     exit_status = 2
@@ -85,23 +85,23 @@ class ModelOutputInvalid(EncoderError):
     """The model's output is not a finite vector of the expected length."""
 
 
-class QuestionError(ShotdexError):
+class QueryError(ShotdexError):
     """Something about a question to the store."""
 
 
-class EmptyQuestion(QuestionError):
+class EmptyQuery(QueryError):
     """A question without content."""
 
 
-class UnreadableImage(QuestionError):
-    """A picture given as a question, or asked to be drawn, cannot be read."""
+class UnreadableImage(QueryError):
+    """An image given as a question, or asked to be drawn, cannot be read."""
 
 
-class BadSql(QuestionError):
+class BadSql(QueryError):
     """A filter or statement that DuckDB refuses."""
 
 
-class EmptyStore(QuestionError):
+class EmptyStore(QueryError):
     """There is nothing to search."""
 
 
@@ -117,8 +117,8 @@ class UnknownClass(EvaluationError):
     """No image has a category among the classes."""
 
 
-class PictureRefused(Exception):
-    """A picture that cannot be used; `reason` is from the fixed list. Never leaves shotdex: it becomes a Rejection."""
+class ImageFailure(Exception):
+    """An image that cannot be used; `reason` is from the fixed list. Never leaves shotdex: it becomes a failure."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason.value}: {detail}")
@@ -126,18 +126,18 @@ class PictureRefused(Exception):
         self.detail = detail
 
 
-def truncated(detail: str) -> PictureRefused:
+def truncated(detail: str) -> ImageFailure:
     """Return the refusal of a file that ends too early."""
-    return PictureRefused(Reason.TRUNCATED, detail)
+    return ImageFailure(Reason.TRUNCATED, detail)
 
 
-def corrupt(detail: str) -> PictureRefused:
+def corrupt(detail: str) -> ImageFailure:
     """Return the refusal of a file that contradicts itself."""
-    return PictureRefused(Reason.CORRUPT, detail)
+    return ImageFailure(Reason.CORRUPT, detail)
 
 
-class Damaged(Exception):
-    """A file whose structure cannot be followed; `reason` is from the fixed list. It becomes a Rejection."""
+class ContainerFailure(Exception):
+    """A file whose structure cannot be followed; `reason` is from the fixed list. It becomes a failure."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason.value}: {detail}")

@@ -1,4 +1,4 @@
-"""Rows about pictures: what is known already, what arrives, what moved or went."""
+"""Rows about images: what is known already, what arrives, what moved or went."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from .connection import Connection, now
 from .schema import vectors_table
-from .types import ImageRecord, Rejection
+from .types import Failure, ImageRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a source says about a picture; None where it says nothing."""
+    """What a source says about an image; None where it says nothing."""
 
     category: str | None = None
     condition: str | None = None
@@ -23,7 +23,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class KnownImage:
-    """What the catalog remembers of the picture at one address, enough to tell what has become of it.
+    """What the catalog remembers of the image at one address, enough to tell what has become of it.
 
     `same_file`: its size and time are as they were when it was read.
     """
@@ -56,7 +56,7 @@ def next_image_id(con: Connection) -> int:
 
 
 def add_images(con: Connection, records: Sequence[ImageRecord]) -> None:
-    """Add pictures."""
+    """Add images."""
     if records:
         table = pa.table({name: [getattr(record, name) for record in records] for name in _IMAGES.names}, _IMAGES)
         con.append("stored_images", table.append_column("added_at", _times(len(records))))
@@ -80,13 +80,13 @@ _IMAGES = pa.schema(
 
 
 def count_unlabelled(con: Connection, source: str) -> int:
-    """Return how many present pictures of a source have no category."""
+    """Return how many present images of a source have no category."""
     query = "SELECT count(*) FROM images WHERE source = $source AND category IS NULL"
     return int(con.value(query, {"source": source}))
 
 
 def mark_removed(con: Connection, image_ids: Collection[int]) -> None:
-    """Take pictures out of `images` and of every answer; their rows, vectors and predictions stay."""
+    """Take images out of `images` and of every answer; their rows, vectors and predictions stay."""
     if image_ids:
         con.run(
             "UPDATE stored_images SET removed_at = $now WHERE image_id IN (SELECT unnest($ids))",
@@ -96,7 +96,7 @@ def mark_removed(con: Connection, image_ids: Collection[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewPlace:
-    """Where a picture whose content is known is now, and what its source says about it."""
+    """Where an image whose content is known is now, and what its source says about it."""
 
     path: str
     source: str
@@ -119,7 +119,7 @@ PLACES = pa.schema(
 
 
 def move_images(con: Connection, places: Mapping[int, NewPlace]) -> None:
-    """Give known pictures (image_id -> place) their present path, times and labels, and bring removed ones back."""
+    """Give known images (image_id -> place) their present path, times and labels, and bring removed ones back."""
     rows = [
         (image_id, p.path, p.source, p.size_bytes, p.modified_ns, *_values(p.labels), p.metadata)
         for image_id, p in places.items()
@@ -144,31 +144,31 @@ def _values(labels: Labels) -> tuple[str | None, str | None, str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailureRecord:
     """A rejection with what is needed to see later whether the file changed, and whether to try it again.
 
     `decoder` describes what tried to decode it, with its limits: the same file need not be tried by the same again.
     """
 
-    rejection: Rejection
+    failure: Failure
     source: str
     size_bytes: int
     modified_ns: int
     decoder: str = ""
 
 
-def add_failures(con: Connection, failures: Sequence[Failure]) -> None:
+def add_failures(con: Connection, failures: Sequence[FailureRecord]) -> None:
     """Record failures; a path has at most one row, its newest."""
-    newest = list({failure.rejection.path: failure for failure in failures}.values())
+    newest = list({failure.failure.path: failure for failure in failures}.values())
     if not newest:
         return
     table = pa.table(
         {
-            "path": [f.rejection.path for f in newest],
+            "path": [f.failure.path for f in newest],
             "source": [f.source for f in newest],
-            "stage": [f.rejection.stage for f in newest],
-            "reason": [f.rejection.reason.value for f in newest],
-            "detail": [f.rejection.detail for f in newest],
+            "stage": [f.failure.stage for f in newest],
+            "reason": [f.failure.reason.value for f in newest],
+            "detail": [f.failure.detail for f in newest],
             "size_bytes": pa.array([f.size_bytes for f in newest], pa.int64()),
             "modified_ns": pa.array([f.modified_ns for f in newest], pa.int64()),
             "failed_at": _times(len(newest)),

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
-from .errors import SettingsError
+from .errors import OptionError
 from .types import Run
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ def next_run(con: Connection, name: str | None) -> tuple[int, str]:
     """Return the next run's number and its name; without one it is called `run-N`.
 
     Raises:
-        SettingsError: a run of that name exists; runs are never overwritten.
+        OptionError: a run of that name exists; runs are never overwritten.
     """
     number = int(con.value("SELECT coalesce(max(run_id), 0) + 1 FROM runs"))
     taken = {row[0] for row in con.rows("SELECT name FROM runs")}
     if name is None:
         return number, next(free for i in itertools.count(number) if (free := f"run-{i}") not in taken)
     if name in taken:
-        raise SettingsError(f"there is already a run named {name!r}", f"give another: --name {name}-{number}")
+        raise OptionError(f"there is already a run named {name!r}", f"give another: --name {name}-{number}")
     return number, name
 
 
@@ -68,14 +68,14 @@ def find_run(con: Connection, name: str | None) -> Run:
     """Return the run of that name or number, or the newest where none is named.
 
     Raises:
-        SettingsError: there is no such run, or none at all.
+        OptionError: there is no such run, or none at all.
     """
     runs = list_runs(con)
     if not runs:
-        raise SettingsError("this store has no runs yet", "classify first: shotdex classify")
+        raise OptionError("this store has no runs yet", "classify first: shotdex classify")
     if name is None:
         return runs[-1]
     named = [run for run in runs if run.name == name] or [run for run in runs if str(run.run_id) == name]
     if named:
         return named[0]
-    raise SettingsError(f"there is no run {name!r}", f"the runs are: {', '.join(run.name for run in runs)}")
+    raise OptionError(f"there is no run {name!r}", f"the runs are: {', '.join(run.name for run in runs)}")

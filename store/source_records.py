@@ -1,4 +1,4 @@
-"""What the catalog remembers of each source: how its pictures were labelled, so that the next time needs no options."""
+"""What the catalog remembers of each source: how its images were labelled, so that the next time needs no options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .images import Labels
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """One source and the options that label its pictures. `layout` is the pattern as typed, None where none was given.
+    """One source and the options that label its images. `layout` is the pattern as typed, None where none was given.
 
     `columns` maps a role (image, category, condition, split) to the name of a manifest's column.
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .arrow import whole
 from .connection import Connection
-from .errors import QuestionError
+from .errors import QueryError
 from .schema import texts_table
 from .types import Vectors
 
@@ -19,7 +19,7 @@ def remembered_texts(con: Connection, encoder_id: int, texts: Sequence[str]) -> 
 
     Raises:
         StoreCorrupt: a vector, or a number in one, is missing.
-        QuestionError: a text has bytes in it that are no text.
+        QueryError: a text has bytes in it that are no text.
     """
     if not texts:
         return {}
@@ -34,7 +34,7 @@ def _check_text(texts: Sequence[str]) -> None:
         "".join(texts).encode()
     except UnicodeEncodeError as error:
         wrong = next(text for text in texts if text.encode(errors="ignore") != text.encode(errors="replace"))
-        raise QuestionError(
+        raise QueryError(
             f"{wrong!r} is not text in UTF-8", "set the terminal to UTF-8, or save the file as UTF-8"
         ) from error
 

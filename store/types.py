@@ -51,7 +51,7 @@ class Combine(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a picture could not be indexed: the whole list."""
+    """Why an image could not be indexed: the whole list."""
 
     EMPTY = "empty file"
     NOT_AN_IMAGE = "not an image"
@@ -66,17 +66,17 @@ class Reason(StrEnum):
 
 
 BYTES_LIMIT = 512 * 1024 * 1024
-"""Bytes above which a file or an archive's member is not read as a picture: half a GiB, far above any camera's."""
+"""Bytes above which a file or an archive's member is not read as an image: half a GiB, far above any camera's."""
 
 PIXEL_LIMIT = 178_956_970
-"""Pixels above which a picture is refused: Pillow's own bound for a decompression bomb."""
+"""Pixels above which an image is refused: Pillow's own bound for a decompression bomb."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one picture may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file. None is no limit.
+    """What one image may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file. None is no limit.
 
-    The seconds are kept to where pictures are decoded in processes of their own, while indexing.
+    The seconds are kept to where images are decoded in processes of their own, while indexing.
     """
 
     pixels: int | None = PIXEL_LIMIT
@@ -115,7 +115,7 @@ class EncoderId:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One picture. `path` is its full address: a file, or `archive!member`; `source` the folder or archive it came by.
+    """One image. `path` is its full address: a file, or `archive!member`; `source` the folder or archive it came by.
 
     `width` and `height` are in pixels after EXIF orientation; `modified_ns` is the file's time in ns since 1970.
     `metadata` is everything else that the source says, as the text of a JSON object, or None.
@@ -136,8 +136,8 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """A picture that could not be indexed: a row, not a log line. `stage` is scan, read, decode or encode."""
+class Failure:
+    """An image that could not be indexed: a row, not a log line. `stage` is scan, read, decode or encode."""
 
     path: str
     stage: str
@@ -147,10 +147,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What one indexing did, in pictures. `seconds` is wall-clock time; `notes` say what was assumed.
+    """What one indexing did, in images. `seconds` is wall-clock time; `notes` say what was assumed.
 
     `failures` are the first thousand of the `rejected`; `reasons` counts them all by reason. `unlabelled` are the
-    source's pictures in the store that have no category; `relabelled` are unchanged but for what their source says;
+    source's images in the store that have no category; `relabelled` are unchanged but for what their source says;
     `encoded` are unchanged, too, and have the vectors of a further encoder now.
     """
 
@@ -159,11 +159,11 @@ class IndexReport:
     moved: int = 0
     changed: int = 0
     removed: int = 0
-    rejected: int = 0
+    failed: int = 0
     unlabelled: int = 0
     ignored: int = 0
     seconds: float = 0.0
-    failures: tuple[Rejection, ...] = ()
+    failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -172,8 +172,8 @@ class IndexReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What to look for: texts and pictures (their unit vectors are averaged), a SQL filter over `images`, how many."""
+class Query:
+    """What to look for: texts and images (their unit vectors are averaged), a SQL filter over `images`, how many."""
 
     texts: tuple[str, ...] = ()
     images: tuple[str, ...] = ()

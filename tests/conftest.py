@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 
 from shotdex import demo  # noqa: E402
 from shotdex.indexer.layout import parse_layout  # noqa: E402
-from shotdex.indexer.run import IndexSettings, index_source  # noqa: E402
+from shotdex.indexer.run import IndexOptions, index_source  # noqa: E402
 from shotdex.media.decoding.decode import quiet_pillow  # noqa: E402
 from shotdex.media.sources import open_source  # noqa: E402
 from shotdex.store.store import Store  # noqa: E402
@@ -33,7 +33,7 @@ from shotdex.store.types import IndexReport  # noqa: E402
 from tests.support import spare  # noqa: E402
 
 from .support.fakes import FakeEncoder  # noqa: E402
-from .support.pictures import save_colour  # noqa: E402
+from .support.images import save_colour  # noqa: E402
 
 spare.keep_catalogs()
 
@@ -136,7 +136,7 @@ def index(
 ) -> IndexReport:
     """Index as the command does, with a layout as the user writes it."""
     chosen = parse_layout(layout, categories) if layout or categories else None
-    return index_source(store, open_source(place), encoder, IndexSettings(chosen, **settings))  # type: ignore[arg-type]
+    return index_source(store, open_source(place), encoder, IndexOptions(chosen, **settings))  # type: ignore[arg-type]
 
 
 COLOURS = ("red", "green", "blue", "yellow", "white")
@@ -144,7 +144,7 @@ COLOURS = ("red", "green", "blue", "yellow", "white")
 
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
-    """Ten pictures, `condition/Colour<number>.png`; one of each colour in two conditions."""
+    """Ten images, `condition/Colour<number>.png`; one of each colour in two conditions."""
     folder = tmp_path / "colours"
     for i, colour in enumerate(COLOURS):
         save_colour(folder / "plain" / f"{colour.title()}{i}.png", colour)

@@ -100,10 +100,10 @@ def probe(*arguments: object) -> tuple[str, list[str]]:
 
 def test_quick_commands_import_no_model(store: Store, fake: FakeEncoder, colours: Path) -> None:
     from shotdex.query.search import search
-    from shotdex.store.types import Question
+    from shotdex.store.types import Query
 
     index(store, colours, fake)
-    search(store, Question(("red",)), lambda _: fake)
+    search(store, Query(("red",)), lambda _: fake)
     text, imported = probe("--help")
     assert "Commands:" in text
     assert imported == []
@@ -148,7 +148,7 @@ def test_the_wheel_holds_the_code_and_nothing_at_the_top_but_shotdex(wheel: list
     assert sorted(set(wanted) - set(wheel)) == []
 
 
-def test_the_wheel_holds_the_pictures_prompts_and_licences(wheel: list[str]) -> None:
+def test_the_wheel_holds_the_images_prompts_and_licences(wheel: list[str]) -> None:
     shipped = [p for folder in ("pictures", "prompts") for p in (ROOT / "demo" / folder).rglob("*") if p.is_file()]
     assert len(shipped) > 2000
     assert [p for p in shipped if f"shotdex/{p.relative_to(ROOT).as_posix()}" not in wheel] == []

@@ -18,7 +18,7 @@ from shotdex.cli import group
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 MARK = "tests/test_readme.py compares it"
-PICTURES = (
+IMAGES = (
     "sheet", "samples", "counts", "accuracy", "confusion", "topk", "reliability",
     "map", "map-thumbnails", "map-gallery",
 )  # fmt: skip
@@ -64,15 +64,15 @@ def _words(line: str, numbers: str) -> str:
     return re.sub(r"\s+|-+", " ", re.sub(r"in \d+ s\.", "in N s.", re.sub(numbers, "N", line)))
 
 
-def test_the_demo_leaves_its_store_and_pictures(demo: tuple[Path, str]) -> None:
+def test_the_demo_leaves_its_store_and_images(demo: tuple[Path, str]) -> None:
     folder = demo[0]
     assert (folder / "store" / "catalog.duckdb").is_file()
     assert len(list((folder / "store" / "index").glob("encoder-1-*.faiss"))) == 1
-    for name in PICTURES:
-        with Image.open(folder / f"{name}.png") as picture:
-            assert picture.width > 600
+    for name in IMAGES:
+        with Image.open(folder / f"{name}.png") as image:
+            assert image.width > 600
             # One pixel in sixteen: to count the colours of all takes seconds.
-            sample = picture.convert("RGB").resize((picture.width // 4, picture.height // 4), Image.Resampling.NEAREST)
+            sample = image.convert("RGB").resize((image.width // 4, image.height // 4), Image.Resampling.NEAREST)
             assert len(sample.getcolors(1 << 24) or ()) > 20
 
 

@@ -1,4 +1,4 @@
-"""Hashes on record come out the same when they are made again: of prompt sets, of the runs' pictures, of maps."""
+"""Hashes on record come out the same when they are made again: of prompt sets, of the runs' images, of maps."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def prompt_sets(con: Connection) -> list[Check]:
 
 
 def run_digests(con: Connection) -> list[Check]:
-    """Check that the pictures of every run are, by their contents, those that were scored."""
+    """Check that the images of every run are, by their contents, those that were scored."""
     changed, relabelled, compared, older = [], 0, 0, 0
     for run in list_runs(con):
         ids, known = _scored(con, run)
@@ -58,11 +58,11 @@ def run_digests(con: Connection) -> list[Check]:
         compared += 1
         relabelled += labels != run.labels_sha256
         changed += [run.name] if data != run.data_sha256 else []
-    text = f"{compared:,} runs have the pictures that were scored then"
+    text = f"{compared:,} runs have the images that were scored then"
     text += f"; labels were changed since in {relabelled:,}" if relabelled else ""
     text += f"; {older:,} cannot be compared" if older else ""
-    what = "runs whose pictures are not those that were scored" + (f" (such as {changed[0]})" if changed else "")
-    return [verdict("pictures of runs", text, [Fault(what, len(changed), AGAIN)])]
+    what = "runs whose images are not those that were scored" + (f" (such as {changed[0]})" if changed else "")
+    return [verdict("images of runs", text, [Fault(what, len(changed), AGAIN)])]
 
 
 def _scored(con: Connection, run: Run) -> tuple[Ids, bool]:

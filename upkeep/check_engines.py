@@ -76,7 +76,7 @@ def check_index(store: Store, con: Connection, number: int, encoder: EncoderId, 
     text = f"{path.name} has {len(ids):,} vectors, each equal to the catalog's"
     faults = [*_id_faults(ids, stored, busy), Fault("vectors other than the catalog's", different, REPAIR)]
     if not any(fault.count for fault in faults) and layout.stamp != stamp_of(store, con, encoder, ids):
-        faults.append(Fault("stamps that are not of these pictures, so that it is not used", 1, REPAIR))
+        faults.append(Fault("stamps that are not of these images, so that it is not used", 1, REPAIR))
     return verdict(name, text + (f"; {behind:,} more follow when indexing ends" if behind else ""), faults)
 
 

@@ -1,4 +1,4 @@
-"""The pictures themselves: still where they were, with the content that was indexed."""
+"""The images themselves: still where they were, with the content that was indexed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_files(store: Store, progress: Progress | None = None) -> Check:
         again = (
             f"; {touched:,} were read, as they have another size or time, and have the same content" if touched else ""
         )
-        return Check("files", True, f"{total:,} pictures are where they were, with the size and time on record{again}")
+        return Check("files", True, f"{total:,} images are where they were, with the size and time on record{again}")
     text = "; ".join(f"{kind}: {counts[kind]:,} (such as {examples[kind]})" for kind in HINTS if counts[kind])
     hint = index_again([source for source, _ in sources.most_common()])
     return Check("files", False, text, "; ".join([hint, *(HINTS[kind] for kind in HINTS if counts[kind])]))

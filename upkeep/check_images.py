@@ -1,4 +1,4 @@
-"""Rows about pictures: every image has an id and a path of its own, and vectors that answer for it."""
+"""Rows about images: every image has an id and a path of its own, and vectors that answer for it."""
 
 from __future__ import annotations
 

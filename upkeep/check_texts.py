@@ -81,7 +81,7 @@ def check_models(store: Store, load: LoadEncoder) -> list[Check]:
     """Load every encoder's model, compare its identity, and encode some remembered texts again.
 
     Raises:
-        SettingsError: there is no such device here.
+        OptionError: there is no such device here.
     """
     with store.reading() as con:
         encoders = list_encoders(con)

@@ -1,4 +1,4 @@
-"""Image vectors: one row an image, finite numbers, joint rows of length 1, and copies of a picture alike."""
+"""Image vectors: one row an image, finite numbers, joint rows of length 1, and copies of an image alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNIT = 1e-5
 """How far a joint row's length may be from 1. Rounding to float32 leaves less than 1e-6."""
 
 DOUBTFUL = (
-    "shotdex verify --repair takes them away where the picture is still there, so that shotdex index encodes it again; "
+    "shotdex verify --repair takes them away where the image is still there, so that shotdex index encodes it again; "
     "where it is gone (shotdex verify --files), bring it back first"
 )
 
@@ -94,7 +94,7 @@ def _values(con: Connection, number: int, encoder: EncoderId) -> Check:
 
 
 def copies(con: Connection) -> list[Check]:
-    """Check for every encoder that pictures with the same content have the same vectors."""
+    """Check for every encoder that images with the same content have the same vectors."""
     return [_copies(con, number, encoder) for number, encoder in list_encoders(con).items()]
 
 

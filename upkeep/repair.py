@@ -94,10 +94,10 @@ def _encode_again(con: Connection, images: str, parameters: dict[str, list[int]]
 
 
 def _doubtful(con: Connection, number: int, encoder: EncoderId) -> list[int]:
-    """Return the images whose vectors are finite but not right, where the picture is there to be encoded again.
+    """Return the images whose vectors are finite but not right, where the image is there to be encoded again.
 
-    They are those of a length other than 1, and all copies of a picture whose vectors differ: which one is right cannot
-    be told. While the picture is not there, nothing is taken away.
+    They are those of a length other than 1, and all copies of an image whose vectors differ: which one is right cannot
+    be told. While the image is not there, nothing is taken away.
     """
     rows = con.rows(
         f"SELECT s.image_id, s.content_sha256 FROM stored_images s JOIN {vectors_table(number)} USING (image_id) "

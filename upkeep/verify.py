@@ -50,10 +50,10 @@ OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_fi
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class VerifyOptions:
     """What to do beside the checks of the store itself.
 
-    `repair` mends what can be mended; `files` looks at every picture's file; `load` loads models to compare them.
+    `repair` mends what can be mended; `files` looks at every image's file; `load` loads models to compare them.
     """
 
     repair: bool = False
@@ -75,12 +75,12 @@ class Verified:
         return all(check.ok for check in self.checks)
 
 
-def verify(root: Path, wanted: Wanted, progress: Progress | None = None) -> Verified:
+def verify(root: Path, wanted: VerifyOptions, progress: Progress | None = None) -> Verified:
     """Check the store at `root`, mending it where that is wanted and something does not hold.
 
     Raises:
         StoreNotFound, StoreLocked: there is nothing to check, or it cannot be checked now.
-        SettingsError: a model is to be loaded to a device that is not there.
+        OptionError: a model is to be loaded to a device that is not there.
     """
     first, store = opened(root)
     if store is None:

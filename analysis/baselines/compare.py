@@ -10,7 +10,7 @@ from shotdex.analysis.groups import UNLABELLED
 from shotdex.analysis.results import accuracy_by, overall
 from shotdex.analysis.stats.proportions import Verdict, describe, difference_interval, small_sample, verdict
 from shotdex.store.baselines import OVERALL, Baseline, Kind, load_trials
-from shotdex.store.errors import MissingLabels, SettingsError
+from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate, Run
 
@@ -63,12 +63,12 @@ def compare_baseline(store: Store, baseline: Baseline, run: Run, resamples: int 
     """Compare a run with a baseline in every condition that both have, and over all where the baseline says that.
 
     The difference is the model's accuracy minus the baseline's, with the interval of `difference_interval`, which takes
-    the two as independent and a baseline without an interval as exact. Trials are also compared picture by picture:
-    see `consistency`; pictures are drawn again with the run's seed.
+    the two as independent and a baseline without an interval as exact. Trials are also compared image by image:
+    see `consistency`; images are drawn again with the run's seed.
 
     Raises:
         MissingLabels: no image of the run has a category among its classes.
-        SettingsError: the two have no condition in common.
+        OptionError: the two have no condition in common.
     """
     with store.reading() as con:
         total = overall(con, run)
@@ -122,10 +122,10 @@ def describe_reported(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] {size}"
 
 
-def _nothing_shared(baseline: Baseline, run: Run, mine: Mapping[str, Estimate]) -> SettingsError:
+def _nothing_shared(baseline: Baseline, run: Run, mine: Mapping[str, Estimate]) -> OptionError:
     theirs = ", ".join(baseline.accuracies)
     own = ", ".join(mine) or "not labelled"
-    return SettingsError(
+    return OptionError(
         f"nothing to compare: the baseline {baseline.name!r} speaks of {theirs}; "
         f"the conditions of the run {run.name!r} are {own}",
         "spell the conditions alike, in the file or with: shotdex index SOURCE --layout '{condition}/{category}*'",
@@ -154,5 +154,5 @@ def _notes(
     if any(row.condition == OVERALL for row in rows) and conditions and conditions != set(mine):
         notes.append(f"`{OVERALL}` is over other conditions on each side.")
     if agreement is not None and agreement.used:
-        notes.append("Model and baseline share pictures; the intervals of the differences take the two as independent.")
+        notes.append("Model and baseline share images; the intervals of the differences take the two as independent.")
     return tuple(notes)

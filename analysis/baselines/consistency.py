@@ -1,4 +1,4 @@
-"""Whether a model errs on the pictures on which people err: error consistency, person by person."""
+"""Whether a model errs on the images on which people err: error consistency, person by person."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConditionConsistency:
 
     `subjects` holds each subject's consistency with the model. `kappa` is the mean of theirs and `between` that of all
     pairs of subjects, which says how far people agree among themselves; both are in [-1, 1], with a bootstrap interval
-    over pictures. `lowest` and `highest` bound the subjects' kappas. A kappa is undefined where both are always right
+    over images. `lowest` and `highest` bound the subjects' kappas. A kappa is undefined where both are always right
     or both always wrong; such subjects are counted in `undefined` and left out, and `pairs` counts the pairs of
     subjects that are left. Where nothing is left the value is NaN.
     """
@@ -47,7 +47,7 @@ class Consistency:
     """Error consistency by condition, and what became of the trials on the way.
 
     Of all `trials`, `used` went into the kappas. The others name no image of the run (`unknown`, of which `examples`
-    are some), or only images of another condition (`elsewhere`), or several that fit (`ambiguous`), or repeat a picture
+    are some), or only images of another condition (`elsewhere`), or several that fit (`ambiguous`), or repeat an image
     that the subject had seen before (`repeated`). `mislabelled` of the used ones give the image another category than
     the run does.
     """
@@ -69,12 +69,12 @@ def consistency(trials: pa.Table, images: RunImages, resamples: int = 1000, seed
     Geirhos, Meding and Wichmann (2020), "Beyond accuracy: quantifying trial-by-trial behaviour of CNNs and humans by
     measuring error consistency", NeurIPS. Conditions are kept apart: over several at once two observers agree merely
     because some conditions are hard for both. Where neither trial nor image has a condition it is called `all`. Of a
-    subject's trials with one picture the first counts.
+    subject's trials with one image the first counts.
 
     Args:
         trials: with the columns of `store.baselines.TRIAL_COLUMNS`.
         images: the run's images.
-        resamples: how often pictures are drawn again, within their categories.
+        resamples: how often images are drawn again, within their categories.
         seed: of those draws.
     """
     columns = {name: trials.column(name).to_pylist() for name in trials.column_names}
@@ -137,8 +137,8 @@ def _means_of(right: Floats, seen: Floats) -> Statistic:
     """Return what gives the mean kappa of the subjects with the last observer, and of the pairs of subjects."""
     between = np.triu_indices(len(right) - 1, 1)
 
-    def means(pictures: np.ndarray) -> Floats:
-        matrix = kappas(right[:, pictures], seen[:, pictures])
+    def means(images: np.ndarray) -> Floats:
+        matrix = kappas(right[:, images], seen[:, images])
         return np.array([_mean(matrix[:-1, -1]), _mean(matrix[between])])
 
     return means
@@ -150,16 +150,16 @@ def _mean(values: Floats) -> float:
 
 
 def kappas(right: Floats, seen: Floats) -> Floats:
-    """Return Cohen's kappa of right and wrong for every pair of observers, each over the pictures that both saw.
+    """Return Cohen's kappa of right and wrong for every pair of observers, each over the images that both saw.
 
     The same as `error_consistency` on each pair, for all at once: a bootstrap asks for it a thousand times.
 
     Args:
         right: (S, N) float64, 1 where an observer was right and 0 elsewhere.
-        seen: (S, N) float64, 1 where an observer saw the picture and 0 elsewhere.
+        seen: (S, N) float64, 1 where an observer saw the image and 0 elsewhere.
 
     Returns:
-        (S, S) float64, NaN where two saw no picture in common or their expected agreement is 1.
+        (S, S) float64, NaN where two saw no image in common or their expected agreement is 1.
     """
     observers = len(right)
     together = np.vstack([seen, right])

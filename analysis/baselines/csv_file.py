@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 DELIMITERS = ",;\t"
 RESAVE = "save it again as CSV, in UTF-8"
@@ -33,9 +33,9 @@ class CsvFile:
     decimal_comma: bool
     sha256: str
 
-    def error(self, line: int, what: str, hint: str) -> SettingsError:
+    def error(self, line: int, what: str, hint: str) -> OptionError:
         """Return the error for something wrong on a line."""
-        return SettingsError(f"{self.path}, line {line}: {what}", hint)
+        return OptionError(f"{self.path}, line {line}: {what}", hint)
 
 
 def read_csv(path: Path, known: Collection[str]) -> CsvFile:
@@ -50,7 +50,7 @@ def read_csv(path: Path, known: Collection[str]) -> CsvFile:
         known: the names of columns that the caller can use.
 
     Raises:
-        SettingsError: it cannot be read, is not UTF-8, is empty, or a row is broken; with the line and what to do.
+        OptionError: it cannot be read, is not UTF-8, is empty, or a row is broken; with the line and what to do.
     """
     data = _bytes(path)
     text = _decoded(path, data)
@@ -60,7 +60,7 @@ def read_csv(path: Path, known: Collection[str]) -> CsvFile:
     columns = _checked(path, records)
     rows = [_row(path, columns, line, cells) for line, cells in records if _tidy(cells) != columns]
     if not rows:
-        raise SettingsError(f"{path} has a header and nothing below it", "a baseline needs at least one row")
+        raise OptionError(f"{path} has a header and nothing below it", "a baseline needs at least one row")
     return CsvFile(path, columns, tuple(rows), delimiter != ",", hashlib.sha256(data).hexdigest())
 
 
@@ -68,7 +68,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}", "name a CSV file") from error
+        raise OptionError(f"{path} cannot be read: {error.strerror}", "name a CSV file") from error
 
 
 def _decoded(path: Path, data: bytes) -> str:
@@ -76,9 +76,9 @@ def _decoded(path: Path, data: bytes) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise SettingsError(f"{path}, line {line}: this is not UTF-8 text", RESAVE) from error
+        raise OptionError(f"{path}, line {line}: this is not UTF-8 text", RESAVE) from error
     if "\0" in text:
-        raise SettingsError(f"{path} is not a text file, or not in UTF-8", RESAVE)
+        raise OptionError(f"{path} is not a text file, or not in UTF-8", RESAVE)
     return text
 
 
@@ -103,7 +103,7 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
         except StopIteration:
             return
         except csv.Error as error:
-            raise SettingsError(
+            raise OptionError(
                 f"{path}, line {line}: the row is broken ({error})", "see that every quote on it is closed"
             ) from error
         if any(cell.strip() for cell in cells):
@@ -113,17 +113,17 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
 def _checked(path: Path, records: Iterator[tuple[int, list[str]]]) -> tuple[str, ...]:
     line, cells = next(records, (0, []))
     if not cells:
-        raise SettingsError(f"{path} is empty", "it needs a header and at least one row")
+        raise OptionError(f"{path} is empty", "it needs a header and at least one row")
     columns = _tidy(cells)
     doubled = next((name for i, name in enumerate(columns) if name and name in columns[:i]), None)
     if doubled is not None:
-        raise SettingsError(f"{path}, line {line}: the column {doubled!r} is there twice", "leave one of them out")
+        raise OptionError(f"{path}, line {line}: the column {doubled!r} is there twice", "leave one of them out")
     return columns
 
 
 def _row(path: Path, columns: tuple[str, ...], line: int, cells: Sequence[str]) -> Row:
     if len(cells) != len(columns):
-        raise SettingsError(
+        raise OptionError(
             f"{path}, line {line}: the row has {len(cells)} cells, the header has {len(columns)}",
             "give every row all its cells, and put a text that holds the separator in double quotes",
         )

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.baselines import OVERALL, WITHOUT_INTERVAL
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Estimate
 
 from .csv_file import CsvFile, Row
@@ -38,7 +38,7 @@ def read_table(file: CsvFile) -> ReportedTable:
     row holds for the whole file; where rows differ, each is named by its conditions.
 
     Raises:
-        SettingsError: a value that cannot be, or a condition twice; with its line and what to do.
+        OptionError: a value that cannot be, or a condition twice; with its line and what to do.
     """
     lines: dict[str, int] = {}
     accuracies: dict[str, Estimate] = {}
@@ -108,7 +108,7 @@ def _number(cell: str, decimal_comma: bool) -> float | None:
     return value if isfinite(value) else None
 
 
-def _outside(file: CsvFile, line: int, column: str, value: float) -> SettingsError:
+def _outside(file: CsvFile, line: int, column: str, value: float) -> OptionError:
     hint = "an accuracy is a share between 0 and 1"
     if 1 < value <= 100:
         hint = f"it looks like a percentage: divide by 100, {value / 100:g}"
@@ -124,7 +124,7 @@ def _count(file: CsvFile, row: Row) -> int | None:
         raise file.error(
             row.line,
             f"n is {cell!r}",
-            "n is how many pictures or trials the accuracy is over: a whole number from 1, or empty if not known",
+            "n is how many images or trials the accuracy is over: a whole number from 1, or empty if not known",
         )
     return int(cell)
 
@@ -165,7 +165,7 @@ def read_trials(files: Sequence[CsvFile]) -> pa.Table:
     "n/a" or nothing) is null, and wrong. An empty condition, or `all`, is null.
 
     Raises:
-        SettingsError: a row without a subject, a category or an image; with its line.
+        OptionError: a row without a subject, a category or an image; with its line.
     """
     trials = [_trial(file, row) for file in files for row in file.rows]
     texts = {

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from shotdex import demo
 from shotdex.store.baselines import Baseline, Kind, check_baseline_name, save_baseline
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 
 from .csv_file import CsvFile, read_csv
@@ -39,7 +39,7 @@ def record_baseline(store: Store, read: ReadBaseline) -> Baseline:
     """Record what `read_baseline` found, in one transaction.
 
     Raises:
-        SettingsError: there is already a baseline of that name.
+        OptionError: there is already a baseline of that name.
     """
     with store.reading() as con:  # a name already taken is said without waiting for a writer's turn
         check_baseline_name(con, read.baseline.name)
@@ -56,16 +56,16 @@ def read_baseline(files: Sequence[Path], name: str | None = None, source: str | 
         source: where the numbers come from; it stands in for the file's own column `source`.
 
     Raises:
-        SettingsError: a file cannot be read or used, with the line and what to do; or it does not say its source.
+        OptionError: a file cannot be read or used, with the line and what to do; or it does not say its source.
     """
     if not files:
-        raise SettingsError("there is no file to import", "name a CSV file")
+        raise OptionError("there is no file to import", "name a CSV file")
     found = [read_csv(_find(path), {*COLUMNS, *TRIAL_COLUMNS}) for path in files]
     kinds = {_kind(file) for file in found}
     if len(found) > 1 and kinds != {Kind.TRIALS}:
-        raise SettingsError("only trials can come in several files", "import each table by itself")
+        raise OptionError("only trials can come in several files", "import each table by itself")
     if len(found) > 1 and name is None:
-        raise SettingsError("a baseline from several files needs a name", "for example: --name people")
+        raise OptionError("a baseline from several files needs a name", "for example: --name people")
     chosen = (found[0].path.stem if name is None else name).strip()
     sha256 = found[0].sha256
     if len(found) > 1:
@@ -85,7 +85,7 @@ def _find(path: Path) -> Path:
         return path
     if str(path) in shipped_names():
         return demo.BASELINES / f"{path}.csv"
-    raise SettingsError(
+    raise OptionError(
         f"there is no file {path}, and no baseline of that name ships with shotdex",
         f"name a CSV file, or one of: {', '.join(shipped_names())}",
     )
@@ -96,17 +96,17 @@ def _kind(file: CsvFile) -> Kind:
     if "accuracy" in columns and "object_response" not in columns:
         return Kind.TABLE
     if not columns & {"object_response", "subj", "imagename"}:
-        raise SettingsError(f"the header of {file.path} is neither that of a table nor that of trials", FORMATS)
+        raise OptionError(f"the header of {file.path} is neither that of a table nor that of trials", FORMATS)
     lacking = [name for name in NEEDED if name not in columns]
     if lacking:
-        raise SettingsError(f"the trials in {file.path} have no column {lacking[0]!r}", FORMATS)
+        raise OptionError(f"the trials in {file.path} have no column {lacking[0]!r}", FORMATS)
     return Kind.TRIALS
 
 
 def _from_table(file: CsvFile, name: str, source: str | None) -> ReadBaseline:
     read = read_table(file)
     if not (source or read.source):
-        raise SettingsError(
+        raise OptionError(
             f"{file.path} does not say where its numbers come from",
             'add a column `source`, or say it here: --source "Author (year), table 2"',
         )

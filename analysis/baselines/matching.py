@@ -47,9 +47,9 @@ def run_images(con: Connection, run: Run) -> RunImages:
 
 
 def match(names: Sequence[str], conditions: Sequence[str | None], images: RunImages) -> Ids:
-    """Find each trial's image by its file's name; else by that without the extension; else by the picture's own name.
+    """Find each trial's image by its file's name; else by that without the extension; else by the image's own name.
 
-    The file's name is the last part of the path, after `/`, `\\` or the `!` of an archive. The picture's own name is
+    The file's name is the last part of the path, after `/`, `\\` or the `!` of an archive. The image's own name is
     what the model-vs-human toolbox calls so (`get_short_imagename`): the end of a name such as
     `0001_cop_s01_c30_knife_10_n03041632_7380.png`, which differs from person to person in the number of the trial.
     An image of another condition than the trial's is never taken; where one side has no condition, it does not matter.
@@ -73,7 +73,7 @@ def file_name(path: str) -> str:
 
 
 def stem(path: str) -> str:
-    """Return the file's name without a picture's extension."""
+    """Return the file's name without an image's extension."""
     name = file_name(path)
     base, dot, ending = name.rpartition(".")
     return base if base and f"{dot}{ending.lower()}" in extensions() else name

@@ -12,7 +12,7 @@ import pyarrow as pa
 from shotdex.indexer.run import Progress
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, SettingsError
+from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Space
@@ -25,8 +25,8 @@ THRESHOLDS: Mapping[Space, float] = {Space.JOINT: 0.9975, Space.VISION: 0.9995}
 
 Chosen with the demo model by looking at pairs. Of the 47 pairs of Fashion-MNIST's 70,000 images that reach 0.9975, 46
 differ by less than 5 % of the grey scale (root mean square); at 0.995 it is 102 of 400, and most others are different
-trousers. All vision vectors share a large part, so the same pictures are nearer there. It is a strict choice: of 150
-shipped pictures saved as JPEG it finds 86 % at quality 90 and 65 % at 75, and of those at half the size 7 %. Other
+trousers. All vision vectors share a large part, so the same images are nearer there. It is a strict choice: of 150
+shipped images saved as JPEG it finds 86 % at quality 90 and 65 % at 75, and of those at half the size 7 %. Other
 encoders have other scales: look at the pairs nearest to the threshold.
 """
 
@@ -35,7 +35,7 @@ SIDES = ("split", "condition")
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateSearch:
+class DuplicateOptions:
     """What to compare. `threshold` is the least cosine of near duplicates, in (0, 1]; None takes `THRESHOLDS`'s.
 
     `across` is the label, split or condition, that no two duplicates should bridge.
@@ -69,11 +69,11 @@ class Links:
 class Duplicates:
     """What was found. `images` has N rows by rising image id: image_id, path, category, condition, split.
 
-    `compared` of them have a vector of `encoder`; the others can only be exact copies. `failed` pictures of the store
+    `compared` of them have a vector of `encoder`; the others can only be exact copies. `failed` images of the store
     could not be indexed and so were not looked at. `groups` (N,) int64 is the first row of each one's group.
     """
 
-    wanted: DuplicateSearch
+    wanted: DuplicateOptions
     encoder: EncoderId
     images: pa.Table
     compared: int
@@ -102,19 +102,19 @@ class Duplicates:
         return values
 
 
-def find_duplicates(store: Store, wanted: DuplicateSearch, progress: Progress | None = None) -> Duplicates:
+def find_duplicates(store: Store, wanted: DuplicateOptions, progress: Progress | None = None) -> Duplicates:
     """Compare every image with every other.
 
-    Images are exact copies when their content hashes are equal: files byte for byte, pictures in IDX files pixel for
-    pixel. The same picture saved again in another format is not, but is a near duplicate.
+    Images are exact copies when their content hashes are equal: files byte for byte, images in IDX files pixel for
+    pixel. The same image saved again in another format is not, but is a near duplicate.
 
     Raises:
         EmptyStore: there is no image to compare.
-        SettingsError: a bad threshold or label, or far too many pairs.
+        OptionError: a bad threshold or label, or far too many pairs.
         BadSql, EncoderMismatch.
     """
     if wanted.across not in SIDES:
-        raise SettingsError(f"duplicates cannot bridge a {wanted.across!r}", f"use one of: {', '.join(SIDES)}")
+        raise OptionError(f"duplicates cannot bridge a {wanted.across!r}", f"use one of: {', '.join(SIDES)}")
     chosen = THRESHOLDS[wanted.space] if wanted.threshold is None else wanted.threshold
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
@@ -142,7 +142,7 @@ def find_duplicates(store: Store, wanted: DuplicateSearch, progress: Progress | 
 def _images(con: Connection, where: str | None) -> pa.Table:
     kept = filtered_ids(con, where or "true")
     if len(kept) == 0:
-        raise EmptyStore("there is no image to compare", "loosen --where, or index pictures: shotdex index FOLDER")
+        raise EmptyStore("there is no image to compare", "loosen --where, or index images: shotdex index FOLDER")
     with con.holding("kept", pa.table({"image_id": pa.array(kept)})):
         return con.table(
             "SELECT image_id, path, category, condition, split, content_sha256 FROM images "

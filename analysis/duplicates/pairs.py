@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotdex.indexer.run import NoProgress, Progress
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Vectors
 
 Rows = npt.NDArray[np.int64]
@@ -52,15 +52,15 @@ def near_pairs(vectors: Vectors, threshold: float, progress: Progress | None = N
         vectors: (N, D) float32, of any length: rows are made unit here. A row of zeros has no direction and is near
             nothing. With fewer than two rows there are no pairs.
         threshold: in (0, 1].
-        progress: told of blocks, not pictures.
+        progress: told of blocks, not images.
         most: pairs to give up at.
 
     Raises:
-        SettingsError: the threshold is outside (0, 1], or more than `most` pairs reach it.
+        OptionError: the threshold is outside (0, 1], or more than `most` pairs reach it.
         ValueError: a value that is not finite.
     """
     if not 0 < threshold <= 1:
-        raise SettingsError(f"a cosine of {threshold:g} is no threshold", "choose one above 0 and up to 1, say 0.99")
+        raise OptionError(f"a cosine of {threshold:g} is no threshold", "choose one above 0 and up to 1, say 0.99")
     unit = _unit(vectors)
     margin = (vectors.shape[1] + 8) * 2.0**-24  # of a float32 dot product of unit vectors: D roundings, and theirs
     blocks = [(top, left) for top in range(0, len(unit), ROWS) for left in range(top, len(unit), COLUMNS)]
@@ -72,7 +72,7 @@ def near_pairs(vectors: Vectors, threshold: float, progress: Progress | None = N
         parts.append(part)
         found += len(part)
         if found > most:
-            raise SettingsError(
+            raise OptionError(
                 f"more than {most:,} pairs of images have a cosine of {threshold:g} or more",
                 "raise --threshold, or look at fewer images with --where",
             )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shotdex.analysis.figures.pairs import PairLabels, PictureLabels, pair_sheet
+from shotdex.analysis.figures.pairs import ImageLabels, PairLabels, pair_sheet
 from shotdex.analysis.thumbnails import read_small
-from shotdex.store.errors import SettingsError, UnreadableImage
+from shotdex.store.errors import OptionError, UnreadableImage
 from shotdex.store.types import Ids
 
 from .find import Duplicates
@@ -40,11 +40,11 @@ def choose_links(found: Duplicates, which: str, limit: int) -> Rows:
     by image id.
 
     Raises:
-        SettingsError: no such choice.
+        OptionError: no such choice.
     """
     links = found.links
     if which not in SHOWN:
-        raise SettingsError(f"cannot show {which!r}", f"use one of: {', '.join(SHOWN)}")
+        raise OptionError(f"cannot show {which!r}", f"use one of: {', '.join(SHOWN)}")
     rows = np.arange(len(links))
     if which == "weakest":
         rows = rows[~links.exact]
@@ -59,10 +59,10 @@ def left_out(found: Duplicates, which: str) -> Ids:
     """Return the ids of the images to leave out, rising: `copies`, `leaks` or `conflicts`, see `LEFT_OUT`.
 
     Raises:
-        SettingsError: no such choice.
+        OptionError: no such choice.
     """
     if which not in LEFT_OUT:
-        raise SettingsError(f"cannot leave out {which!r}", f"use one of: {', '.join(LEFT_OUT)}")
+        raise OptionError(f"cannot leave out {which!r}", f"use one of: {', '.join(LEFT_OUT)}")
     return np.asarray(found.ids[LEFT_OUT[which](found)], dtype=np.int64)
 
 
@@ -72,21 +72,21 @@ def condition_without(ids: Ids) -> str:
 
 
 READ = 240
-"""Pixels that the longest side of a picture is read at."""
+"""Pixels that the longest side of an image is read at."""
 
 
 def pairs_plot(found: Duplicates, links: Rows, title: str) -> Figure:
-    """Draw some links, given by their numbers, as pairs of pictures; a picture that is gone is a grey square.
+    """Draw some links, given by their numbers, as pairs of images; an image that is gone is a grey square.
 
     Raises:
-        UnreadableImage: no picture can be read, or there is no pair.
+        UnreadableImage: no image can be read, or there is no pair.
     """
     if len(links) == 0:
         raise UnreadableImage("there is no pair to draw", "lower --threshold, or ask for others with --show")
     ends = [(int(found.links.first[link]), int(found.links.second[link])) for link in links]
     images = {row: found.images.slice(row, 1).to_pylist()[0] for pair in ends for row in pair}
     paths = [images[row]["path"] for pair in ends for row in pair]
-    read = [picture or Image.new("RGB", (64, 64), "#dddddd") for picture in read_small(paths, READ)]
+    read = [image or Image.new("RGB", (64, 64), "#dddddd") for image in read_small(paths, READ)]
     labels = {row: _labels(image) for row, image in images.items()}
     pairs = [
         PairLabels(float(found.links.cosine[link]), bool(found.links.exact[link]), labels[first], labels[second])
@@ -96,6 +96,6 @@ def pairs_plot(found: Duplicates, links: Rows, title: str) -> Figure:
     return pair_sheet(pairs, list(zip(read[::2], read[1::2], strict=True)), title, remark)
 
 
-def _labels(image: dict[str, str | None]) -> PictureLabels:
+def _labels(image: dict[str, str | None]) -> ImageLabels:
     places = [place for place in (image["condition"], image["split"]) if place is not None]
-    return PictureLabels(str(image["path"]), image["category"], ", ".join(places) or None)
+    return ImageLabels(str(image["path"]), image["category"], ", ".join(places) or None)

@@ -1,10 +1,10 @@
-"""Figures: arrays and pictures in, a matplotlib Figure out; nothing here reads the store.
+"""Figures: arrays and images in, a matplotlib Figure out; nothing here reads the store.
 
 `save` writes any of them as PNG, SVG or PDF.
 """
 
 from .bars import accuracy_figure, counts_figure
-from .comparison import LadderRow, ladder_figure
+from .comparison import ComparisonLine, comparison_figure
 from .confusion import confusion_figure
 from .map_extras import MapExtras
 from .map_points import point_map
@@ -15,13 +15,13 @@ from .style import save
 from .topk import topk_figure
 
 __all__ = [
-    "LadderRow",
+    "ComparisonLine",
     "MapExtras",
     "accuracy_figure",
+    "comparison_figure",
     "confusion_figure",
     "contact_sheet",
     "counts_figure",
-    "ladder_figure",
     "point_map",
     "reliability_figure",
     "samples_figure",

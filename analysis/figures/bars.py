@@ -101,12 +101,12 @@ def on_top(axes: Axes, place: float, height: float, text: str, values: str) -> N
 
 
 def counts_figure(
-    table: Mapping[str, Mapping[str, int]], title: str = "Pictures per category", stacked_by: str = "condition"
+    table: Mapping[str, Mapping[str, int]], title: str = "Images per category", stacked_by: str = "condition"
 ) -> Figure:
     """Draw a bar for each category, stacked by condition, with the total on top.
 
     Args:
-        table: category -> condition -> number of pictures, at least 0; absent counts as 0. Categories stand in this
+        table: category -> condition -> number of images, at least 0; absent counts as 0. Categories stand in this
             order, conditions in the order in which they first appear.
         title: what the figure says at its head.
         stacked_by: the legend's title.
@@ -167,7 +167,7 @@ def accuracy_figure(
 ) -> Figure:
     """Draw grouped bars with the estimates' intervals as whiskers, values above and n beneath.
 
-    Values are written where the bars leave room. A group without pictures (NaN) or absent from a series has no bar.
+    Values are written where the bars leave room. A group without images (NaN) or absent from a series has no bar.
     Baselines (people, published results) stand right of the runs, grey and outlined. An estimate without an interval
     (NaN) has no whisker.
 

@@ -104,7 +104,7 @@ def clustered_order(matrix: npt.NDArray[np.integer[Any]]) -> Order:
     depends on nothing but the matrix.
 
     Args:
-        matrix: (C, C) int, rows the true classes, columns the predicted ones. A row without pictures counts as rates
+        matrix: (C, C) int, rows the true classes, columns the predicted ones. A row without images counts as rates
             of 0.
 
     Returns:

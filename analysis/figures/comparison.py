@@ -36,7 +36,7 @@ _FEW_SHOT = (*(style.OKABE_ITO[index] for index in (3, 1, 5, 4, 7)), *style.PALE
 
 
 @dataclass(frozen=True, slots=True)
-class LadderRow:
+class ComparisonLine:
     """One method's accuracy. Few-shot rows of the same name, one for each number of `shots` a class, form a curve.
 
     `outside` is a result from elsewhere, drawn without an interval.
@@ -48,7 +48,7 @@ class LadderRow:
     shots: int | None = None
 
 
-def ladder_figure(rows: Sequence[LadderRow], title: str = "Zero-shot against trained") -> Figure:
+def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot against trained") -> Figure:
     """Draw a dot with its interval for each row, and, where there are few-shot rows, accuracy against shots.
 
     Beside each dot stand the value, its interval and n. The curves have their intervals as bands, and the zero-shot,
@@ -84,7 +84,7 @@ def ladder_figure(rows: Sequence[LadderRow], title: str = "Zero-shot against tra
     return figure
 
 
-def _looks(rows: Sequence[LadderRow]) -> dict[_Key, style.Look]:
+def _looks(rows: Sequence[ComparisonLine]) -> dict[_Key, style.Look]:
     """Return how each kind that occurs is drawn, and each few-shot method, in the order of the rows."""
     shown: dict[_Key, style.Look] = {}
     few = 0
@@ -97,11 +97,11 @@ def _looks(rows: Sequence[LadderRow]) -> dict[_Key, style.Look]:
     return shown
 
 
-def _key(row: LadderRow) -> _Key:
+def _key(row: ComparisonLine) -> _Key:
     return row.kind, row.name if row.kind == "few-shot" else ""
 
 
-def _name(row: LadderRow) -> str:
+def _name(row: ComparisonLine) -> str:
     if row.kind != "few-shot":
         return label(row.name, ONE_LINE, ONE_LINE)
     shots = f", {row.shots:,} shot{'s' * (row.shots != 1)}"
@@ -117,7 +117,7 @@ def _value(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]{known}"
 
 
-def _limits(rows: Sequence[LadderRow]) -> tuple[float, float]:
+def _limits(rows: Sequence[ComparisonLine]) -> tuple[float, float]:
     """Return where the accuracy axes begin and end: a twentieth or more beyond all that is drawn."""
     drawn = [x for row in rows for x in (row.estimate.value, row.estimate.low, row.estimate.high) if not isnan(x)]
     if not drawn:
@@ -126,7 +126,9 @@ def _limits(rows: Sequence[LadderRow]) -> tuple[float, float]:
     return max(floor(low * 20 - 0.5) / 20, -0.02), min(ceil(high * 20 + 0.5) / 20, 1.02)
 
 
-def _dots(axes: Axes, rows: Sequence[LadderRow], looks: Mapping[_Key, style.Look], limits: tuple[float, float]) -> None:
+def _dots(
+    axes: Axes, rows: Sequence[ComparisonLine], looks: Mapping[_Key, style.Look], limits: tuple[float, float]
+) -> None:
     style.clean(axes, grid="both")
     for place, row in enumerate(rows):
         look, e = looks[_key(row)], row.estimate
@@ -143,7 +145,7 @@ def _dots(axes: Axes, rows: Sequence[LadderRow], looks: Mapping[_Key, style.Look
 
 
 def _curves(
-    axes: Axes, rows: Sequence[LadderRow], looks: Mapping[_Key, style.Look], limits: tuple[float, float]
+    axes: Axes, rows: Sequence[ComparisonLine], looks: Mapping[_Key, style.Look], limits: tuple[float, float]
 ) -> None:
     style.clean(axes, grid="both")
     for key, look in looks.items():
@@ -152,11 +154,11 @@ def _curves(
             _curve(axes, sorted(few, key=_shots_of), look)
     _shots_axis(axes, sorted({_shots_of(row) for row in rows if row.kind == "few-shot"}))
     axes.set_ylim(*limits)
-    axes.set_xlabel("shots: training pictures per class")
+    axes.set_xlabel("shots: training images per class")
     axes.set_ylabel("accuracy")
 
 
-def _lines(axes: Axes, rows: Sequence[LadderRow], looks: Mapping[_Key, style.Look], height: float) -> None:
+def _lines(axes: Axes, rows: Sequence[ComparisonLine], looks: Mapping[_Key, style.Look], height: float) -> None:
     """Draw what the curves are compared with as dashed lines, named to the right of them where there is room."""
     compared = [row for row in rows if row.kind != "few-shot" and not isnan(row.estimate.value)]
     low, high = axes.get_ylim()
@@ -170,11 +172,11 @@ def _lines(axes: Axes, rows: Sequence[LadderRow], looks: Mapping[_Key, style.Loo
             axes.text(1.02, place, name, transform=at, va="center", fontsize=style.SMALL, color=colour)
 
 
-def _shots_of(row: LadderRow) -> int:
+def _shots_of(row: ComparisonLine) -> int:
     return row.shots or 0
 
 
-def _curve(axes: Axes, rows: Sequence[LadderRow], look: style.Look) -> None:
+def _curve(axes: Axes, rows: Sequence[ComparisonLine], look: style.Look) -> None:
     shots = [_shots_of(row) for row in rows]
     low, high = np.array([(row.estimate.low, row.estimate.high) for row in rows]).T
     thin = 0.7 if len(rows) > 1 else 2.0  # the band of a single point is only its edge

@@ -52,7 +52,7 @@ class _Plan:
 
     @property
     def values(self) -> npt.NDArray[np.float64]:
-        """What the colours show: the rates, or counts, (T, P); NaN in a row without pictures."""
+        """What the colours show: the rates, or counts, (T, P); NaN in a row without images."""
         return self.rates if self.cells != "counts" else np.where(np.isnan(self.rates), np.nan, self.matrix)
 
     @property
@@ -96,7 +96,7 @@ def confusion_figure(
     cells: Cells = "both",
     order: ClassOrder | None = None,
 ) -> Figure:
-    """Draw the matrix, each row's colour its share of the row; a row without pictures is grey.
+    """Draw the matrix, each row's colour its share of the row; a row without images is grey.
 
     With up to 12 classes each cell says its count and rate, with up to 30 one number; with more the colours speak
     alone, and with more than about 100 only every few classes are named. Beyond 12 the colours are on a square-root

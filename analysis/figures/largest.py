@@ -25,7 +25,7 @@ _HEADING = "Largest confusions: rate [95 % interval]"
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Pictures of the class numbered `true` taken for the class numbered `predicted`: `count`, and their `rate`."""
+    """Images of the class numbered `true` taken for the class numbered `predicted`: `count`, and their `rate`."""
 
     true: int
     predicted: int
@@ -36,7 +36,7 @@ class Confusion:
 def largest_confusions(matrix: npt.NDArray[np.integer[Any]], most: int) -> list[Confusion]:
     """Return the largest confusions of a matrix, at most `most`, none with a count of 0.
 
-    They stand by the lower end of the rate's Wilson interval, so that a class with a single picture does not lead the
+    They stand by the lower end of the rate's Wilson interval, so that a class with a single image does not lead the
     list; ties by the numbers of the true, then the predicted class.
 
     Args:

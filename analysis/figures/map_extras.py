@@ -1,4 +1,4 @@
-"""What a map may have beside its pictures: prompts drawn in, and a caption."""
+"""What a map may have beside its images: prompts drawn in, and a caption."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LINE, _LONGEST, _SHORT = 34, 60, 24  # characters of a prompt's line, and in al
 class MapExtras:
     """What is drawn into a map and written under it, and how wide it is.
 
-    `prompts` have places in the same projection as the pictures. `caption` is plain words, such as on the modality gap.
+    `prompts` have places in the same projection as the images. `caption` is plain words, such as on the modality gap.
     `width` is that of the map without its legend, in inches; None for the map's own.
     """
 

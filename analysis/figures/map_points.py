@@ -116,7 +116,7 @@ def _layers(labels: Sequence[str | None], shown: dict[str | None, style.Look]) -
 def legend_entries(
     labels: Sequence[str | None], shown: Mapping[str | None, style.Look]
 ) -> tuple[list[Artist], list[str]]:
-    """Return what the legend draws and says: each label with its number of pictures, and how many it leaves out."""
+    """Return what the legend draws and says: each label with its number of images, and how many it leaves out."""
     counts = Counter(labels)
     listed = list(shown.items())[:MOST_LISTED]
     texts = [f"{UNLABELLED if name is None else label(name, 26)} ({counts[name]:,})" for name, _ in listed]

@@ -66,9 +66,9 @@ def covered(prompts: PlacedPrompts, columns: int, rows: int, cell: int) -> npt.N
 
 
 def make_room(layout: ThumbnailLayout, taken: npt.NDArray[np.bool_]) -> ThumbnailLayout:
-    """Move the pictures out of the cells that are taken, (rows, columns) bool, each to the nearest free one.
+    """Move the images out of the cells that are taken, (rows, columns) bool, each to the nearest free one.
 
-    They move in the order of their numbers. A picture for which no cell is left is left out.
+    They move in the order of their numbers. An image for which no cell is left is left out.
     """
     cells, placed = layout.cells.copy(), layout.placed.copy()
     free = ~taken
@@ -127,7 +127,7 @@ def draw_prompts(figure: Figure, axes: Axes, extras: MapExtras) -> None:
 
 
 def draw_on_page(axes: Axes, prompts: PlacedPrompts, origin: tuple[float, float]) -> None:
-    """Draw prompts that have their places already on a page of pictures, whose canvas has its corner at `origin`."""
+    """Draw prompts that have their places already on a page of images, whose canvas has its corner at `origin`."""
     from matplotlib.patheffects import withStroke
 
     stars, corners = prompts.stars + origin, prompts.corners + origin
@@ -137,7 +137,7 @@ def draw_on_page(axes: Axes, prompts: PlacedPrompts, origin: tuple[float, float]
             continue
         end = leader_end(anchor, corner, size)
         if np.hypot(*(end - anchor)) > pixels(STAR * 0.75):
-            halo = withStroke(linewidth=2.2, foreground="white")  # so that it shows on dark pictures
+            halo = withStroke(linewidth=2.2, foreground="white")  # so that it shows on dark images
             axes.plot(*np.column_stack([anchor, end]), color=style.INK, linewidth=0.7, path_effects=[halo])
         x, y = corner[0] + air, corner[1] + size[1] - air
         axes.text(x, y, text, ha="left", va="bottom", fontsize=SIZE, color=style.INK, linespacing=1.15)

@@ -28,27 +28,27 @@ _HEADER = 130
 _CAPTION = style.TICK * 1.45  # points from line to line
 _WIDTH = 12.0  # inches across the map
 _NARROWEST = 800  # pixels that the header needs
-_ROOM = 2.0  # cells for each picture: fewer and clusters run together, more and thumbnails get small
+_ROOM = 2.0  # cells for each image: fewer and clusters run together, more and thumbnails get small
 _FULLEST = 0.6  # of the cells are used at most: a full grid would show no clusters
 _SMALLEST, _LARGEST = 24, 200  # pixels of a cell: what can still be made out, what still looks like a map
 
 
 def thumbnail_map(
     xy: npt.NDArray[np.float64],
-    pictures: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     labels: Sequence[str | None] | None = None,
     title: str = "Map",
     legend_title: str = "",
     extras: MapExtras | None = None,
 ) -> Figure:
-    """Draw every picture near its place, each in a cell of its own; the header says how many were drawn.
+    """Draw every image near its place, each in a cell of its own; the header says how many were drawn.
 
-    Thumbnails are 24 to 200 pixels; where there are more pictures than fill 6 in 10 cells of 24 pixels, crowded
+    Thumbnails are 24 to 200 pixels; where there are more images than fill 6 in 10 cells of 24 pixels, crowded
     regions lose the rest (see `thumbnail_layout.place`). Prompts are stars with their texts; thumbnails make room.
 
     Args:
         xy: (N, 2) float; the axes are stretched apart to fill the map.
-        pictures: N RGB pictures of any size, shown whole.
+        images: N RGB images of any size, shown whole.
         labels: N names or None, drawn as the colour of each thumbnail's frame; `correct` and `wrong` have their own.
             With more than 20 the colours repeat, so the legend leaves them out.
         title: what the figure says at its head.
@@ -56,17 +56,17 @@ def thumbnail_map(
         extras: prompts to draw in, a caption for the header, and the width, 12 inches unless told.
 
     Raises:
-        ValueError: not one place and label for each picture.
+        ValueError: not one place and label for each image.
     """
     from PIL import Image
 
-    if len(xy) != len(pictures) or (labels is not None and len(labels) != len(pictures)):
-        raise ValueError(f"{len(xy)} places for {len(pictures)} pictures, or too few labels")
+    if len(xy) != len(images) or (labels is not None and len(labels) != len(images)):
+        raise ValueError(f"{len(xy)} places for {len(images)} images, or too few labels")
     extras = extras or MapExtras()
     layout, prompts, cell = _lay_out(np.asarray(xy, dtype=np.float64), extras)
     shown = {} if labels is None else looks_of(labels)
     borders = None if labels is None else [shown[name].colour for name in labels]
-    canvas = _canvas(layout, pictures, borders, cell)
+    canvas = _canvas(layout, images, borders, cell)
     texts, handles = _legend(labels or (), shown, extras)
     lines = caption_lines(extras.caption, max(canvas.width, _NARROWEST) / style.DPI)
     top = MARGIN + _HEADER + (int(pixels(_CAPTION) * (lines.count("\n") + 1)) if lines else 0)
@@ -87,7 +87,7 @@ def _page_size(canvas: tuple[int, int], legend_width: float, top: int) -> tuple[
 
 
 def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailLayout, PlacedPrompts, int]:
-    """Return where the pictures and the prompts go, and the pixels of a cell."""
+    """Return where the images and the prompts go, and the pixels of a cell."""
     width = int((extras.width or _WIDTH) * style.DPI)
     places = np.vstack([xy.reshape(-1, 2), extras.places])
     columns, rows = _grid(places, width)
@@ -109,7 +109,7 @@ def _legend(
 
 
 def _grid(places: npt.NDArray[np.float64], width: int) -> tuple[int, int]:
-    """Return columns and rows: about `_ROOM` cells a picture, as high as the points' extent asks, within reason."""
+    """Return columns and rows: about `_ROOM` cells an image, as high as the points' extent asks, within reason."""
     span = np.ptp(places, axis=0) if len(places) else np.ones(2)
     aspect = float(np.clip(span[1] / span[0], 0.5, 1.0)) if span[0] > 0 else 1.0
     columns = ceil(sqrt(len(places) * _ROOM / aspect))
@@ -118,9 +118,9 @@ def _grid(places: npt.NDArray[np.float64], width: int) -> tuple[int, int]:
 
 
 def _canvas(
-    layout: ThumbnailLayout, pictures: Sequence[Image.Image], borders: Sequence[str] | None, cell: int
+    layout: ThumbnailLayout, images: Sequence[Image.Image], borders: Sequence[str] | None, cell: int
 ) -> Image.Image:
-    """Paste the placed pictures; a cell keeps one pixel free on each side."""
+    """Paste the placed images; a cell keeps one pixel free on each side."""
     from PIL import Image
 
     canvas = Image.new("RGB", (layout.columns * cell, layout.rows * cell), "white")
@@ -128,12 +128,12 @@ def _canvas(
     for index in np.flatnonzero(layout.placed).tolist():
         column, row = layout.cells[index].tolist()
         border = style.GRID if borders is None else borders[index]
-        canvas.paste(tile(pictures[index], cell - 2, border, thickness), (column * cell + 1, row * cell + 1))
+        canvas.paste(tile(images[index], cell - 2, border, thickness), (column * cell + 1, row * cell + 1))
     return canvas
 
 
 def _drawn(layout: ThumbnailLayout, prompts: PlacedPrompts) -> str:
-    drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} pictures drawn, "
+    drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} images drawn, "
     drawn += f"{layout.left_out:,} left out for want of room" if layout.left_out else "none left out"
     return f"{drawn}; {unnamed(prompts.unnamed, len(prompts.stars))}" if prompts.unnamed else drawn
 

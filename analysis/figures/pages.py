@@ -22,15 +22,15 @@ MARGIN = 50
 """Pixels of white around a page."""
 
 
-def tile(picture: Image.Image, side: int, border: str = style.GRID, thickness: int = 1) -> Image.Image:
-    """Return the picture in a square of `side` pixels: whole, undistorted, on white, in a frame of `border` colour."""
+def tile(image: Image.Image, side: int, border: str = style.GRID, thickness: int = 1) -> Image.Image:
+    """Return the image in a square of `side` pixels: whole, undistorted, on white, in a frame of `border` colour."""
     from PIL import Image, ImageOps
 
     inner = max(side - 2 * thickness, 1)
-    scale = inner / max(picture.size)
-    size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
-    # `reducing_gap` lets Pillow halve a large picture before it resamples: same look, a tenth of the time.
-    small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    scale = inner / max(image.size)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    # `reducing_gap` lets Pillow halve a large image before it resamples: same look, a tenth of the time.
+    small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     square = Image.new("RGB", (inner, inner), "white")
     square.paste(small, ((inner - size[0]) // 2, (inner - size[1]) // 2))
     return ImageOps.expand(square, thickness, border)
@@ -71,24 +71,22 @@ _LINE = int(style.SMALL * 1.45 * style.DPI / 72)
 _NARROWEST = 3  # tiles; so that the question has room above a single hit
 
 
-def contact_sheet(
-    hits: Sequence[Hit], pictures: Sequence[Image.Image], question: str, columns: int | None = None
-) -> Figure:
-    """Lay out the hits in reading order: each picture whole, beneath it rank, cosine, file name and category.
+def contact_sheet(hits: Sequence[Hit], images: Sequence[Image.Image], query: str, columns: int | None = None) -> Figure:
+    """Lay out the hits in reading order: each image whole, beneath it rank, cosine, file name and category.
 
     Args:
         hits: what was found, best first.
-        pictures: one RGB picture for each hit, of any size.
+        images: one RGB image for each hit, of any size.
         question: what was asked; the title.
-        columns: pictures in a row; chosen by their number when absent.
+        columns: images in a row; chosen by their number when absent.
 
     Raises:
-        ValueError: not one picture for each hit, or no column.
+        ValueError: not one image for each hit, or no column.
     """
     from PIL import Image
 
-    if len(hits) != len(pictures):
-        raise ValueError(f"{len(pictures)} pictures for {len(hits)} hits")
+    if len(hits) != len(images):
+        raise ValueError(f"{len(images)} images for {len(hits)} hits")
     across = _columns(len(hits)) if columns is None else columns
     if across < 1:
         raise ValueError(f"{across} columns")
@@ -100,10 +98,10 @@ def contact_sheet(
         (MARGIN + index % across * (TILE + _GAP), MARGIN + _HEADER + index // across * pitch)
         for index in range(len(hits))
     ]
-    for picture, corner in zip(pictures, corners, strict=True):
-        page.paste(tile(picture, TILE), corner)
+    for image, corner in zip(images, corners, strict=True):
+        page.paste(tile(image, TILE), corner)
     figure, axes = page_figure(page)
-    _header(axes, question, len(hits), width - 2 * MARGIN)
+    _header(axes, query, len(hits), width - 2 * MARGIN)
     for hit, (x, y) in zip(hits, corners, strict=True):
         _caption(axes, hit, x, y + TILE + 14)
     return figure
@@ -114,9 +112,9 @@ def _columns(count: int) -> int:
     return min(max(count, 1), 5) if count <= 40 else 8 if count <= 100 else 10
 
 
-def _header(axes: Axes, question: str, count: int, width: int) -> None:
-    write(axes, MARGIN, MARGIN, fit(question, width, style.TITLE, style.DPI), style.TITLE)
-    found = f"{count:,} picture{'' if count == 1 else 's'}, by cosine"
+def _header(axes: Axes, query: str, count: int, width: int) -> None:
+    write(axes, MARGIN, MARGIN, fit(query, width, style.TITLE, style.DPI), style.TITLE)
+    found = f"{count:,} image{'' if count == 1 else 's'}, by cosine"
     write(axes, MARGIN, MARGIN + pixels(style.TITLE * 1.5), found, style.TICK, color=style.MUTED)
 
 
@@ -140,15 +138,15 @@ _WIDEST_NAME, _WIDEST_CONDITION = 420, 260  # pixels that the rows' and the colu
 
 
 def samples_figure(
-    pictures: Mapping[tuple[str, str], Image.Image],
+    images: Mapping[tuple[str, str], Image.Image],
     categories: Sequence[str],
     conditions: Sequence[str],
     title: str = "Samples",
 ) -> Figure:
-    """Draw a grid, a row for each category and a column for each condition; a combination without a picture is empty.
+    """Draw a grid, a row for each category and a column for each condition; a combination without an image is empty.
 
     Args:
-        pictures: (category, condition) -> an RGB picture of any size, shown whole.
+        images: (category, condition) -> an RGB image of any size, shown whole.
         categories: the rows, from the top.
         conditions: the columns, from the left.
         title: what the figure says at its head.
@@ -167,9 +165,9 @@ def samples_figure(
     page = Image.new("RGB", (right + MARGIN, top + len(categories) * (side + _SAMPLES_GAP) + MARGIN), "white")
     inset = (pitch - _SAMPLES_GAP - side) // 2
     for (row, category), (column, condition) in product(enumerate(categories), enumerate(conditions)):
-        picture = pictures.get((category, condition))
-        if picture is not None:
-            page.paste(tile(picture, side), (left + column * pitch + inset, top + row * (side + _SAMPLES_GAP)))
+        image = images.get((category, condition))
+        if image is not None:
+            page.paste(tile(image, side), (left + column * pitch + inset, top + row * (side + _SAMPLES_GAP)))
     figure, axes = page_figure(page)
     write(axes, MARGIN, MARGIN, fit(title, right - MARGIN, style.TITLE, style.DPI), style.TITLE)
     _name_columns(axes, conditions, left, top, pitch)

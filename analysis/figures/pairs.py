@@ -1,4 +1,4 @@
-"""Pairs of pictures side by side: what a search for duplicates took for the same."""
+"""Pairs of images side by side: what a search for duplicates took for the same."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _ABOVE, _BELOW = _LINE + 8, 6  # from a pair's top to its tiles, and from these 
 
 
 @dataclass(frozen=True, slots=True)
-class PictureLabels:
-    """What is written below one picture of a pair; None where there is nothing to say."""
+class ImageLabels:
+    """What is written below one image of a pair; None where there is nothing to say."""
 
     path: str
     category: str | None
@@ -34,33 +34,33 @@ class PictureLabels:
 
 @dataclass(frozen=True, slots=True)
 class PairLabels:
-    """What is written on a pair: its cosine in [-1, 1], or that both are one content, and its two pictures' labels."""
+    """What is written on a pair: its cosine in [-1, 1], or that both are one content, and its two images' labels."""
 
     cosine: float
     exact: bool
-    first: PictureLabels
-    second: PictureLabels
+    first: ImageLabels
+    second: ImageLabels
 
 
 def pair_sheet(
-    pairs: Sequence[PairLabels], pictures: Sequence[tuple[Image.Image, Image.Image]], title: str, remark: str = ""
+    pairs: Sequence[PairLabels], images: Sequence[tuple[Image.Image, Image.Image]], title: str, remark: str = ""
 ) -> Figure:
-    """Lay out pairs in reading order, three in a row: both pictures whole; above them number and cosine; below each
+    """Lay out pairs in reading order, three in a row: both images whole; above them number and cosine; below each
     its file, category and place. A pair of two categories has its frames and categories in colour.
 
     Args:
         pairs: what was found, in the order to show.
-        pictures: two RGB pictures for each pair, of any size.
+        images: two RGB images for each pair, of any size.
         title: what the figure says at its head.
         remark: a line below the title.
 
     Raises:
-        ValueError: not two pictures for each pair.
+        ValueError: not two images for each pair.
     """
     from PIL import Image
 
-    if len(pairs) != len(pictures):
-        raise ValueError(f"pictures for {len(pictures)} pairs, but {len(pairs)} pairs")
+    if len(pairs) != len(images):
+        raise ValueError(f"images for {len(images)} pairs, but {len(pairs)} pairs")
     across = max(min(len(pairs), 3), 2)  # the title needs the room of two
     captions = max((len(_lines(labels)) for pair in pairs for labels in (pair.first, pair.second)), default=0)
     pitch = _ABOVE + TILE + _BELOW + captions * _LINE + _GAP
@@ -70,10 +70,10 @@ def pair_sheet(
         (MARGIN + index % across * (_WIDTH + _GAP), MARGIN + _HEADER + index // across * pitch)
         for index in range(len(pairs))
     ]
-    for pair, both, (x, y) in zip(pairs, pictures, corners, strict=True):
+    for pair, both, (x, y) in zip(pairs, images, corners, strict=True):
         border, thickness = (style.WRONG, 4) if _differ(pair) else (style.GRID, 1)
-        for side, picture in enumerate(both):
-            page.paste(tile(picture, TILE, border, thickness), (x + side * (TILE + _SEAM), y + _ABOVE))
+        for side, image in enumerate(both):
+            page.paste(tile(image, TILE, border, thickness), (x + side * (TILE + _SEAM), y + _ABOVE))
     figure, axes = page_figure(page)
     write(axes, MARGIN, MARGIN, fit(title, width - 2 * MARGIN, style.TITLE, style.DPI), style.TITLE)
     below = fit(remark, width - 2 * MARGIN, style.TICK, style.DPI)
@@ -88,8 +88,8 @@ def _differ(pair: PairLabels) -> bool:
     return len(categories) == 2
 
 
-def _lines(labels: PictureLabels) -> list[str]:
-    """Return what stands below a picture: a line that others have keeps its place, one that nobody has is left out."""
+def _lines(labels: ImageLabels) -> list[str]:
+    """Return what stands below an image: a line that others have keeps its place, one that nobody has is left out."""
     lines = [file_name(labels.path), labels.category or "", labels.place or ""]
     return lines if lines[2] else lines[:2] if lines[1] else lines[:1]
 

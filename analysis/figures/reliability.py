@@ -26,9 +26,9 @@ _SIDE, _BELOW = 5.2, 1.5  # inches: the diagram, the histogram beneath it
 
 
 def reliability_figure(series: Sequence[Series], title: str = "Reliability") -> Figure:
-    """Draw each bin's accuracy against its mean confidence, with 95 % Wilson intervals, over the share of pictures.
+    """Draw each bin's accuracy against its mean confidence, with 95 % Wilson intervals, over the share of images.
 
-    A calibrated model lies on the diagonal; beneath it, it is surer than it is right. Bins without pictures have no
+    A calibrated model lies on the diagonal; beneath it, it is surer than it is right. Bins without images have no
     point. A single series also has the gap to the diagonal shaded, bin by bin.
 
     Args:
@@ -68,7 +68,7 @@ def _describe(error: Estimate) -> str:
 
 
 def _curve(axes: Axes, found: Reliability, colour: str, marker: str, strength: float) -> Artist:
-    """Draw the bins that have pictures, in a line; their whiskers may be weaker."""
+    """Draw the bins that have images, in a line; their whiskers may be weaker."""
     filled = found.counts > 0
     confidence, accuracy = found.confidence[filled], found.accuracy[filled]
     whiskers = np.maximum([accuracy - found.low[filled], found.high[filled] - accuracy], 0)

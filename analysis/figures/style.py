@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 from .text import label
 
@@ -103,13 +103,13 @@ def check_target(path: Path) -> None:
     """Refuse a file that `save` could not write, before anything is computed for it.
 
     Raises:
-        SettingsError: an extension other than .png, .svg and .pdf, or a folder that is not there.
+        OptionError: an extension other than .png, .svg and .pdf, or a folder that is not there.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        raise SettingsError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"use one of {', '.join(FORMATS)}")
+        raise OptionError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"use one of {', '.join(FORMATS)}")
     if not path.parent.is_dir():
-        raise SettingsError(f"there is no folder {path.parent} to write {path.name} to", "make it first")
+        raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "make it first")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -119,7 +119,7 @@ def save(figure: Figure, path: Path) -> None:
     figure gives the same bytes.
 
     Raises:
-        SettingsError: another extension, or a place that cannot be written to.
+        OptionError: another extension, or a place that cannot be written to.
     """
     from matplotlib import rc_context
 
@@ -138,7 +138,7 @@ def save(figure: Figure, path: Path) -> None:
         finally:
             aside_path.unlink(missing_ok=True)
     except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OptionError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""Where thumbnails go: every picture in a cell of its own, near the place that a projection gave it."""
+"""Where thumbnails go: every image in a cell of its own, near the place that a projection gave it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Cells = npt.NDArray[np.int64]
-"""Column and row of a cell, shape (N, 2); -1 where a picture has none."""
+"""Column and row of a cell, shape (N, 2); -1 where an image has none."""
 
 EMPTY = -1
 
@@ -19,10 +19,10 @@ Points = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ThumbnailLayout:
-    """Which cell each picture got.
+    """Which cell each image got.
 
-    `cells` is (N, 2) int64, column then row, row 0 at the top, -1 for a picture that was left out; `placed` (N,) bool;
-    no two placed pictures share a cell. `wanted` is (N, 2) float64: where each would lie without the others, in cells.
+    `cells` is (N, 2) int64, column then row, row 0 at the top, -1 for an image that was left out; `placed` (N,) bool;
+    no two placed images share a cell. `wanted` is (N, 2) float64: where each would lie without the others, in cells.
     """
 
     columns: int
@@ -33,16 +33,16 @@ class ThumbnailLayout:
 
     @property
     def left_out(self) -> int:
-        """How many pictures have no cell."""
+        """How many images have no cell."""
         return int((~self.placed).sum())
 
 
 def place(xy: Points, columns: int, rows: int, most: int | None = None) -> ThumbnailLayout:
-    """Put N pictures into a grid, at most one to a cell, each near its place.
+    """Put N images into a grid, at most one to a cell, each near its place.
 
-    The coordinates are stretched over the grid (y points up, rows count down). First every region gets the picture
+    The coordinates are stretched over the grid (y points up, rows count down). First every region gets the image
     that lies nearest to it, then its second, and so on, each in the nearest cell still free; so where there are more
-    pictures than cells it is the crowded regions that lose some, never an outlier. Then neighbouring cells swap
+    images than cells it is the crowded regions that lose some, never an outlier. Then neighbouring cells swap
     contents as long as that brings the sum of squared distances down. Ties go to the lower index: the result depends
     on nothing else.
 
@@ -50,7 +50,7 @@ def place(xy: Points, columns: int, rows: int, most: int | None = None) -> Thumb
         xy: (N, 2) float, finite.
         columns: cells across, at least 1.
         rows: cells down, at least 1.
-        most: how many pictures to place at most; a grid that is not full keeps the shape of the map. Absent: all that
+        most: how many images to place at most; a grid that is not full keeps the shape of the map. Absent: all that
             have room.
 
     Raises:
@@ -97,7 +97,7 @@ def _order(wanted: Points) -> Cells:
 
 
 def _fill(wanted: Points, order: Cells, columns: int, rows: int) -> Cells:
-    """Return a (rows, columns) grid of picture indices, `EMPTY` where there is none."""
+    """Return a (rows, columns) grid of image indices, `EMPTY` where there is none."""
     grid = np.full(rows * columns, EMPTY, dtype=np.int64)
     column = np.tile(np.arange(columns, dtype=np.float64), rows)
     row = np.repeat(np.arange(rows, dtype=np.float64), columns)
@@ -127,7 +127,7 @@ def _swap_pairs(grid: Cells, wanted: Points, axis: int, offset: int) -> int:
     length = (grid.shape[axis] - offset) // 2 * 2
     starts = np.arange(offset, offset + length, 2)
     first, second = np.take(grid, starts, axis), np.take(grid, starts + 1, axis)
-    # Moving a picture one step along the axis, from p to p + 1, changes its squared distance by 2 (p - wanted) + 1.
+    # Moving an image one step along the axis, from p to p + 1, changes its squared distance by 2 (p - wanted) + 1.
     here = starts.reshape((-1, 1) if axis == 0 else (1, -1)).astype(np.float64)
     coordinate = 1 - axis
     forward = np.where(first != EMPTY, 2 * (here - wanted[first, coordinate]) + 1, 0.0)

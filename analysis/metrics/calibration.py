@@ -17,10 +17,10 @@ BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Pictures sorted by the probability of their prediction into B bins of equal width.
+    """Images sorted by the probability of their prediction into B bins of equal width.
 
     `edges` (B + 1,) float64 run from 0 to 1; bin b holds the probabilities in (edges[b], edges[b + 1]], and the first
-    one also holds 0. `counts` (B,) int64 are the pictures in it. In [0, 1] and NaN for a bin without pictures, (B,)
+    one also holds 0. `counts` (B,) int64 are the images in it. In [0, 1] and NaN for a bin without images, (B,)
     float64 each: `confidence`, the mean probability; `accuracy`, the share of right answers; `low` and `high`, the
     95 % Wilson interval of that share.
     """
@@ -34,13 +34,13 @@ class Reliability:
 
 
 def reliability(probability: Floats, correct: Flags, bins: int = BINS) -> Reliability:
-    """Sort pictures into bins by probability and compare it with the share of right answers there.
+    """Sort images into bins by probability and compare it with the share of right answers there.
 
     Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks", ICML, section 2. A calibrated
     model is right 7 times in 10 where it says 0.7.
 
     Args:
-        probability: (N,) float in [0, 1], that of the class predicted for each picture.
+        probability: (N,) float in [0, 1], that of the class predicted for each image.
         correct: (N,) bool.
         bins: B, from 1.
 
@@ -56,10 +56,10 @@ def reliability(probability: Floats, correct: Flags, bins: int = BINS) -> Reliab
 
 
 def expected_calibration_error(probability: Floats, correct: Flags, bins: int = BINS) -> float:
-    """Return the mean gap between probability and accuracy over the bins, weighted by their pictures, in [0, 1].
+    """Return the mean gap between probability and accuracy over the bins, weighted by their images, in [0, 1].
 
     Guo et al. (2017), equation 3: the sum over bins of n_b / N x |accuracy_b - confidence_b|. It depends on `bins`, and
-    a sample overstates it: with few pictures a bin, even a calibrated model shows a gap. NaN without pictures.
+    a sample overstates it: with few images a bin, even a calibrated model shows a gap. NaN without images.
     Arguments and errors are those of `reliability`.
     """
     counts, right, total = _binned(probability, correct, bins)
@@ -74,7 +74,7 @@ def _edges(bins: int) -> Floats:
 
 
 def _binned(probability: Floats, correct: Flags, bins: int) -> tuple[Counts, Counts, Floats]:
-    """Return, per bin: pictures, right answers, and the sum of the probabilities."""
+    """Return, per bin: images, right answers, and the sum of the probabilities."""
     chances, flags = np.asarray(probability, dtype=np.float64), np.asarray(correct, dtype=bool)
     if bins < 1:
         raise ValueError(f"{bins} bins hold nothing")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Codes = npt.NDArray[np.integer[Any]]
-"""A class a picture, as its number from 0, shape (N,)."""
+"""A class an image, as its number from 0, shape (N,)."""
 
 Counts = npt.NDArray[np.int64]
 
@@ -20,12 +20,12 @@ def confusion(truth: Codes, predicted: Codes, classes: int) -> Counts:
     """Count which class was taken for which.
 
     Args:
-        truth: (N,) int, the true class of each picture, from 0 to `classes` - 1.
+        truth: (N,) int, the true class of each image, from 0 to `classes` - 1.
         predicted: (N,) int, the class it was taken for.
         classes: C, how many there are.
 
     Returns:
-        (C, C) int64: element (t, p) counts the pictures of class t that were taken for class p.
+        (C, C) int64: element (t, p) counts the images of class t that were taken for class p.
 
     Raises:
         ValueError: the two differ in length, or hold a number outside 0 to C - 1.
@@ -41,20 +41,20 @@ def confusion(truth: Codes, predicted: Codes, classes: int) -> Counts:
 
 
 def confusion_at_k(truth: Codes, predicted: Codes, true_rank: Codes, classes: int, k: int) -> Counts:
-    """Count which class was taken for which when a picture may name k classes.
+    """Count which class was taken for which when an image may name k classes.
 
-    The true class counts as predicted where it is among the picture's own best k; elsewhere the picture counts for the
+    The true class counts as predicted where it is among the image's own best k; elsewhere the image counts for the
     class that it put first. So the diagonal over N is the top-k accuracy, and at k = 1 this is `confusion`.
 
     Args:
-        truth: (N,) int, the true class of each picture, from 0 to `classes` - 1.
+        truth: (N,) int, the true class of each image, from 0 to `classes` - 1.
         predicted: (N,) int, the class that scored best.
-        true_rank: (N,) int, the place of the true class in the picture's own ranking, from 1 to `classes`.
+        true_rank: (N,) int, the place of the true class in the image's own ranking, from 1 to `classes`.
         classes: C, how many there are.
-        k: how many a picture may name, from 1 to `classes`.
+        k: how many an image may name, from 1 to `classes`.
 
     Returns:
-        (C, C) int64: element (t, p) counts the pictures of class t that count for class p.
+        (C, C) int64: element (t, p) counts the images of class t that count for class p.
 
     Raises:
         ValueError: the three differ in length, or a class, a rank or `k` is out of range.
@@ -72,7 +72,7 @@ def confusion_at_k(truth: Codes, predicted: Codes, true_rank: Codes, classes: in
 def rates(matrix: npt.NDArray[Any]) -> Floats:
     """Return each row of a confusion matrix as shares of its sum, (C, C) float64 in [0, 1].
 
-    Rows are true classes, so the diagonal is the recall. A row without pictures has no shares: it is NaN throughout.
+    Rows are true classes, so the diagonal is the recall. A row without images has no shares: it is NaN throughout.
     """
     counts = np.asarray(matrix, dtype=np.float64)
     sums = counts.sum(axis=1, keepdims=True)
@@ -84,8 +84,8 @@ def rates(matrix: npt.NDArray[Any]) -> Floats:
 class PerClass:
     """One number a class, for C classes in their order; what is undefined is NaN, not 0.
 
-    `support` (C,) int64 counts the pictures of each class. The rest are (C,) float64 in [0, 1]: `recall` is NaN where
-    the class has no pictures, `precision` where nothing was taken for it, `f1` only where both hold.
+    `support` (C,) int64 counts the images of each class. The rest are (C,) float64 in [0, 1]: `recall` is NaN where
+    the class has no images, `precision` where nothing was taken for it, `f1` only where both hold.
     """
 
     recall: Floats
@@ -98,10 +98,10 @@ def per_class(truth: Codes, predicted: Codes, classes: int) -> PerClass:
     """Return recall TP / (TP + FN), precision TP / (TP + FP) and F1 2 TP / (2 TP + FP + FN) of each class.
 
     F1 is the harmonic mean of the other two (van Rijsbergen 1979, "Information Retrieval", chapter 7), written so that
-    it is 0 and not undefined for a class that has pictures and is never predicted.
+    it is 0 and not undefined for a class that has images and is never predicted.
 
     Args:
-        truth: (N,) int, the true class of each picture, from 0 to `classes` - 1.
+        truth: (N,) int, the true class of each image, from 0 to `classes` - 1.
         predicted: (N,) int, the class it was taken for.
         classes: C, how many there are.
 
@@ -119,9 +119,9 @@ def per_class(truth: Codes, predicted: Codes, classes: int) -> PerClass:
 
 
 def mean_per_class_recall(truth: Codes, predicted: Codes, classes: int) -> float:
-    """Return the mean recall over the classes that have pictures, in [0, 1]; NaN where none has.
+    """Return the mean recall over the classes that have images, in [0, 1]; NaN where none has.
 
-    Also called balanced accuracy: every class counts the same, however many pictures it has. For equally many pictures
+    Also called balanced accuracy: every class counts the same, however many images it has. For equally many images
     a class it is the accuracy. Arguments and errors are those of `per_class`.
     """
     matrix = confusion(truth, predicted, classes)

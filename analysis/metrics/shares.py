@@ -14,7 +14,7 @@ from shotdex.store.types import Estimate
 from .confusion import Codes
 
 Flags = npt.NDArray[np.bool_]
-"""One truth value a picture, shape (N,)."""
+"""One truth value an image, shape (N,)."""
 
 
 def accuracy(correct: Flags) -> Estimate:
@@ -27,7 +27,7 @@ def by_group(groups: Sequence[str], correct: Flags) -> dict[str, Estimate]:
     """Return the accuracy of each group, in the order in which the groups first appear.
 
     Args:
-        groups: N names, one a picture, such as its condition.
+        groups: N names, one an image, such as its condition.
         correct: (N,) bool.
 
     Raises:
@@ -43,10 +43,10 @@ def by_group(groups: Sequence[str], correct: Flags) -> dict[str, Estimate]:
 
 
 def top_k(true_rank: npt.NDArray[np.integer[Any]], classes: int) -> list[Estimate]:
-    """Return the share of pictures whose own class is among the best k, for every k from 1 to `classes`.
+    """Return the share of images whose own class is among the best k, for every k from 1 to `classes`.
 
-    Each picture is judged by its own row: `true_rank` is the place that its true class took among all classes for that
-    picture. The last share is therefore always 1. With no pictures every share is NaN.
+    Each image is judged by its own row: `true_rank` is the place that its true class took among all classes for that
+    image. The last share is therefore always 1. With no images every share is NaN.
 
     Args:
         true_rank: (N,) int, from 1 (the true class scored best) to `classes`.
@@ -66,13 +66,13 @@ def top_k(true_rank: npt.NDArray[np.integer[Any]], classes: int) -> list[Estimat
 
 
 def mean_reciprocal_rank(true_rank: Codes) -> float:
-    """Return the mean of 1 / rank of the true class, in (0, 1]; NaN without pictures.
+    """Return the mean of 1 / rank of the true class, in (0, 1]; NaN without images.
 
-    1 means that every picture put its own class first; a class that stands second adds 1/2, one that stands tenth 1/10.
-    Voorhees (1999), "The TREC-8 question answering track report". All classes are ranked, so every picture has a rank.
+    1 means that every image put its own class first; a class that stands second adds 1/2, one that stands tenth 1/10.
+    Voorhees (1999), "The TREC-8 question answering track report". All classes are ranked, so every image has a rank.
 
     Args:
-        true_rank: (N,) int, the place of the true class in the picture's own ranking, from 1.
+        true_rank: (N,) int, the place of the true class in the image's own ranking, from 1.
 
     Raises:
         ValueError: a rank below 1.

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shotdex.analysis.figures.comparison import LadderRow, ladder_figure
+from shotdex.analysis.figures.comparison import ComparisonLine, comparison_figure
 from shotdex.indexer.run import NoProgress, Progress
 from shotdex.store.connection import Connection
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Space
 
-from .few_shot import FewShotResult, FewShotSettings, few_shot_probe, needed
+from .few_shot import FewShotOptions, FewShotResult, few_shot_probe, needed
 from .gather import Material, ProbeCoverage, Split, gather
 from .linear import LogisticResult, logistic_probe
 from .neighbours import NeighboursResult, neighbours_probe
-from .options import ProbeRequest
+from .options import ProbeOptions
 from .references import ZeroShot, outside_result, zero_shot_runs
 from .remarks import few_shot_remarks, logistic_remarks, zero_shot_remarks
 from .rows import (
     LOGISTIC,
     NEIGHBOURS,
-    Rung,
+    ComparisonRow,
     adjusted,
-    few_shot_rung,
-    trained_rung,
-    without_copies_rungs,
-    zero_shot_rungs,
+    few_shot_row,
+    trained_row,
+    without_copies_rows,
+    zero_shot_rows,
 )
 
 if TYPE_CHECKING:
@@ -52,16 +52,16 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class ProbeComparison:
     """Everything that a probe found. `copies` test images have a bit-identical copy among the training images."""
 
-    request: ProbeRequest
+    options: ProbeOptions
     encoder: EncoderId
     classes: tuple[str, ...]
     coverage: ProbeCoverage
     split: Split
     copies: int
-    rungs: tuple[Rung, ...]
+    rows: tuple[ComparisonRow, ...]
     choices: Choices
     notes: tuple[str, ...]
 
@@ -75,13 +75,13 @@ class _Trained:
     linear: LogisticResult
 
 
-def probe(store: Store, wanted: ProbeRequest, progress: Progress | None = None) -> Ladder:
+def probe(store: Store, wanted: ProbeOptions, progress: Progress | None = None) -> ProbeComparison:
     """Set zero-shot runs beside what training on the stored vectors gives, on the same test images.
 
     Nothing is encoded and nothing is written. All that is chosen is chosen on training images.
 
     Raises:
-        SettingsError, EmptyStore, EvaluationError, EncoderMismatch, BadSql: see `gather`, `zero_shot_runs` and
+        OptionError, EmptyStore, EvaluationError, EncoderMismatch, BadSql: see `gather`, `zero_shot_runs` and
         `outside_result`.
     """
     material = gather(store, wanted)
@@ -96,28 +96,28 @@ def probe(store: Store, wanted: ProbeRequest, progress: Progress | None = None) 
         *few_shot_remarks(wanted, trained.few, smallest),
         *logistic_remarks(trained.linear, material.coverage.train),
     ]
-    return Ladder(
-        request=wanted,
+    return ProbeComparison(
+        options=wanted,
         encoder=material.encoder,
         classes=material.classes,
         coverage=material.coverage,
         split=material.split,
         copies=int(material.copies.sum()),
-        rungs=(*adjusted(_rungs(material, zero, trained)), *outside),
+        rows=(*adjusted(_rows(material, zero, trained)), *outside),
         choices=_choices(trained),
         notes=tuple(notes),
     )
 
 
-def _outside(con: Connection, text: str) -> Rung:
+def _outside(con: Connection, text: str) -> ComparisonRow:
     name, source, estimate = outside_result(con, text)
-    return Rung(name, "outside", source, estimate)
+    return ComparisonRow(name, "outside", source, estimate)
 
 
-def _train(material: Material, wanted: ProbeRequest, possible: Sequence[int], progress: Progress | None) -> _Trained:
+def _train(material: Material, wanted: ProbeOptions, possible: Sequence[int], progress: Progress | None) -> _Trained:
     shown = progress or NoProgress()
     shown.start(len(possible) * wanted.draws + 2)
-    settings = FewShotSettings(wanted.draws, wanted.seed)
+    settings = FewShotOptions(wanted.draws, wanted.seed)
     few = tuple(few_shot_probe(material.problem, shots, settings, lambda: shown.advance(1)) for shots in possible)
     near = neighbours_probe(material.problem, wanted.seed)
     shown.advance(1)
@@ -126,16 +126,16 @@ def _train(material: Material, wanted: ProbeRequest, possible: Sequence[int], pr
     return _Trained(few, near, linear)
 
 
-def _rungs(material: Material, zero: Sequence[ZeroShot], trained: _Trained) -> list[Rung]:
+def _rows(material: Material, zero: Sequence[ZeroShot], trained: _Trained) -> list[ComparisonRow]:
     truth, near, linear = material.problem.test_codes, trained.near, trained.linear
     chosen = f", chosen on {near.validation:,} of the training images" if near.validation else ""
     correct = linear.predicted == truth
     return [
-        *zero_shot_rungs(zero, material.encoder_id),
-        *map(few_shot_rung, trained.few),
-        trained_rung(NEIGHBOURS, f"k={near.k}{chosen}", near.predicted == truth, zero),
-        trained_rung(LOGISTIC, f"L2={1 / linear.sweep.c:.3g} (C={linear.sweep.c:.3g}){chosen}", correct, zero),
-        *without_copies_rungs(LOGISTIC, correct, material.copies),
+        *zero_shot_rows(zero, material.encoder_id),
+        *map(few_shot_row, trained.few),
+        trained_row(NEIGHBOURS, f"k={near.k}{chosen}", near.predicted == truth, zero),
+        trained_row(LOGISTIC, f"L2={1 / linear.sweep.c:.3g} (C={linear.sweep.c:.3g}){chosen}", correct, zero),
+        *without_copies_rows(LOGISTIC, correct, material.copies),
     ]
 
 
@@ -145,8 +145,8 @@ def _choices(trained: _Trained) -> Choices:
     return Choices(near.k, near.accuracies, sweep.c, sweep.accuracies, few)
 
 
-def ladder_plot(ladder: Ladder) -> Figure:
+def comparison_plot(comparison: ProbeComparison) -> Figure:
     """Draw a ladder: accuracy of each line, and of few-shot lines against the number of images a class."""
-    rows = [LadderRow(rung.name, rung.estimate, rung.kind, rung.shots) for rung in ladder.rungs]
-    space = "" if ladder.request.space is Space.JOINT else f", {ladder.request.space} space"
-    return ladder_figure(rows, f"Zero-shot against trained on {ladder.coverage.train:,} images{space}")
+    rows = [ComparisonLine(row.name, row.estimate, row.kind, row.shots) for row in comparison.rows]
+    space = "" if comparison.options.space is Space.JOINT else f", {comparison.options.space} space"
+    return comparison_figure(rows, f"Zero-shot against trained on {comparison.coverage.train:,} images{space}")

@@ -74,7 +74,7 @@ VALIDATION = 4
 
 
 @dataclass(frozen=True, slots=True)
-class FewShotSettings:
+class FewShotOptions:
     """How often to draw, from 1, and the seed of draws and bootstrap."""
 
     draws: int = 10
@@ -120,7 +120,7 @@ def draw_shots(codes: Codes, shots: int, seed: int, draw: int) -> tuple[Rows, Ro
 
 
 def few_shot_probe(
-    problem: Problem, shots: int, settings: FewShotSettings, after_draw: Callable[[], None] = lambda: None
+    problem: Problem, shots: int, options: FewShotOptions, after_draw: Callable[[], None] = lambda: None
 ) -> FewShotResult:
     """Fit logistic regressions to `shots` training images a class, drawn again and again, and test each on all tests.
 
@@ -137,10 +137,10 @@ def few_shot_probe(
     Raises:
         ValueError: a class has fewer than `needed(shots)` training images.
     """
-    correct = np.empty((settings.draws, len(problem.test)), dtype=bool)
+    correct = np.empty((options.draws, len(problem.test)), dtype=bool)
     cs, unconverged = [], 0
-    for draw in range(settings.draws):
-        fit, validation = draw_shots(problem.train_codes, shots, settings.seed, draw)
+    for draw in range(options.draws):
+        fit, validation = draw_shots(problem.train_codes, shots, options.seed, draw)
         rows = np.concatenate([fit, validation])
         vectors, codes = problem.train[rows], problem.train_codes[rows]
         places = np.arange(len(rows))
@@ -151,6 +151,6 @@ def few_shot_probe(
         cs.append(chosen.c)
         unconverged += not model.converged
         after_draw()
-    estimate = two_level_bootstrap(correct, problem.test_codes, seed=settings.seed)
+    estimate = two_level_bootstrap(correct, problem.test_codes, seed=options.seed)
     accuracies = tuple(correct.mean(axis=1).tolist())
     return FewShotResult(shots, estimate, accuracies, tuple(cs), unconverged, correct)

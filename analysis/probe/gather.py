@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, EvaluationError, MissingLabels, SettingsError
+from shotdex.store.errors import EmptyStore, EvaluationError, MissingLabels, OptionError
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Space, Vectors
 from shotdex.store.vectors import load_vectors
 
-from .options import ProbeRequest
+from .options import ProbeOptions
 from .problem import Problem, halves, unit_rows
 
 Names = npt.NDArray[np.object_]
@@ -90,7 +90,7 @@ class _Labelled:
     contents: Names
 
 
-def gather(store: Store, wanted: ProbeRequest) -> Material:
+def gather(store: Store, wanted: ProbeOptions) -> Material:
     """Load the vectors and labels of both sides.
 
     The sides are what the two filters keep; without filters the images of the splits `train` and `test`; where no image
@@ -98,7 +98,7 @@ def gather(store: Store, wanted: ProbeRequest) -> Material:
     images, in alphabetical order.
 
     Raises:
-        SettingsError: the sides overlap, or there are splits but not `train` and `test`.
+        OptionError: the sides overlap, or there are splits but not `train` and `test`.
         EmptyStore, MissingLabels: a side has no image, or none with a category.
         EvaluationError: all training images are of one category.
         BadSql, EncoderMismatch.
@@ -127,7 +127,7 @@ def gather(store: Store, wanted: ProbeRequest) -> Material:
     return Material(encoder_id, encoder, classes, problem, test.ids, copies, coverage, sides.split, notes)
 
 
-def _sides(con: Connection, encoder_id: int, wanted: ProbeRequest) -> _Sides:
+def _sides(con: Connection, encoder_id: int, wanted: ProbeOptions) -> _Sides:
     if wanted.train_where is not None and wanted.test_where is not None:
         return _filtered(con, encoder_id, wanted.train_where, wanted.test_where)
     splits = dict(con.rows("SELECT split, count(*) FROM images WHERE split IS NOT NULL GROUP BY split ORDER BY split"))
@@ -138,7 +138,7 @@ def _sides(con: Connection, encoder_id: int, wanted: ProbeRequest) -> _Sides:
         return replace(sides, notes=note)
     if splits:
         found = ", ".join(f"{name} {n:,}" for name, n in splits.items())
-        raise SettingsError(
+        raise OptionError(
             f"the images have splits, but not both train and test: {found}",
             "say which images are which: --train-where \"split = 'a'\" --test-where \"split = 'b'\"",
         )
@@ -149,7 +149,7 @@ def _filtered(con: Connection, encoder_id: int, train_where: str, test_where: st
     meant_train, meant_test = filtered_ids(con, train_where), filtered_ids(con, test_where)
     overlap = len(np.intersect1d(meant_train, meant_test, assume_unique=True))
     if overlap:
-        raise SettingsError(
+        raise OptionError(
             f"{overlap:,} images would be trained on and tested on",
             f"make the two disjoint, for example with: --train-where {shlex.quote(f'NOT ({test_where})')}",
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Space
 
 SHOTS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeRequest:
+class ProbeOptions:
     """What to compare. Without `train_where` and `test_where` the images' own splits are taken, see `gather`.
 
     `shots` are numbers of images a class, each with `draws` draws; `runs` names the zero-shot runs, the newest of the
@@ -38,9 +38,9 @@ class ProbeRequest:
                     "--train-where",
                 )
             )
-            raise SettingsError(f"{given} says only one side", f"say the other as well: {other} SQL")
+            raise OptionError(f"{given} says only one side", f"say the other as well: {other} SQL")
         if self.draws < 1 or any(shots < 1 for shots in self.shots):
-            raise SettingsError(
+            raise OptionError(
                 f"cannot draw {self.shots} images a class {self.draws} times", "both are whole numbers from 1"
             )
 
@@ -49,13 +49,13 @@ def parse_shots(listed: str) -> tuple[int, ...]:
     """Return the numbers in a comma-separated list, rising and each once; `none` means no few-shot rows.
 
     Raises:
-        SettingsError: something else than whole numbers from 1.
+        OptionError: something else than whole numbers from 1.
     """
     if listed.strip().lower() == "none":
         return ()
     parts = [part.strip() for part in listed.split(",")]
     if not all(part.isdecimal() and int(part) >= 1 for part in parts):
-        raise SettingsError(
+        raise OptionError(
             f"cannot read the numbers of images a class in {listed!r}", "for example: --few-shot 1,2,4   or none"
         )
     return tuple(sorted({int(part) for part in parts}))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.baselines import OVERALL, WITHOUT_INTERVAL, find_baseline
 from shotdex.store.connection import Connection
-from shotdex.store.errors import EvaluationError, SettingsError
+from shotdex.store.errors import EvaluationError, OptionError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run, list_runs
 from shotdex.store.types import Estimate, Ids, Run
@@ -28,7 +28,7 @@ def outside_result(con: Connection, text: str) -> tuple[str, str, Estimate]:
     baseline, of which the accuracy over all conditions is taken.
 
     Raises:
-        SettingsError: a text that is none of these, a value that is no share, or no such baseline.
+        OptionError: a text that is none of these, a value that is no share, or no such baseline.
     """
     name, equals, number = text.rpartition("=")
     if not equals:
@@ -41,7 +41,7 @@ def outside_result(con: Connection, text: str) -> tuple[str, str, Estimate]:
     if not name.strip() or (colon and n < 1):
         raise _unreadable(text)
     if not 0 <= value <= 1:
-        raise SettingsError(f"{value_text} in {text!r} is no share", "write 91.9 % as 0.919")
+        raise OptionError(f"{value_text} in {text!r} is no share", "write 91.9 % as 0.919")
     return name.strip(), "reported", _estimate(value, n)
 
 
@@ -51,15 +51,15 @@ def _estimate(value: float, n: int) -> Estimate:
     return replace(wilson(round(value * n), n), value=value)
 
 
-def _unreadable(text: str) -> SettingsError:
-    return SettingsError(f"cannot read the result {text!r}", "write it as --outside 'NAME=VALUE' or 'NAME=VALUE:N'")
+def _unreadable(text: str) -> OptionError:
+    return OptionError(f"cannot read the result {text!r}", "write it as --outside 'NAME=VALUE' or 'NAME=VALUE:N'")
 
 
 def _baseline(con: Connection, name: str) -> tuple[str, str, Estimate]:
     baseline = find_baseline(con, name)
     if OVERALL not in baseline.accuracies:
         known = ", ".join(baseline.accuracies)
-        raise SettingsError(
+        raise OptionError(
             f"the baseline {baseline.name!r} has no accuracy over all conditions; it has {known}",
             f"say the number that fits the test images: --outside '{baseline.name}=VALUE:N'",
         )
@@ -86,7 +86,7 @@ def zero_shot_runs(con: Connection, names: tuple[str, ...], material: Material) 
     """Return the named runs on the test images; without a name the newest of this encoder that scored any of them.
 
     Raises:
-        SettingsError: there is no such run.
+        OptionError: there is no such run.
         EvaluationError: a named run scored none of the test images.
     """
     if names:

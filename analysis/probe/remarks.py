@@ -10,11 +10,11 @@ from shotdex.store.types import Space
 from .few_shot import FewShotResult, needed
 from .gather import Material
 from .linear import LIMITS, LogisticResult
-from .options import ProbeRequest
+from .options import ProbeOptions
 from .references import ZeroShot
 
 
-def few_shot_remarks(wanted: ProbeRequest, made: Sequence[FewShotResult], smallest: int) -> list[str]:
+def few_shot_remarks(wanted: ProbeOptions, made: Sequence[FewShotResult], smallest: int) -> list[str]:
     """Say which numbers of images a class were left out, and whether fits did not converge."""
     remarks = []
     left_out = [shots for shots in wanted.shots if needed(shots) > smallest]

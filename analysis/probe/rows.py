@@ -20,7 +20,7 @@ NEIGHBOURS, LOGISTIC = "nearest neighbours", "logistic regression"
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class ComparisonRow:
     """One line of the ladder.
 
     `p_value` is that of the exact McNemar test against the first zero-shot line on the test images that both answered,
@@ -37,9 +37,9 @@ class Rung:
     adjusted: float = nan
 
 
-def zero_shot_rungs(found: Sequence[ZeroShot], encoder_id: int) -> list[Rung]:
+def zero_shot_rows(found: Sequence[ZeroShot], encoder_id: int) -> list[ComparisonRow]:
     """Return the line of each run, over those of the test images that it scored."""
-    rungs = []
+    rows = []
     for one in found:
         details = [f"prompts {one.prompts!r}"]
         if not one.scored.all():
@@ -48,36 +48,36 @@ def zero_shot_rungs(found: Sequence[ZeroShot], encoder_id: int) -> list[Rung]:
             details.append(f"encoder {one.run.encoder_id}")
         p_value = nan if one is found[0] else _against(one.correct, one.scored, found[0])
         estimate = accuracy(one.correct[one.scored])
-        rungs.append(Rung(one.run.name, "zero-shot", ", ".join(details), estimate, p_value=p_value))
-    return rungs
+        rows.append(ComparisonRow(one.run.name, "zero-shot", ", ".join(details), estimate, p_value=p_value))
+    return rows
 
 
-def few_shot_rung(result: FewShotResult) -> Rung:
+def few_shot_row(result: FewShotResult) -> ComparisonRow:
     """Return the line of one number of images a class."""
     low, high = min(result.accuracies), max(result.accuracies)
     draws = f"{len(result.accuracies)} draws from {low:.3f} to {high:.3f}" if len(result.accuracies) > 1 else "1 draw"
-    return Rung(LOGISTIC, "few-shot", f"{result.shots:,} a class, {draws}", result.estimate, result.shots)
+    return ComparisonRow(LOGISTIC, "few-shot", f"{result.shots:,} a class, {draws}", result.estimate, result.shots)
 
 
-def trained_rung(name: str, details: str, correct: Flags, found: Sequence[ZeroShot]) -> Rung:
+def trained_row(name: str, details: str, correct: Flags, found: Sequence[ZeroShot]) -> ComparisonRow:
     """Return the line of one classifier trained on all training images, with its answers `correct` (M,) bool."""
     everything = np.ones(len(correct), dtype=bool)
     p_value = _against(correct, everything, found[0]) if found else nan
-    return Rung(name, "trained", details, accuracy(correct), p_value=p_value)
+    return ComparisonRow(name, "trained", details, accuracy(correct), p_value=p_value)
 
 
-def without_copies_rungs(name: str, correct: Flags, copies: Flags) -> list[Rung]:
+def without_copies_rows(name: str, correct: Flags, copies: Flags) -> list[ComparisonRow]:
     """Return the line of that classifier over the test images without a copy in training; none where all are."""
     if not copies.any():
         return []
     details = f"without {copies.sum():,} test images that have a copy in training"
-    return [Rung(f"{name}, no copies", "trained", details, accuracy(correct[~copies]))]
+    return [ComparisonRow(f"{name}, no copies", "trained", details, accuracy(correct[~copies]))]
 
 
-def adjusted(rungs: Sequence[Rung]) -> list[Rung]:
+def adjusted(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     """Return the lines with p values adjusted for the number of tests."""
-    values = holm([rung.p_value for rung in rungs]).tolist()
-    return [replace(rung, adjusted=value) for rung, value in zip(rungs, values, strict=True)]
+    values = holm([row.p_value for row in rows]).tolist()
+    return [replace(row, adjusted=value) for row, value in zip(rows, values, strict=True)]
 
 
 def _against(correct: Flags, answered: Flags, zero: ZeroShot) -> float:

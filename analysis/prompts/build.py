@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Combine, PromptSet
 
 
@@ -31,21 +31,21 @@ def make_prompt_set(
         aliases: class -> further labels under which images have it.
 
     Raises:
-        SettingsError: fewer than two classes, a class without text, a template without `{}`, or an alias that does not
+        OptionError: fewer than two classes, a class without text, a template without `{}`, or an alias that does not
             belong to exactly one class.
     """
     for template in templates:
         if template.count("{}") != 1:
-            raise SettingsError(f"the template {template!r} needs one {{}}", "for example: 'a photo of a {}.'")
+            raise OptionError(f"the template {template!r} needs one {{}}", "for example: 'a photo of a {}.'")
     if len(classes) < 2:
-        raise SettingsError(f"{len(classes)} class cannot be told from another", "give at least two classes")
+        raise OptionError(f"{len(classes)} class cannot be told from another", "give at least two classes")
     spelled = {
         category: tuple(template.replace("{}", text) for template in (templates or ("{}",)) for text in texts)
         for category, texts in classes.items()
     }
     for category, texts in spelled.items():
         if not texts or not category.strip() or not all(text.strip() for text in texts):
-            raise SettingsError(f"the class {category!r} has an empty name or prompt", "give each class a text")
+            raise OptionError(f"the class {category!r} has an empty name or prompt", "give each class a text")
     known_as = {category: tuple(labels) for category, labels in (aliases or {}).items() if labels}
     _check_aliases(spelled, known_as)
     prompts = PromptSet(name, spelled, combine, tuple(templates), source, aliases=known_as)
@@ -67,7 +67,7 @@ def from_names(names: Sequence[str], templates: Sequence[str] = ()) -> PromptSet
     """Return the set of bare class names, or of the names in the given templates.
 
     Raises:
-        SettingsError: see `make_prompt_set`.
+        OptionError: see `make_prompt_set`.
     """
     bare = not templates or tuple(templates) == ("{}",)
     title = "bare names" if bare else " | ".join(templates)
@@ -103,9 +103,9 @@ def _check_aliases(classes: Mapping[str, Any], aliases: Mapping[str, Sequence[st
     owner: dict[str, str] = {category: category for category in classes}
     for category, labels in aliases.items():
         if category not in classes:
-            raise SettingsError(f"there are aliases for {category!r}, which is no class", "spell it as in `classes`")
+            raise OptionError(f"there are aliases for {category!r}, which is no class", "spell it as in `classes`")
         for label in labels:
             if owner.setdefault(label, category) != category:
-                raise SettingsError(
+                raise OptionError(
                     f"the label {label!r} would mean both {owner[label]!r} and {category!r}", "give it to one class"
                 )

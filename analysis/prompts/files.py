@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from shotdex import demo
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Combine, PromptSet
 
 from .build import make_prompt_set
@@ -40,7 +40,7 @@ def find_prompt_file(wanted: str) -> Path:
     """Return the prompt file at a path, or else the shipped one of that name.
 
     Raises:
-        SettingsError: there is neither.
+        OptionError: there is neither.
     """
     path, shipped = Path(wanted).expanduser(), shipped_files()
     if path.is_file():
@@ -51,7 +51,7 @@ def find_prompt_file(wanted: str) -> Path:
     hint = (
         f"did you mean the shipped {near[0]}?" if near else f"name a TOML file, or a shipped set: {', '.join(shipped)}"
     )
-    raise SettingsError(f"there is no prompt file {wanted}", hint)
+    raise OptionError(f"there is no prompt file {wanted}", hint)
 
 
 KEYS = ("name", "classes", "templates", "combine", "source", "aliases")
@@ -61,7 +61,7 @@ def read_prompts(wanted: str) -> PromptSet:
     """Return the prompt set that a text names: a TOML file, a published JSON file, or the name of a shipped set.
 
     Raises:
-        SettingsError: there is no such file or set, or it is not of the form above.
+        OptionError: there is no such file or set, or it is not of the form above.
     """
     if is_reference(wanted):
         return make_prompt_set(Path(wanted).name, published_classes(wanted), source=wanted)
@@ -72,18 +72,18 @@ def read_prompt_file(path: Path) -> PromptSet:
     """Return the prompt set in a TOML file.
 
     Raises:
-        SettingsError: it cannot be read, or is not of the form above.
+        OptionError: it cannot be read, or is not of the form above.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(
+        raise OptionError(
             f"the prompt file {path} cannot be read: {error}", "it is a TOML file with `classes`"
         ) from error
     unknown = [key for key in content if key not in KEYS]
     if unknown or "classes" not in content:
         what = f"has {unknown[0]!r}" if unknown else "has no `classes`"
-        raise SettingsError(f"the prompt file {path} {what}", f"it may have: {', '.join(KEYS)}")
+        raise OptionError(f"the prompt file {path} {what}", f"it may have: {', '.join(KEYS)}")
     return make_prompt_set(
         str(content.get("name") or path.stem),
         _classes(path, content["classes"]),
@@ -101,11 +101,11 @@ def _classes(path: Path, value: Any) -> dict[str, tuple[str, ...]]:
         names = _texts(path, "classes", value)
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise SettingsError(f"in {path}, `classes` names {twice!r} twice", "name each class once")
+            raise OptionError(f"in {path}, `classes` names {twice!r} twice", "name each class once")
         return {name: (name,) for name in names}
     if isinstance(value, dict):
         return {name: _texts(path, f"classes.{name}", texts) for name, texts in value.items()}
-    raise SettingsError(f"in {path}, `classes` is neither a list nor a table", 'for example: classes = ["cat", "dog"]')
+    raise OptionError(f"in {path}, `classes` is neither a list nor a table", 'for example: classes = ["cat", "dog"]')
 
 
 def _templates(path: Path, value: Any) -> tuple[str, ...]:
@@ -116,20 +116,18 @@ def _templates(path: Path, value: Any) -> tuple[str, ...]:
 
 def _aliases(path: Path, value: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
-        raise SettingsError(f"in {path}, `aliases` is not a table", 'for example: [aliases]\n"T-shirt" = ["tee"]')
+        raise OptionError(f"in {path}, `aliases` is not a table", 'for example: [aliases]\n"T-shirt" = ["tee"]')
     return {category: _texts(path, f"aliases.{category}", labels) for category, labels in value.items()}
 
 
 def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise SettingsError(
-            f"in {path}, `{key}` is not a text or a list of texts", 'for example: ["a cat", "a kitten"]'
-        )
+        raise OptionError(f"in {path}, `{key}` is not a text or a list of texts", 'for example: ["a cat", "a kitten"]')
     return tuple(texts)
 
 
 def _combine(path: Path, value: Any) -> Combine:
     if value not in tuple(Combine):
-        raise SettingsError(f"in {path}, `combine` is {value!r}", 'it is "mean" or "max"')
+        raise OptionError(f"in {path}, `combine` is {value!r}", 'it is "mean" or "max"')
     return Combine(value)

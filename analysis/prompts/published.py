@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 _REFERENCE = re.compile(r"[^{}]+\.(json(#.+)?|txt)", re.IGNORECASE)
 
@@ -36,11 +36,11 @@ def published_templates(reference: str, beside: Path | None = None) -> tuple[str
     A path that is not absolute is looked for beside the file that names it, else in the working folder.
 
     Raises:
-        SettingsError: the file cannot be read, has no such set, or the set is not a list of texts.
+        OptionError: the file cannot be read, has no such set, or the set is not a list of texts.
     """
     content = _load(reference, beside)
     if not _is_texts(content):
-        raise SettingsError(f"{reference} holds no templates", "they are a list of texts with {c} or {}")
+        raise OptionError(f"{reference} holds no templates", "they are a list of texts with {c} or {}")
     return tuple(text.replace("{c}", "{}") for text in content)
 
 
@@ -51,7 +51,7 @@ def published_classes(reference: str, beside: Path | None = None) -> dict[str, t
     the same text. A model cannot tell them apart, but every label of the list has its class.
 
     Raises:
-        SettingsError: the file cannot be read, has no such set, or the set has no classes in it.
+        OptionError: the file cannot be read, has no such set, or the set has no classes in it.
     """
     content = _load(reference, beside)
     if _is_texts(content):
@@ -60,7 +60,7 @@ def published_classes(reference: str, beside: Path | None = None) -> dict[str, t
         return _numbered(content[1])
     if isinstance(content, dict) and all(_is_texts(texts) for texts in content.values()):
         return {name: tuple(texts) for name, texts in content.items()}
-    raise SettingsError(f"{reference} holds no class names", "they are a list of names, or a name -> its prompts")
+    raise OptionError(f"{reference} holds no class names", "they are a list of names, or a name -> its prompts")
 
 
 def _load(reference: str, beside: Path | None) -> Any:
@@ -74,14 +74,14 @@ def _load(reference: str, beside: Path | None) -> Any:
             return [line.strip() for line in text.splitlines() if line.strip()]
         content = json.loads(text)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}", "name a JSON file: FILE.json#DATASET") from error
+        raise OptionError(f"{path} cannot be read: {error}", "name a JSON file: FILE.json#DATASET") from error
     return _one_set(path, content, chosen)
 
 
 def _one_set(path: Path, content: Any, chosen: str) -> Any:
     if not isinstance(content, dict):
         if chosen:
-            raise SettingsError(f"{path} holds one set, and no {chosen!r}", f"leave out the name: {path}")
+            raise OptionError(f"{path} holds one set, and no {chosen!r}", f"leave out the name: {path}")
         return content
     if chosen in content:
         return content[chosen]
@@ -90,7 +90,7 @@ def _one_set(path: Path, content: Any, chosen: str) -> Any:
         return content[sets[0]]
     some = ", ".join(sets[:8]) + (", ..." if len(sets) > 8 else "")
     said = f"has no set {chosen!r}" if chosen else f"holds {len(sets)} sets"
-    raise SettingsError(f"{path} {said}", f"choose one: {path}#NAME, with NAME one of {some}")
+    raise OptionError(f"{path} {said}", f"choose one: {path}#NAME, with NAME one of {some}")
 
 
 def _numbered(names: Sequence[str]) -> dict[str, tuple[str, ...]]:

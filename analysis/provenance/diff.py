@@ -1,4 +1,4 @@
-"""How two runs differ: in what was asked, of which pictures, and in the answers."""
+"""How two runs differ: in what was asked, of which images, and in the answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def diff(store: Store, first: str, second: str) -> RunDiff:
     """Return how two runs differ.
 
     Raises:
-        SettingsError: there is no such run.
+        OptionError: there is no such run.
     """
     with store.reading() as con:
         a, b = find_run(con, first), find_run(con, second)
@@ -67,7 +67,7 @@ def _asked(con: Connection, a: Run, b: Run) -> list[Difference]:
         ("encoder", *_encoders(encoders[a.encoder_id], encoders[b.encoder_id])),
         ("predictions kept", f"{a.k} an image", f"{b.k} an image"),
         ("filter", a.where or "none", b.where or "none"),
-        ("pictures (digest)", a.data_sha256[:12], b.data_sha256[:12]),
+        ("images (digest)", a.data_sha256[:12], b.data_sha256[:12]),
         ("labels (digest)", a.labels_sha256[:12], b.labels_sha256[:12]),
         ("scored", f"{a.scored:,}", f"{b.scored:,}"),
         ("could not be scored", f"{a.failed:,}", f"{b.failed:,}"),

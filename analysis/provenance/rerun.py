@@ -95,7 +95,7 @@ def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
         changes = [*_changes(con, run, made), *texts_changed, *version_changes(run.versions, versions())]
     same, different, gone, new, largest = _matched(kept, made.predictions, run.k)
     if not run.data_sha256:
-        unchecked.append("the run is older than data digests, so the pictures could not be compared")
+        unchecked.append("the run is older than data digests, so the images could not be compared")
     return Rerun(run, same, different, gone, new, largest, tuple(changes), tuple(unchecked))
 
 
@@ -115,16 +115,16 @@ def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
     changes = []
     if run.data_sha256 not in ("", made.work.data_sha256):
         changes.append(
-            f"the pictures: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, not all alike"
+            f"the images: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, not all alike"
         )
     relabelled = _relabelled(con, run, made.truths)
     if relabelled:
-        changes.append(f"the labels of {relabelled:,} picture{'s' * (relabelled != 1)}")
+        changes.append(f"the labels of {relabelled:,} image{'s' * (relabelled != 1)}")
     elif run.labels_sha256 not in ("", made.work.labels_sha256) and run.data_sha256 == made.work.data_sha256:
-        # They mean the same classes, by an alias, or went from one picture to another.
-        changes.append("the labels of some pictures")
+        # They mean the same classes, by an alias, or went from one image to another.
+        changes.append("the labels of some images")
     if run.failed != made.work.failed:
-        changes.append(f"pictures that could not be scored: {run.failed:,} then, {made.work.failed:,} now")
+        changes.append(f"images that could not be scored: {run.failed:,} then, {made.work.failed:,} now")
     return changes
 
 

@@ -1,4 +1,4 @@
-"""Whether two observers are wrong on the same pictures: error consistency."""
+"""Whether two observers are wrong on the same images: error consistency."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .paired import Flags
 
 @dataclass(frozen=True, slots=True)
 class ErrorConsistency:
-    """Agreement of two observers on which of `n` pictures they get right.
+    """Agreement of two observers on which of `n` images they get right.
 
     `observed`, in [0, 1], is the share on which both are right or both wrong; `expected`, the share that two
     independent observers of the same accuracies would show; `kappa`, in [-1, 1], how far the first exceeds the second:
-    1 is the same errors, 0 what chance gives, below 0 errors on different pictures.
+    1 is the same errors, 0 what chance gives, below 0 errors on different images.
     """
 
     kappa: float
@@ -30,15 +30,15 @@ class ErrorConsistency:
 
 
 def error_consistency(correct_a: Flags, correct_b: Flags) -> ErrorConsistency:
-    """Return Cohen's kappa of right and wrong between two observers of the same pictures.
+    """Return Cohen's kappa of right and wrong between two observers of the same images.
 
     Geirhos, Meding and Wichmann (2020), "Beyond accuracy: quantifying trial-by-trial behaviour of CNNs and humans by
     measuring error consistency", NeurIPS: with accuracies p_a and p_b, c_exp = p_a p_b + (1 - p_a)(1 - p_b), c_obs the
     share of equal outcomes, and kappa = (c_obs - c_exp) / (1 - c_exp). It is NaN where c_exp is 1, that is where both
-    are always right or both always wrong; without pictures all three are NaN.
+    are always right or both always wrong; without images all three are NaN.
 
     Args:
-        correct_a: (N,) bool, whether A got each picture right.
+        correct_a: (N,) bool, whether A got each image right.
         correct_b: (N,) bool, the same for B, in the same order.
 
     Raises:
@@ -60,7 +60,7 @@ def error_consistency(correct_a: Flags, correct_b: Flags) -> ErrorConsistency:
 def kappa_interval(
     correct_a: Flags, correct_b: Flags, strata: npt.NDArray[np.integer[Any]], resamples: int = 1000, seed: int = 0
 ) -> Estimate:
-    """Return the kappa of `error_consistency` with its bootstrap interval, pictures drawn again within their stratum.
+    """Return the kappa of `error_consistency` with its bootstrap interval, images drawn again within their stratum.
 
     Raises:
         ValueError: the three differ in length, or no resamples.

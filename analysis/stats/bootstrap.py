@@ -1,4 +1,4 @@
-"""The uncertainty of any statistic over pictures: the stratified percentile bootstrap."""
+"""The uncertainty of any statistic over images: the stratified percentile bootstrap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 Statistic = Callable[[Indices], Floats | float]
-"""Takes (n,) int64 indices of pictures, some of them repeated, and returns (S,) float64, or one float."""
+"""Takes (n,) int64 indices of images, some of them repeated, and returns (S,) float64, or one float."""
 
 TAILS = (0.025, 0.975)
 """The quantiles that bound 95 %."""
@@ -27,7 +27,7 @@ class Bootstrap:
     """S statistics of a sample with their 95 % percentile intervals.
 
     `values`, `low` and `high` are (S,) float64, and `undefined` (S,) int64 counts the resamples in which the statistic
-    was NaN. `n` is the number of pictures, `strata` that of the groups that were resampled apart.
+    was NaN. `n` is the number of images, `strata` that of the groups that were resampled apart.
     """
 
     values: Floats
@@ -42,7 +42,7 @@ class Bootstrap:
     def estimates(self, counts: Sequence[int] | None = None) -> list[Estimate]:
         """Return the S statistics as estimates.
 
-        Each carries `n`, or its own of the S `counts`: the recall of a class, for instance, rests on the pictures of
+        Each carries `n`, or its own of the S `counts`: the recall of a class, for instance, rests on the images of
         that class. Where resamples were left out because the statistic was NaN there, the method says how many.
 
         Raises:
@@ -64,21 +64,21 @@ class Bootstrap:
 def bootstrap(
     statistic: Statistic, strata: npt.NDArray[np.integer[Any]], resamples: int = 1000, seed: int = 0
 ) -> Bootstrap:
-    """Return the statistic of all pictures and how it varies when pictures are drawn again, with replacement.
+    """Return the statistic of all images and how it varies when images are drawn again, with replacement.
 
     Efron (1979), "Bootstrap methods: another look at the jackknife"; Efron and Tibshirani (1993), "An introduction to
     the bootstrap", section 13.3 for the percentile interval and 8.3 for drawing within strata. Every resample takes as
-    many pictures from a stratum as it holds. So a stratum of one picture always gives that picture, and where all
+    many images from a stratum as it holds. So a stratum of one image always gives that image, and where all
     answers are right the interval has no width: take `wilson` for plain shares.
 
-    Undefined values: a statistic that is NaN over all pictures stays NaN, and so do its bounds. Resamples in which it
-    is NaN are left out of the quantiles, and counted. Without pictures everything is NaN; the statistic is then asked
+    Undefined values: a statistic that is NaN over all images stays NaN, and so do its bounds. Resamples in which it
+    is NaN are left out of the quantiles, and counted. Without images everything is NaN; the statistic is then asked
     once, with no indices, how many values it gives.
 
     Args:
-        statistic: called `resamples` + 1 times with (N,) int64 indices into the pictures.
-        strata: (N,) the stratum of each picture, such as the number of its class. What the numbers are does not matter,
-            only which pictures share one: the draws do not depend on it.
+        statistic: called `resamples` + 1 times with (N,) int64 indices into the images.
+        strata: (N,) the stratum of each image, such as the number of its class. What the numbers are does not matter,
+            only which images share one: the draws do not depend on it.
         resamples: how often to draw, from 1.
         seed: of numpy's default generator; the same seed gives the same interval.
 
@@ -96,7 +96,7 @@ def bootstrap(
     for i, indices in enumerate(_draws(codes, resamples, seed)):
         draw = _vector(statistic(indices))
         if draw.shape != values.shape:
-            raise ValueError(f"the statistic gave {len(values)} values for the pictures and {len(draw)} for a resample")
+            raise ValueError(f"the statistic gave {len(values)} values for the images and {len(draw)} for a resample")
         draws[i] = draw
     low, high = _bounds(draws, values)
     return Bootstrap(values, low, high, np.isnan(draws).sum(axis=0), len(codes), len(np.unique(codes)), resamples, seed)
@@ -111,7 +111,7 @@ def _draws(codes: npt.NDArray[Any], resamples: int, seed: int) -> Iterator[Indic
     rng = np.random.default_rng(seed)
     place = np.empty(len(codes))
     for _ in range(resamples):
-        # Place i draws from the stratum of picture i. random() is below 1 by at least 2^-53, so the product rounds to
+        # Place i draws from the stratum of image i. random() is below 1 by at least 2^-53, so the product rounds to
         # below `size`; it takes half the time of integers() with an array of bounds, and is even to size / 2^53.
         rng.random(out=place)
         np.multiply(place, size, out=place)

@@ -15,15 +15,15 @@ from shotdex.store.types import Estimate
 from .bootstrap import TAILS, Floats
 
 Flags = npt.NDArray[np.bool_]
-"""One truth value a picture, shape (N,)."""
+"""One truth value an image, shape (N,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """How A and B compare on the same `n` pictures.
+    """How A and B compare on the same `n` images.
 
-    `both_right`, `only_a`, `only_b` and `both_wrong` count pictures and add up to `n`. `difference` is accuracy of B
-    minus accuracy of A, in [-1, 1]. `p_value`, in [0, 1], is that of the exact McNemar test; NaN without pictures.
+    `both_right`, `only_a`, `only_b` and `both_wrong` count images and add up to `n`. `difference` is accuracy of B
+    minus accuracy of A, in [-1, 1]. `p_value`, in [0, 1], is that of the exact McNemar test; NaN without images.
     """
 
     n: int
@@ -39,9 +39,9 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Return the two-sided p value of the exact McNemar test, in [0, 1].
 
     McNemar (1947), "Note on the sampling error of the difference between correlated proportions or percentages",
-    Psychometrika 12. Where A and B are equally good, each picture that only one of them got right is as likely to be
-    A's as B's, so the smaller count is binomial with p = 1/2; the tail is doubled, and capped at 1. Pictures on which
-    both are right or both wrong say nothing. With no picture that tells them apart it is 1.
+    Psychometrika 12. Where A and B are equally good, each image that only one of them got right is as likely to be
+    A's as B's, so the smaller count is binomial with p = 1/2; the tail is doubled, and capped at 1. Images on which
+    both are right or both wrong say nothing. With no image that tells them apart it is 1.
 
     Raises:
         ValueError: a negative count.
@@ -49,7 +49,7 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     from scipy.special import betainc
 
     if only_a < 0 or only_b < 0:
-        raise ValueError(f"{only_a} and {only_b} pictures cannot be counted")
+        raise ValueError(f"{only_a} and {only_b} images cannot be counted")
     if only_a == only_b:
         return 1.0
     # The binomial tail as an incomplete beta function: scipy.stats, which has it by name, takes seconds to import.
@@ -60,17 +60,17 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 def paired(
     correct_a: Flags, correct_b: Flags, strata: npt.NDArray[np.integer[Any]], resamples: int = 2000, seed: int = 0
 ) -> Paired:
-    """Compare B with A on the same pictures.
+    """Compare B with A on the same images.
 
-    The interval is that of the paired bootstrap: pictures are drawn again within their stratum, each with both of its
-    answers, and the bounds are percentiles of the differences. It has no width where no picture tells A from B or where
-    all of them do in the same way, and with a handful of such pictures it is narrower than the exact test would have
-    it: read it beside `p_value`. Without pictures the difference and the p value are NaN.
+    The interval is that of the paired bootstrap: images are drawn again within their stratum, each with both of its
+    answers, and the bounds are percentiles of the differences. It has no width where no image tells A from B or where
+    all of them do in the same way, and with a handful of such images it is narrower than the exact test would have
+    it: read it beside `p_value`. Without images the difference and the p value are NaN.
 
     Args:
-        correct_a: (N,) bool, whether A got each picture right.
+        correct_a: (N,) bool, whether A got each image right.
         correct_b: (N,) bool, the same for B, in the same order.
-        strata: (N,) the stratum of each picture, such as the number of its class.
+        strata: (N,) the stratum of each image, such as the number of its class.
         resamples: how often to draw, from 1.
         seed: of numpy's default generator.
 
@@ -98,14 +98,14 @@ def paired(
 def _differences(a: Flags, b: Flags, codes: npt.NDArray[Any], resamples: int, seed: int) -> Floats:
     """Return the difference in each resample, (resamples,).
 
-    Within a stratum of m pictures the counts (only B, only A, neither) of a resample are multinomial, with the observed
+    Within a stratum of m images the counts (only B, only A, neither) of a resample are multinomial, with the observed
     shares: the same distribution as drawing m indices, at a cost that does not grow with m. They are drawn as how many
     tell A from B, then how many of these are B's, which keeps every probability within [0, 1] to the last bit.
     """
     _, stratum = np.unique(codes, return_inverse=True)
     sizes, ours, theirs = (np.bincount(stratum, weights=w).astype(np.int64) for w in (np.ones(len(a)), b & ~a, a & ~b))
-    # Strata with the same counts are one draw from that many more pictures, and np.unique puts the rest in an order
-    # that depends on neither how strata are numbered nor how pictures are sorted.
+    # Strata with the same counts are one draw from that many more images, and np.unique puts the rest in an order
+    # that depends on neither how strata are numbered nor how images are sorted.
     kinds, times = np.unique(np.column_stack([sizes, ours, theirs]), axis=0, return_counts=True)
     rng = np.random.default_rng(seed)
     total = np.zeros(resamples, dtype=np.int64)

@@ -46,23 +46,23 @@ def describe(estimate: Estimate) -> str:
 
 
 SMALL = 30
-"""Fewer pictures than this are few: at 30 the interval of a share near 1/2 still spans a third of the whole range, and
-one picture more or less moves the share by over 3 points."""
+"""Fewer images than this are few: at 30 the interval of a share near 1/2 still spans a third of the whole range, and
+one image more or less moves the share by over 3 points."""
 
 WIDE = 0.34
-"""An interval wider than this says as little as a share of fewer than `SMALL` pictures can: the Wilson interval of 15
+"""An interval wider than this says as little as a share of fewer than `SMALL` images can: the Wilson interval of 15
 in 30 is 0.337 wide, and none of 30 or more is wider."""
 
 
 def small_sample(estimate: Estimate) -> str:
     """Return a short remark on an estimate that rests on little, or nothing.
 
-    In this order: "no pictures" where there are none and so no value, "n not known" for a value without a count, "small
-    n" below `SMALL`, "wide interval" above `WIDE` (a statistic over many pictures can hang on a few of them, as the
+    In this order: "no images" where there are none and so no value, "n not known" for a value without a count, "small
+    n" below `SMALL`, "wide interval" above `WIDE` (a statistic over many images can hang on a few of them, as the
     precision of a class that is seldom predicted does). A difference of two shares is wide sooner than a share is.
     """
     if estimate.n <= 0:
-        return "no pictures" if isnan(estimate.value) else "n not known"
+        return "no images" if isnan(estimate.value) else "n not known"
     if estimate.n < SMALL:
         return "small n"
     if estimate.high - estimate.low > WIDE:
@@ -94,7 +94,7 @@ def difference_interval(a: Estimate, b: Estimate) -> Estimate:
         low  = (b - a) - sqrt((b - low_b)^2 + (high_a - a)^2)
         high = (b - a) + sqrt((high_b - b)^2 + (a - low_a)^2)
 
-    The two must rest on different pictures or people; for two runs over the same pictures take `paired`, which is
+    The two must rest on different images or people; for two runs over the same images take `paired`, which is
     sharper. An estimate whose bounds are NaN enters as a fixed value, and the method says so; where both are, nothing
     is known of the uncertainty and the bounds are NaN. Where a value is NaN, all is NaN. `n` is the smaller of the two
     counts, as that one limits what can be seen; a fixed value's does not matter.

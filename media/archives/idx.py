@@ -15,7 +15,7 @@ import numpy.typing as npt
 from shotdex.media.files import places
 from shotdex.media.files.kept import Kept
 from shotdex.media.files.places import Facts, TooManyBytes
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import BYTES_LIMIT
 
 from .reader import Reader, Readers
@@ -49,7 +49,7 @@ class IdxFile:
                 self.packed = reader.packed
                 self.shape = self._header(reader)
                 self._start = reader.position
-        except Damaged as error:
+        except ContainerFailure as error:
             raise ValueError(f"{self.name}: {error.detail}") from error
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class IdxFile:
 
     @property
     def item_bytes(self) -> int:
-        """Bytes of one picture or label."""
+        """Bytes of one image or label."""
         return math.prod(self.shape[1:])
 
     @property
@@ -77,11 +77,11 @@ class IdxFile:
                 reader.pass_over(wanted)
                 if reader.read_some(1):
                     raise ValueError(f"{self.name} has more than the {wanted:,} bytes of data that its header says")
-        except Damaged as error:
+        except ContainerFailure as error:
             raise ValueError(f"{self.name}: {error.detail}; its header says {wanted:,} bytes of data") from error
 
     def items(self, first: int, count: int) -> bytes:
-        """Return the bytes of some pictures or labels that follow each other.
+        """Return the bytes of some images or labels that follow each other.
 
         Raises:
             ValueError: the file ends before them or is broken.
@@ -95,7 +95,7 @@ class IdxFile:
                 return self._whole[start : start + length]
             with self._readers.at(self._start + start) as reader:
                 return reader.read(length)
-        except Damaged as error:
+        except ContainerFailure as error:
             raise ValueError(f"{self.name}: {error.detail}") from error
 
     def wake(self) -> None:
@@ -127,7 +127,7 @@ def open_idx(place: str) -> IdxFile:
 
 
 def read_idx(place: str | Path) -> npt.NDArray[np.uint8]:
-    """Return the array of an IDX file of unsigned bytes, as (N,) labels or (N, H, W) pictures; read-only.
+    """Return the array of an IDX file of unsigned bytes, as (N,) labels or (N, H, W) images; read-only.
 
     Raises:
         ValueError: not an IDX file of unsigned bytes, not as long as its header says, or larger than an array may be.
@@ -143,35 +143,35 @@ def read_idx(place: str | Path) -> npt.NDArray[np.uint8]:
         file.rest()
 
 
-def picture_file(place: str, position: int, limit: int = BYTES_LIMIT) -> bytes:
-    """Return one picture of an IDX file as a PGM file, a form that any image library reads.
+def image_file(place: str, position: int, limit: int = BYTES_LIMIT) -> bytes:
+    """Return one image of an IDX file as a PGM file, a form that any image library reads.
 
     Raises:
-        KeyError: there is no picture at that position.
+        KeyError: there is no image at that position.
         TooManyBytes: it has more than `limit` bytes.
         ValueError, OSError: the file cannot be read.
     """
-    file = _with_picture(place, position)
+    file = _with_image(place, position)
     if file.item_bytes > limit:
         raise TooManyBytes(f"more than {limit:,} bytes")
     header = f"P5 {file.shape[2]} {file.shape[1]} 255\n"
     return header.encode("ascii") + file.items(position, 1)
 
 
-def picture_facts(place: str, position: int) -> Facts:
-    """Return the size of one picture in bytes, and the file's time.
+def image_facts(place: str, position: int) -> Facts:
+    """Return the size of one image in bytes, and the file's time.
 
     Raises:
         KeyError, ValueError, OSError: as for `picture_file`.
     """
-    file = _with_picture(place, position)
+    file = _with_image(place, position)
     return Facts(file.item_bytes, file.facts.modified_ns)
 
 
-def _with_picture(place: str, position: int) -> IdxFile:
+def _with_image(place: str, position: int) -> IdxFile:
     file = open_idx(place)
     if len(file.shape) != 3 or not 0 <= position < file.shape[0]:
-        raise KeyError(f"{file.name} has no picture {position}")
+        raise KeyError(f"{file.name} has no image {position}")
     return file
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from shotdex.media.files import places
 from shotdex.media.files.kept import Kept
 from shotdex.media.files.places import Facts
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .reader import Reader
@@ -90,7 +90,7 @@ def _by_content(place: str) -> type[ZipArchive] | type[TarArchive] | None:
         named = path_of(place).endswith(TAR_ENDINGS) and (first is None or first == bytes(BLOCK))
         if named or (first is not None and is_header(first)):
             return TarArchive
-        with suppress(Damaged):  # behind a program that unpacks it, say
+        with suppress(ContainerFailure):  # behind a program that unpacks it, say
             find_directory(_rewound(reader))
             return ZipArchive
     return None
@@ -100,7 +100,7 @@ def _unpacked_head(place: str) -> bytes | None:
     try:
         with closing(Reader(place)) as reader:
             return reader.read_some(BLOCK)
-    except Damaged:
+    except ContainerFailure:
         return None
 
 
@@ -114,7 +114,7 @@ def _open(place: str) -> ZipArchive | TarArchive:
     if kind is None and not places.is_file(place):
         raise FileNotFoundError(f"there is no file {place}")
     if kind is None:
-        raise Damaged(Reason.UNREADABLE, f"{place} is neither a zip nor a tar archive")
+        raise ContainerFailure(Reason.UNREADABLE, f"{place} is neither a zip nor a tar archive")
     return kind(place)
 
 
@@ -126,7 +126,7 @@ def open_archive(place: str) -> ZipArchive | TarArchive:
 
     Raises:
         OSError: it is gone or cannot be read.
-        Damaged: it is no archive.
+        ContainerFailure: it is no archive.
     """
     return _kept.get(place)
 
@@ -137,7 +137,7 @@ def read_member(place: str, member: str, limit: int) -> bytes:
     Raises:
         KeyError: there is none of that name.
         TooManyBytes: it has more than `limit` bytes, whatever its header says.
-        OSError, Damaged: the archive or the member cannot be read.
+        OSError, ContainerFailure: the archive or the member cannot be read.
     """
     return open_archive(place).read(member, limit)
 
@@ -146,6 +146,6 @@ def member_facts(place: str, member: str) -> Facts:
     """Return the size and time of an archive's member, as a scan gives them.
 
     Raises:
-        KeyError, OSError, Damaged: as for `read_member`.
+        KeyError, OSError, ContainerFailure: as for `read_member`.
     """
     return open_archive(place).facts(member)

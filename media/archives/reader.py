@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from shotdex.media.files import places
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .unpacking import CHUNK, LONGEST_MAGIC, Decompressor, decompress, decompressor, packing_of
 
 FREE_BYTES = 4 * 1024**3
 RATIO = 250
-"""A packed file may unpack to 4 GiB, and beyond that to 250 times what was read of it: archives of pictures hardly
+"""A packed file may unpack to 4 GiB, and beyond that to 250 times what was read of it: archives of images hardly
 shrink, and ten kilobytes of bzip2 can hold hours of zeros."""
 
 KEPT = 8
@@ -53,24 +53,24 @@ class Reader:
         """Return the next `count` bytes.
 
         Raises:
-            Damaged: the file ends before.
+            ContainerFailure: the file ends before.
         """
         if self.size is not None and count > self.size - self.position:  # or the memory would be asked for first
-            raise Damaged(Reason.TRUNCATED, "it ends too early")
+            raise ContainerFailure(Reason.TRUNCATED, "it ends too early")
         data = self.read_some(count)
         if len(data) < count:
-            raise Damaged(Reason.TRUNCATED, "it ends too early")
+            raise ContainerFailure(Reason.TRUNCATED, "it ends too early")
         return data
 
     def pass_over(self, count: int) -> int:
         """Go forward; return the CRC-32 of what was passed over, or 0 where nothing had to be read.
 
         Raises:
-            Damaged: the file ends before.
+            ContainerFailure: the file ends before.
         """
         if self.size is not None:
             if count > self.size - self.position:
-                raise Damaged(Reason.TRUNCATED, "it ends too early")
+                raise ContainerFailure(Reason.TRUNCATED, "it ends too early")
             self.position = self._file.seek(self.position + count)
             return 0
         checksum = 0
@@ -122,7 +122,7 @@ class _Unpacker:
                 return b""
             source = self._packed() if self._inner.needs_input else b""
             if not source and self._inner.needs_input:
-                raise Damaged(Reason.TRUNCATED, "the compressed data end too early")
+                raise ContainerFailure(Reason.TRUNCATED, "the compressed data end too early")
             piece = decompress(self._inner, source, CHUNK)
             if piece:
                 self._count(len(piece))
@@ -153,7 +153,9 @@ class _Unpacker:
     def _count(self, made: int) -> None:
         self._made += made
         if self._made > FREE_BYTES + RATIO * self._eaten:
-            raise Damaged(Reason.TOO_LARGE, f"it unpacks to more than {RATIO} times its size: a decompression bomb")
+            raise ContainerFailure(
+                Reason.TOO_LARGE, f"it unpacks to more than {RATIO} times its size: a decompression bomb"
+            )
 
 
 class Readers:
@@ -170,7 +172,7 @@ class Readers:
         """Give a reader that stands at a position: of packed files the one that is nearest before it.
 
         Raises:
-            Damaged: the file ends before.
+            ContainerFailure: the file ends before.
             OSError: it cannot be opened.
         """
         reader = self._take(position) or Reader(self._place, self._unpack)

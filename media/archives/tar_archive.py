@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shotdex.media.files import places
 from shotdex.media.files.places import Facts, TooManyBytes
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 
 from .member_table import MemberTable
 from .reader import Reader, Readers
@@ -62,7 +62,7 @@ class TarArchive:
         """Pass the members in their order, with the data of those that are wanted; of one name, the last counts.
 
         Raises:
-            Damaged: at the place from which on nothing can be known.
+            ContainerFailure: at the place from which on nothing can be known.
             OSError: the file cannot be read.
         """
         table = MemberTable()
@@ -74,7 +74,7 @@ class TarArchive:
                     if member.kind is Kind.FILE and member.name is not None:
                         table.add(member.name, member.position)
                     yield passed
-            except Damaged:
+            except ContainerFailure:
                 self._keep(table)
                 raise
             self._keep(table)
@@ -133,7 +133,7 @@ class TarArchive:
         try:
             for _ in self.walk():
                 pass
-        except Damaged:
+        except ContainerFailure:
             if self._table is None:  # it cannot even be opened
                 raise
         assert self._table is not None  # what stands before a damage can be read

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .reader import Reader
@@ -24,7 +24,7 @@ LATEST_NS = 2**63 - 1
 
 
 class Kind(Enum):
-    """What a member is. Only files hold a picture."""
+    """What a member is. Only files hold an image."""
 
     FILE = "file"
     LINK = "link"
@@ -63,17 +63,17 @@ def next_member(reader: Reader) -> TarMember | None:
     """Read the headers of the next member and stop where its data begin; None at the end of the archive.
 
     Raises:
-        Damaged: there is no header here, or the file ends without an end of the archive.
+        ContainerFailure: there is no header here, or the file ends without an end of the archive.
     """
     position, extended = reader.position, _Extended()
     while True:
         block = reader.read_some(BLOCK)
         if len(block) < BLOCK:
-            raise Damaged(Reason.TRUNCATED, "it ends without the two empty blocks that end a tar archive")
+            raise ContainerFailure(Reason.TRUNCATED, "it ends without the two empty blocks that end a tar archive")
         if not any(block):
             return None
         if not is_header(block):
-            raise Damaged(Reason.CORRUPT, f"no valid header at byte {reader.position - BLOCK:,}")
+            raise ContainerFailure(Reason.CORRUPT, f"no valid header at byte {reader.position - BLOCK:,}")
         kind = block[156:157]
         if kind in b"LKxXg":
             _extend(extended, kind, _payload(reader, _number(block[124:136])))
@@ -112,7 +112,7 @@ def _member(reader: Reader, block: bytes, position: int, extended: _Extended) ->
     # Links, devices, folders and pipes have no data, whatever their size says: a link's is that of its target.
     size = 0 if code in b"123456" else (_number(block[124:136]) if extended.size is None else extended.size)
     if size < 0:
-        raise Damaged(Reason.CORRUPT, f"a size below 0 at byte {position:,}")
+        raise ContainerFailure(Reason.CORRUPT, f"a size below 0 at byte {position:,}")
     if code == b"S":
         more = block[482]
         while more:
@@ -135,7 +135,7 @@ def _short_name(block: bytes) -> bytes:
 
 def _payload(reader: Reader, size: int) -> bytes:
     if not 0 <= size <= EXTENDED_LIMIT:
-        raise Damaged(Reason.CORRUPT, f"an extended header of {size:,} bytes")
+        raise ContainerFailure(Reason.CORRUPT, f"an extended header of {size:,} bytes")
     data = reader.read(size)
     reader.read(padding(size))
     return data
@@ -158,7 +158,7 @@ def _records(data: bytes) -> list[tuple[bytes, bytes]]:
         record = data[at + len(digits) + 1 : at + length]
         key, equals, value = record.partition(b"=")
         if not equals or not value.endswith(b"\n") or at + length > len(data):
-            raise Damaged(Reason.CORRUPT, "a pax header that cannot be read")
+            raise ContainerFailure(Reason.CORRUPT, "a pax header that cannot be read")
         found.append((key, value[:-1]))
         at += length
     return found
@@ -169,7 +169,7 @@ def _apply(extended: _Extended, key: bytes, value: bytes) -> None:
         extended.name = value
     elif key == b"size":
         if not value.isdigit() or len(value) > 19:
-            raise Damaged(Reason.CORRUPT, "a pax header whose size is no number")
+            raise ContainerFailure(Reason.CORRUPT, "a pax header whose size is no number")
         extended.size = int(value)
     elif key == b"mtime":
         extended.modified_ns = _nanoseconds(value)
@@ -193,7 +193,7 @@ def _number(field: bytes) -> int:
         return int.from_bytes(field[1:], "big") - (256 ** (len(field) - 1) if field[0] == 0xFF else 0)
     found = _octal(field)
     if found is None:
-        raise Damaged(Reason.CORRUPT, "a header with a number that is none")
+        raise ContainerFailure(Reason.CORRUPT, "a header with a number that is none")
     return found
 
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 MEMORY_LIMIT = 256 * 1024 * 1024
@@ -76,7 +76,7 @@ def decompressor(packing: str) -> Decompressor:
     """Return what unpacks one stream.
 
     Raises:
-        Damaged: this Python cannot; the reason is UNSUPPORTED.
+        ContainerFailure: this Python cannot; the reason is UNSUPPORTED.
     """
     if packing == "gzip":
         return Inflating(31)
@@ -89,7 +89,7 @@ def decompressor(packing: str) -> Decompressor:
 
 def _zstd() -> Decompressor:
     if sys.version_info < (3, 14):
-        raise Damaged(Reason.UNSUPPORTED, "Zstandard needs Python 3.14; unpack it first with: zstd -d")
+        raise ContainerFailure(Reason.UNSUPPORTED, "Zstandard needs Python 3.14; unpack it first with: zstd -d")
     from importlib import import_module
 
     made: Decompressor = import_module("compression.zstd").ZstdDecompressor()
@@ -103,7 +103,7 @@ def zip_decompressor(method: int) -> Decompressor:
     """Return what unpacks a zip's member by the number of its method (APPNOTE.TXT 4.4.5); 14, LZMA, is not among them.
 
     Raises:
-        Damaged: the method is not supported.
+        ContainerFailure: the method is not supported.
     """
     if method == 8:
         return Inflating(-15)
@@ -111,18 +111,18 @@ def zip_decompressor(method: int) -> Decompressor:
         return bz2.BZ2Decompressor()
     if method == 93:
         return _zstd()
-    raise Damaged(Reason.UNSUPPORTED, f"packed by method {method} ({ZIP_METHODS.get(method, 'unknown')})")
+    raise ContainerFailure(Reason.UNSUPPORTED, f"packed by method {method} ({ZIP_METHODS.get(method, 'unknown')})")
 
 
 def zip_lzma(head: bytes) -> Decompressor:
     """Return what unpacks a member of method 14, by its first nine bytes (APPNOTE.TXT 5.8.8).
 
     Raises:
-        Damaged: they make no sense, or ask for too much memory.
+        ContainerFailure: they make no sense, or ask for too much memory.
     """
     _, length, mode, dictionary = struct.unpack("<HHBI", head)
     if length != 5 or mode >= 9 * 5 * 5 or dictionary > MEMORY_LIMIT:
-        raise Damaged(Reason.CORRUPT, "its LZMA header makes no sense")
+        raise ContainerFailure(Reason.CORRUPT, "its LZMA header makes no sense")
     options = {"id": lzma.FILTER_LZMA1, "dict_size": dictionary}
     options |= {"lc": mode % 9, "lp": mode // 9 % 5, "pb": mode // 45}
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[options])
@@ -132,7 +132,7 @@ def unpack(inner: Decompressor, read: Callable[[int], bytes], packed: int, size:
     """Return the `size` bytes that `packed` bytes hold; never makes more than one beyond.
 
     Raises:
-        Damaged: they hold fewer or more, or are broken.
+        ContainerFailure: they hold fewer or more, or are broken.
     """
     pieces, made = [], 0
     while not inner.eof and made <= size:
@@ -144,7 +144,7 @@ def unpack(inner: Decompressor, read: Callable[[int], bytes], packed: int, size:
         pieces.append(piece)
         made += len(piece)
     if made != size:
-        raise Damaged(Reason.CORRUPT, f"it does not hold the {size:,} bytes that the archive says")
+        raise ContainerFailure(Reason.CORRUPT, f"it does not hold the {size:,} bytes that the archive says")
     return b"".join(pieces)
 
 
@@ -152,13 +152,13 @@ def decompress(inner: Decompressor, source: bytes, most: int) -> bytes:
     """Put bytes in and get at most `most` out.
 
     Raises:
-        Damaged: they are broken.
+        ContainerFailure: they are broken.
     """
     try:
         return inner.decompress(source, most)
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:  # bz2 raises OSError
-        raise Damaged(Reason.CORRUPT, str(error)) from error
+        raise ContainerFailure(Reason.CORRUPT, str(error)) from error
     except Exception as error:
         if type(error).__name__ == "ZstdError":  # known to Python 3.14 only
-            raise Damaged(Reason.CORRUPT, str(error)) from error
+            raise ContainerFailure(Reason.CORRUPT, str(error)) from error
         raise

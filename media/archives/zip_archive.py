@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shotdex.media.files.places import Facts, TooManyBytes
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .member_table import MemberTable
@@ -50,7 +50,7 @@ class ZipArchive:
         """Yield the entries of the directory, folders too; of one name, the last counts.
 
         Raises:
-            Damaged: at the place from which on nothing can be known.
+            ContainerFailure: at the place from which on nothing can be known.
             OSError: the file cannot be read.
         """
         with closing(Reader(self.place, unpack=False)) as reader:
@@ -105,14 +105,14 @@ class ZipArchive:
 
     def _content(self, reader: Reader, entry: ZipEntry) -> bytes:
         if entry.flags & ENCRYPTED:
-            raise Damaged(Reason.UNREADABLE, "it is encrypted")
+            raise ContainerFailure(Reason.UNREADABLE, "it is encrypted")
         begin = _data_at(reader, entry)
         if begin + entry.packed > self._behind(entry):
-            raise Damaged(Reason.CORRUPT, "its data overlap with what follows: it may be a zip bomb")
+            raise ContainerFailure(Reason.CORRUPT, "its data overlap with what follows: it may be a zip bomb")
         reader.move_to(begin)
         data = _unpacked(reader, entry)
         if zlib.crc32(data) != entry.checksum:
-            raise Damaged(Reason.CORRUPT, "its checksum is wrong")
+            raise ContainerFailure(Reason.CORRUPT, "its checksum is wrong")
         return data
 
     def _behind(self, entry: ZipEntry) -> int:
@@ -124,7 +124,7 @@ class ZipArchive:
 
 def _read_index(reader: Reader) -> _Index:
     directory, table, starts = find_directory(reader), MemberTable(), array("Q")
-    with suppress(Damaged):  # what stands before the damage can be read
+    with suppress(ContainerFailure):  # what stands before the damage can be read
         for position, entry in entries(reader, directory):
             starts.append(min(entry.header_at, directory.end))
             if entry.name is not None:
@@ -137,20 +137,20 @@ def _data_at(reader: Reader, entry: ZipEntry) -> int:
     reader.move_to(entry.header_at)
     mark, _, _, _, _, _, _, _, _, name_length, extra_length = LOCAL.unpack(reader.read(LOCAL.size))
     if mark != b"PK\3\4":
-        raise Damaged(Reason.CORRUPT, "its data are not where the directory says")
+        raise ContainerFailure(Reason.CORRUPT, "its data are not where the directory says")
     if reader.read(name_length) != entry.raw:
-        raise Damaged(Reason.CORRUPT, "its data have another name than the directory gives")
+        raise ContainerFailure(Reason.CORRUPT, "its data have another name than the directory gives")
     return reader.position + int(extra_length)
 
 
 def _unpacked(reader: Reader, entry: ZipEntry) -> bytes:
     if entry.method == 0:
         if entry.packed != entry.size:
-            raise Damaged(Reason.CORRUPT, "it is stored as it is, but with another size")
+            raise ContainerFailure(Reason.CORRUPT, "it is stored as it is, but with another size")
         return reader.read(entry.size)
     if entry.method == 14:
         if entry.packed < LZMA_HEAD:
-            raise Damaged(Reason.CORRUPT, "its LZMA header is missing")
+            raise ContainerFailure(Reason.CORRUPT, "its LZMA header is missing")
         inner = zip_lzma(reader.read(LZMA_HEAD))
         return unpack(inner, reader.read, entry.packed - LZMA_HEAD, entry.size)
     return unpack(zip_decompressor(entry.method), reader.read, entry.packed, entry.size)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .reader import Reader
@@ -74,7 +74,7 @@ def find_directory(reader: Reader) -> Directory:
     """Find the directory of a zip archive, whatever stands before the archive or, as a comment, behind it.
 
     Raises:
-        Damaged: there is none, or not where it is said to be.
+        ContainerFailure: there is none, or not where it is said to be.
     """
     assert reader.size is not None  # it was opened as it is
     length = min(reader.size, END.size + 0xFFFF)
@@ -85,17 +85,17 @@ def find_directory(reader: Reader) -> Directory:
     while at >= 0 and not _fits(tail, at):
         at = tail.rfind(b"PK\5\6", 0, at)
     if at < 0:
-        raise Damaged(Reason.TRUNCATED, "the directory that ends a zip archive is missing")
+        raise ContainerFailure(Reason.TRUNCATED, "the directory that ends a zip archive is missing")
     _, disk, first_disk, _, entries, size, offset, _ = END.unpack_from(tail, at)
     end = tail_at + at
     wide = _wide(reader, end)
     if wide is not None:
         end, entries, size, offset = wide
     elif (disk, first_disk) != (0, 0):
-        raise Damaged(Reason.UNSUPPORTED, "it is one of several parts")
+        raise ContainerFailure(Reason.UNSUPPORTED, "it is one of several parts")
     start = end - size
     if start < 0 or start < offset:
-        raise Damaged(Reason.CORRUPT, "its directory is not where it is said to be")
+        raise ContainerFailure(Reason.CORRUPT, "its directory is not where it is said to be")
     return Directory(start, end, start - offset, entries)
 
 
@@ -103,7 +103,7 @@ def entries(reader: Reader, directory: Directory) -> Iterator[tuple[int, ZipEntr
     """Yield the entries, each with its position in the file.
 
     Raises:
-        Damaged: at an entry from which on nothing can be known, or at the end where their number is not as it is said.
+        ContainerFailure: at an entry from which on nothing can be known, or where their number is not as stated.
     """
     position, count = directory.start, 0
     while position < directory.end:
@@ -111,20 +111,22 @@ def entries(reader: Reader, directory: Directory) -> Iterator[tuple[int, ZipEntr
         yield position, entry
         position, count = entry.next_at, count + 1
     if count % 0x10000 != directory.entries % 0x10000:  # some programs write more than fit, and drop the upper digits
-        raise Damaged(Reason.CORRUPT, f"its directory has {count:,} entries where it says {directory.entries:,}")
+        raise ContainerFailure(
+            Reason.CORRUPT, f"its directory has {count:,} entries where it says {directory.entries:,}"
+        )
 
 
 def read_entry(reader: Reader, directory: Directory, position: int) -> ZipEntry:
     """Return the entry that stands at a position.
 
     Raises:
-        Damaged: there is none.
+        ContainerFailure: there is none.
     """
     reader.move_to(position)
     mark, _, system, _, *numbers, attributes, offset = ENTRY.unpack(reader.read(ENTRY.size))
     flags, method, clock, date, checksum, packed, size, name_length, extra_length, comment_length, _, _ = numbers
     if mark != b"PK\1\2":
-        raise Damaged(Reason.CORRUPT, f"its directory is broken at byte {position:,}")
+        raise ContainerFailure(Reason.CORRUPT, f"its directory is broken at byte {position:,}")
     raw = reader.read(name_length)
     extra = _extra(reader.read(extra_length))
     size, packed, offset = _widened(extra.get(1, b""), size, packed, offset)
@@ -159,7 +161,7 @@ def _wide(reader: Reader, end: int) -> tuple[int, int, int, int] | None:
     if mark != b"PK\6\7":
         return None
     if disks > 1:
-        raise Damaged(Reason.UNSUPPORTED, "it is one of several parts")
+        raise ContainerFailure(Reason.UNSUPPORTED, "it is one of several parts")
     for position in (end - LOCATOR_64.size - END_64.size, offset):
         if position + END_64.size > end:
             continue
@@ -167,7 +169,7 @@ def _wide(reader: Reader, end: int) -> tuple[int, int, int, int] | None:
         record = END_64.unpack(reader.read(END_64.size))
         if record[0] == b"PK\6\6":
             return position, record[7], record[8], record[9]
-    raise Damaged(Reason.CORRUPT, "its 64-bit directory is not where it is said to be")
+    raise ContainerFailure(Reason.CORRUPT, "its 64-bit directory is not where it is said to be")
 
 
 def _extra(data: bytes) -> dict[int, bytes]:
@@ -188,7 +190,7 @@ def _widened(wide: bytes, size: int, packed: int, offset: int) -> tuple[int, int
             found.append(value)
             continue
         if len(wide) < at + 8:
-            raise Damaged(Reason.CORRUPT, "a 64-bit size is missing in its directory")
+            raise ContainerFailure(Reason.CORRUPT, "a 64-bit size is missing in its directory")
         found.append(int.from_bytes(wide[at : at + 8], "little"))
         at += 8
     return found[0], found[1], found[2]

@@ -1,6 +1,6 @@
-"""Data sets by name: `torchvision:CIFAR10`, `hf:NAME[:CONFIG]`, `hf:FOLDER`; their pictures by `split/position`.
+"""Data sets by name: `torchvision:CIFAR10`, `hf:NAME[:CONFIG]`, `hf:FOLDER`; their images by `split/position`.
 
-`torchvision:CIFAR10!train/17` is the eighteenth picture of the training split.
+`torchvision:CIFAR10!train/17` is the eighteenth image of the training split.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def open_dataset(dataset: str) -> Rows:
     """Return an open data set; the last four are kept open.
 
     Raises:
-        SourceError: the library for it is not installed, there is no such data set, or it has no pictures.
+        SourceError: the library for it is not installed, there is no such data set, or it has no images.
     """
     with _lock:
         if dataset not in _open:
@@ -90,14 +90,14 @@ def forget() -> None:
 
 
 def read_item(dataset: str, member: str, limit: int) -> bytes:
-    """Return the file of the picture `split/position`: its own bytes where the library has them.
+    """Return the file of the image `split/position`: its own bytes where the library has them.
 
     Raises:
-        KeyError: there is no such picture.
+        KeyError: there is no such image.
         TooManyBytes: it has more than `limit` bytes.
         SourceError: the data set cannot be opened.
     """
     split, _, position = member.rpartition("/")
     if not (position.isascii() and position.isdigit()):
-        raise KeyError(f"{dataset} has no picture {member}")
+        raise KeyError(f"{dataset} has no image {member}")
     return open_dataset(dataset).file(split, int(position), limit)

@@ -1,4 +1,4 @@
-"""What every kind of data set gives: rows without pictures, and a picture's file by its position."""
+"""What every kind of data set gives: rows without images, and an image's file by its position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHOLE = "all"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture of a data set, `position` counted from 0 in its split. `metadata` holds JSON values by name."""
+    """One image of a data set, `position` counted from 0 in its split. `metadata` holds JSON values by name."""
 
     split: str
     position: int
@@ -42,7 +42,7 @@ class Rows(Protocol):
         """
 
     def file(self, split: str, position: int, limit: int) -> bytes:
-        """Return a picture's file.
+        """Return an image's file.
 
         Raises:
             KeyError: there is no such row.
@@ -50,8 +50,8 @@ class Rows(Protocol):
         """
 
 
-def picture_file(image: Image.Image) -> bytes:
-    """Return a picture that has no file of its own as one: the same bytes for the same pixels, with every Pillow.
+def image_file(image: Image.Image) -> bytes:
+    """Return an image that has no file of its own as one: the same bytes for the same pixels, with every Pillow.
 
     Grey and RGB as raw PGM and PPM, as IDX files are; what these cannot hold as PNG, and what that cannot as TIFF.
     """

@@ -31,11 +31,11 @@ BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class HfRows:
-    """The splits of a data set, the column of its pictures, and that of its categories, or None."""
+    """The splits of a data set, the column of its images, and that of its categories, or None."""
 
     name: str
     made: Mapping[str, Any]
-    picture: str
+    image: str
     category: str | None
     roots: Sequence[str]
 
@@ -45,30 +45,30 @@ class HfRows:
         return tuple(self.made)
 
     def rows(self, split: str) -> Iterator[Row]:
-        """Give the rows of a split; the pictures themselves are not read."""
+        """Give the rows of a split; the images themselves are not read."""
         made = self.made[split]
         mark = int(str(made._fingerprint)[:16] or "0", 16) >> 1
         names = {
             name: feature.names for name, feature in made.features.items() if type(feature).__name__ == "ClassLabel"
         }
         kept = [
-            field.name for field in made.features.arrow_schema if field.name != self.picture and _is_plain(field.type)
+            field.name for field in made.features.arrow_schema if field.name != self.image and _is_plain(field.type)
         ]
         position = 0
         for table in made.with_format("arrow").iter(BATCH):
             columns = [_names_of(table[name].to_pylist(), names.get(name)) for name in kept]
-            for i, picture in enumerate(table[self.picture]):
+            for i, image in enumerate(table[self.image]):
                 values = {name: column[i] for name, column in zip(kept, columns, strict=True)}
-                yield self._row(split, position, picture, values, mark)
+                yield self._row(split, position, image, values, mark)
                 position += 1
 
-    def _row(self, split: str, position: int, picture: Any, values: dict[str, Any], mark: int) -> Row:
+    def _row(self, split: str, position: int, image: Any, values: dict[str, Any], mark: int) -> Row:
         category = values.pop(self.category, None) if self.category else None
         size, modified_ns, path = 0, mark, None
-        if picture.is_valid:
-            path = picture["path"].as_py()
-            if picture["bytes"].is_valid:
-                size = picture["bytes"].as_buffer().size
+        if image.is_valid:
+            path = image["path"].as_py()
+            if image["bytes"].is_valid:
+                size = image["bytes"].as_buffer().size
             elif self._may_read(path) and places.is_file(path):
                 facts = places.facts(path)
                 size, modified_ns = facts.size_bytes, facts.modified_ns
@@ -77,21 +77,21 @@ class HfRows:
         return Row(split, position, size, modified_ns, None if category is None else str(category), values or None)
 
     def file(self, split: str, position: int, limit: int) -> bytes:
-        """Return a picture's file as it came: out of its row, or the local file that the row names."""
+        """Return an image's file as it came: out of its row, or the local file that the row names."""
         made = self.made.get(split)
         if made is None or not 0 <= position < len(made):
-            raise KeyError(f"{self.name} has no picture {position} in {split}")
-        picture = made.select_columns([self.picture]).with_format("arrow")[position][self.picture][0]
-        if not picture.is_valid:
-            raise KeyError(f"row {position} of {split} has no picture")
-        if picture["bytes"].is_valid:
-            content = picture["bytes"].as_buffer()
+            raise KeyError(f"{self.name} has no image {position} in {split}")
+        image = made.select_columns([self.image]).with_format("arrow")[position][self.image][0]
+        if not image.is_valid:
+            raise KeyError(f"row {position} of {split} has no image")
+        if image["bytes"].is_valid:
+            content = image["bytes"].as_buffer()
             if content.size > limit:
                 raise TooManyBytes(f"more than {limit:,} bytes")
             return bytes(content)
-        path = picture["path"].as_py()
+        path = image["path"].as_py()
         if not self._may_read(path):
-            raise KeyError(f"row {position} of {split} has no picture")
+            raise KeyError(f"row {position} of {split} has no image")
         return places.read_all(path, limit)
 
     def _may_read(self, path: str | None) -> bool:
@@ -104,7 +104,7 @@ def open_hf(name: str, config: str | None) -> HfRows:
     """Return a data set by its name on the hub, or by the path of a local folder.
 
     Raises:
-        SourceError: `datasets` is not installed, there is no such data set, or it has no pictures.
+        SourceError: `datasets` is not installed, there is no such data set, or it has no images.
     """
     try:
         import datasets
@@ -121,17 +121,17 @@ def open_hf(name: str, config: str | None) -> HfRows:
     try:
         made = _load(datasets, name, config)
     except Exception as error:  # the library, the hub's client and the file formats each raise their own
-        raise _refused(name, config, error) from error
+        raise _failed(name, config, error) from error
     splits = made if isinstance(made, dict) else {"train": made}
     if not splits:
         raise SourceError(f"hf:{name} has no splits", "check what is in it")
     features = next(iter(splits.values())).features
-    pictures = _of_type(features, "Image")
-    if not pictures:
-        raise SourceError(f"hf:{name} has no column of pictures; it has {', '.join(features)}", "choose one that has")
+    images = _of_type(features, "Image")
+    if not images:
+        raise SourceError(f"hf:{name} has no column of images; it has {', '.join(features)}", "choose one that has")
     caches = [str(datasets.config.HF_CACHE_HOME), str(datasets.config.HF_DATASETS_CACHE), str(constants.HF_HUB_CACHE)]
     roots = [*caches, name] if Path(name).is_absolute() else caches
-    return HfRows(name, splits, pictures[0], _category(features), roots)
+    return HfRows(name, splits, images[0], _category(features), roots)
 
 
 def _load(datasets: Any, name: str, config: str | None) -> Any:
@@ -165,7 +165,7 @@ def _offline(datasets: Any) -> Iterator[None]:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
-def _refused(name: str, config: str | None, error: Exception) -> SourceError:
+def _failed(name: str, config: str | None, error: Exception) -> SourceError:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     said = f"hf:{name}{f':{config}' if config else ''} cannot be loaded: {text}"
     if "onfig" in text and isinstance(error, ValueError):
@@ -194,7 +194,7 @@ def _names_of(values: list[Any], names: Sequence[str] | None) -> list[Any]:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Tell whether a column is metadata: no bytes (pictures, sounds), and no arrays of numbers of a fixed shape."""
+    """Tell whether a column is metadata: no bytes (images, sounds), and no arrays of numbers of a fixed shape."""
     if isinstance(kind, pa.ExtensionType) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return False
     return all(_is_plain(kind.field(i).type) for i in range(kind.num_fields))

@@ -63,7 +63,7 @@ _MAKING = ("transform", "target_transform", "transforms", "download", "loader", 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A picture's own file, in place of the picture that torchvision would decode."""
+    """An image's own file, in place of the image that torchvision would decode."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""The pictures and labels of torchvision's data sets, by name.
+"""The images and labels of torchvision's data sets, by name.
 
 Most of its classes hold a whole split in memory; at most two splits are held at a time.
 """
@@ -18,7 +18,7 @@ from shotdex.media.files import places
 from shotdex.media.files.bounded import TooManyBytes
 from shotdex.store.errors import SourceError
 
-from .dataset_rows import Row, picture_file, plain
+from .dataset_rows import Row, image_file, plain
 from .torchvision_classes import Original, find_class, make, settings_of
 
 
@@ -53,11 +53,11 @@ class TorchvisionRows:
                 yield Row(split, position, size, mark, category, metadata)
 
     def file(self, split: str, position: int, limit: int) -> bytes:
-        """Return a picture's file: its own where torchvision reads it from one, else made of its pixels."""
+        """Return an image's file: its own where torchvision reads it from one, else made of its pixels."""
         if split not in self.settings:
             raise KeyError(f"{self.name} has no split {split}")
         image, _ = self._item(split, position)
-        data = places.read_all(str(image.path), limit) if isinstance(image, Original) else picture_file(image)
+        data = places.read_all(str(image.path), limit) if isinstance(image, Original) else image_file(image)
         if len(data) > limit:
             raise TooManyBytes(f"more than {limit:,} bytes")
         return data
@@ -66,10 +66,10 @@ class TorchvisionRows:
         with self._lock:  # some read from one open file
             made = self._made(split)
             if not 0 <= position < len(made):
-                raise KeyError(f"{self.name} has no picture {position} in {split}")
+                raise KeyError(f"{self.name} has no image {position} in {split}")
             item = made[position]
             if not isinstance(item, tuple) or not isinstance(item[0], (Image.Image, Original)):
-                raise SourceError(f"torchvision:{self.name} gives no pictures", "choose one that does")
+                raise SourceError(f"torchvision:{self.name} gives no images", "choose one that does")
             if isinstance(item[0], Image.Image):
                 item[0].load()
             return item[0], item[1] if len(item) > 1 else None
@@ -88,7 +88,7 @@ def open_torchvision(name: str) -> TorchvisionRows:
     """Return a data set by the name of its class.
 
     Raises:
-        SourceError: torchvision is not installed or does not fit torch, it has no such class, or not one of pictures.
+        SourceError: torchvision is not installed or does not fit torch, it has no such class, or not one of images.
     """
     made_by = find_class(name)
     return TorchvisionRows(name, made_by, settings_of(name, made_by))
@@ -104,11 +104,11 @@ def _label(target: Any, names: Sequence[Any] | None) -> tuple[str | None, Mappin
     if names and 0 <= value < len(names):
         # ImageNet gives all the words of a class.
         return str(names[value] if isinstance(names[value], str) else names[value][0]), None
-    return (str(value), None) if value >= 0 else (None, None)  # STL10 counts its unlabelled pictures as -1
+    return (str(value), None) if value >= 0 else (None, None)  # STL10 counts its unlabelled images as -1
 
 
 def _fingerprint(name: str, split: str, made: Any) -> int:
-    """Return a number of 63 bits for pictures without a file: of their pixels where these lie in memory anyway."""
+    """Return a number of 63 bits for images without a file: of their pixels where these lie in memory anyway."""
     mark = hashlib.blake2b(f"{name} {split} {len(made)}".encode(), digest_size=8)
     array: Any = getattr(made, "data", None)
     array = array.numpy() if hasattr(array, "numpy") else array

@@ -1,1 +1,1 @@
-"""What Pillow may open, and how one knows that a picture is whole."""
+"""What Pillow may open, and how one knows that an image is whole."""

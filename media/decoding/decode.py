@@ -1,9 +1,9 @@
-"""From bytes to an upright RGB picture, the same everywhere: to index, to ask with, to draw.
+"""From bytes to an upright RGB image, the same everywhere: to index, to ask with, to draw.
 
 The rule: the first frame; EXIF orientation applied; palette and alpha over white; 16-bit scaled to 8, not clipped;
 32-bit integers as 16-bit where one is over 255; float in [0, 1] times 255, other floats clipped to 0..255; CMYK, LAB
 and others as Pillow converts. HEIC is read where the package pillow-heif is installed.
-A picture is whole or it is refused: no partly decoded one gets through. What a file is, its content says, not its name.
+An image is whole or it is refused: no partly decoded one gets through. What a file is, its content says, not its name.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.IcnsImagePlugin import IcnsFile
 from PIL.IcoImagePlugin import IcoFile
 
-from shotdex.store.errors import PictureRefused, truncated
+from shotdex.store.errors import ImageFailure, truncated
 from shotdex.store.types import PIXEL_LIMIT, Limits, Reason
 
 from .formats import extensions, formats_for, why_not
 from .integrity import CHECKS, check_tiff
 from .loading import load_jpeg, load_whole, strict_pillow
 
-__all__ = ["PIXEL_LIMIT", "PictureRefused", "decode", "extensions", "looks_like_picture", "quiet_pillow"]
+__all__ = ["PIXEL_LIMIT", "decode", "extensions", "looks_like_image", "quiet_pillow"]
 
 
 Values = np.ndarray
 
 _BAND_PIXELS = 1 << 20
-"""Pixels turned at once, so that the numbers on the way take some megabytes whatever the picture's size."""
+"""Pixels turned at once, so that the numbers on the way take some megabytes whatever the image's size."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an RGB picture that shares nothing with the given one."""
+    """Return an RGB image that shares nothing with the given one."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith("I;16"):
@@ -61,7 +61,7 @@ def _bands(image: Image.Image) -> list[Image.Image]:
 
 
 def _largest(image: Image.Image) -> float:
-    """Return the largest number that there is in a picture of one band, or 0; NaN counts as 0."""
+    """Return the largest number that there is in an image of one band, or 0; NaN counts as 0."""
     return max(float(np.nan_to_num(_values(band), nan=0.0).max(initial=0)) for band in _bands(image))
 
 
@@ -88,7 +88,7 @@ def nested_file(data: bytes) -> bytes | None:
     """Return the file within an icon file that Pillow would show, or None where it is in the icon's own form.
 
     Raises:
-        PictureRefused: the icon file is cut off.
+        ImageFailure: the icon file is cut off.
         Exception: of any type, where it makes no sense.
     """
     start, length = _of_icns(data) if data.startswith(b"icns") else _of_ico(data)
@@ -96,7 +96,7 @@ def nested_file(data: bytes) -> bytes | None:
     if not within.startswith(_FILES):
         return None
     if len(within) < length:
-        raise truncated("the icon's picture is cut off")
+        raise truncated("the icon's image is cut off")
     return within
 
 
@@ -106,7 +106,7 @@ def _of_ico(data: bytes) -> tuple[int, int]:
 
 
 def _of_icns(data: bytes) -> tuple[int, int]:
-    if int.from_bytes(data[4:8], "big") > len(data):  # the largest picture may be in what is missing
+    if int.from_bytes(data[4:8], "big") > len(data):  # the largest image may be in what is missing
         raise truncated("the icon file is cut off")
     icons = IcnsFile(io.BytesIO(data))
     return next(icons.dct[code] for code, _ in icons.SIZES[icons.bestsize()] if code in icons.dct)
@@ -115,39 +115,39 @@ def _of_icns(data: bytes) -> tuple[int, int]:
 LIMITS = Limits()
 
 
-def looks_like_picture(name: str) -> bool:
+def looks_like_image(name: str) -> bool:
     """Tell by the extension, whatever its case."""
     return PurePosixPath(name).suffix.lower() in extensions()
 
 
 def quiet_pillow() -> None:
-    """Silence Pillow's warnings about odd pictures: what matters of them comes back as a Rejection."""
+    """Silence Pillow's warnings about odd images: what matters of them comes back as a failure."""
     warnings.filterwarnings("ignore", module=r"PIL(\..*)?$")
 
 
 def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
-    """Return an upright, whole RGB picture. The time limit is not kept to here: see `indexer/decode_pool.py`.
+    """Return an upright, whole RGB image. The time limit is not kept to here: see `indexer/decode_pool.py`.
 
     One at a time: Pillow's own limits are set meanwhile, for the whole process.
 
     Raises:
-        PictureRefused: with the reason. Decoders raise errors of many types; none gets past this.
+        ImageFailure: with the reason. Decoders raise errors of many types; none gets past this.
     """
     if not data:
-        raise PictureRefused(Reason.EMPTY, "0 bytes")
+        raise ImageFailure(Reason.EMPTY, "0 bytes")
     if limits.bytes is not None and len(data) > limits.bytes:
-        raise PictureRefused(Reason.TOO_LARGE, f"{len(data):,} bytes")
+        raise ImageFailure(Reason.TOO_LARGE, f"{len(data):,} bytes")
     try:
         with strict_pillow(limits):
             return to_rgb(_upright(_whole(data, limits)))
-    except PictureRefused:
+    except ImageFailure:
         raise
     except Image.DecompressionBombError as error:
-        raise PictureRefused(Reason.TOO_LARGE, str(error)) from error
+        raise ImageFailure(Reason.TOO_LARGE, str(error)) from error
     except (MemoryError, RecursionError) as error:
-        raise PictureRefused(Reason.TOO_LARGE, type(error).__name__) from error
+        raise ImageFailure(Reason.TOO_LARGE, type(error).__name__) from error
     except Exception as error:
-        raise PictureRefused(_reason(error), f"{type(error).__name__}: {error}") from error
+        raise ImageFailure(_reason(error), f"{type(error).__name__}: {error}") from error
 
 
 def _whole(data: bytes, limits: Limits) -> Image.Image:
@@ -168,19 +168,19 @@ def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=formats_for(data))
     except UnidentifiedImageError as error:
-        raise PictureRefused(*why_not(data)) from error
+        raise ImageFailure(*why_not(data)) from error
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     if limits.pixels is not None and width * height > limits.pixels:
-        raise PictureRefused(Reason.TOO_LARGE, f"{width} x {height} pixels")
+        raise ImageFailure(Reason.TOO_LARGE, f"{width} x {height} pixels")
     if width < 1 or height < 1:
-        raise PictureRefused(Reason.CORRUPT, f"{width} x {height} pixels")
+        raise ImageFailure(Reason.CORRUPT, f"{width} x {height} pixels")
 
 
 def _upright(loaded: Image.Image) -> Image.Image:
-    # After loading: where getexif has failed, a second load can give a partial picture.
+    # After loading: where getexif has failed, a second load can give a partial image.
     try:
         return ImageOps.exif_transpose(loaded)
     except Exception:  # a broken EXIF block says nothing about the pixels, which are whole by now

@@ -1,4 +1,4 @@
-"""Which kinds of file are opened as pictures, told by their content; what else a file is, for the refusal.
+"""Which kinds of file are opened as images, told by their content; what else a file is, for the refusal.
 
 Left out, though Pillow reads them: what runs another program (EPS), what it can only name (WMF, PDF-like stubs), what
 cannot be checked for being whole (FLI), and what nothing but one old program writes.
@@ -66,7 +66,7 @@ def formats_for(data: bytes) -> tuple[str, ...]:
 
 @cache
 def extensions() -> frozenset[str]:
-    """Return the file extensions, lower-case with their dot, of every format that Pillow knows and could be a picture.
+    """Return the file extensions, lower-case with their dot, of every format that Pillow knows and could be an image.
 
     Some of them are always refused: a row that says so is better than a file that is passed over.
     """
@@ -101,7 +101,7 @@ def why_not(data: bytes) -> tuple[Reason, str]:
 
 
 def _known_as(data: bytes) -> str | None:
-    """Return the name of a kind of picture that is not opened."""
+    """Return the name of a kind of image that is not opened."""
     if data[40:44] == b" EMF":
         return "EMF"
     if data.startswith(b"\0\0\2\0") and any(data[4:6]):  # with no colours listed there it is a TGA

@@ -1,4 +1,4 @@
-"""Whether a file has all of its picture, as far as its structure tells: before anything is decoded.
+"""Whether a file has all of its image, as far as its structure tells: before anything is decoded.
 
 Decoders are lenient: they leave black, grey or transparent what is not there. What decoding itself shows is in
 `loading.py`.
@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from shotdex.store.errors import PictureRefused, corrupt, truncated
+from shotdex.store.errors import ImageFailure, corrupt, truncated
 from shotdex.store.types import Reason
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"tRNS"})
@@ -24,7 +24,7 @@ def check_png(data: bytes) -> None:
     """Check the sums of all chunks that make pixels; Pillow skips those of the data.
 
     Raises:
-        PictureRefused: a sum is wrong, or the data ends within a chunk that makes pixels.
+        ImageFailure: a sum is wrong, or the data ends within a chunk that makes pixels.
     """
     position, in_data = 8, False
     while position + 12 <= len(data):
@@ -114,17 +114,17 @@ _FAX_4 = 4
 
 
 def check_tiff(opened: Image.Image, data: bytes) -> None:
-    """Check that there are as many strips or tiles as the picture needs, and that each lies within the file.
+    """Check that there are as many strips or tiles as the image needs, and that each lies within the file.
 
     Raises:
-        PictureRefused: one is missing, or its coding does not tell whether it is whole.
+        ImageFailure: one is missing, or its coding does not tell whether it is whole.
     """
     tags: Mapping[int, Any] = opened.tag_v2  # type: ignore[attr-defined]
     coding = tags.get(_COMPRESSION, 1)
     if coding in _FAX_WITHOUT_END:
-        raise PictureRefused(Reason.UNSUPPORTED, f"TIFF with {_FAX_WITHOUT_END[coding]} does not tell if it is whole")
+        raise ImageFailure(Reason.UNSUPPORTED, f"TIFF with {_FAX_WITHOUT_END[coding]} does not tell if it is whole")
     if coding == _OLD_JPEG:
-        raise PictureRefused(Reason.UNSUPPORTED, "TIFF with old-style JPEG")
+        raise ImageFailure(Reason.UNSUPPORTED, "TIFF with old-style JPEG")
     tiled = _TILES in tags
     starts = _numbers(tags.get(_TILES if tiled else _STRIPS))
     counts = _numbers(tags.get(_TILE_BYTES if tiled else _STRIP_BYTES))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from shotdex.store.errors import PictureRefused, corrupt, truncated
+from shotdex.store.errors import ImageFailure, corrupt, truncated
 from shotdex.store.types import Reason
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -43,7 +43,7 @@ class JpegScans:
 
     def _frame(self, marker: int, body: bytes) -> None:
         if marker not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
-            raise PictureRefused(Reason.UNSUPPORTED, "JPEG that is lossless, hierarchical or in arithmetic coding")
+            raise ImageFailure(Reason.UNSUPPORTED, "JPEG that is lossless, hierarchical or in arithmetic coding")
         self.progressive = marker == _PROGRESSIVE
         self.height, self.width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
         for i in range(6, 6 + 3 * body[5], 3):
@@ -75,7 +75,7 @@ class JpegScans:
             raise corrupt("restart markers are missing or out of order")
 
     def check(self) -> None:
-        """Raise `PictureRefused` unless every coefficient came with all its bits."""
+        """Raise `ImageFailure` unless every coefficient came with all its bits."""
         if not self.scans:
             raise truncated("no coded data")
         if any(low for lows in self._left.values() for low in lows):
@@ -85,17 +85,17 @@ class JpegScans:
         """Take in any other segment."""
         if marker in _SOF:
             if self.sampling:
-                raise corrupt("two frames in one picture")
+                raise corrupt("two frames in one image")
             self._frame(marker, body)
         elif marker == _DRI:
             self._interval = int.from_bytes(body[:2], "big")
 
 
 def jpeg_scans(data: bytes) -> JpegScans:
-    """Walk through the first picture of a JPEG file, up to its end marker; what follows that does not matter.
+    """Walk through the first image of a JPEG file, up to its end marker; what follows that does not matter.
 
     Raises:
-        PictureRefused: the end marker or a scan is missing, or the markers make no sense.
+        ImageFailure: the end marker or a scan is missing, or the markers make no sense.
     """
     found = JpegScans()
     try:

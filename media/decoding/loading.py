@@ -1,6 +1,6 @@
 """Decoding with Pillow so that a decoder which stops early is noticed.
 
-Pillow's decoders write rows into a picture that is there already, and not all say so when they write too few. So the
+Pillow's decoders write rows into an image that is there already, and not all say so when they write too few. So the
 rows that come last are marked before, and looked at afterwards. A row that is all of the mark's colour may really be
 so: it counts as missing only if it is so with two marks.
 """
@@ -36,7 +36,7 @@ def strict_pillow(limits: Limits) -> Iterator[None]:
     """Set Pillow's own limits, whatever the process has set, and put them back."""
     with _settings_lock:
         before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        # Pillow raises at twice the number, and checks so what only it sees: a picture within another.
+        # Pillow raises at twice the number, and checks so what only it sees: an image within another.
         Image.MAX_IMAGE_PIXELS = None if limits.pixels is None else max(1, limits.pixels // 2)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
         try:
@@ -46,10 +46,10 @@ def strict_pillow(limits: Limits) -> Iterator[None]:
 
 
 def load_whole(open_again: Opener, opened: Image.Image) -> Image.Image:
-    """Decode an opened picture, and once more where it may have ended early.
+    """Decode an opened image, and once more where it may have ended early.
 
     Raises:
-        PictureRefused: rows are missing.
+        ImageFailure: rows are missing.
         Exception: of any type, from a decoder.
     """
     if not _load_marked(opened, MARKS[0]):
@@ -67,7 +67,7 @@ def _load_marked(opened: Image.Image, mark: int) -> bool:
     if not boxes:
         opened.load()
         return False
-    # Interlaced pictures end with every other row, which may be the last but one.
+    # Interlaced images end with every other row, which may be the last but one.
     rows = [(box[0], y, box[2], y + 1) for box in boxes for y in range(max(box[1], box[3] - 2), box[3])]
     suspect = False
     prepare, end = opened.load_prepare, opened.load_end  # type: ignore[attr-defined]
@@ -120,12 +120,12 @@ class _Fed:
 
 
 def load_jpeg(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> Image.Image:
-    """Decode the first picture of a JPEG file, with everything checked that can be.
+    """Decode the first image of a JPEG file, with everything checked that can be.
 
     `check_size` is called with (width, height) before anything is decoded.
 
     Raises:
-        PictureRefused: something is missing.
+        ImageFailure: something is missing.
         Exception: of any type, from the decoder.
     """
     scans = jpeg_scans(data)
@@ -143,7 +143,7 @@ def load_jpeg(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> Ima
 
 
 def _opened_jpeg(data: bytes) -> Image.Image:
-    # Not by Image.open, which would look for further pictures in the file.
+    # Not by Image.open, which would look for further images in the file.
     return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
 
 

@@ -10,7 +10,7 @@ PIECE = 1 << 20
 
 
 class TooManyBytes(Exception):
-    """A file or member holds more than the limit. Never leaves shotdex: it becomes a Rejection."""
+    """A file or member holds more than the limit. Never leaves shotdex: it becomes a failure."""
 
 
 @dataclass(frozen=True, slots=True)

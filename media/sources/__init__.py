@@ -1,4 +1,4 @@
-"""Where pictures come from: one module a kind of source, imported when a source of that kind is opened."""
+"""Where images come from: one module a kind of source, imported when a source of that kind is opened."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from shotdex.media.decoding.decode import looks_like_picture
+from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
 from shotdex.store.errors import SourceError
 
-from .base import Candidate, Found, Ignored, NotEntered, Source
+from .base import Candidate, FailedFolder, Found, Ignored, Source
 from .gone import GoneSource, is_gone
 
-__all__ = ["Candidate", "Found", "GoneSource", "Ignored", "NotEntered", "Source", "is_gone", "open_source"]
+__all__ = ["Candidate", "FailedFolder", "Found", "GoneSource", "Ignored", "Source", "is_gone", "open_source"]
 
 STANDARD_INPUT = "-"
 
@@ -48,7 +48,7 @@ def open_source(source: str | Path, columns: Mapping[str, str] | None = None) ->
         return found
     if places.is_url(root) or Path(root).exists():
         raise SourceError(
-            f"{places.shown(text)} is no folder, archive, list or IDX file", "give the folder that the pictures are in"
+            f"{places.shown(text)} is no folder, archive, list or IDX file", "give the folder that the images are in"
         )
     raise SourceError(f"there is nothing at {places.shown(text)}", "check the path")
 
@@ -72,11 +72,11 @@ def _archive_or_list(root: str, columns: Mapping[str, str]) -> Source | None:
 def _local(root: str) -> Source | None:
     from .folder import FolderSource
     from .idx import IdxSource, find_idx_files
-    from .remote import PictureSource
+    from .remote import SingleImageSource
 
     path = Path(root)
     if path.exists() and find_idx_files(path):
         return IdxSource(root)
     if path.is_dir():
         return FolderSource(root)
-    return PictureSource(root) if path.is_file() and looks_like_picture(path.name) else None
+    return SingleImageSource(root) if path.is_file() and looks_like_image(path.name) else None

@@ -1,6 +1,6 @@
-"""What every kind of source gives: what it finds, one by one, and the bytes of each picture.
+"""What every kind of source gives: what it finds, one by one, and the bytes of each image.
 
-A scan is a stream. Nothing here may hold a list of all pictures: a source may have a hundred million.
+A scan is a stream. Nothing here may hold a list of all images: a source may have a hundred million.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shotdex.store.images import Labels
-from shotdex.store.types import Rejection
+from shotdex.store.types import Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A picture that may be indexed. `relative` is its path within the source, with `/`, which layouts speak of.
+    """An image that may be indexed. `relative` is its path within the source, with `/`, which layouts speak of.
 
     `labels` are set where the source itself knows them (IDX files, a manifest's columns); a layout reads what they
     leave open off the path. `metadata` is everything else that the source says: JSON values by name.
@@ -31,24 +31,24 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A file that is no picture by its name."""
+    """A file that is no image by its name."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class NotEntered:
+class FailedFolder:
     """A folder or archive that could not be looked into: what the catalog has from there may still be there."""
 
     path: str
-    rejection: Rejection
+    failure: Failure
 
 
-Found = Candidate | Rejection | Ignored | NotEntered
+Found = Candidate | Failure | Ignored | FailedFolder
 
 
 class Source(Protocol):
-    """A place with pictures."""
+    """A place with images."""
 
     @property
     def root(self) -> str:
@@ -60,11 +60,11 @@ class Source(Protocol):
 
     @property
     def by_path(self) -> bool:
-        """Whether its pictures are indexed in the order of their paths; otherwise in the order of the scan."""
+        """Whether its images are indexed in the order of their paths; otherwise in the order of the scan."""
 
     @property
     def complete(self) -> bool:
-        """Whether a picture that a whole scan does not meet is gone. A list of paths on standard input says nothing."""
+        """Whether an image that a whole scan does not meet is gone. A list of paths on standard input says nothing."""
 
     @property
     def in_order(self) -> bool:
@@ -78,5 +78,5 @@ class Source(Protocol):
         """
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return a picture's file, or raise `TooManyBytes` where it has more than `limit` bytes; any other error of
+        """Return an image's file, or raise `TooManyBytes` where it has more than `limit` bytes; any other error of
         any type means that it cannot be read."""

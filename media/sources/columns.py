@@ -1,4 +1,4 @@
-"""Which column of a table plays which role: the picture, its category, its condition, its split."""
+"""Which column of a table plays which role: the image, its category, its condition, its split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from shotdex.store.errors import SettingsError, SourceError
+from shotdex.store.errors import OptionError, SourceError
 
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "image": (
@@ -26,10 +26,10 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table, and whether pictures or labels may stand in it by its type."""
+    """A column of a table, and whether images or labels may stand in it by its type."""
 
     name: str
-    pictures: bool = True
+    images: bool = True
     labels: bool = True
 
 
@@ -43,7 +43,7 @@ class Roles:
     split: str | None = None
 
     def has_labels(self) -> bool:
-        """Tell whether any column labels the pictures."""
+        """Tell whether any column labels the images."""
         return any((self.category, self.condition, self.split))
 
     def names(self) -> frozenset[str]:
@@ -55,17 +55,17 @@ def parse_columns(text: str) -> Mapping[str, str]:
     """Return role -> column for an option's text, `image=file,category=label`.
 
     Raises:
-        SettingsError: an unknown role, a role given twice, or a name missing.
+        OptionError: an unknown role, a role given twice, or a name missing.
     """
     columns: dict[str, str] = {}
     for part in text.split(","):
         role, mark, name = (piece.strip() for piece in part.partition("="))
         if not mark or not name or not role:
-            raise SettingsError(f"{part.strip()!r} is not ROLE=NAME", f"write {OPTION},category=NAME")
+            raise OptionError(f"{part.strip()!r} is not ROLE=NAME", f"write {OPTION},category=NAME")
         if role not in USUAL_NAMES:
-            raise SettingsError(f"there is no role {role!r} for a column", f"the roles are {', '.join(USUAL_NAMES)}")
+            raise OptionError(f"there is no role {role!r} for a column", f"the roles are {', '.join(USUAL_NAMES)}")
         if role in columns:
-            raise SettingsError(f"the role {role} is given twice", "give one column a role")
+            raise OptionError(f"the role {role} is given twice", "give one column a role")
         columns[role] = name
     return columns
 
@@ -74,7 +74,7 @@ def find_roles(given: Mapping[str, str], columns: Sequence[Column]) -> Roles:
     """Return the column for each role: the one that the user gave, else the first with a usual name.
 
     Raises:
-        SourceError: a given column is not there, or no column can be the picture's.
+        SourceError: a given column is not there, or no column can be the image's.
     """
     names = [column.name for column in columns if column.name]
     for role, name in given.items():
@@ -85,7 +85,7 @@ def find_roles(given: Mapping[str, str], columns: Sequence[Column]) -> Roles:
     taken = frozenset(given.values())
     found = {role: given.get(role) or _usual(role, columns, taken) for role in USUAL_NAMES}
     if found["image"] is None:
-        raise SourceError("it has no column that names the pictures", f"say which with {OPTION}; {_listed(names)}")
+        raise SourceError("it has no column that names the images", f"say which with {OPTION}; {_listed(names)}")
     return Roles(found["image"], found["category"], found["condition"], found["split"])
 
 
@@ -93,7 +93,7 @@ def _usual(role: str, columns: Sequence[Column], taken: frozenset[str]) -> str |
     fitting = {
         column.name.lower(): column.name
         for column in reversed(columns)
-        if (column.pictures if role == "image" else column.labels) and column.name not in taken
+        if (column.images if role == "image" else column.labels) and column.name not in taken
     }
     return next((fitting[name] for name in USUAL_NAMES[role] if name in fitting), None)
 

@@ -15,7 +15,7 @@ from .base import Candidate, Found
 
 @dataclass(frozen=True, slots=True)
 class DatasetSource:
-    """Every picture of a data set. Category and split are the set's own; its further columns become metadata."""
+    """Every image of a data set. Category and split are the set's own; its further columns become metadata."""
 
     root: str
     kind: str = "data set"
@@ -39,5 +39,5 @@ class DatasetSource:
                 yield Candidate(address, member, row.size_bytes, row.modified_ns, labels, row.metadata)
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return a picture's file: its own bytes where the library has them."""
+        """Return an image's file: its own bytes where the library has them."""
         return datasets.read_item(self.root, address.removeprefix(self.root + SEPARATOR), limit)

@@ -1,4 +1,4 @@
-"""A folder of pictures, with the folders in it."""
+"""A folder of images, with the folders in it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shotdex.media.addresses import read_bytes
-from shotdex.media.decoding.decode import looks_like_picture
-from shotdex.store.types import Reason, Rejection
+from shotdex.media.decoding.decode import looks_like_image
+from shotdex.store.types import Failure, Reason
 
-from .base import Candidate, Found, Ignored, NotEntered
+from .base import Candidate, FailedFolder, Found, Ignored
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """Every picture below a folder. Names that begin with a dot are left out; links to folders are followed once."""
+    """Every image below a folder. Names that begin with a dot are left out; links to folders are followed once."""
 
     root: str
     kind: str = "folder"
@@ -42,12 +42,12 @@ class FolderSource:
                     for entry in entries:
                         yield from self._entry(entry, inner)
             except OSError as error:
-                yield NotEntered(folder, _unreadable(folder, error))
+                yield FailedFolder(folder, _unreadable(folder, error))
             # Sorted, so that of two ways to one folder it is always the same one that counts.
             waiting += sorted(inner, reverse=True)
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return a picture's file; see `Source`."""
+        """Return an image's file; see `Source`."""
         return read_bytes(address, limit)
 
     def _entry(self, entry: os.DirEntry[str], inner: list[str]) -> Iterator[Found]:
@@ -56,12 +56,12 @@ class FolderSource:
         try:
             if entry.is_dir():
                 inner.append(entry.path)
-                if looks_like_picture(entry.name):
-                    yield Rejection(
+                if looks_like_image(entry.name):
+                    yield Failure(
                         entry.path, "scan", Reason.NOT_AN_IMAGE, "it is a folder; what is in it was looked at"
                     )
                 return
-            if not looks_like_picture(entry.name):
+            if not looks_like_image(entry.name):
                 yield Ignored(entry.path)
                 return
             facts = entry.stat()
@@ -70,14 +70,14 @@ class FolderSource:
                 raise  # a folder whose names can be read and nothing else: so it is with all that is in it
             refused = _unreadable(entry.path, error)
             # A link to nowhere is gone; what cannot be looked at now may still be there.
-            yield refused if error.errno in (errno.ENOENT, errno.ELOOP) else NotEntered(entry.path, refused)
+            yield refused if error.errno in (errno.ENOENT, errno.ELOOP) else FailedFolder(entry.path, refused)
             return
         if not stat.S_ISREG(facts.st_mode):  # a pipe or a device of that name would be read for ever
-            yield Rejection(entry.path, "scan", Reason.UNREADABLE, "not a file but a pipe, a socket or a device")
+            yield Failure(entry.path, "scan", Reason.UNREADABLE, "not a file but a pipe, a socket or a device")
             return
         relative = entry.path[len(str(Path(self.root) / "_")) - 1 :].replace(os.sep, "/")
         yield Candidate(entry.path, relative, facts.st_size, facts.st_mtime_ns)
 
 
-def _unreadable(path: str, error: OSError) -> Rejection:
-    return Rejection(path, "scan", Reason.UNREADABLE, error.strerror or str(error))
+def _unreadable(path: str, error: OSError) -> Failure:
+    return Failure(path, "scan", Reason.UNREADABLE, error.strerror or str(error))

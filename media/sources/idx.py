@@ -1,4 +1,4 @@
-"""IDX files: Fashion-MNIST, MNIST and others in their format, one picture of each file's array a candidate."""
+"""IDX files: Fashion-MNIST, MNIST and others in their format, one image of each file's array a candidate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shotdex.media.addresses import join, split
-from shotdex.media.archives.idx import IdxFile, is_idx_name, open_idx, picture_file, read_idx
+from shotdex.media.archives.idx import IdxFile, image_file, is_idx_name, open_idx, read_idx
 from shotdex.media.files import places
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
@@ -20,7 +20,7 @@ FASHION_MNIST = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 
-# Fashion-MNIST is known by its pictures, whatever its folder is called: SHA-256 of the first ten of a file. MNIST needs
+# Fashion-MNIST is known by its images, whatever its folder is called: SHA-256 of the first ten of a file. MNIST needs
 # no list: its classes are the digits that its labels are; so is any other set whose names nobody gave.
 FASHION_MNIST_STARTS = frozenset(
     {
@@ -33,7 +33,7 @@ SPLITS: Mapping[str, str] = {"train": "train", "t10k": "test", "test": "test"}
 
 
 def find_idx_files(place: str | Path) -> list[str]:
-    """Return the files of pictures (`...images-idx3...`) directly in a folder, or the one that `place` itself is.
+    """Return the files of images (`...images-idx3...`) directly in a folder, or the one that `place` itself is.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -43,12 +43,12 @@ def find_idx_files(place: str | Path) -> list[str]:
         named = [text]
     else:
         named = sorted(map(str, Path(text).iterdir())) if places.is_folder(text) else [text]
-    found = [path for path in named if _is_of_pictures(path) and places.is_file(path)]
-    # Some keep a file beside its own .gz; they hold the same pictures.
+    found = [path for path in named if _is_of_images(path) and places.is_file(path)]
+    # Some keep a file beside its own .gz; they hold the same images.
     return [path for path in found if not path.endswith(".gz") or path.removesuffix(".gz") not in found]
 
 
-def _is_of_pictures(path: str) -> bool:
+def _is_of_images(path: str) -> bool:
     name = path.rsplit("/", 1)[-1]
     return is_idx_name(name) and "images" in name
 
@@ -57,7 +57,7 @@ def _is_of_pictures(path: str) -> bool:
 class IdxSource:
     """A folder of IDX files, or one of them: the split is read off the file's name, the category off its labels.
 
-    A picture's time is its file's, so that a file that changed is read as a whole.
+    An image's time is its file's, so that a file that changed is read as a whole.
     """
 
     root: str
@@ -74,21 +74,21 @@ class IdxSource:
             return True
 
     def scan(self) -> Iterator[Found]:
-        """Read each file to its end, to know that it is whole, and its labels; then name its pictures.
+        """Read each file to its end, to know that it is whole, and its labels; then name its images.
 
         Raises:
-            SourceError: a file is not IDX, broken, or pictures and labels differ in number.
+            SourceError: a file is not IDX, broken, or images and labels differ in number.
         """
         files = find_idx_files(self.root)
         if not files:
-            raise SourceError(f"{self.root} has no IDX files of pictures", "their names hold images-idx3")
+            raise SourceError(f"{self.root} has no IDX files of images", "their names hold images-idx3")
         for path in files:
             yield from _candidates(path)
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return a picture as a PGM file; safe to call from several threads."""
+        """Return an image as a PGM file; safe to call from several threads."""
         place, member = split(address)
-        return picture_file(place, int(member or -1), limit)
+        return image_file(place, int(member or -1), limit)
 
 
 def _candidates(path: str) -> Iterator[Candidate]:
@@ -97,10 +97,10 @@ def _candidates(path: str) -> Iterator[Candidate]:
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {error}", "download the file again") from error
     if len(file.shape) != 3 or not file.item_bytes:
-        raise SourceError(f"{path} has the shape {file.shape} where pictures need three sizes", "check the file")
+        raise SourceError(f"{path} has the shape {file.shape} where images need three sizes", "check the file")
     count, name = file.shape[0], path.rsplit("/", 1)[-1]
     if labels is not None and len(labels) != count:
-        raise SourceError(f"{path} has {count} pictures but {len(labels)} labels", "check both files")
+        raise SourceError(f"{path} has {count} images but {len(labels)} labels", "check both files")
     names = _class_names(file)
     split_name = next((split for word, split in SPLITS.items() if name.startswith(word)), None)
     for i in range(count):
@@ -115,8 +115,8 @@ def _checked(path: str) -> IdxFile:
     return file
 
 
-def _labels(pictures: str) -> bytes | None:
-    folder, slash, file_name = pictures.rpartition("/")
+def _labels(images: str) -> bytes | None:
+    folder, slash, file_name = images.rpartition("/")
     name = file_name.replace("images", "labels").replace("idx3", "idx1")
     for candidate in (name, name.removesuffix(".gz"), name.removesuffix(".gz") + ".gz"):
         if places.is_file(folder + slash + candidate):

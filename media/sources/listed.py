@@ -1,4 +1,4 @@
-"""A list of pictures on a stream: one path a line, or divided by NUL bytes as `find -print0` writes them."""
+"""A list of images on a stream: one path a line, or divided by NUL bytes as `find -print0` writes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shotdex.media.addresses import read_bytes
 from shotdex.store.types import Reason
 
 from .base import Found
-from .located import NAME_LIMIT, locate, rejected
+from .located import NAME_LIMIT, locate, name_failure
 
 _CHUNK = 64 * 1024
 _ITEM_LIMIT = 4 * NAME_LIMIT
@@ -38,18 +38,18 @@ class ListedSource:
         for number, item in enumerate(_items(self.lines), 1):
             if len(item) > _ITEM_LIMIT:
                 shown = item[:100].decode("utf-8", "backslashreplace")
-                yield rejected(f"{shown}...", f"entry {number} has more than {_ITEM_LIMIT:,} bytes")
+                yield name_failure(f"{shown}...", f"entry {number} has more than {_ITEM_LIMIT:,} bytes")
                 continue
             try:
                 name = item.decode()
             except UnicodeDecodeError:
                 shown = item.decode("utf-8", "surrogateescape").encode("utf-8", "backslashreplace").decode()
-                yield rejected(str(Path(base, shown)), "rename the file, then index again", Reason.BAD_NAME)
+                yield name_failure(str(Path(base, shown)), "rename the file, then index again", Reason.BAD_NAME)
                 continue
             yield locate(name, base)
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return a picture's file; see `Source`."""
+        """Return an image's file; see `Source`."""
         return read_bytes(address, limit)
 
 

@@ -1,4 +1,4 @@
-"""From a picture's name in a list to where the picture is.
+"""From an image's name in a list to where the image is.
 
 A name is a path, a URL, or an archive's member (`set.zip!a/b.jpg`). For a URL no request is made: its size and time are
 0, so its address alone decides whether it is known.
@@ -16,8 +16,8 @@ from urllib.request import url2pathname
 
 from shotdex.media.addresses import SEPARATOR, facts, join, split
 from shotdex.media.files.urls import checked, is_url, path_of, scheme_of
-from shotdex.store.errors import Damaged, SourceError
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.types import Failure, Reason
 
 from .base import Candidate
 
@@ -29,18 +29,18 @@ _MOST_SEPARATORS = 64  # each place where a name may be cut costs a look at the 
 _ON_THIS_MACHINE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 
 
-def locate(name: str, base: str) -> Candidate | Rejection:
-    """Return the picture that a name means, or why there is none.
+def locate(name: str, base: str) -> Candidate | Failure:
+    """Return the image that a name means, or why there is none.
 
     Args:
         name: a path, a URL or an address of an archive's member.
         base: the absolute path or the URL of the folder that relative names start from.
     """
     if len(name) > NAME_LIMIT:
-        return rejected(f"{name[:100]}...", f"the name has more than {NAME_LIMIT:,} characters")
+        return name_failure(f"{name[:100]}...", f"the name has more than {NAME_LIMIT:,} characters")
     scheme, remote = scheme_of(name), is_url(base)
     if remote and (_ON_THIS_MACHINE.match(name) or scheme == "file"):
-        return rejected(name, "a remote list cannot name files of this machine")
+        return name_failure(name, "a remote list cannot name files of this machine")
     if scheme == "file":
         return _file_url(name, base)
     if scheme:
@@ -48,9 +48,9 @@ def locate(name: str, base: str) -> Candidate | Rejection:
     return _url(_joined(base, name)) if remote else _local(name, base)
 
 
-def rejected(path: str, detail: str, reason: Reason = Reason.UNREADABLE) -> Rejection:
-    """Return the refusal of a picture in the scan."""
-    return Rejection(path.encode("utf-8", "backslashreplace").decode(), "scan", reason, detail)
+def name_failure(path: str, detail: str, reason: Reason = Reason.UNREADABLE) -> Failure:
+    """Return the refusal of an image in the scan."""
+    return Failure(path.encode("utf-8", "backslashreplace").decode(), "scan", reason, detail)
 
 
 def plain_path(name: str) -> str:
@@ -64,11 +64,11 @@ def plain_path(name: str) -> str:
     return "/".join(parts)
 
 
-def _url(written: str) -> Candidate | Rejection:
+def _url(written: str) -> Candidate | Failure:
     try:
         url = checked(written)
     except SourceError as error:
-        return rejected(written, str(error), Reason.UNREADABLE if is_url(written) else Reason.UNSUPPORTED)
+        return name_failure(written, str(error), Reason.UNREADABLE if is_url(written) else Reason.UNSUPPORTED)
     member = split(url)[1] if _may_have_member(url) else None
     return Candidate(url, plain_path(member or path_of(url)), 0, 0)
 
@@ -84,27 +84,27 @@ def _joined(base: str, name: str) -> str:
     return f"{scheme}://{host}/{plain_path(f'{folder}/{name}')}"
 
 
-def _file_url(url: str, base: str) -> Candidate | Rejection:
+def _file_url(url: str, base: str) -> Candidate | Failure:
     try:
         parts = urlsplit(url)
         path = url2pathname(parts.path)
     except (ValueError, OSError) as error:
-        return rejected(url, f"no URL: {error}")
+        return name_failure(url, f"no URL: {error}")
     if parts.netloc not in ("", "localhost"):
-        return rejected(url, "it names another machine")
+        return name_failure(url, "it names another machine")
     return _local(path, base)
 
 
-def _local(name: str, base: str) -> Candidate | Rejection:
+def _local(name: str, base: str) -> Candidate | Failure:
     """Look for a name as it is written, then without spaces around it, then with `/` for the `\\` of Windows."""
     for spelled in dict.fromkeys((name, name.strip(), name.replace("\\", "/"))):
         found = next(_looked_up(spelled, base), None)
         if found is not None:
             return found
-    return rejected(str(_absolute(name, base)), "no such file")
+    return name_failure(str(_absolute(name, base)), "no such file")
 
 
-def _looked_up(name: str, base: str) -> Iterator[Candidate | Rejection]:
+def _looked_up(name: str, base: str) -> Iterator[Candidate | Failure]:
     path = _absolute(name, base)
     address = str(path)
     try:
@@ -115,19 +115,19 @@ def _looked_up(name: str, base: str) -> Iterator[Candidate | Rejection]:
     except OSError as error:
         if _may_have_member(name):  # too long for one name, perhaps, but not for an archive's and its member's
             yield from _member(address)
-        yield rejected(address, error.strerror or str(error))
+        yield name_failure(address, error.strerror or str(error))
     except ValueError:
-        yield rejected(address, "no file can have such a name")
+        yield name_failure(address, "no file can have such a name")
     else:
         if stat.S_ISDIR(found.st_mode):
-            yield rejected(address, "a folder, not a picture; index the folder itself")
+            yield name_failure(address, "a folder, not an image; index the folder itself")
         elif not stat.S_ISREG(found.st_mode):
-            yield rejected(address, "not a file but a pipe, a socket or a device")
+            yield name_failure(address, "not a file but a pipe, a socket or a device")
         else:
             yield Candidate(address, _relative(name, base), found.st_size, found.st_mtime_ns)
 
 
-def _member(address: str) -> Iterator[Candidate | Rejection]:
+def _member(address: str) -> Iterator[Candidate | Failure]:
     place, member = split(address)
     if not member:
         return
@@ -137,7 +137,9 @@ def _member(address: str) -> Iterator[Candidate | Rejection]:
     except OSError:  # it has the name of an archive, but there is none
         return
     except Exception as error:  # broken archives raise a dozen types
-        yield rejected(address, str(error) if isinstance(error, Damaged) else "the archive has no such member")
+        yield name_failure(
+            address, str(error) if isinstance(error, ContainerFailure) else "the archive has no such member"
+        )
         return
     yield Candidate(join(place, member), plain_path(member), 0 if known is None else known.size_bytes, when)
 

@@ -1,6 +1,6 @@
-"""A table of pictures: CSV, Parquet or JSONL, with one picture a row.
+"""A table of images: CSV, Parquet or JSONL, with one image a row.
 
-The picture is a path relative to the table, a URL, an address of an archive's member, or bytes in the cell. Bytes have
+The image is a path relative to the table, a URL, an address of an archive's member, or bytes in the cell. Bytes have
 the address `TABLE!COLUMN/ROW`. What tells whether they changed is, in Parquet, the table's own time, since the scan
 does not read them; elsewhere a digest of the cell.
 """
@@ -20,13 +20,13 @@ from shotdex.media.tables.lines import buffered
 from shotdex.media.tables.manifest_rows import table_kind
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 
 from .base import Candidate, Found
 from .columns import Roles, find_roles
-from .located import locate, plain_path, rejected
+from .located import locate, name_failure, plain_path
 from .parquet_rows import ParquetTable
-from .table_rows import InCell, Row, Table, TextTable, picture_name
+from .table_rows import InCell, Row, Table, TextTable, image_name
 from .values import BadValue, csv_value, label, metadata
 
 
@@ -69,7 +69,7 @@ class ManifestSource:
             raise SourceError(f"{places.shown(self.root)} cannot be used: {error}", error.hint) from error
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return a picture's file; see `Source`."""
+        """Return an image's file; see `Source`."""
         return read_bytes(address, limit)
 
     def _is(self, kind: str) -> bool:
@@ -86,7 +86,7 @@ class ManifestSource:
 
 @dataclass(frozen=True, slots=True)
 class _RowReader:
-    """Makes pictures of rows. `modified_ns` is the table's own time; in a CSV, `typed`, numbers are told from text."""
+    """Makes images of rows. `modified_ns` is the table's own time; in a CSV, `typed`, numbers are told from text."""
 
     root: str
     folder: str
@@ -97,18 +97,18 @@ class _RowReader:
 
     def found(self, row: Row) -> Found:
         if row.problem:
-            return self._refused(row, row.problem)
+            return self._failed(row, row.problem)
         try:
             labels, further = self._labels(row.values), self._metadata(row.values)
         except BadValue as error:
-            return self._refused(row, str(error))
-        picture = self._picture(row)
-        if isinstance(picture, Candidate):
-            return replace(picture, labels=labels, metadata=further)
-        return picture
+            return self._failed(row, str(error))
+        image = self._image(row)
+        if isinstance(image, Candidate):
+            return replace(image, labels=labels, metadata=further)
+        return image
 
-    def _refused(self, row: Row, detail: str, reason: Reason = Reason.UNREADABLE) -> Rejection:
-        return rejected(f"{self.root}!row {row.number}", f"{row.place}: {detail}", reason)
+    def _failed(self, row: Row, detail: str, reason: Reason = Reason.UNREADABLE) -> Failure:
+        return name_failure(f"{self.root}!row {row.number}", f"{row.place}: {detail}", reason)
 
     def _labels(self, values: Mapping[str, Any]) -> Labels | None:
         if not self.roles.has_labels():
@@ -122,22 +122,22 @@ class _RowReader:
             further = {name: csv_value(value) for name, value in further.items()}
         return metadata(further)
 
-    def _picture(self, row: Row) -> Candidate | Rejection:
+    def _image(self, row: Row) -> Candidate | Failure:
         cell = row.values.get(self.roles.image)
-        name = picture_name(cell) or cell
+        name = image_name(cell) or cell
         if isinstance(cell, InCell):
             return self._in_cell(row, cell.name, 0, self.modified_ns)
         if name is None or name == "":
-            return self._refused(row, f"the column {self.roles.image!r} is empty")
+            return self._failed(row, f"the column {self.roles.image!r} is empty")
         if not isinstance(name, str):
-            return self._refused(row, f"the column {self.roles.image!r} has no path but {type(name).__name__}")
+            return self._failed(row, f"the column {self.roles.image!r} has no path but {type(name).__name__}")
         if is_data_url(name):
             digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 1
             return self._in_cell(row, "", data_size(name), digest)
         if name[:5].lower() == "data:":
-            return self._refused(row, "of data: URLs, only pictures in base64 can be read", Reason.UNSUPPORTED)
+            return self._failed(row, "of data: URLs, only images in base64 can be read", Reason.UNSUPPORTED)
         found = locate(name, self.folder)
-        return replace(found, detail=f"{found.detail} ({row.place})") if isinstance(found, Rejection) else found
+        return replace(found, detail=f"{found.detail} ({row.place})") if isinstance(found, Failure) else found
 
     def _in_cell(self, row: Row, name: str, size_bytes: int, modified_ns: int) -> Candidate:
         address = join(self.root, f"{self.roles.image}/{row.number}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shotdex.media.addresses import join
-from shotdex.media.decoding.decode import looks_like_picture
-from shotdex.store.types import Reason, Rejection
+from shotdex.media.decoding.decode import looks_like_image
+from shotdex.store.types import Failure, Reason
 
 
 def hidden(name: str) -> bool:
@@ -18,10 +18,10 @@ def within(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def refused(place: str, shown: str, is_utf8: bool, is_link: bool) -> Rejection | None:
-    """Return why a member cannot be read, as far as its header tells, or None; None also where it is no picture."""
-    if (is_utf8 and not is_link) or not looks_like_picture(shown):
+def member_failure(place: str, shown: str, is_utf8: bool, is_link: bool) -> Failure | None:
+    """Return why a member cannot be read, as far as its header tells, or None; None also where it is no image."""
+    if (is_utf8 and not is_link) or not looks_like_image(shown):
         return None
     if not is_utf8:
-        return Rejection(join(place, shown), "scan", Reason.BAD_NAME, "pack it again with names in UTF-8")
-    return Rejection(join(place, shown), "scan", Reason.UNREADABLE, "a link, which is not followed")
+        return Failure(join(place, shown), "scan", Reason.BAD_NAME, "pack it again with names in UTF-8")
+    return Failure(join(place, shown), "scan", Reason.UNREADABLE, "a link, which is not followed")

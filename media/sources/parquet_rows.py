@@ -1,4 +1,4 @@
-"""The rows of a Parquet file, a few at a time, without the pictures' bytes: those are read when their turn comes."""
+"""The rows of a Parquet file, a few at a time, without the images' bytes: those are read when their turn comes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from shotdex.media.tables.csv_records import check_columns
-from shotdex.media.tables.parquet_cells import BUFFER, is_picture_struct
+from shotdex.media.tables.parquet_cells import BUFFER, is_image_struct
 from shotdex.store.errors import SourceError
 
 from .columns import Column
-from .table_rows import InCell, Row, picture_name
+from .table_rows import InCell, Row, image_name
 
 BATCH = 256
 """Rows that are decoded at once."""
@@ -50,9 +50,9 @@ class ParquetTable:
         for field in self._schema:
             kind = _plain_type(field.type)
             is_bytes = _is_bytes(kind)
-            pictures = is_bytes or _is_text(kind) or is_picture_struct(kind)
+            images = is_bytes or _is_text(kind) or is_image_struct(kind)
             labels = not (is_bytes or pa.types.is_nested(kind))
-            found.append(Column(field.name, pictures, labels))
+            found.append(Column(field.name, images, labels))
         return found
 
     def rows(self, image: str) -> Iterator[Row]:
@@ -70,7 +70,7 @@ class ParquetTable:
 
     def _group(self, group: int, image: str) -> Iterator[Mapping[str, Any]]:
         kind = _plain_type(self._schema.field(image).type)
-        leaf = f"{image}.bytes" if is_picture_struct(kind) else image
+        leaf = f"{image}.bytes" if is_image_struct(kind) else image
         has_bytes = leaf != image or _is_bytes(kind)
         try:
             in_cells = has_bytes and self._starts_with_bytes(group, leaf)
@@ -80,7 +80,7 @@ class ParquetTable:
                 columns = {name: self._values(name, batch.column(name)) for name in batch.schema.names}
                 for i in range(batch.num_rows):
                     values = {name: column[i] for name, column in columns.items()}
-                    yield {**values, image: _picture(values.get(image), in_cells)}
+                    yield {**values, image: _image(values.get(image), in_cells)}
         except Exception as error:
             raise _broken(error) from error
 
@@ -139,10 +139,10 @@ def _class_name(number: int, names: Sequence[str]) -> str | int | None:
     return names[number] if 0 <= number < len(names) else number
 
 
-def _picture(value: Any, in_cell: bool) -> Any:
+def _image(value: Any, in_cell: bool) -> Any:
     if in_cell or _has_bytes(value):
-        return InCell(picture_name(value) or "")
-    return picture_name(value) if isinstance(value, dict) else value
+        return InCell(image_name(value) or "")
+    return image_name(value) if isinstance(value, dict) else value
 
 
 def _has_bytes(value: Any) -> bool:

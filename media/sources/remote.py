@@ -1,4 +1,4 @@
-"""Pictures behind URLs: a folder that a web server or a bucket lists, or one picture."""
+"""Images behind URLs: a folder that a web server or a bucket lists, or one image."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from shotdex.media.decoding.decode import looks_like_picture
+from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
 from shotdex.media.files.places import Listed, NotListed
 from shotdex.store.errors import SourceError
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 
-from .base import Candidate, Found, Ignored, NotEntered
+from .base import Candidate, FailedFolder, Found, Ignored
 
 AT_ONCE = 8
-"""Requests at a time for the facts of pictures that a listing names without them (web servers' pages)."""
+"""Requests at a time for the facts of images that a listing names without them (web servers' pages)."""
 
 CHUNK = 64
 
@@ -25,9 +25,9 @@ _NEXT_STEP = "check the URL, the connection, and whether you may read it; a web 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFolderSource:
-    """Every picture below the URL of a folder. Names that begin with a dot are left out.
+    """Every image below the URL of a folder. Names that begin with a dot are left out.
 
-    A bucket's listing gives size and time of a thousand objects in one answer; a web server is asked for each picture.
+    A bucket's listing gives size and time of a thousand objects in one answer; a web server is asked for each image.
     """
 
     root: str
@@ -48,7 +48,7 @@ class RemoteFolderSource:
                 yield from pool.map(self._found, chunk)
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return a picture's file, in one request."""
+        """Return an image's file, in one request."""
         return places.read_all(address, limit)
 
     def _listed(self) -> Iterator[Listed | NotListed]:
@@ -61,23 +61,23 @@ class RemoteFolderSource:
 
     def _found(self, one: Listed | NotListed) -> Found:
         if isinstance(one, NotListed):
-            return NotEntered(one.url, Rejection(places.shown(one.url), "scan", Reason.UNREADABLE, one.why))
+            return FailedFolder(one.url, Failure(places.shown(one.url), "scan", Reason.UNREADABLE, one.why))
         relative = places.relative_to(one.url, self.root)
-        if not looks_like_picture(relative):
+        if not looks_like_image(relative):
             return Ignored(one.url)
         try:
             facts = one.facts or places.facts(one.url)
         except (OSError, SourceError) as error:
-            return Rejection(one.url, "scan", Reason.UNREADABLE, str(error))
+            return Failure(one.url, "scan", Reason.UNREADABLE, str(error))
         return Candidate(one.url, relative, facts.size_bytes, facts.modified_ns)
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSource:
-    """The one picture at a URL."""
+class SingleImageSource:
+    """The one image at a URL."""
 
     root: str
-    kind: str = "remote picture"
+    kind: str = "remote image"
     by_path: bool = True
     complete: bool = True
     in_order: bool = False
@@ -95,12 +95,12 @@ class PictureSource:
         yield Candidate(self.root, places.name_of(self.root), facts.size_bytes, facts.modified_ns)
 
     def read(self, address: str, limit: int) -> bytes:
-        """Return the picture's file, in one request."""
+        """Return the image's file, in one request."""
         return places.read_all(address, limit)
 
 
-def open_remote(url: str) -> RemoteFolderSource | PictureSource:
-    """Return the source at a URL that is no archive or manifest: a folder with `/` at its end, or one picture."""
+def open_remote(url: str) -> RemoteFolderSource | SingleImageSource:
+    """Return the source at a URL that is no archive or manifest: a folder with `/` at its end, or one image."""
     if not places.is_folder(url):
-        return PictureSource(url)
+        return SingleImageSource(url)
     return RemoteFolderSource(url if url.endswith("/") else url + "/")

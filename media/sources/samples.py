@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 
 from .base import Candidate, Found, Ignored
 from .values import BadValue, label, metadata
@@ -20,10 +20,10 @@ from .values import BadValue, label, metadata
 ROLES = ("category", "condition", "split")
 
 SIDECAR_LIMIT = 1024 * 1024
-"""Bytes above which a file beside a picture is not read; also for all files of one sample together."""
+"""Bytes above which a file beside an image is not read; also for all files of one sample together."""
 
-PICTURES_LIMIT = 1000
-"""Pictures of one sample that are held back for what may still come beside them; IMG.0001.jpg to IMG.9999.jpg are
+IMAGES_LIMIT = 1000
+"""Images of one sample that are held back for what may still come beside them; IMG.0001.jpg to IMG.9999.jpg are
 one sample, too, by the rule of names."""
 
 TEXTS = ("txt", "caption")
@@ -31,15 +31,15 @@ SIDECARS = ("json", "cls", *TEXTS)
 
 
 def check_roles(columns: Mapping[str, str]) -> None:
-    """Check that only labels are looked for in the json beside pictures.
+    """Check that only labels are looked for in the json beside images.
 
     Raises:
-        SettingsError: another role is given.
+        OptionError: another role is given.
     """
     unknown = sorted(set(columns) - set(ROLES))
     if unknown:
-        raise SettingsError(
-            f"the role {unknown[0]!r} says nothing in a tar archive, whose members are the pictures",
+        raise OptionError(
+            f"the role {unknown[0]!r} says nothing in a tar archive, whose members are the images",
             f"its roles are {', '.join(ROLES)}",
         )
 
@@ -62,20 +62,20 @@ class Sample:
 
     key: str
     columns: Mapping[str, str]
-    pictures: list[Candidate] = field(default_factory=list)
+    images: list[Candidate] = field(default_factory=list)
     sidecars: list[str] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
     number: str | None = None
     taken: int = 0
 
     def add_sidecar(self, address: str, data: bytes | None) -> None:
-        """Take in a file of metadata; None stands for one that is too large. A broken one becomes a Rejection."""
-        if len(self.sidecars) < PICTURES_LIMIT:
+        """Take in a file of metadata; None stands for one that is too large. A broken one becomes a failure."""
+        if len(self.sidecars) < IMAGES_LIMIT:
             self.sidecars.append(address)
         if data is None or self.taken + len(data) > SIDECAR_LIMIT:
-            self._reject(address, f"more than {SIDECAR_LIMIT:,} bytes beside one picture")
+            self._add_failure(address, f"more than {SIDECAR_LIMIT:,} bytes beside one image")
             return
         self.taken += len(data)
         try:
@@ -84,23 +84,23 @@ class Sample:
             ValueError,
             RecursionError,
         ) as error:  # BadValue and decoding errors are ValueErrors
-            self._reject(address, f"its metadata cannot be read: {error or type(error).__name__}")
+            self._add_failure(address, f"its metadata cannot be read: {error or type(error).__name__}")
 
     def found(self) -> Iterator[Found]:
-        """Yield the pictures, labelled, and what went wrong; or, without any picture, the other files as ignored."""
-        if not self.pictures:
+        """Yield the images, labelled, and what went wrong; or, without any image, the other files as ignored."""
+        if not self.images:
             yield from (Ignored(address) for address in self.sidecars)
             return
-        yield from self.rejections
+        yield from self.failures
         labels, further = self._labels_and_metadata()
-        for picture in self.pictures:
-            yield replace(picture, labels=labels, metadata=further)
+        for image in self.images:
+            yield replace(image, labels=labels, metadata=further)
 
     def start_again(self) -> None:
-        """Forget the pictures, which were passed on, and keep the metadata for those that follow."""
-        self.pictures.clear()
+        """Forget the images, which were passed on, and keep the metadata for those that follow."""
+        self.images.clear()
         self.sidecars.clear()
-        self.rejections.clear()
+        self.failures.clear()
 
     def _take(self, kind: str | None, text: str) -> None:
         if kind == "json":
@@ -138,6 +138,6 @@ class Sample:
         labels = Labels(told.get("category"), told.get("condition"), told.get("split"))
         return (labels if told else None), (further or None)
 
-    def _reject(self, address: str, detail: str) -> None:
-        if len(self.rejections) < PICTURES_LIMIT:
-            self.rejections.append(Rejection(address, "scan", Reason.CORRUPT, detail[:500]))
+    def _add_failure(self, address: str, detail: str) -> None:
+        if len(self.failures) < IMAGES_LIMIT:
+            self.failures.append(Failure(address, "scan", Reason.CORRUPT, detail[:500]))

@@ -9,9 +9,9 @@ from math import prod
 
 from shotdex.media.archives.idx import is_idx_name
 from shotdex.media.archives.opening import TAR_ENDINGS, path_of
-from shotdex.media.decoding.decode import looks_like_picture
+from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 SHARDS_LIMIT = 100_000
 
@@ -22,10 +22,10 @@ _RANGE = re.compile(r"(\d{1,12})\.\.(\d{1,12})")
 def find_shards(place: str) -> list[str]:
     """Return the archives that a pattern stands for, or that a folder has; none where it is no set of archives.
 
-    A folder counts where it has tar archives, and neither pictures nor folders nor IDX files beside them.
+    A folder counts where it has tar archives, and neither images nor folders nor IDX files beside them.
 
     Raises:
-        SettingsError: a pattern stands for too many.
+        OptionError: a pattern stands for too many.
         OSError: the folder cannot be listed.
     """
     if path_of(place).endswith(TAR_ENDINGS) and _BRACES.search(place) and not _is_there(place):
@@ -38,7 +38,7 @@ def find_shards(place: str) -> list[str]:
             name = entry.name
             if name.startswith("."):
                 continue
-            if looks_like_picture(name) or is_idx_name(name) or entry.is_dir():
+            if looks_like_image(name) or is_idx_name(name) or entry.is_dir():
                 return []
             if name.lower().endswith(TAR_ENDINGS) and entry.is_file():
                 found.append(entry.path)
@@ -53,12 +53,12 @@ def expand(pattern: str) -> list[str]:
     """Return the names that a pattern with braces stands for, as in a shell: `{00..12}` and `{train,test}`.
 
     Raises:
-        SettingsError: there are more than 100,000.
+        OptionError: there are more than 100,000.
     """
     parts = _BRACES.split(pattern)
     choices = [_choices(part) if i % 2 else [part] for i, part in enumerate(parts)]
     if prod(map(len, choices)) > SHARDS_LIMIT:
-        raise SettingsError(f"{pattern} stands for more than {SHARDS_LIMIT:,} archives", "check the numbers in braces")
+        raise OptionError(f"{pattern} stands for more than {SHARDS_LIMIT:,} archives", "check the numbers in braces")
     return ["".join(chosen) for chosen in product(*choices)]
 
 

@@ -19,7 +19,7 @@ SAMPLE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class InCell:
-    """The picture's bytes stand in the cell, which was not read; `name` is the file's name beside them, or empty."""
+    """The image's bytes stand in the cell, which was not read; `name` is the file's name beside them, or empty."""
 
     name: str = ""
 
@@ -68,8 +68,8 @@ class TextTable:
             for name, value in row.values.items():
                 known = found.get(name, Column(name))
                 is_label = not isinstance(value, (dict, list))
-                is_picture = value is None or isinstance(value, str) or picture_name(value) is not None
-                found[name] = Column(name, known.pictures and is_picture, known.labels and is_label)
+                is_image = value is None or isinstance(value, str) or image_name(value) is not None
+                found[name] = Column(name, known.images and is_image, known.labels and is_label)
         return list(found.values())
 
     def _sample(self) -> Iterator[Row]:
@@ -92,7 +92,7 @@ class TextTable:
             return Row(number, place, {}, str(error))
 
 
-def picture_name(value: Any) -> str | None:
-    """Return the path in a picture as the datasets library writes it, `{"path": ...}`; None where it is no such."""
+def image_name(value: Any) -> str | None:
+    """Return the path in an image as the datasets library writes it, `{"path": ...}`; None where it is no such."""
     path = value.get("path") if isinstance(value, dict) else None
     return path if isinstance(path, str) and path else None

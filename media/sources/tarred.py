@@ -1,4 +1,4 @@
-"""Tar archives of pictures, plain or compressed, one or several, read in place."""
+"""Tar archives of images, plain or compressed, one or several, read in place."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from shotdex.media.addresses import SEPARATOR, join
 from shotdex.media.archives.opening import TAR_ENDINGS, is_tar, open_archive, read_member
 from shotdex.media.archives.tar_archive import Passed, TarArchive
 from shotdex.media.archives.tar_headers import Kind, TarMember
-from shotdex.media.decoding.decode import looks_like_picture
+from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
-from shotdex.store.errors import Damaged, SourceError
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.types import Failure, Reason
 
-from .base import Candidate, Found, Ignored, NotEntered
-from .members import hidden, refused, within
-from .samples import PICTURES_LIMIT, SIDECAR_LIMIT, Sample, check_roles, sample_key, sidecar_kind
+from .base import Candidate, FailedFolder, Found, Ignored
+from .members import hidden, member_failure, within
+from .samples import IMAGES_LIMIT, SIDECAR_LIMIT, Sample, check_roles, sample_key, sidecar_kind
 from .shards import find_shards
 
 __all__ = ["ShardsSource", "TarSource", "find_shards", "is_tar"]
@@ -24,9 +24,9 @@ __all__ = ["ShardsSource", "TarSource", "find_shards", "is_tar"]
 
 @dataclass(frozen=True, slots=True)
 class TarSource:
-    """Every picture in a tar file, addressed as `archive.tar!member`, with the metadata beside it (see `samples.py`).
+    """Every image in a tar file, addressed as `archive.tar!member`, with the metadata beside it (see `samples.py`).
 
-    `columns` maps the roles category, condition and split to keys of the json beside a picture. `folder` stands before
+    `columns` maps the roles category, condition and split to keys of the json beside an image. `folder` stands before
     the members' paths for layouts. A member's time is as `Passed` has it, so that of an archive that grew only the new
     members are read. Of one name, the last member counts, as when tar unpacks. Nothing is known behind a damage: what
     stands before it is indexed.
@@ -47,7 +47,7 @@ class TarSource:
         """Whether reading in another order costs starting anew: where it is compressed, or must be fetched."""
         try:
             return places.is_url(self.root) or TarArchive(self.root).packed
-        except (OSError, Damaged):
+        except (OSError, ContainerFailure):
             return True
 
     def scan(self) -> Iterator[Found]:
@@ -61,13 +61,13 @@ class TarSource:
             for found in self._walk():
                 met = True
                 yield found
-        except (Damaged, OSError) as error:
-            damage = error if isinstance(error, Damaged) else Damaged(Reason.UNREADABLE, str(error))
+        except (ContainerFailure, OSError) as error:
+            damage = error if isinstance(error, ContainerFailure) else ContainerFailure(Reason.UNREADABLE, str(error))
             if not met:
                 raise SourceError(
                     f"{self.root} cannot be read as a tar archive: {damage.detail}", "check it with: tar -tf"
                 ) from error
-            yield NotEntered(self.root, Rejection(self.root, "scan", damage.reason, damage.detail))
+            yield FailedFolder(self.root, Failure(self.root, "scan", damage.reason, damage.detail))
 
     def read(self, address: str, limit: int) -> bytes:
         """Return a member's content; safe to call from several threads, slow where `in_order` is not kept to."""
@@ -83,11 +83,11 @@ class TarSource:
                 if sample_key(name) != sample.key:
                     yield from sample.found()
                     sample = Sample(sample_key(name), self.columns)
-                elif len(sample.pictures) == PICTURES_LIMIT:
+                elif len(sample.images) == IMAGES_LIMIT:
                     yield from sample.found()
                     sample.start_again()
                 yield from self._member(passed, sample)
-        except (Damaged, OSError):
+        except (ContainerFailure, OSError):
             yield from sample.found()
             raise
         yield from sample.found()
@@ -95,16 +95,16 @@ class TarSource:
     def _member(self, passed: Passed, sample: Sample) -> Iterator[Found]:
         """Put a member into its sample, or yield what it is where it belongs to none."""
         member, address = passed.member, join(self.root, passed.member.shown)
-        rejection = refused(self.root, member.shown, member.name is not None, member.kind is Kind.LINK)
-        if member.kind is Kind.SPARSE and looks_like_picture(member.shown):
-            rejection = Rejection(address, "scan", Reason.UNREADABLE, "a sparse file, which is not put together")
-        if rejection is not None and member.kind is not Kind.OTHER:
-            yield rejection
+        failure = member_failure(self.root, member.shown, member.name is not None, member.kind is Kind.LINK)
+        if member.kind is Kind.SPARSE and looks_like_image(member.shown):
+            failure = Failure(address, "scan", Reason.UNREADABLE, "a sparse file, which is not put together")
+        if failure is not None and member.kind is not Kind.OTHER:
+            yield failure
         elif member.kind is Kind.FILE and sidecar_kind(member.shown):
             sample.add_sidecar(address, passed.data)
-        elif member.kind is Kind.FILE and looks_like_picture(member.shown):
+        elif member.kind is Kind.FILE and looks_like_image(member.shown):
             relative = within(f"{self.folder}/{member.shown}")
-            sample.pictures.append(Candidate(address, relative, member.size, passed.modified_ns))
+            sample.images.append(Candidate(address, relative, member.size, passed.modified_ns))
         else:
             yield Ignored(address)
 
@@ -146,7 +146,7 @@ class ShardsSource:
                 entered = True
             except SourceError as failed:
                 error = failed
-                yield NotEntered(source.root, Rejection(source.root, "scan", Reason.UNREADABLE, str(failed)))
+                yield FailedFolder(source.root, Failure(source.root, "scan", Reason.UNREADABLE, str(failed)))
         if error is not None and not entered:
             raise SourceError(f"none of the archives of {self.root} can be read: {error}", error.hint)
 
@@ -172,7 +172,7 @@ def _stem(place: str) -> str:
 def _open(place: str) -> TarArchive:
     archive = open_archive(place)
     if not isinstance(archive, TarArchive):
-        raise Damaged(Reason.NOT_AN_IMAGE, "it is a zip archive")
+        raise ContainerFailure(Reason.NOT_AN_IMAGE, "it is a zip archive")
     return archive
 
 

@@ -12,14 +12,14 @@ LABEL_LIMIT = 1024
 """Characters that a label may have."""
 
 METADATA_LIMIT = 256 * 1024
-"""Characters that all further columns of one picture may have."""
+"""Characters that all further columns of one image may have."""
 
 DEPTH_LIMIT = 33
 """Levels of lists and objects in metadata, itself being the first."""
 
 
 class BadValue(ValueError):
-    """A value that cannot be kept; the message says why. Never leaves shotdex: it becomes a Rejection."""
+    """A value that cannot be kept; the message says why. Never leaves shotdex: it becomes a failure."""
 
 
 def label(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""A zip archive of pictures, read in place."""
+"""A zip archive of images, read in place."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from shotdex.media.addresses import join
 from shotdex.media.archives.opening import is_zip, read_member
 from shotdex.media.archives.zip_archive import ZipArchive
 from shotdex.media.archives.zip_directory import FAT, ZipEntry
-from shotdex.media.decoding.decode import looks_like_picture
-from shotdex.store.errors import Damaged, SourceError
-from shotdex.store.types import Rejection
+from shotdex.media.decoding.decode import looks_like_image
+from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.types import Failure
 
-from .base import Candidate, Found, Ignored, NotEntered
-from .members import hidden, refused, within
+from .base import Candidate, FailedFolder, Found, Ignored
+from .members import hidden, member_failure, within
 
 __all__ = ["ZipSource", "is_zip"]
 
 
 @dataclass(frozen=True, slots=True)
 class ZipSource:
-    """Every picture in a zip file, addressed as `archive.zip!member`. What macOS adds to its zips is left out.
+    """Every image in a zip file, addressed as `archive.zip!member`. What macOS adds to its zips is left out.
 
     A member's time is its entry's, with its checksum folded in (see `ZipEntry`), so that of an archive that grew only
     the new members are read. Of one name, the last entry counts, as in every zip program.
@@ -46,14 +46,14 @@ class ZipSource:
                 found = self._found(entry)
                 if found is not None:
                     yield found
-        except (Damaged, OSError) as error:
-            damage = error if isinstance(error, Damaged) else None
+        except (ContainerFailure, OSError) as error:
+            damage = error if isinstance(error, ContainerFailure) else None
             if damage is None or not met:
                 raise SourceError(
                     f"{self.root} cannot be read as a zip archive: {damage.detail if damage else error}",
                     "check it with: unzip -t; mend it with: zip -FF",
                 ) from error
-            yield NotEntered(self.root, Rejection(self.root, "scan", damage.reason, damage.detail))
+            yield FailedFolder(self.root, Failure(self.root, "scan", damage.reason, damage.detail))
 
     def read(self, address: str, limit: int) -> bytes:
         """Return a member's content; safe to call from several threads."""
@@ -62,10 +62,10 @@ class ZipSource:
     def _found(self, entry: ZipEntry) -> Found | None:
         if entry.is_folder or hidden(entry.shown):
             return None
-        rejection = refused(self.root, entry.shown, entry.name is not None, entry.is_link)
-        if rejection is not None:
-            return rejection
-        if entry.name is None or not looks_like_picture(entry.name):
+        failure = member_failure(self.root, entry.shown, entry.name is not None, entry.is_link)
+        if failure is not None:
+            return failure
+        if entry.name is None or not looks_like_image(entry.name):
             return Ignored(join(self.root, entry.shown))
         # Programs on Windows have written its separator into zips.
         path = entry.name.replace("\\", "/") if entry.system == FAT else entry.name

@@ -48,7 +48,7 @@ class Record:
 
 
 class Malformed(ValueError):
-    """A row that is no CSV. Never leaves shotdex: it becomes a Rejection."""
+    """A row that is no CSV. Never leaves shotdex: it becomes a failure."""
 
 
 @dataclass(frozen=True, slots=True)

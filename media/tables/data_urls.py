@@ -1,4 +1,4 @@
-"""A picture written as text: `data:image/png;base64,...`."""
+"""An image written as text: `data:image/png;base64,...`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _START_LIMIT = 200
 
 
 def is_data_url(text: str) -> bool:
-    """Tell whether a text is a picture in base64."""
+    """Tell whether a text is an image in base64."""
     return _START.match(text[:_START_LIMIT]) is not None
 
 
@@ -29,7 +29,7 @@ def data_bytes(text: str, limit: int) -> bytes:
         TooManyBytes: it holds more than `limit` bytes.
     """
     if not is_data_url(text):
-        raise ValueError("no picture in base64")
+        raise ValueError("no image in base64")
     if data_size(text) > limit:
         raise TooManyBytes(f"more than {limit:,} bytes")
     return base64.b64decode(text[text.find(",") + 1 :], validate=True)

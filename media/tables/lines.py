@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes above which a line is skipped: room for a picture of 48 MB written as base64."""
+"""Bytes above which a line is skipped: room for an image of 48 MB written as base64."""
 
 _CHUNK = 1024 * 1024
 

@@ -1,4 +1,4 @@
-"""Pictures that stand in the cells of a table: `table.parquet!COLUMN/ROW`, the row counted from 0."""
+"""Images that stand in the cells of a table: `table.parquet!COLUMN/ROW`, the row counted from 0."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def table_kind(place: str) -> str | None:
 
 
 def read_cell(place: str, member: str, limit: int) -> bytes:
-    """Return the picture in a cell; `member` is `COLUMN/ROW`. Rows may be asked for from several threads.
+    """Return the image in a cell; `member` is `COLUMN/ROW`. Rows may be asked for from several threads.
 
     Raises:
         KeyError: there is no such column or row.

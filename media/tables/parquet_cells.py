@@ -1,4 +1,4 @@
-"""Pictures in a column of a Parquet file, read in about the order of its rows."""
+"""Images in a column of a Parquet file, read in about the order of its rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 BATCH = 4
-"""Rows that are decoded at once: four pictures, whatever the size of a row group."""
+"""Rows that are decoded at once: four images, whatever the size of a row group."""
 
 KEPT_ROWS = 256
 KEPT_BYTES = 256 * 1024 * 1024
@@ -102,11 +102,11 @@ class ParquetCells:
         schema = self._file.schema_arrow
         if schema.names.count(column) != 1:
             raise KeyError(f"there is no column {column!r}")
-        return f"{column}.bytes" if is_picture_struct(schema.field(column).type) else column
+        return f"{column}.bytes" if is_image_struct(schema.field(column).type) else column
 
 
-def is_picture_struct(kind: Any) -> bool:
-    """Tell whether an Arrow type is a picture as the datasets library stores it: a struct with `bytes` and `path`."""
+def is_image_struct(kind: Any) -> bool:
+    """Tell whether an Arrow type is an image as the datasets library stores it: a struct with `bytes` and `path`."""
     import pyarrow as pa
 
     return bool(pa.types.is_struct(kind)) and any(kind.field(i).name == "bytes" for i in range(kind.num_fields))

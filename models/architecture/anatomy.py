@@ -47,7 +47,7 @@ class Part:
 class ImageInput:
     """What the vision tower takes: `size` and `patch` are edges in pixels.
 
-    `size` is None where a picture keeps its shape and `patches` is only the most that it may give (SigLIP 2, NaFlex).
+    `size` is None where an image keeps its shape and `patches` is only the most that it may give (SigLIP 2, NaFlex).
     """
 
     size: int | None

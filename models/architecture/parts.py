@@ -100,24 +100,24 @@ GROUPS: Mapping[Place, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyWords:
+class FamilyTerms:
     """What to say of a family: a sentence on it, and the token off which a text's vector is read."""
 
     about: str
     text_token: str
 
 
-FAMILY_WORDS: Mapping[str, FamilyWords] = {
-    "clip": FamilyWords(
+FAMILY_WORDS: Mapping[str, FamilyTerms] = {
+    "clip": FamilyTerms(
         "CLIP: trained so that the softmax over a batch's texts picks the one that belongs to the image.",
         "the end token",
     ),
-    "siglip": FamilyWords(
+    "siglip": FamilyTerms(
         "SigLIP: trained so that a sigmoid says of each pair by itself whether it matches. "
         "SigLIP 2 of fixed resolution is built the same.",
         "the last token",
     ),
-    "siglip2": FamilyWords(
+    "siglip2": FamilyTerms(
         "SigLIP 2 of variable resolution (NaFlex): like SigLIP, but an image keeps its shape.",
         "the last token",
     ),

@@ -36,7 +36,7 @@ def index_file(store: Store, encoder_id: int) -> Path:
 
 
 def stamp_of(store: Store, con: Connection, encoder: EncoderId, ids: Ids) -> bytes:
-    """Return the stamp of a file that covers some images: other pictures under the same ids give another one.
+    """Return the stamp of a file that covers some images: other images under the same ids give another one.
 
     An image's vectors follow from its content and the encoder; ids of one store go to other contents where an older
     copy of the catalog was brought back. For a million images it takes 0.6 s, their vectors from the catalog over 5 s.
@@ -94,7 +94,7 @@ def believed(store: Store, con: Connection, encoder_id: int, encoder: EncoderId,
             raise BadIndexFile("it does not belong to this catalog")
         known = layout.stamp is not None and layout.stamp == vouched(con, encoder_id)
         if not known and layout.stamp != stamp_of(store, con, encoder, layout.ids):
-            raise BadIndexFile("it was not written for the pictures that the catalog has now")
+            raise BadIndexFile("it was not written for the images that the catalog has now")
         if not _same_vectors(layout, con, encoder_id, encoder):
             raise BadIndexFile("it has other vectors than the catalog")
     except (BadIndexFile, OSError, ValueError, MemoryError) as error:

@@ -20,12 +20,12 @@ from shotdex import demo
 from shotdex.analysis.classify import Classification, classify, indexed_categories
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.scoring import best_classes, class_scores, probabilities, true_ranks
-from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, SettingsError, StoreError, UnknownClass
+from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError, UnknownClass
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, PromptSet, Run
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 CLASSES = {
     "red": ("red", "dark thing", "noise"),
@@ -40,7 +40,7 @@ ODD = [0.5, 0.25, 0.25, 0.0, -0.0, -1.0, float("nan"), float("inf"), float("-inf
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 61 pictures of noise, one without category, and the `store` of them, which tests leave alone."""
+    """A folder with 61 images of noise, one without category, and the `store` of them, which tests leave alone."""
     folder = tmp_path_factory.mktemp("many")
     store, fake = Store.create(folder / "store"), FakeEncoder()
     names = ["red", "green", "blue", "unlisted"]
@@ -146,7 +146,7 @@ def test_an_image_that_a_second_encoder_cannot_encode_is_counted_once(
     store: Store, fake: FakeEncoder, tmp_path: Path
 ) -> None:
     from tests.indexer.test_run import is_red
-    from tests.support.pictures import save_colour
+    from tests.support.images import save_colour
 
     for colour in ("red", "green", "blue"):
         save_colour(tmp_path / "p" / colour / "1.png", colour)
@@ -250,7 +250,7 @@ class TestRuns:
     def test_names_are_unique_and_nothing_is_overwritten(self, many: Store) -> None:
         prompts = make_prompt_set("x", CLASSES)
         assert run(many, prompts, name="mine").name == "mine"
-        with pytest.raises(SettingsError, match="already a run named 'mine'") as caught:
+        with pytest.raises(OptionError, match="already a run named 'mine'") as caught:
             run(many, prompts, name="mine")
         assert "--name" in caught.value.hint
         assert run(many, prompts).name == "run-2"
@@ -274,7 +274,7 @@ class TestRuns:
 
     def test_refusals(self, many: Store) -> None:
         prompts = make_prompt_set("x", CLASSES)
-        with pytest.raises(SettingsError):
+        with pytest.raises(OptionError):
             run(many, prompts, k=0)
         with pytest.raises(EmptyStore):
             run(many, prompts, where="false")
@@ -317,7 +317,7 @@ def test_more_images_than_a_chunk(many: Store, monkeypatch: pytest.MonkeyPatch) 
     assert [row[4] for row in whole] == pytest.approx([row[4] for row in chunked], abs=1e-6)
 
 
-def test_another_prompt_set_needs_no_picture(many: Store, made: Path, tmp_path: Path) -> None:
+def test_another_prompt_set_needs_no_image(many: Store, made: Path, tmp_path: Path) -> None:
     prompts = make_prompt_set("x", CLASSES)
     run(many, prompts)
     moved = [place.rename(tmp_path / place.name) for place in (made / "p", made / "q")]
@@ -334,11 +334,11 @@ def test_another_prompt_set_needs_no_picture(many: Store, made: Path, tmp_path: 
 
 @pytest.fixture(scope="module")
 def evaluated(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Any]:
-    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+    from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 
-    store, encoder = Store.create(tmp_path_factory.mktemp("evaluated")), load_encoder("demo", EncoderSettings("cpu"))
+    store, encoder = Store.create(tmp_path_factory.mktemp("evaluated")), load_encoder("demo", EncoderOptions("cpu"))
     report = index(store, demo.EVALUATION, encoder, "{condition}/{category}*", demo.CATEGORIES)  # type: ignore[arg-type]
-    assert (report.rejected, report.unlabelled) == (0, 0)
+    assert (report.failed, report.unlabelled) == (0, 0)
     assert report.added >= 200
     return store, encoder
 
@@ -346,7 +346,7 @@ def evaluated(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_the_notebooks_own_loop(
     evaluated: tuple[Store, Any], demo_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The processor with all labels and one picture, argmax of `logits_per_image`: the same prediction for each."""
+    """The processor with all labels and one image, argmax of `logits_per_image`: the same prediction for each."""
     import torch
     from PIL import Image
     from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
@@ -360,12 +360,12 @@ def test_the_notebooks_own_loop(
     assert len(found) == sum(1 for _ in demo.EVALUATION.rglob("*.png"))
     with torch.no_grad():
         texts = model.get_text_features(**tokens)
-    # The loop encodes the same texts again with each picture, which is most of its time.
+    # The loop encodes the same texts again with each image, which is most of its time.
     monkeypatch.setattr(model, "get_text_features", lambda **_: texts)
     wrong = []
     for path, predicted, probability in found:
-        picture = Image.open(path).convert("RGBA")
-        white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+        image = Image.open(path).convert("RGBA")
+        white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         with torch.no_grad():
             out = model(**tokens, **processor(images=white, return_tensors="pt"))
         chances = out.logits_per_image.softmax(dim=1)[0]
@@ -374,21 +374,21 @@ def test_the_notebooks_own_loop(
     assert wrong == []
 
 
-def test_the_demo_model_knows_realistic_pictures(evaluated: tuple[Store, Any]) -> None:
+def test_the_demo_model_knows_realistic_images(evaluated: tuple[Store, Any]) -> None:
     store, encoder = evaluated
     run(store, from_names(demo.CATEGORIES), encoder, name="again", where="condition = 'realistic'")
     assert rows(store, "SELECT accuracy >= 0.9 FROM accuracy WHERE run = 'again'") == [(True,)]
 
 
 def test_fashion_mnist_end_to_end(fashion_mnist: Path, clip_folder: Path, store: Store) -> None:
-    """Its first 300 test pictures through index, classify and SQL, against the files themselves."""
+    """Its first 300 test images through index, classify and SQL, against the files themselves."""
     import gzip
 
     from shotdex.indexer.run import index_source
     from shotdex.media.sources import open_source
     from shotdex.media.sources.base import Candidate, Found, Source
     from shotdex.media.sources.idx import FASHION_MNIST
-    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+    from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 
     class First:
         """The source, cut short."""
@@ -403,7 +403,7 @@ def test_fashion_mnist_end_to_end(fashion_mnist: Path, clip_folder: Path, store:
             found = (one for one in self._source.scan() if isinstance(one, Candidate))
             return islice((one for one in found if one.labels and one.labels.split == "test"), 300)
 
-    encoder = load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    encoder = load_encoder(str(clip_folder), EncoderOptions("cpu"))
     assert index_source(store, First(open_source(str(fashion_mnist))), encoder).added == 300
     made = run(store, from_names(FASHION_MNIST), encoder)
     assert (made.scored, made.unlabelled, made.outside) == (300, 0, 0)
@@ -411,8 +411,8 @@ def test_fashion_mnist_end_to_end(fashion_mnist: Path, clip_folder: Path, store:
     labels = list(gzip.decompress((fashion_mnist / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:308])
     from PIL import Image
 
-    pictures = [Image.frombytes("L", (28, 28), raw[i * 784 : (i + 1) * 784]).convert("RGB") for i in range(300)]
-    vectors = np.concatenate([encoder.encode_images([picture]) for picture in pictures])
+    images = [Image.frombytes("L", (28, 28), raw[i * 784 : (i + 1) * 784]).convert("RGB") for i in range(300)]
+    vectors = np.concatenate([encoder.encode_images([image]) for image in images])
     best = (vectors @ encoder.encode_texts(FASHION_MNIST).T).argmax(axis=1)
     found = rows(store, "SELECT category, predicted FROM outcomes ORDER BY image_id")
     assert [category for category, _ in found] == [FASHION_MNIST[label] for label in labels]

@@ -14,9 +14,9 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from shotdex.analysis.compare import MOST, CompareSettings, Comparison, compare_groups, compare_runs, disagreements
+from shotdex.analysis.compare import MOST, CompareOptions, Comparison, compare_groups, compare_runs, disagreements
 from shotdex.analysis.prompts.build import make_prompt_set
-from shotdex.store.errors import EvaluationError, MissingLabels, SettingsError
+from shotdex.store.errors import EvaluationError, MissingLabels, OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate, Space
@@ -36,7 +36,7 @@ from tests.support.evaluated import (
 )
 from tests.support.fakes import FakeEncoder, fake_id
 
-QUICK = CompareSettings(resamples=100)
+QUICK = CompareOptions(resamples=100)
 
 
 def is_wilson(found: Estimate, images: Sequence[Judged]) -> None:
@@ -86,7 +86,7 @@ class TestRuns:
         "by", [(), ("condition",), ("split",), ("width",), ("condition", "category"), ("category", "split", "width")]
     )
     def test_every_number(self, evaluated: Store, by: tuple[str, ...]) -> None:
-        found = compare_runs(evaluated, ["names", "words"], CompareSettings(by, resamples=200))
+        found = compare_runs(evaluated, ["names", "words"], CompareOptions(by, resamples=200))
         a, b = judged(evaluated, "names"), judged(evaluated, "words")
         groups_a, groups_b = by_columns(a, by), by_columns(b, by)
         want = [(shown(values), groups_a[values], groups_b[values]) for values in groups_a if by]
@@ -99,7 +99,7 @@ class TestRuns:
 
     def test_the_interval_is_that_of_the_bootstrap_written_out(self, evaluated: Store) -> None:
         a, b = judged(evaluated, "names"), judged(evaluated, "words")
-        found = compare_runs(evaluated, ["names", "words"], CompareSettings(("condition",), resamples=4000))
+        found = compare_runs(evaluated, ["names", "words"], CompareOptions(("condition",), resamples=4000))
         groups_a, groups_b = by_columns(a, ["condition"]), by_columns(b, ["condition"])
         parts = [(groups_a[values], groups_b[values]) for values in groups_a] + [(a, b)]
         for one, part in zip(found, parts, strict=True):
@@ -107,8 +107,8 @@ class TestRuns:
         assert (found[-1].difference.low, found[-1].difference.high) == pytest.approx(naive_interval(a, b), abs=0.014)
 
     def test_turned_round_everything_changes_its_sign(self, evaluated: Store) -> None:
-        one = compare_runs(evaluated, ["names", "words"], CompareSettings(resamples=4000))[0]
-        other = compare_runs(evaluated, ["words", "names"], CompareSettings(resamples=4000))[0]
+        one = compare_runs(evaluated, ["names", "words"], CompareOptions(resamples=4000))[0]
+        other = compare_runs(evaluated, ["words", "names"], CompareOptions(resamples=4000))[0]
         assert (other.a, other.b, other.only_a, other.only_b) == (one.b, one.a, one.only_b, one.only_a)
         assert (other.difference.value, other.p_value) == (-one.difference.value, one.p_value)
         assert (other.difference.low, other.difference.high) == pytest.approx(
@@ -117,7 +117,7 @@ class TestRuns:
 
     def test_three_runs_are_compared_pair_by_pair_and_corrected_together(self, evaluated: Store) -> None:
         names = ["third", "names", "words"]
-        found = compare_runs(evaluated, names, CompareSettings(("split",), resamples=100))
+        found = compare_runs(evaluated, names, CompareOptions(("split",), resamples=100))
         read = {name: judged(evaluated, name) for name in names}
         assert [(one.name_a, one.name_b, one.group) for one in found] == [
             (a, b, group) for a, b in combinations(names, 2) for group in ("test", "train", "unlabelled", "all")
@@ -134,10 +134,10 @@ class TestRuns:
 
     def test_the_bootstrap_is_seeded(self, evaluated: Store) -> None:
         by_seed = {
-            seed: compare_runs(evaluated, ["names", "words"], CompareSettings(("condition",), 300, seed))
+            seed: compare_runs(evaluated, ["names", "words"], CompareOptions(("condition",), 300, seed))
             for seed in (0, 1, 2)
         }
-        assert compare_runs(evaluated, ["names", "words"], CompareSettings(("condition",), 300, 1)) == by_seed[1]
+        assert compare_runs(evaluated, ["names", "words"], CompareOptions(("condition",), 300, 1)) == by_seed[1]
         bounds = {tuple((one.difference.low, one.difference.high) for one in found) for found in by_seed.values()}
         assert len(bounds) == 3
         assert len({tuple(one.p_value for one in found) for found in by_seed.values()}) == 1
@@ -146,7 +146,7 @@ class TestRuns:
     def test_only_shared_images_count(self, own: Store) -> None:
         run(own, NAMES, name="train", where="split = 'train'")
         run(own, WORDS, name="plain", where="condition = 'plain' OR condition IS NULL")
-        found = compare_runs(own, ["train", "plain"], CompareSettings(("condition", "split"), 100))
+        found = compare_runs(own, ["train", "plain"], CompareOptions(("condition", "split"), 100))
         kept = rows(own, "SELECT image_id FROM images WHERE split = 'train' AND condition = 'plain'")
         ids = {row[0] for row in kept}
         parts = [[image for image in judged(own, name) if image.image_id in ids] for name in ("train", "plain")]
@@ -157,7 +157,7 @@ class TestRuns:
     def test_each_pair_of_three_shares_its_own_images(self, own: Store) -> None:
         run(own, NAMES, name="train", where="split = 'train'")
         run(own, WORDS, name="plain", where="condition = 'plain'")
-        found = compare_runs(own, ["train", "plain", "third"], CompareSettings(("condition",), 100))
+        found = compare_runs(own, ["train", "plain", "third"], CompareOptions(("condition",), 100))
         assert [(one.name_a, one.name_b, one.group, one.a.n) for one in found] == [
             ("train", "plain", "plain", 15), ("train", "plain", "all", 15),
             ("train", "third", "noisy", 15), ("train", "third", "plain", 15), ("train", "third", "all", 30),
@@ -176,17 +176,17 @@ class TestRuns:
 
     @pytest.mark.parametrize("names", [["names", "names"], ["names", "1"], ["names", "words", "names"], ["names"], []])
     def test_the_same_run_twice_or_one_alone(self, evaluated: Store, names: list[str]) -> None:
-        with pytest.raises(SettingsError, match="two different runs") as caught:
+        with pytest.raises(OptionError, match="two different runs") as caught:
             compare_runs(evaluated, names, QUICK)
         assert "shotdex compare" in caught.value.hint
 
     def test_unknown_names(self, evaluated: Store, store: Store) -> None:
-        with pytest.raises(SettingsError, match="no run 'gone'") as caught:
+        with pytest.raises(OptionError, match="no run 'gone'") as caught:
             compare_runs(evaluated, ["names", "gone"], QUICK)
         assert "names, words, third" in caught.value.hint
-        with pytest.raises(SettingsError, match="no column 'colour'"):
-            compare_runs(evaluated, ["names", "words"], CompareSettings(("colour",)))
-        with pytest.raises(SettingsError, match="no runs yet"):
+        with pytest.raises(OptionError, match="no column 'colour'"):
+            compare_runs(evaluated, ["names", "words"], CompareOptions(("colour",)))
+        with pytest.raises(OptionError, match="no runs yet"):
             compare_runs(store, ["a", "b"], QUICK)
 
     def test_a_run_without_labels(self, own: Store) -> None:
@@ -196,13 +196,13 @@ class TestRuns:
             with pytest.raises(MissingLabels, match="the run 'blind'"):
                 compare_runs(own, names, QUICK)
         with pytest.raises(MissingLabels, match="the run 'blind'"):
-            compare_groups(own, "blind", CompareSettings(("condition",)))
+            compare_groups(own, "blind", CompareOptions(("condition",)))
 
     def test_classes_that_only_one_run_has(self, own: Store) -> None:
         """Images of a class that one of them does not know are not shared; those of the others are."""
         few = {name: NAMES[name] for name in ("green", "red")}
         run(own, few, name="few")
-        found = compare_runs(own, ["few", "words"], CompareSettings(("category",), 100))
+        found = compare_runs(own, ["few", "words"], CompareOptions(("category",), 100))
         kept = [[image for image in judged(own, n) if image.truth in few] for n in ("few", "words")]
         assert [one.group for one in found] == ["green", "red", "all"]
         is_paired(found[-1], kept[0], kept[1])
@@ -213,7 +213,7 @@ class TestRuns:
         renamed = {"rot": ("red",), "green": ("green",), "blau": ("blue",), "yellow": ("yellow",)}
         prompts = make_prompt_set("german", renamed, aliases={"rot": ["red"], "blau": ["blue", "azure"]})
         run(own, prompts, name="german")
-        whole = compare_runs(own, ["names", "german"], CompareSettings(("category",), 100))
+        whole = compare_runs(own, ["names", "german"], CompareOptions(("category",), 100))
         assert [(one.group, one.a.n, one.only_a, one.only_b) for one in whole] == [
             ("blue", 20, 0, 0), ("green", 15, 0, 0), ("red", 30, 0, 0), ("yellow", 10, 0, 0), ("all", 75, 0, 0)
         ]  # fmt: skip
@@ -237,7 +237,7 @@ class TestRuns:
         is_paired(compare_runs(own, ["names", "words"], QUICK)[0], *relabelled_twice(own))
 
     def test_images_removed_since_count_as_they_did(self, own: Store) -> None:
-        settings = CompareSettings(("condition", "category"), 100)
+        settings = CompareOptions(("condition", "category"), 100)
         before = compare_runs(own, ["names", "words"], settings), compare_groups(own, "names", settings)
         change(own, "UPDATE stored_images SET removed_at = TIMESTAMP '2030-01-01' WHERE image_id % 3 = 0")
         after = compare_runs(own, ["names", "words"], settings), compare_groups(own, "names", settings)
@@ -258,7 +258,7 @@ class TestRuns:
         assert (found.difference.value, found.difference.low, found.difference.high) == (0, 0, 0)
 
     def test_groups_of_one_image(self, evaluated: Store) -> None:
-        found = compare_runs(evaluated, ["names", "words"], CompareSettings(("image_id",), 100))
+        found = compare_runs(evaluated, ["names", "words"], CompareOptions(("image_id",), 100))
         a, b = judged(evaluated, "names"), judged(evaluated, "words")
         assert [one.group for one in found] == [*(str(image.image_id) for image in a), "all"]
         for one, first, second in zip(found, a, b, strict=False):
@@ -270,12 +270,12 @@ class TestRuns:
     @pytest.mark.parametrize("label", ["all", "unlabelled"])
     def test_a_condition_called_as_our_own_rows_are(self, own: Store, label: str) -> None:
         change(own, f"UPDATE stored_images SET condition = '{label}' WHERE condition = 'plain'")
-        found = compare_runs(own, ["names", "words"], CompareSettings(("condition",), 100))
+        found = compare_runs(own, ["names", "words"], CompareOptions(("condition",), 100))
         assert [one.a.n for one in found if one.group == "all"] == [75]
         assert sorted(one.a.n for one in found) == [15, 30, 30, 75]
-        groups = compare_groups(own, "names", CompareSettings(("condition",)))
+        groups = compare_groups(own, "names", CompareOptions(("condition",)))
         assert sorted((one.a.n, one.b.n) for one in groups) == sorted(
-            (one.a.n, one.b.n) for one in compare_groups(own, "names", CompareSettings(("split",)))
+            (one.a.n, one.b.n) for one in compare_groups(own, "names", CompareOptions(("split",)))
         )
         assert len(groups) == 3
 
@@ -291,7 +291,7 @@ class TestGroups:
 
     @pytest.mark.parametrize("by", [("condition",), ("width",), ("split", "condition"), ("condition", "category")])
     def test_every_number(self, evaluated: Store, by: tuple[str, ...]) -> None:
-        found = compare_groups(evaluated, "words", CompareSettings(by))
+        found = compare_groups(evaluated, "words", CompareOptions(by))
         groups = by_columns(judged(evaluated, "words"), by)
         assert [(one.name_a, one.name_b) for one in found] == [
             (shown(first), shown(second)) for first, second in combinations(groups, 2)
@@ -315,14 +315,14 @@ class TestGroups:
 
     def test_one_group(self, own: Store) -> None:
         run(own, NAMES, name="plain", where="condition = 'plain'")
-        with pytest.raises(SettingsError, match="one group by condition"):
-            compare_groups(own, "plain", CompareSettings(("condition",)))
-        with pytest.raises(SettingsError, match="one group"):
-            compare_groups(own, "plain", CompareSettings())
+        with pytest.raises(OptionError, match="one group by condition"):
+            compare_groups(own, "plain", CompareOptions(("condition",)))
+        with pytest.raises(OptionError, match="one group"):
+            compare_groups(own, "plain", CompareOptions())
 
     def test_groups_of_one_image(self, own: Store) -> None:
         run(own, NAMES, name="few", where="image_id <= 4")
-        found = compare_groups(own, "few", CompareSettings(("image_id",)))
+        found = compare_groups(own, "few", CompareOptions(("image_id",)))
         assert [(one.name_a, one.name_b) for one in found] == list(combinations("1234", 2))
         assert all(one.p_value == 1 and one.adjusted == 1 for one in found)
         assert not any(isnan(one.difference.low) for one in found)
@@ -330,18 +330,18 @@ class TestGroups:
     def test_more_pairs_than_anybody_reads(self, own: Store) -> None:
         rows_of_75 = 75 * 74 // 2
         assert rows_of_75 < MOST
-        assert len(compare_groups(own, "names", CompareSettings(("path",)))) == rows_of_75
+        assert len(compare_groups(own, "names", CompareOptions(("path",)))) == rows_of_75
         copy_images(own, "names", 2)
         assert MOST < 150 * 149 // 2
-        with pytest.raises(SettingsError, match="150 groups by path, too many") as caught:
-            compare_groups(own, "names", CompareSettings(("path",)))
+        with pytest.raises(OptionError, match="150 groups by path, too many") as caught:
+            compare_groups(own, "names", CompareOptions(("path",)))
         assert "shotdex report names --by path" in caught.value.hint
 
     def test_unknown_names(self, evaluated: Store) -> None:
-        with pytest.raises(SettingsError, match="no run 'gone'"):
-            compare_groups(evaluated, "gone", CompareSettings(("condition",)))
-        with pytest.raises(SettingsError, match="no column 'conditions'") as caught:
-            compare_groups(evaluated, "names", CompareSettings(("conditions",)))
+        with pytest.raises(OptionError, match="no run 'gone'"):
+            compare_groups(evaluated, "gone", CompareOptions(("condition",)))
+        with pytest.raises(OptionError, match="no column 'conditions'") as caught:
+            compare_groups(evaluated, "names", CompareOptions(("conditions",)))
         assert caught.value.hint == "did you mean condition?"
 
 
@@ -393,17 +393,17 @@ class TestSeveralEncoders:
     """The same images with a second encoder: the first one's vectors stay, and both can be compared."""
 
     @pytest.fixture
-    def pictures(self, tmp_path: Path) -> Path:
+    def images(self, tmp_path: Path) -> Path:
         for i in range(24):
             colour = ("red", "green", "blue")[i % 3]
             save_noisy_colour(tmp_path / "p" / f"cond{i % 2}" / colour / f"{i}.png", colour, 0.7, i)
         return tmp_path / "p"
 
-    def test_the_first_encoder_is_not_touched(self, store: Store, pictures: Path) -> None:
+    def test_the_first_encoder_is_not_touched(self, store: Store, images: Path) -> None:
         from shotdex.store.vectors import load_vectors
 
         first, second = FakeEncoder(), TurnedEncoder(fake_id("turned", weights="7" * 64))
-        index(store, pictures, first, "{condition}/{category}/*")
+        index(store, images, first, "{condition}/{category}/*")
         run(store, {k: NAMES[k] for k in ("red", "green", "blue")}, first, name="one")
 
         def bits() -> tuple[bytes, bytes, bytes]:
@@ -414,39 +414,39 @@ class TestSeveralEncoders:
 
         files = {path.name: path.read_bytes() for path in store.index_folder.iterdir()}
         kept = bits(), vectors(store, 1), rows(store, "FROM predictions ORDER BY ALL")
-        report = index(store, pictures, second, "{condition}/{category}/*")
+        report = index(store, images, second, "{condition}/{category}/*")
         assert (report.encoded, second.seen, first.seen) == (24, 24, 24)
         assert (bits(), vectors(store, 1), rows(store, "FROM predictions ORDER BY ALL")) == kept
         assert {name: (store.index_folder / name).read_bytes() for name in files} == files
         assert rows(store, "SELECT count(*), count(DISTINCT path) FROM images") == [(24, 24)]
         assert vectors(store, 2) != vectors(store, 1)
 
-    def test_they_are_compared_on_the_same_images(self, store: Store, pictures: Path) -> None:
+    def test_they_are_compared_on_the_same_images(self, store: Store, images: Path) -> None:
         load: dict[str, Callable[[], FakeEncoder]] = {
             "fake": FakeEncoder,
             "turned": lambda: TurnedEncoder(fake_id("turned", weights="7" * 64)),
         }
         classes = {k: NAMES[k] for k in ("red", "green", "blue")}
         for made in load.values():
-            index(store, pictures, made(), "{condition}/{category}/*")
-        with pytest.raises(SettingsError, match="several encoders"):
+            index(store, images, made(), "{condition}/{category}/*")
+        with pytest.raises(OptionError, match="several encoders"):
             run(store, classes, FakeEncoder(), name="which")
         for name, made in load.items():
             run(store, classes, made(), name=name, encoder_name=name)
         assert rows(store, "SELECT name, encoder_id, scored FROM runs ORDER BY run_id") == [
             ("fake", 1, 24), ("turned", 2, 24)
         ]  # fmt: skip
-        found = compare_runs(store, ["fake", "turned"], CompareSettings(("condition",), 100))
+        found = compare_runs(store, ["fake", "turned"], CompareOptions(("condition",), 100))
         a, b = judged(store, "fake"), judged(store, "turned")
         assert [one.group for one in found] == ["cond0", "cond1", "all"]
         is_paired(found[-1], a, b)
-        assert found[-1].only_a > 0, "the second encoder reads the pictures in another way"
+        assert found[-1].only_a > 0, "the second encoder reads the images in another way"
         for one, values in zip(found, [("cond0",), ("cond1",)], strict=False):
             is_paired(one, by_columns(a, ["condition"])[values], by_columns(b, ["condition"])[values])
 
 
 class TurnedEncoder(FakeEncoder):
-    """Takes red for green, green for blue and blue for red in pictures, not in texts."""
+    """Takes red for green, green for blue and blue for red in images, not in texts."""
 
     def encode_prepared(self, batch):  # type: ignore[no-untyped-def]
         return super().encode_prepared([{"pixels": np.roll(prepared["pixels"], 1, axis=2)} for prepared in batch])

@@ -1,4 +1,4 @@
-"""Which images a run speaks of: every picture that was given is counted once, and what was not scored is listed."""
+"""Which images a run speaks of: every image that was given is counted once, and what was not scored is listed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shotdex.store.store import Store
 from shotdex.store.types import PromptSet, Run
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id
-from tests.support.pictures import save_colour, save_noise
+from tests.support.images import save_colour, save_noise
 
 NO_VECTOR = ("encode", "no vector of this encoder")
 
@@ -41,7 +41,7 @@ def is_red(pixels: Any) -> bool:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """Two good pictures of each colour, one that no model can encode, three broken ones, one without a category."""
+    """Two good images of each colour, one that no model can encode, three broken ones, one without a category."""
     folder = tmp_path / "mixed"
     for i, colour in enumerate(("green", "blue", "yellow", "white")):
         save_colour(folder / "plain" / f"{colour.title()}{i}.png", colour)
@@ -67,7 +67,7 @@ def indexed(store: Store, folder: Path, encoder: FakeEncoder | None = None) -> N
     index(store, folder, encoder or FakeEncoder(), "{condition}/{category}*", (*COLOURS, "cat"))
 
 
-def test_every_picture_is_counted_once(store: Store, mixed: Path) -> None:
+def test_every_image_is_counted_once(store: Store, mixed: Path) -> None:
     indexed(store, mixed, FakeEncoder(spoil=is_red))
     made = run(store)
     found = coverage(made)
@@ -175,7 +175,7 @@ class TestAfterwards:
             assert overall(con, before).n - overall(con, after).n == 1
 
     @pytest.mark.parametrize("content", [b"junk" * 50, None])
-    def test_a_picture_that_broke_is_a_failure_and_answers_no_more(
+    def test_a_image_that_broke_is_a_failure_and_answers_no_more(
         self, store: Store, mixed: Path, content: bytes | None
     ) -> None:
         indexed(store, mixed)

@@ -9,7 +9,7 @@ import pytest
 
 from shotdex.analysis.groups import Grouping, check_columns, group_rows, split_columns
 from shotdex.store.connection import Connection
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from tests.support.evaluated import change, evaluated_store
 
@@ -134,7 +134,7 @@ def test_two_columns_whose_joined_names_would_be_alike(
      ("widht", "width"), ("content_sha", "content_sha256")],
 )  # fmt: skip
 def test_a_misspelt_column_is_named_with_the_one_that_was_meant(con: Connection, column: str, near: str) -> None:
-    with pytest.raises(SettingsError, match=f"no column '{column}'") as caught:
+    with pytest.raises(OptionError, match=f"no column '{column}'") as caught:
         grouped(con, ["category", column])
     assert caught.value.hint == f"did you mean {near}?"
 
@@ -147,13 +147,13 @@ def test_a_misspelt_column_is_named_with_the_one_that_was_meant(con: Connection,
 def test_nothing_but_a_column_s_name_reaches_the_database(own: Store, column: str) -> None:
     with own.writing() as con:  # a connection that could do harm
         before = con.rows("FROM stored_images ORDER BY ALL")
-        with pytest.raises(SettingsError, match="images have no column"):
+        with pytest.raises(OptionError, match="images have no column"):
             grouped(con, [column])
         assert con.rows("FROM stored_images ORDER BY ALL") == before
 
 
 def test_an_unknown_column_lists_the_known_ones(con: Connection) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         check_columns(con, ["zzzz"])
     assert caught.value.hint == "group by: " + ", ".join(row[0] for row in con.rows("DESCRIBE images"))
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from shotdex.analysis.projections import FEWEST, ProjectionSettings, _nearest, _nearest_of_many, _unit, project
-from shotdex.store.errors import SettingsError
+from shotdex.analysis.projections import FEWEST, ProjectionOptions, _nearest, _nearest_of_many, _unit, project
+from shotdex.store.errors import OptionError
 
 
 def clusters(count, dim=64, groups=3, seed=0):
@@ -24,7 +24,7 @@ def test_neighbours_by_cosine_stay_neighbours_and_only_direction_counts(method):
     vectors, group = clusters(60)
     vectors[7] = vectors[4]  # a duplicate
     vectors.flags.writeable = False
-    settings = ProjectionSettings(method=method, perplexity=10, neighbours=10)
+    settings = ProjectionOptions(method=method, perplexity=10, neighbours=10)
     points = project(vectors, settings)
     assert points.shape == (60, 2) and points.dtype == np.float64 and np.isfinite(points).all()
     assert neighbours_agree(points, np.where(np.arange(60) == 7, group[4], group)) == 1
@@ -36,7 +36,7 @@ def test_neighbours_by_cosine_stay_neighbours_and_only_direction_counts(method):
 def test_a_watch_hears_of_every_part_and_changes_nothing(method, capfd):
     vectors, _ = clusters(60)
     heard = []
-    settings = ProjectionSettings(method=method, perplexity=10, neighbours=10)
+    settings = ProjectionOptions(method=method, perplexity=10, neighbours=10)
     points = project(vectors, settings, lambda done, of: heard.append((done, of)))
     assert tuple(capfd.readouterr()) == ("", "")
     done, totals = zip(*heard, strict=True)
@@ -87,8 +87,8 @@ def test_many_have_the_same_map_every_time(monkeypatch):
     assert np.array_equal(points, project(vectors))
 
 
-def test_perplexity_is_clipped_to_what_few_pictures_allow():
-    points = project(clusters(FEWEST)[0], ProjectionSettings(method="tsne", perplexity=500))
+def test_perplexity_is_clipped_to_what_few_images_allow():
+    points = project(clusters(FEWEST)[0], ProjectionOptions(method="tsne", perplexity=500))
     assert points.shape == (FEWEST, 2) and np.isfinite(points).all()
 
 
@@ -105,34 +105,34 @@ def test_two_lie_on_a_line_as_far_apart_as_their_vectors():
 
 def test_few_are_placed_by_principal_components():
     corners = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    points = project(corners, ProjectionSettings(method="tsne"))
+    points = project(corners, ProjectionOptions(method="tsne"))
     sides = np.linalg.norm(points - np.roll(points, 1, axis=0), axis=1)
     assert sides == pytest.approx([np.sqrt(2)] * 3, abs=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 5, 40])
-def test_pictures_that_are_all_the_same_lie_at_the_origin(count):
+def test_images_that_are_all_the_same_lie_at_the_origin(count):
     same = np.tile(np.array([[1, 2, 3]], np.float32), (count, 1))
-    assert not project(same, ProjectionSettings(method="tsne")).any()
+    assert not project(same, ProjectionOptions(method="tsne")).any()
     assert not project(same * 0).any()
 
 
 @pytest.mark.parametrize("bad", [{"method": "pca"}, {"method": "UMAP"}, {"neighbours": 1}, {"perplexity": 1.0}])
 @pytest.mark.parametrize("more", [{}, {"pca": 50}])
 def test_settings_that_cannot_be_are_refused(bad, more):
-    with pytest.raises(SettingsError):
-        ProjectionSettings(**bad, **more)
+    with pytest.raises(OptionError):
+        ProjectionOptions(**bad, **more)
 
 
 @pytest.mark.parametrize("bad", [{"pca": 1}, {"min_dist": 1.5}, {"seed": -1}])
 def test_values_out_of_range_are_refused(bad):
-    with pytest.raises(SettingsError):
-        ProjectionSettings(**bad)
+    with pytest.raises(OptionError):
+        ProjectionOptions(**bad)
 
 
 def test_an_unknown_method_names_the_known_ones():
-    with pytest.raises(SettingsError, match="'mds'") as caught:
-        ProjectionSettings(method="mds")
+    with pytest.raises(OptionError, match="'mds'") as caught:
+        ProjectionOptions(method="mds")
     assert "umap, tsne" in caught.value.hint
 
 

@@ -14,15 +14,15 @@ from scipy.stats import binomtest
 
 from shotdex.analysis import scorer as image_parts
 from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.prompt_sweep import Sweep, SweepSettings, sweep
+from shotdex.analysis.prompt_sweep import Sweep, SweepOptions, sweep
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.stats.proportions import wilson
-from shotdex.store.errors import BadSql, EmptyStore, SettingsError, UnknownClass
+from shotdex.store.errors import BadSql, EmptyStore, OptionError, UnknownClass
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, PromptSet
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder, fake_id
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 TEMPLATES = ("{}", "{} thing", "a nice {}", "{} on the wall")
 CLASSES = {"red": ["red", "noise"], "green": ["green", "leaf"], "blue": ["blue", "sky"]}
@@ -32,7 +32,7 @@ PER_FOLDER = {"red": 25, "green": 20, "blue": 9, "azure": 14, "unlisted": 8}
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """76 pictures of noise in two splits: three classes, one of them under two labels, eight of no class."""
+    """76 images of noise in two splits: three classes, one of them under two labels, eight of no class."""
     folder = tmp_path_factory.mktemp("sweep")
     store, seed = Store.create(folder / "store"), 0
     for category, count in PER_FOLDER.items():
@@ -55,7 +55,7 @@ def made(
 
 def run(store: Store, prompts: PromptSet, encoder: Any = None, **how: Any) -> Sweep:
     used = encoder or FakeEncoder()
-    return sweep(store, prompts, SweepSettings(**how), lambda _: used)
+    return sweep(store, prompts, SweepOptions(**how), lambda _: used)
 
 
 def rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
@@ -228,13 +228,13 @@ class TestRefusals:
     """What cannot be swept."""
 
     def test_images_that_would_choose_and_report(self, filled: Store) -> None:
-        with pytest.raises(SettingsError, match="24 images would both choose and report") as caught:
+        with pytest.raises(OptionError, match="24 images would both choose and report") as caught:
             run(filled, made(), choose_where="true", report_where="split = 'test'")
         assert "exclude each other" in caught.value.hint
 
     def test_fewer_than_two_templates(self, filled: Store) -> None:
         for templates, what in (((), "no templates"), (("a {}",), "one template")):
-            with pytest.raises(SettingsError, match=f"has {what}"):
+            with pytest.raises(OptionError, match=f"has {what}"):
                 run(filled, from_names(["red", "green"], templates))
 
     @pytest.mark.parametrize(
@@ -267,6 +267,6 @@ class TestRefusals:
     def test_several_encoders(self, copied: Store, tmp_path: Path) -> None:
         other = FakeEncoder(fake_id("other", weights="7" * 64))
         index(copied, save_noise(tmp_path / "o" / "red" / "1.png", 5).parents[1], other)
-        with pytest.raises(SettingsError, match="several encoders"):
+        with pytest.raises(OptionError, match="several encoders"):
             run(copied, made())
         assert run(copied, made(), encoder_name="fake").trials[0].chosen_on.n == 35

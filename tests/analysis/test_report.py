@@ -17,9 +17,9 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.proportion import proportion_confint
 
-from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportSettings, report
+from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportOptions, report
 from shotdex.analysis.results import accuracy_by
-from shotdex.store.errors import MissingLabels, SettingsError
+from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate
 from tests.conftest import index
@@ -31,7 +31,7 @@ QUICK = 100
 
 @pytest.fixture(scope="module")
 def whole(evaluated: Store) -> Report:
-    return report(evaluated, "words", ReportSettings(resamples=1000))
+    return report(evaluated, "words", ReportOptions(resamples=1000))
 
 
 def is_share(found: Estimate, right: int, n: int) -> None:
@@ -85,11 +85,11 @@ def is_row(found: GroupRow, images: Sequence[Judged]) -> None:
 
 @pytest.mark.parametrize("name", ["names", "words", "third"])
 def test_the_numbers_of_a_whole_run(evaluated: Store, name: str) -> None:
-    is_row(report(evaluated, name, ReportSettings(resamples=QUICK)).overall, judged(evaluated, name))
+    is_row(report(evaluated, name, ReportOptions(resamples=QUICK)).overall, judged(evaluated, name))
 
 
 def test_mean_recall_is_scikit_learn_s_balanced_accuracy(evaluated: Store) -> None:
-    found = report(evaluated, "names", ReportSettings(resamples=QUICK))
+    found = report(evaluated, "names", ReportOptions(resamples=QUICK))
     truth, predicted = labels(judged(evaluated, "names"))
     want = balanced_accuracy_score(truth, predicted)
     assert found.overall.summary["mean per-class recall"].value == pytest.approx(want, abs=1e-9)
@@ -125,7 +125,7 @@ def test_every_class(evaluated: Store, whole: Report) -> None:
 def test_a_class_that_is_never_guessed(own: Store) -> None:
     run(own, NAMES | {"yellow": ("black",), "black": ("black",)}, name="odd")
     assert "black" not in labels(judged(own, "odd"))[1], "the class that stands first wins the tie"
-    found = {row.name: row for row in report(own, "odd", ReportSettings(resamples=QUICK)).classes}
+    found = {row.name: row for row in report(own, "odd", ReportOptions(resamples=QUICK)).classes}
     nobody = found["black"]
     assert (nobody.recall.n, nobody.precision.n) == (0, 0)
     assert isnan(nobody.recall.value)
@@ -136,7 +136,7 @@ def test_a_class_that_is_never_guessed(own: Store) -> None:
 @pytest.mark.parametrize("name", ["names", "words"])
 def test_every_top_k(evaluated: Store, name: str) -> None:
     images = judged(evaluated, name)
-    found = report(evaluated, name, ReportSettings(resamples=QUICK)).top_k
+    found = report(evaluated, name, ReportOptions(resamples=QUICK)).top_k
     names = sorted(images[0].ranked)
     scores = np.array([[image.chances[image.ranked.index(n)] for n in names] for image in images])
     truth = [names.index(image.truth) for image in images]
@@ -151,7 +151,7 @@ def test_every_top_k(evaluated: Store, name: str) -> None:
 
 def test_top_k_reaches_beyond_the_predictions_that_were_kept(own: Store) -> None:
     run(own, WORDS, name="one", k=1)
-    settings = ReportSettings(resamples=QUICK)
+    settings = ReportOptions(resamples=QUICK)
     assert report(own, "one", settings).top_k == report(own, "words", settings).top_k
 
 
@@ -159,7 +159,7 @@ def test_top_k_reaches_beyond_the_predictions_that_were_kept(own: Store) -> None
     "by", [("condition",), ("category",), ("width",), ("condition", "category"), ("split", "width"), ("image_id",)]
 )
 def test_every_number_of_every_group(evaluated: Store, by: tuple[str, ...]) -> None:
-    found = report(evaluated, "words", ReportSettings(by, resamples=100))
+    found = report(evaluated, "words", ReportOptions(by, resamples=100))
     groups = by_columns(judged(evaluated, "words"), by)
     assert found.by == by
     assert [row.name for row in found.groups] == [shown(values) for values in groups]
@@ -169,7 +169,7 @@ def test_every_number_of_every_group(evaluated: Store, by: tuple[str, ...]) -> N
 
 
 def test_groups_by_category_are_those_of_the_tables_in_sql(evaluated: Store) -> None:
-    found = report(evaluated, "words", ReportSettings(("condition",), resamples=100))
+    found = report(evaluated, "words", ReportOptions(("condition",), resamples=100))
     with evaluated.reading() as con:
         assert {row.name: row.accuracy for row in found.groups} == accuracy_by(con, found.run, "condition")
 
@@ -192,7 +192,7 @@ def test_the_intervals_are_those_of_the_bootstrap_written_out(evaluated: Store, 
 
 def test_seeds(evaluated: Store) -> None:
     def made(seed: int | None) -> Report:
-        return report(evaluated, "words", ReportSettings(("condition",), 100, seed))
+        return report(evaluated, "words", ReportOptions(("condition",), 100, seed))
 
     first, again, other, default = made(3), made(3), made(4), made(None)
     assert repr(again) == repr(first)
@@ -204,20 +204,20 @@ def test_seeds(evaluated: Store) -> None:
 
 def test_the_run_s_own_seed(own: Store) -> None:
     change(own, "UPDATE runs SET seed = 11 WHERE name = 'words'")
-    own_seed = report(own, "words", ReportSettings(resamples=100)).overall
-    assert repr(own_seed) == repr(report(own, "words", ReportSettings(resamples=100, seed=11)).overall)
+    own_seed = report(own, "words", ReportOptions(resamples=100)).overall
+    assert repr(own_seed) == repr(report(own, "words", ReportOptions(resamples=100, seed=11)).overall)
     assert all("seed 11" in estimate.method for estimate in own_seed.summary.values())
 
 
 @pytest.mark.parametrize("bins", [1, 2, 15, 1000])
 def test_bins_of_the_calibration_error(evaluated: Store, bins: int) -> None:
-    found = report(evaluated, "words", ReportSettings(resamples=100, bins=bins))
+    found = report(evaluated, "words", ReportOptions(resamples=100, bins=bins))
     want = calibration(judged(evaluated, "words"), bins)
     assert found.overall.summary["expected calibration error"].value == pytest.approx(want, abs=1e-9)
 
 
 def test_groups_of_one_image_and_of_one_class(evaluated: Store) -> None:
-    found = report(evaluated, "words", ReportSettings(("image_id",), resamples=100))
+    found = report(evaluated, "words", ReportOptions(("image_id",), resamples=100))
     for row, image in zip(found.groups, judged(evaluated, "words"), strict=True):
         assert row.accuracy.n == 1
         assert (row.accuracy.low, row.accuracy.high) != (row.accuracy.value, row.accuracy.value)
@@ -231,7 +231,7 @@ class TestCoverage:
         change(own, "UPDATE stored_images SET category = NULL WHERE image_id IN (10, 20, 30)")
         change(own, "UPDATE stored_images SET category = 'mauve' WHERE image_id IN (11, 21)")
         run(own, WORDS, name="later")
-        found = report(own, "later", ReportSettings(("condition",), resamples=100))
+        found = report(own, "later", ReportOptions(("condition",), resamples=100))
         covered = found.coverage
         assert (covered.indexed, covered.failed, covered.unlabelled, covered.other, covered.evaluated) == (
             75, 0, 3, 2, 70
@@ -240,38 +240,38 @@ class TestCoverage:
         is_row(found.overall, judged(own, "later"))
 
     def test_images_removed_since_count_as_they_did(self, own: Store) -> None:
-        settings = ReportSettings(("condition", "width"), resamples=100)
+        settings = ReportOptions(("condition", "width"), resamples=100)
         before = report(own, "words", settings)
         change(own, "UPDATE stored_images SET removed_at = TIMESTAMP '2030-01-01' WHERE image_id % 2 = 0")
         assert repr(report(own, "words", settings)) == repr(before)
 
     def test_the_newest_run_is_taken_where_none_is_named(self, evaluated: Store) -> None:
-        assert report(evaluated, None, ReportSettings(resamples=100)).run.name == "third"
-        assert report(evaluated, "2", ReportSettings(resamples=100)).run.name == "words"
+        assert report(evaluated, None, ReportOptions(resamples=100)).run.name == "third"
+        assert report(evaluated, "2", ReportOptions(resamples=100)).run.name == "words"
 
     def test_errors(self, own: Store, store: Store) -> None:
-        with pytest.raises(SettingsError, match="no runs yet") as caught:
-            report(store, None, ReportSettings())
+        with pytest.raises(OptionError, match="no runs yet") as caught:
+            report(store, None, ReportOptions())
         assert "shotdex classify" in caught.value.hint
-        with pytest.raises(SettingsError, match="no run 'gone'"):
-            report(own, "gone", ReportSettings())
-        with pytest.raises(SettingsError, match="no column 'predicted'"):
-            report(own, "words", ReportSettings(("predicted",)))
+        with pytest.raises(OptionError, match="no run 'gone'"):
+            report(own, "gone", ReportOptions())
+        with pytest.raises(OptionError, match="no column 'predicted'"):
+            report(own, "words", ReportOptions(("predicted",)))
         change(own, "UPDATE stored_images SET category = NULL")
         run(own, WORDS, name="blind")
         with pytest.raises(MissingLabels, match="no image of the run 'blind'") as unlabelled:
-            report(own, "blind", ReportSettings())
+            report(own, "blind", ReportOptions())
         assert "shotdex index" in unlabelled.value.hint
 
 
 def test_groups_by_category_are_those_of_the_run(store: Store, tmp_path: Path) -> None:
-    """A picture that was relabelled since is right or wrong about what it was, so it stays with that."""
+    """An image that was relabelled since is right or wrong about what it was, so it stays with that."""
     for i, colour in enumerate(("red", "red", "green")):
         save_noisy_colour(tmp_path / "p" / colour / f"{i}.png", colour, 0.1, i)
     index(store, tmp_path / "p", FakeEncoder(), "{category}/*")
     run(store, NAMES, name="before")
     change(store, "UPDATE stored_images SET category = 'green' WHERE image_id = 2")
-    found = report(store, "before", ReportSettings(("category",), resamples=100))
+    found = report(store, "before", ReportOptions(("category",), resamples=100))
     assert sum(row.accuracy.n for row in found.groups) == 3
     sizes = {row.name: row.accuracy.n for row in found.groups}
     assert sizes == {"green": 1, "red": 2}
@@ -283,6 +283,6 @@ def test_too_many_groups_are_refused(store: Store, tmp_path: Path, monkeypatch: 
     index(store, tmp_path / "p", FakeEncoder(), "{category}/*")
     run(store, NAMES, name="x")
     monkeypatch.setattr("shotdex.analysis.report.MOST_GROUPS", 2)
-    with pytest.raises(SettingsError, match="there are 3 groups") as caught:
-        report(store, "x", ReportSettings(("path",), resamples=100))
+    with pytest.raises(OptionError, match="there are 3 groups") as caught:
+        report(store, "x", ReportOptions(("path",), resamples=100))
     assert "shotdex sql" in caught.value.hint

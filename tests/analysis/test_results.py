@@ -18,7 +18,7 @@ from shotdex.analysis.results import (
     outside_labels,
     overall,
 )
-from shotdex.store.errors import BadSql, MissingLabels, SettingsError
+from shotdex.store.errors import BadSql, MissingLabels, OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate
@@ -135,7 +135,7 @@ def test_a_condition_called_unlabelled_is_not_lost(own: Store) -> None:
 
 
 def test_another_grouping_is_refused(evaluated: Store) -> None:
-    with pytest.raises(SettingsError, match="cannot group by 'path'") as caught:
+    with pytest.raises(OptionError, match="cannot group by 'path'") as caught:
         shares(evaluated, "words", "path")
     assert "category, condition, split" in caught.value.hint
 
@@ -191,6 +191,6 @@ def test_a_run_s_name_goes_before_its_number(own: Store) -> None:
     with own.reading() as con:
         assert [find_run(con, name).run_id for name in ("2", "words", "3", "4", None)] == [4, 2, 3, 4, 4]
         for name in ("5", "word", ""):
-            with pytest.raises(SettingsError, match=f"no run '{name}'") as caught:
+            with pytest.raises(OptionError, match=f"no run '{name}'") as caught:
                 find_run(con, name)
             assert caught.value.hint == "the runs are: names, words, third, 2"

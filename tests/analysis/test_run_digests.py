@@ -1,4 +1,4 @@
-"""Digests of the data: the same for the same pictures and labels wherever they lie, another for anything else."""
+"""Digests of the data: the same for the same images and labels wherever they lie, another for anything else."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from shotdex.store.store import Store
 from shotdex.store.types import Run
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import noise
+from tests.support.images import noise
 
-PICTURES = {"cat/1.png": 1, "cat/2.png": 2, "dog/3.png": 3, "dog/4.png": 4, "owl/5.png": 5}
-"""Where each picture of noise lies, and its seed."""
+IMAGES = {"cat/1.png": 1, "cat/2.png": 2, "dog/3.png": 3, "dog/4.png": 4, "owl/5.png": 5}
+"""Where each image of noise lies, and its seed."""
 
 
-def make(folder: Path, pictures: Mapping[str, int]) -> Path:
-    for name, seed in pictures.items():
+def make(folder: Path, images: Mapping[str, int]) -> Path:
+    for name, seed in images.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         noise(seed).save(folder / name)
     return folder
@@ -43,34 +43,34 @@ def digests(root: Path, *places: Path, layout: str = "{category}/*", where: str 
 
 @pytest.fixture
 def base(tmp_path: Path) -> tuple[str, str]:
-    return digests(tmp_path / "base", make(tmp_path / "pictures", PICTURES))
+    return digests(tmp_path / "base", make(tmp_path / "pictures", IMAGES))
 
 
 def test_it_is_what_it_says(base: tuple[str, str], tmp_path: Path) -> None:
     """From the files themselves: sorted SHA-256 of each, then with a tab and the folder's name."""
-    hashes = {name: hashlib.sha256((tmp_path / "pictures" / name).read_bytes()).hexdigest() for name in PICTURES}
+    hashes = {name: hashlib.sha256((tmp_path / "pictures" / name).read_bytes()).hexdigest() for name in IMAGES}
     data = "".join(f"{line}\n" for line in sorted(hashes.values()))
     labels = "".join(f"{line}\n" for line in sorted(f"{h}\t{name.split('/')[0]}" for name, h in hashes.items()))
     assert base == (hashlib.sha256(data.encode()).hexdigest(), hashlib.sha256(labels.encode()).hexdigest())
 
 
 def test_paths_ids_and_order_do_not_count(base: tuple[str, str], tmp_path: Path) -> None:
-    renamed = {f"{name.split('/')[0]}/{9 - seed}x.png": seed for name, seed in PICTURES.items()}
+    renamed = {f"{name.split('/')[0]}/{9 - seed}x.png": seed for name, seed in IMAGES.items()}
     assert digests(tmp_path / "a", make(tmp_path / "elsewhere", renamed)) == base
-    halves = [make(tmp_path / f"half{i}", {n: s for n, s in PICTURES.items() if s % 2 == i}) for i in (1, 0)]
+    halves = [make(tmp_path / f"half{i}", {n: s for n, s in IMAGES.items() if s % 2 == i}) for i in (1, 0)]
     assert digests(tmp_path / "b", *halves) == base
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        for name in sorted(PICTURES, reverse=True):
+        for name in sorted(IMAGES, reverse=True):
             archive.write(tmp_path / "pictures" / name, name)
     assert digests(tmp_path / "c", tmp_path / "all.zip") == base
 
 
 def test_content_counts(base: tuple[str, str], tmp_path: Path) -> None:
     others = [
-        PICTURES | {"cat/1.png": 99},
-        PICTURES | {"cat/6.png": 6},
-        PICTURES | {"cat/6.png": 1},  # the same picture twice
-        {name: seed for name, seed in PICTURES.items() if seed != 5},
+        IMAGES | {"cat/1.png": 99},
+        IMAGES | {"cat/6.png": 6},
+        IMAGES | {"cat/6.png": 1},  # the same image twice
+        {name: seed for name, seed in IMAGES.items() if seed != 5},
     ]
     made = [digests(tmp_path / f"s{i}", make(tmp_path / f"p{i}", other)) for i, other in enumerate(others)]
     for position in (0, 1):
@@ -79,7 +79,7 @@ def test_content_counts(base: tuple[str, str], tmp_path: Path) -> None:
 
 def test_labels_count_in_the_second_alone(base: tuple[str, str], tmp_path: Path) -> None:
     swapped = {"cat/1.png": 1, "dog/2.png": 2, "cat/3.png": 3, "dog/4.png": 4, "owl/5.png": 5}
-    renamed = {name.replace("owl", "Owl"): seed for name, seed in PICTURES.items()}
+    renamed = {name.replace("owl", "Owl"): seed for name, seed in IMAGES.items()}
     made = [
         digests(tmp_path / "swapped", make(tmp_path / "p", swapped)),
         digests(tmp_path / "renamed", make(tmp_path / "q", renamed)),
@@ -90,7 +90,7 @@ def test_labels_count_in_the_second_alone(base: tuple[str, str], tmp_path: Path)
 
 
 def test_only_the_given_images_count(base: tuple[str, str], tmp_path: Path) -> None:
-    cats = make(tmp_path / "cats", {name: seed for name, seed in PICTURES.items() if name.startswith("cat")})
+    cats = make(tmp_path / "cats", {name: seed for name, seed in IMAGES.items() if name.startswith("cat")})
     some = digests(tmp_path / "again", tmp_path / "pictures", where="category = 'cat'")
     assert some == digests(tmp_path / "only", cats)
     assert some[0] != base[0]

@@ -20,7 +20,7 @@ from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 from .checks import strict_json
 
@@ -32,7 +32,7 @@ NOTE = "The number of choices per trial is not known, so neither is chance."
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with forty pictures in two of the toddlers' conditions, and two runs."""
+    """A store with forty images in two of the toddlers' conditions, and two runs."""
     folder, encoder = tmp_path_factory.mktemp("made"), FakeEncoder()
     for i in range(40):
         save_noise(folder / "p" / ("geons", "blurred")[i % 2] / f"{CATEGORIES[i % 3]}{i:02}.png", seed=i)
@@ -70,7 +70,7 @@ def write(name: str, *lines: str) -> Path:
 
 
 def trials(here: Path, *subjects: str) -> Path:
-    """Each subject is right on every second picture; the first leaves one unanswered and sees one twice."""
+    """Each subject is right on every second image; the first leaves one unanswered and sees one twice."""
     lines = ["subj,session,trial,rt,object_response,category,condition,imagename"]
     for s, subject in enumerate(subjects):
         for i in range(40):
@@ -155,8 +155,8 @@ def test_trials_with_their_counts_and_consistency(shotdex: Run, here: Path) -> N
     assert "trials: 82 of 2 subjects; 1 without a response count as wrong\n" in imported
     assert "wilson 95 % over trials; those of one person are not independent" in imported
     text = done(shotdex("baseline", "compare", "people", "--run", "bare"))
-    assert "error consistency: do model and people err on the same pictures?" in text
-    assert "trials used: 80 of 82; 1 name no picture of the run; 1 repeat a picture" in text
+    assert "error consistency: do model and people err on the same images?" in text
+    assert "trials used: 80 of 82; 1 name no image of the run; 1 repeat an image" in text
     assert "names that the run does not have, for example: unheard-of.png" in text
     assert "those of one person are not" in text
     found = strict_json(done(shotdex("baseline", "compare", "people", "--run", "bare", "--json")))
@@ -173,11 +173,11 @@ def test_trials_with_their_counts_and_consistency(shotdex: Run, here: Path) -> N
     assert done(shotdex("baseline", "remove", "people")) == "removed baseline people: 3 accuracies and 82 trials\n"
 
 
-def test_trials_of_other_pictures(shotdex: Run, here: Path) -> None:
+def test_trials_of_other_images(shotdex: Run, here: Path) -> None:
     write("people.csv", "subj,object_response,category,imagename", "s,dog,dog,new.png", "s,cat,dog,newer.png")
     done(shotdex("baseline", "import", "people.csv"))
     text = done(shotdex("baseline", "compare", "people"))
-    assert "trials used: 0 of 2; 2 name no picture of the run\n" in text
+    assert "trials used: 0 of 2; 2 name no image of the run\n" in text
     assert "names that the run does not have, for example: new.png, newer.png" in text
     assert "kappa with" not in text
 

@@ -14,7 +14,7 @@ import pytest
 from shotdex.analysis.stats.proportions import describe, wilson
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, Ran, index
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 Run = Callable[..., Ran]
 
@@ -25,15 +25,15 @@ NAMES = {"colours": ["red", "green", "blue"], "birds": ["duck", "owl"]}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> Path:
-    """A store of 60 pictures of noise under six labels, one without, seven broken ones; a random CLIP."""
-    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+    """A store of 60 images of noise under six labels, one without, seven broken ones; a random CLIP."""
+    from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 
     folder = tmp_path_factory.mktemp("made")
     for i in range(60):
         save_noise(folder / "pics" / ("odd" if i % 2 else "even") / LABELS[i % 6] / f"{i}.png", seed=i)
     for i in range(7):
         (folder / "pics" / "even" / "red" / f"broken{i}.png").write_bytes(b"junk" if i else b"")
-    store, encoder = Store.create(folder / "store"), load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    store, encoder = Store.create(folder / "store"), load_encoder(str(clip_folder), EncoderOptions("cpu"))
     index(store, folder / "pics", encoder, "{condition}/{category}/*")  # type: ignore[arg-type]
     index(store, save_noise(folder / "more" / "x.png", 999).parent, encoder, "*")  # type: ignore[arg-type]
     return folder
@@ -224,7 +224,7 @@ class TestHeader:
         lines = ran.out.splitlines()
         assert lines[1] == "images: indexed 30, failed 0, unlabelled 0, of another category 0; evaluated 30"
         assert lines[2] == (
-            "  7 pictures could not be indexed, and a filter cannot say whether they belong here: "
+            "  7 images could not be indexed, and a filter cannot say whether they belong here: "
             'shotdex sql "FROM failures"'
         )
         assert "counted as errors" not in ran.out

@@ -16,7 +16,7 @@ from PIL import Image
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, Ran, index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_colour, save_noise
+from tests.support.images import save_colour, save_noise
 
 from .checks import strict_json
 
@@ -25,16 +25,16 @@ Run = Callable[..., Ran]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> Path:
-    """A folder with pictures and a store `.shotdex`, made with a random CLIP, with one run."""
+    """A folder with images and a store `.shotdex`, made with a random CLIP, with one run."""
     from shotdex.analysis.classify import Classification, classify
     from shotdex.analysis.prompts.build import from_names
-    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+    from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 
     folder = tmp_path_factory.mktemp("made")
     for i, colour in enumerate(COLOURS * 2):
         save_noise(folder / "pics" / f"cond{i % 2}" / f"{colour.title()}{i}.png", seed=i)
     (folder / "pics" / "cond0" / "broken.png").write_bytes(b"")
-    encoder = load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    encoder = load_encoder(str(clip_folder), EncoderOptions("cpu"))
     store = Store.create(folder / ".shotdex")
     index(store, folder / "pics", encoder, "{condition}/{category}*", COLOURS)  # type: ignore[arg-type]
     classify(store, Classification(from_names(COLOURS), name="bare"), lambda _: encoder)
@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> Path:
 
 @pytest.fixture
 def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it as the working folder; its pictures stay where they were."""
+    """A copy of it as the working folder; its images stay where they were."""
     shutil.copytree(made / ".shotdex", tmp_path / ".shotdex")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -107,7 +107,7 @@ class TestIndex:
         at = ("--store", tmp_path / "s")
         failed(shotdex("index", tmp_path / "gone", *at), 1, "there is nothing at", "try:")
         (tmp_path / "none").mkdir()
-        failed(shotdex("index", tmp_path / "none", *at), 1, "no pictures")
+        failed(shotdex("index", tmp_path / "none", *at), 1, "no images")
         failed(shotdex("index", colours, "--layout", "{colour}/*", *at), 2, "{colour}", "try:")
         failed(shotdex("index", colours, "--categories", " , ", *at), 2, "--categories is empty")
         failed(shotdex("index", colours, "--precision", "int8", *at), 2, "int8")
@@ -115,11 +115,11 @@ class TestIndex:
         failed(shotdex("index"), 2, "SOURCE")
         assert not (tmp_path / "s").exists(), "nothing is made before the source is known to be good"
 
-    def test_no_usable_picture(self, shotdex: Run, tmp_path: Path, clip_folder: Path) -> None:
+    def test_no_usable_image(self, shotdex: Run, tmp_path: Path, clip_folder: Path) -> None:
         (tmp_path / "bad").mkdir()
         (tmp_path / "bad" / "a\x07\rb.png").write_bytes(b"junk")
         ran = shotdex("index", tmp_path / "bad", "--store", tmp_path / "s", "--model", clip_folder)
-        failed(ran, 1, "none of the 1 pictures", "failures")
+        failed(ran, 1, "none of the 1 images", "failures")
         assert "\x07" not in ran.err
         assert "\r" not in ran.err
 
@@ -165,7 +165,7 @@ class TestSearch:
         assert table[0].split() == ["rank", "cosine", "category", "condition", "path"]
         assert [line.split()[1] for line in table[2:]] == [f"{hit['score']:.4f}" for hit in hits]
 
-    def test_a_picture_finds_itself_first(self, shotdex: Run, here: Path, made: Path) -> None:
+    def test_a_image_finds_itself_first(self, shotdex: Run, here: Path, made: Path) -> None:
         path = made / "pics" / "cond1" / "Green1.png"
         hits = strict_json(shotdex("search", "--image", path, "--json").out)
         assert (hits[0]["path"], hits[0]["score"]) == (str(path), pytest.approx(1, abs=1e-5))
@@ -198,8 +198,8 @@ class TestSearch:
         assert shotdex("index", colours, "--model", tmp_path / "m", *at).status == 0
         before = shotdex("search", "a red one", *at)
         save_random_clip(tmp_path / "m", seed=4)
-        picture = next(colours.rglob("*.png"))
-        failed(shotdex("search", "--image", picture, *at), 1, "changed since", "shotdex index")
+        image = next(colours.rglob("*.png"))
+        failed(shotdex("search", "--image", image, *at), 1, "changed since", "shotdex index")
         # The text side is kept beside the vectors, so texts still get the vectors that belong to these.
         assert shotdex("search", "a red one", "-k", "10", *at).out == before.out != ""
         assert shotdex("classify", *at).status == 0
@@ -331,8 +331,8 @@ class TestPlot:
         ran = shotdex("plot", kind, "--out", "x.png")
         assert ran.status == 0, ran.err
         assert "wrote x.png" in ran.err
-        with Image.open(here / "x.png") as picture:
-            assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 10
+        with Image.open(here / "x.png") as image:
+            assert len(image.convert("RGB").getcolors(1 << 24) or ()) > 10
 
     def test_map_is_kept(self, shotdex: Run, here: Path) -> None:
         how = ("plot", "map", "--method", "tsne", "--space", "vision", "--out", "m.png")
@@ -342,7 +342,7 @@ class TestPlot:
         again = shotdex(*how, "--color", "correct", "--thumbnails")
         assert "coordinates from the store" in again.err, again.err
 
-    def test_a_picture_that_cannot_be_written_is_refused_before_any_work(self, shotdex: Run, here: Path) -> None:
+    def test_a_image_that_cannot_be_written_is_refused_before_any_work(self, shotdex: Run, here: Path) -> None:
         for target in ("x.gif", "nowhere/x.png"):
             ran = shotdex("plot", "map", "--out", target)
             failed(ran, 2, target.split("/")[0])

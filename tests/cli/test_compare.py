@@ -251,7 +251,7 @@ def test_errors(shotdex: Shotdex, own: Store, store: Store) -> None:
     assert rows(own, "SELECT count(*) FROM runs") == [(7,)]
 
 
-def test_two_models_over_the_same_pictures(shotdex: Shotdex, tmp_path: Path, clip_folder: Path) -> None:
+def test_two_models_over_the_same_images(shotdex: Shotdex, tmp_path: Path, clip_folder: Path) -> None:
     """Index with a second CLIP without touching the first one's vectors, classify with each, compare."""
     from tests.support.models import save_random_clip
 

@@ -10,7 +10,7 @@ import pytest
 
 from shotdex.cli.demo_store import MARKER, make_store
 from shotdex.store import store as store_module
-from shotdex.store.errors import SettingsError, StoreLocked
+from shotdex.store.errors import OptionError, StoreLocked
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, Ran, index
 from tests.support.fakes import FakeEncoder
@@ -35,7 +35,7 @@ def made(tmp_path: Path, fake: FakeEncoder, colours: Path) -> Store:
 
 def refused(place: Path, match: str) -> None:
     before = contents(place)
-    with pytest.raises(SettingsError, match=match) as caught:
+    with pytest.raises(OptionError, match=match) as caught:
         make_store(place)
     assert "--out DIR" in caught.value.hint
     assert contents(place) == before
@@ -109,6 +109,6 @@ def test_a_store_that_is_being_indexed_is_left_alone(made: Store, monkeypatch: p
 
 def test_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("the only copy")
-    with pytest.raises(SettingsError, match="was not made by a demo"):
+    with pytest.raises(OptionError, match="was not made by a demo"):
         make_store(tmp_path / "store")
     assert (tmp_path / "store").read_text() == "the only copy"

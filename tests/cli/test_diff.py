@@ -37,7 +37,7 @@ def test_two_prompt_sets(shotdex: Shotdex, own: Store) -> None:
 def test_the_same_asked_again(shotdex: Shotdex, own: Store) -> None:
     run(own, make_prompt_set("names", NAMES), name="again")
     assert shotdex("diff", "names", "again", "--store", own.root).out.splitlines() == [
-        "names and again asked the same of the same pictures, with the same versions.",
+        "names and again asked the same of the same images, with the same versions.",
         "75 images in both: 0 have another best class in again; 0 are right only there, 0 only in names",
     ]
 

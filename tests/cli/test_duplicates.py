@@ -118,7 +118,7 @@ def test_a_filter_too_long_for_one_argument_is_said(shotdex: Run, here: Path, mo
     assert "more than some shells pass on" in shotdex("duplicates", "--filter", "copies").err
 
 
-def test_every_pair_as_csv_and_as_pictures(shotdex: Run, here: Path) -> None:
+def test_every_pair_as_csv_and_as_images(shotdex: Run, here: Path) -> None:
     ran = shotdex("duplicates", "--threshold", "0.999", "--out", "pairs.csv", "--sheet", "pairs.png", "--limit", "3")
     assert ran.status == 0, ran.err
     assert "wrote 5 pairs to pairs.csv" in ran.err
@@ -131,8 +131,8 @@ def test_every_pair_as_csv_and_as_pictures(shotdex: Run, here: Path) -> None:
     }
     assert all(Path(row[path]).is_file() for row in rows for path in ("path_a", "path_b"))
     assert {row["condition_a"] for row in rows} == {""}
-    with Image.open(here / "pairs.png") as picture:
-        assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 100
+    with Image.open(here / "pairs.png") as image:
+        assert len(image.convert("RGB").getcolors(1 << 24) or ()) > 100
 
 
 def test_nothing_to_draw_is_no_error(shotdex: Run, here: Path) -> None:

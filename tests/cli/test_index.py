@@ -16,7 +16,7 @@ import pytest
 
 from shotdex.store.store import Store
 from tests.conftest import Ran
-from tests.support.pictures import encoded, noise, save_noise
+from tests.support.images import encoded, noise, save_noise
 
 from .checks import failed, strict_json
 
@@ -122,7 +122,7 @@ class TestTheNextTime:
         assert "1 gone" in shotdex("index", photos, "--store", indexed).out
         assert column(indexed, "SELECT count(*) FROM stored_images") == [6]
         ran = shotdex("index", photos, "--store", indexed, "--prune")
-        assert "pruned: 1 pictures and 1 vectors are forgotten" in ran.err
+        assert "pruned: 1 images and 1 vectors are forgotten" in ran.err
         assert column(indexed, "SELECT count(*) FROM stored_images") == [5]
 
     def test_a_model_whose_files_changed_is_not_mixed_in(
@@ -146,14 +146,14 @@ class TestTheNextTime:
         assert column(root, "SELECT count(*) FROM encoders") == [2]
 
 
-class TestPicturesThatCannotBeUsed:
+class TestImagesThatCannotBeUsed:
     def test_strict_stops_at_the_first_and_keeps_what_is_done(self, photos: Path, shotdex: Run, indexed: Path) -> None:
         for i in range(3):
             (photos / "kind0" / f"a{i}.png").write_bytes(b"")
         ran = shotdex("index", photos, "--store", indexed, "--strict")
         failed(ran, 1, "cannot be used, and 0 may fail", "a0.png", "is kept")
         assert column(indexed, "SELECT count(*) FROM images") == [6]
-        failed(shotdex("index", photos, "--store", indexed, "--max-failures", 2), 1, "3 pictures", "2 may fail")
+        failed(shotdex("index", photos, "--store", indexed, "--max-failures", 2), 1, "3 images", "2 may fail")
         assert "3 failed" in shotdex("index", photos, "--store", indexed, "--max-failures", 3).out
 
     def test_the_limit_on_pixels_and_lifting_it(self, photos: Path, shotdex: Run, indexed: Path) -> None:
@@ -165,7 +165,7 @@ class TestPicturesThatCannotBeUsed:
 
     def test_the_report_groups_by_reason_with_an_example_each(self, photos: Path, shotdex: Run, indexed: Path) -> None:
         (photos / "kind0" / "empty.png").write_bytes(b"")
-        (photos / "kind0" / "text\x1b[31m.png").write_text("this is no picture")
+        (photos / "kind0" / "text\x1b[31m.png").write_text("this is no image")
         (photos / "kind0" / "cut.jpg").write_bytes(encoded(noise(3), "JPEG")[:-40])
         ran = shotdex("index", photos, "--store", indexed)
         for reason in ("empty file", "not an image", "truncated"):
@@ -178,7 +178,7 @@ class TestPicturesThatCannotBeUsed:
 
 class TestBadInput:
     def test_an_unknown_role(self, photos: Path, shotdex: Run, tmp_path: Path) -> None:
-        failed(shotdex("index", photos, "--columns", "picture=x", "--store", tmp_path / "s"), 2, "role", "image")
+        failed(shotdex("index", photos, "--columns", "image=x", "--store", tmp_path / "s"), 2, "role", "image")
 
     @pytest.mark.parametrize("source", ["ftp://host/x", "https://a:b@host/x.zip", "s3::https://host/x"])
     def test_urls_that_are_not_read(self, shotdex: Run, tmp_path: Path, source: str) -> None:
@@ -271,7 +271,7 @@ def test_a_layout_without_a_field(photos: Path, shotdex: Run, tmp_path: Path) ->
     failed(shotdex("index", photos, "--layout", "category/x", "--store", tmp_path / "s"), 2, "names none of category")
 
 
-def test_one_picture(photos: Path, shotdex: Run, clip_folder: Path, tmp_path: Path) -> None:
+def test_one_image(photos: Path, shotdex: Run, clip_folder: Path, tmp_path: Path) -> None:
     ran = shotdex("index", photos / "kind0" / "0.png", "--model", clip_folder, "--store", tmp_path / "s")
     assert (ran.status, "1 added" in ran.out) == (0, True), ran.err
 
@@ -319,6 +319,6 @@ def test_one_of_everything(shotdex: Run, clip_folder: Path, tmp_path: Path) -> N
     save_noise(tmp_path / "one" / "a.png", seed=1)
     (tmp_path / "one" / "b.txt").write_text("x")
     ran = shotdex("index", tmp_path / "one", "--model", clip_folder, "--store", tmp_path / "s")
-    assert "1 picture to read;" in ran.err
-    assert "1 picture has no category" in ran.out
-    assert "1 other file is no picture by its name and was left out" in ran.out
+    assert "1 image to read;" in ran.err
+    assert "1 image has no category" in ran.out
+    assert "1 other file is no image by its name and was left out" in ran.out

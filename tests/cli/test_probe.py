@@ -58,9 +58,9 @@ def test_json_has_everything(shotdex: Run, here: Store) -> None:
     assert (ran.status, ran.err) == (0, "")
     assert found["classes"] == list(SHADES)
     assert (found["request"]["seed"], found["coverage"]["test"], found["copies"]) == (2, 48, 0)
-    kinds = [rung["kind"] for rung in found["rungs"]]
+    kinds = [row["kind"] for row in found["rungs"]]
     assert kinds == ["zero-shot", "few-shot", "few-shot", "trained", "trained", "outside"]
-    assert [rung["estimate"]["n"] for rung in found["rungs"]] == [48] * 5 + [10]
+    assert [row["estimate"]["n"] for row in found["rungs"]] == [48] * 5 + [10]
     assert found["rungs"][0]["p_value"] is None
     assert 0 <= found["rungs"][4]["p_value"] <= found["rungs"][4]["adjusted"] <= 1
     assert found["choices"]["k_accuracies"][str(found["choices"]["k"])] > 0.5

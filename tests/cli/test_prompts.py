@@ -11,9 +11,9 @@ import pytest
 
 from shotdex import demo
 from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.prompt_sweep import SweepSettings, sweep
+from shotdex.analysis.prompt_sweep import SweepOptions, sweep
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
-from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.store import Store
 from shotdex.store.types import Combine
 from tests.conftest import Ran, index
@@ -27,14 +27,14 @@ SHIPPED = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with 48 shipped pictures, three of each category in two conditions, and two runs of the demo model."""
+    """A store with 48 shipped images, three of each category in two conditions, and two runs of the demo model."""
     folder = tmp_path_factory.mktemp("made")
     for condition in ("realistic", "geons"):
         for category in demo.CATEGORIES:
             for path in sorted((demo.EVALUATION / condition).glob(f"{category.title()}0[123]-*"))[:3]:
                 (folder / "pics" / condition).mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, folder / "pics" / condition)
-    store, encoder = Store.create(folder / "store"), load_encoder("demo", EncoderSettings("cpu", "float32"))
+    store, encoder = Store.create(folder / "store"), load_encoder("demo", EncoderOptions("cpu", "float32"))
     report = index(store, folder / "pics", encoder, "{condition}/{category}*", demo.CATEGORIES)  # type: ignore[arg-type]
     assert (report.added, report.unlabelled) == (48, 0)
     animals = make_prompt_set(
@@ -114,7 +114,7 @@ class TestShow:
         lines = ran.out.splitlines()
         assert lines[0].startswith("sentences: 8 classes, combined by mean, sha256 ")
         assert [line for line in lines if line.startswith("template:")] == [
-            "template: a photo of {}", "template: a drawing of {}", "template: a picture of {}",
+            "template: a photo of {}", "template: a drawing of {}", "template: an image of {}",
         ]  # fmt: skip
         assert "airplane  a drawing of an airplane" in lines
         assert len([line for line in lines if line.startswith("hat ")]) == 3
@@ -230,7 +230,7 @@ class TestCheck:
         assert (ran.status, "has no encoder yet" in ran.err) == (0, True)
         assert ran.out.endswith("names: 8 findings (texts and categories)\n")
         shutil.copytree(clip_folder, moved)
-        mine = load_encoder(str(moved), EncoderSettings("cpu"))
+        mine = load_encoder(str(moved), EncoderOptions("cpu"))
         index(store, made / "pics", mine, "{condition}/{category}*", demo.CATEGORIES)  # type: ignore[arg-type]
         assert shotdex("prompts", "check", "names").out.endswith("(texts, categories and lengths)\n")
         shutil.rmtree(moved)
@@ -239,7 +239,7 @@ class TestCheck:
         assert ran.out == "names: 0 findings (texts and categories)\n"
 
     def test_several_encoders(self, shotdex: Run, here: Path, made: Path, clip_folder: Path) -> None:
-        other = load_encoder(str(clip_folder), EncoderSettings("cpu"))
+        other = load_encoder(str(clip_folder), EncoderOptions("cpu"))
         index(Store.open(here / ".shotdex"), made / "pics", other, "{condition}/{category}*", demo.CATEGORIES)  # type: ignore[arg-type]
         write(here, "p.toml", toml(GOOD | {"cup": " ".join(["dog"] * 20)}))
         ran = shotdex("prompts", "check", "p.toml")
@@ -263,11 +263,11 @@ class TestSweep:
         given = ["prompts", "sweep", *self.arguments(*self.TEMPLATES), "--seed", "3", "--device", "cpu"]
         ran = shotdex(*given)
         assert ran.status == 0, ran.err
-        encoder = load_encoder("demo", EncoderSettings("cpu", "float32"))
+        encoder = load_encoder("demo", EncoderOptions("cpu", "float32"))
         want = sweep(
             Store.open(here / ".shotdex"),
             from_names(demo.CATEGORIES, self.TEMPLATES),
-            SweepSettings(seed=3),
+            SweepOptions(seed=3),
             lambda _: encoder,
         )
         found = json.loads(shotdex(*given, "--json").out)

@@ -35,7 +35,7 @@ from shotdex.cli.render import (
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_colour
+from tests.support.images import save_colour
 
 HOSTILE = {
     "colour": "\x1b[31m",
@@ -158,7 +158,7 @@ class TestTheCommands:
     @pytest.fixture
     def hostile(self, store: Store, tmp_path: Path) -> Store:
         save_colour(tmp_path / "pictures" / "re\x1b[31md" / "a\u202eb\nc.png", "red")
-        (tmp_path / "pictures" / "re\x1b[31md" / "bad\x9b.png").write_bytes(b"no picture\x1b")
+        (tmp_path / "pictures" / "re\x1b[31md" / "bad\x9b.png").write_bytes(b"no image\x1b")
         index(store, tmp_path / "pictures", FakeEncoder(), "{category}/*")
         return store
 

@@ -154,7 +154,7 @@ def test_small_numbers_are_flagged_wherever_they_stand(shotdex: Shotdex, own: St
     assert [row[-1] for row in table_below(ran.out, "   ")] == ["small n"] * 5
     sizes = {row[0]: (int(row[1]), row[-1]) for row in table_below(ran.out, "class ")}
     assert {name: flag for name, (_, flag) in sizes.items()} == {
-        name: "small n" if n else "no pictures" for name, (n, _) in sizes.items()
+        name: "small n" if n else "no images" for name, (n, _) in sizes.items()
     }
     assert {n > 0 for n, _ in sizes.values()} == {True, False}
     assert "small n: under 30 images" in ran.out

@@ -43,22 +43,22 @@ def test_labels_changed(shotdex: Shotdex, own: Store) -> None:
     change(own, "UPDATE stored_images SET category = 'red' WHERE image_id IN (1, 2)")
     ran = shotdex("rerun", "names", "--store", own.root)
     assert ran.status == 0
-    assert "changed: the labels of 2 pictures\n" in ran.out
+    assert "changed: the labels of 2 images\n" in ran.out
     assert "the same predictions for all 75 images" in ran.out
 
 
-def test_a_picture_gone(shotdex: Shotdex, own: Store) -> None:
+def test_a_image_gone(shotdex: Shotdex, own: Store) -> None:
     change(own, "UPDATE stored_images SET removed_at = TIMESTAMP '2030-01-01' WHERE image_id IN (1, 2)")
     ran = shotdex("rerun", "names", "--store", own.root)
     assert (ran.status, ran.err) == (1, "")
     lines = ran.out.splitlines()
     assert [lines[1], *lines[3:]] == [
-        "changed: the pictures: 75 were scored then, 73 are there now, not all alike",
+        "changed: the images: 75 were scored then, 73 are there now, not all alike",
         "not the same: 73 images have the same predictions, 0 others; 2 are not there any more, 0 are new",
     ]
 
 
-def test_pictures_added_changed_and_unreadable(shotdex: Shotdex, store: Store, tmp_path: Path) -> None:
+def test_images_added_changed_and_unreadable(shotdex: Shotdex, store: Store, tmp_path: Path) -> None:
     place = tmp_path / "p" / "red"
     for i in range(4):
         save_noisy_colour(place / f"{i}.png", "red", 0.6, i)
@@ -67,7 +67,7 @@ def test_pictures_added_changed_and_unreadable(shotdex: Shotdex, store: Store, t
     save_noisy_colour(place / "0.png", "red", 0.2, 10)
     save_noisy_colour(place / "4.png", "red", 0.6, 4)
     save_noisy_colour(place / "5.png", "red", 0.6, 5)
-    (place / "1.png").write_bytes(b"no picture any more")
+    (place / "1.png").write_bytes(b"no image any more")
     shutil.copy(place / "2.png", place / "copy.png")
     index(store, tmp_path / "p", FakeEncoder(), "{category}/*")
     ran = shotdex("rerun", "first", "--store", store.root)
@@ -78,8 +78,8 @@ def test_pictures_added_changed_and_unreadable(shotdex: Shotdex, store: Store, t
         ran.out
     )
     assert f"{new} are new\n" in ran.out
-    assert "changed: the pictures: 4 were scored then, " in ran.out
-    assert "changed: pictures that could not be scored: 0 then, 1 now" in ran.out
+    assert "changed: the images: 4 were scored then, " in ran.out
+    assert "changed: images that could not be scored: 0 then, 1 now" in ran.out
 
 
 def test_other_answers(shotdex: Shotdex, own: Store) -> None:
@@ -120,9 +120,7 @@ def test_the_new_run_is_kept(shotdex: Shotdex, own: Store) -> None:
     assert rows(own, "SELECT command FROM runs WHERE name = 'again'") == [
         (f"shotdex rerun few --name again --store {own.root}",)
     ]
-    assert (
-        "few and again asked the same of the same pictures" in shotdex("diff", "few", "again", "--store", own.root).out
-    )
+    assert "few and again asked the same of the same images" in shotdex("diff", "few", "again", "--store", own.root).out
     assert "0 have another best class" in shotdex("diff", "few", "again", "--store", own.root).out
     assert shotdex("rerun", "again", "--store", own.root).status == 0
 
@@ -138,7 +136,7 @@ def test_a_run_older_than_digests(shotdex: Shotdex, own: Store) -> None:
     change(own, "UPDATE runs SET data_sha256 = NULL, labels_sha256 = NULL, command = NULL, seed = NULL")
     ran = shotdex("rerun", "names", "--store", own.root)
     assert ran.status == 0
-    assert "not compared: the run is older than data digests, so the pictures could not be compared\n" in ran.out
+    assert "not compared: the run is older than data digests, so the images could not be compared\n" in ran.out
     assert "made by" not in ran.out
 
 

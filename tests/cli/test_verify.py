@@ -13,7 +13,7 @@ from shotdex.store.store import Store
 from tests.conftest import Ran, index
 from tests.support.evaluated import change
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 from tests.upkeep.stores import template, whole_store
 
 Run = Callable[..., Ran]
@@ -31,7 +31,7 @@ def test_a_whole_store(shotdex: Run, here: Store) -> None:
     lines = ran.out.splitlines()
     assert lines[0] == "store .shotdex"
     assert all(line.startswith("ok       ") for line in lines[1:-1])
-    assert lines[-2] == "ok       files: 78 pictures are where they were, with the size and time on record"
+    assert lines[-2] == "ok       files: 78 images are where they were, with the size and time on record"
     assert lines[-1] == "all 19 checks hold"
     assert len(lines) == 21
 
@@ -120,9 +120,9 @@ def test_names_of_files_do_not_drive_the_terminal(shotdex: Run, tmp_path: Path) 
 
 
 def test_the_demo_model_is_the_one_on_record(shotdex: Run, tmp_path: Path) -> None:
-    pictures = template() / "extra"
+    images = template() / "extra"
     store = ("--store", tmp_path / "demo")
-    assert shotdex("index", pictures, "--model", "demo", *store).status == 0
+    assert shotdex("index", images, "--model", "demo", *store).status == 0
     assert shotdex("search", "red", *store).status == 0
     ran = shotdex("verify", "--model-check", "--device", "cpu", *store)
     assert ran.status == 0, ran.out

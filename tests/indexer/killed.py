@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from shotdex.indexer.run import IndexSettings, index_source
+from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.sources import open_source
 from shotdex.store.store import Store
 from tests.support.fakes import FakeEncoder
@@ -15,7 +15,7 @@ def say(batch: int) -> None:
 
 if __name__ == "__main__":
     store, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    settings = IndexSettings(batch_size=4, commit_rows=8, commit_seconds=1e9)
+    settings = IndexOptions(batch_size=4, commit_rows=8, commit_seconds=1e9)
     encoder = FakeEncoder(before=say, slow=0.05)
     report = index_source(Store.create(store), open_source(folder), encoder, settings)
     print(f"done {report.added}", flush=True)

@@ -1,4 +1,4 @@
-"""Pictures are decoded in processes of their own: what one of them does there, the run survives."""
+"""Images are decoded in processes of their own: what one of them does there, the run survives."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from PIL import Image
 from shotdex.indexer import decode_pool as decoding_module
 from shotdex.indexer import decoder_process as worker_module
 from shotdex.indexer import decoder_processes as workers
-from shotdex.indexer.decode_pool import WORKERS, Decoded, Decoder, Refused
+from shotdex.indexer.decode_pool import WORKERS, Decoded, Decoder, FailedItem
 from shotdex.indexer.decode_worker import NICE, read_frame, settings_frame, write_frame
 from shotdex.indexer.decoder_processes import Workers
-from shotdex.media.decoding.decode import PictureRefused, decode
+from shotdex.media.decoding.decode import decode
 from shotdex.media.files.places import TooManyBytes
 from shotdex.models.preprocessing import FixedSize
 from shotdex.models.protocols import Prepared
-from shotdex.store.errors import ShotdexError
+from shotdex.store.errors import ImageFailure, ShotdexError
 from shotdex.store.types import Limits, Reason
 from tests.support import hostile
-from tests.support.pictures import encoded, gradient, noise
+from tests.support.images import encoded, gradient, noise
 
 FIXED = FixedSize(24, None, (24, 24), int(Image.Resampling.BICUBIC), 1 / 255, (0.5,) * 3, (0.5,) * 3)
 GOOD = encoded(gradient(), "PNG")
 
 
-def slow_picture(side: int = 1500) -> bytes:
-    """A picture that takes seconds: Pillow reads this format in Python, and looks each colour up in a list."""
+def slow_image(side: int = 1500) -> bytes:
+    """An image that takes seconds: Pillow reads this format in Python, and looks each colour up in a list."""
     colours = [f'"{i:02x} c #{i:02x}0000",' for i in range(256)]
     row = '"' + "ff" * side + '",\n'
     return (
@@ -46,7 +46,7 @@ def slow_picture(side: int = 1500) -> bytes:
     ).encode()
 
 
-SLOW = slow_picture()
+SLOW = slow_image()
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ class Files:
         return [Named(address) for address in self.files]
 
 
-def decoded(files: Mapping[str, bytes | Exception], **changes: Any) -> dict[str, Decoded[Named] | Refused[Named]]:
+def decoded(files: Mapping[str, bytes | Exception], **changes: Any) -> dict[str, Decoded[Named] | FailedItem[Named]]:
     decoder = Files(files).decoder(**changes)
     return {result.item.address: result for result in decoder.decode_ahead([Named(name) for name in files], 8)}
 
 
-def reason(result: Decoded[Named] | Refused[Named]) -> tuple[str, Reason]:
-    assert isinstance(result, Refused)
-    return result.rejection.stage, result.rejection.reason
+def reason(result: Decoded[Named] | FailedItem[Named]) -> tuple[str, Reason]:
+    assert isinstance(result, FailedItem)
+    return result.failure.stage, result.failure.reason
 
 
 @pytest.fixture(autouse=True)
@@ -133,17 +133,17 @@ def when_at_work(started: list[subprocess.Popen[bytes]], do: Callable[[int], Non
     return thread
 
 
-class TestPictures:
+class TestImages:
     """What comes back."""
 
     def test_equal_to_preparing_here_bit_for_bit(self) -> None:
-        pictures = {f"{i}": encoded(noise(i, 20 + 37 * i, 90 - 8 * i), "PNG" if i % 2 else "JPEG") for i in range(10)}
-        for result in decoded(pictures).values():
+        images = {f"{i}": encoded(noise(i, 20 + 37 * i, 90 - 8 * i), "PNG" if i % 2 else "JPEG") for i in range(10)}
+        for result in decoded(images).values():
             assert isinstance(result, Decoded)
-            picture = decode(pictures[result.item.address])
-            want, got = FIXED.prepare(picture), result.prepared
+            image = decode(images[result.item.address])
+            want, got = FIXED.prepare(image), result.prepared
             assert got is not None
-            assert (result.width, result.height) == picture.size
+            assert (result.width, result.height) == image.size
             assert got.keys() == want.keys()
             for name in want:
                 assert got[name].dtype == want[name].dtype
@@ -306,10 +306,10 @@ class TestSharedCores:
 class TestProcesses:
     """What may happen to one."""
 
-    def test_a_picture_that_takes_too_long(self, started: list[Any]) -> None:
+    def test_a_image_that_takes_too_long(self, started: list[Any]) -> None:
         results = decoded({"a": GOOD, "slow": SLOW, "b": encoded(noise(3), "PNG")}, limits=Limits(seconds=0.4))
         assert reason(results["slow"]) == ("decode", Reason.TOO_SLOW)
-        assert "0.4 s" in results["slow"].rejection.detail  # type: ignore[union-attr]
+        assert "0.4 s" in results["slow"].failure.detail  # type: ignore[union-attr]
         assert isinstance(results["a"], Decoded)
         assert isinstance(results["b"], Decoded)
 
@@ -323,9 +323,9 @@ class TestProcesses:
         thread.join()
         assert reason(results["bad"]) == ("decode", why)
         if why is Reason.CORRUPT:
-            assert sent.name in results["bad"].rejection.detail  # type: ignore[union-attr]
+            assert sent.name in results["bad"].failure.detail  # type: ignore[union-attr]
 
-    def test_one_that_dies_between_two_pictures_costs_none(self, started: list[subprocess.Popen[bytes]]) -> None:
+    def test_one_that_dies_between_two_images_costs_none(self, started: list[subprocess.Popen[bytes]]) -> None:
         pool = Workers(Limits(), None, 1)
         for _ in range(3):
             assert pool.decode(GOOD).width == 40
@@ -338,7 +338,7 @@ class TestProcesses:
     def test_one_that_dies_of_what_others_left_behind_gets_a_second_chance(self, started: list[Any]) -> None:
         pool = Workers(Limits(), None, 1)
         pool.decode(GOOD)
-        started[0].send_signal(signal.SIGSTOP)  # it takes the next picture in, and dies before it answers
+        started[0].send_signal(signal.SIGSTOP)  # it takes the next image in, and dies before it answers
 
         def end() -> None:
             time.sleep(0.2)
@@ -385,7 +385,7 @@ class TestProcesses:
         again.close(now=True)
         workers._SPARE.end()
 
-    def test_few_pictures_need_one_process(self, started: list[Any]) -> None:
+    def test_few_images_need_one_process(self, started: list[Any]) -> None:
         decoded({f"{i}": encoded(noise(i), "PNG") for i in range(4)})
         assert len(started) == 1
 
@@ -424,7 +424,7 @@ class TestProcesses:
     def test_after_closing_nothing_is_started(self, started: list[Any]) -> None:
         pool = Workers(Limits(), None, 1)
         pool.close()
-        with pytest.raises(PictureRefused, match="interrupted"):
+        with pytest.raises(ImageFailure, match="interrupted"):
             pool.decode(GOOD)
         assert started == []
 

@@ -12,18 +12,18 @@ import pytest
 from shotdex.query.search import search
 from shotdex.store.errors import ShotdexError
 from shotdex.store.store import Store
-from shotdex.store.types import Question, Space
+from shotdex.store.types import Query, Space
 from shotdex.store.vectors import load_vectors
 from tests.conftest import ROOT, index
 from tests.support.fakes import FakeEncoder, fake_id
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 HOW = {"batch_size": 4, "commit_rows": 8, "commit_seconds": 1e9}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """42 pictures, among them copies of others, two broken ones and a text file."""
+    """42 images, among them copies of others, two broken ones and a text file."""
     folder = tmp_path_factory.mktemp("many")
     for i in range(40):
         save_noise(folder / f"cat{i % 3}" / f"{i:03}.png", seed=i)
@@ -51,7 +51,7 @@ def contents(store: Store) -> dict[str, Any]:
 def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     store = Store.create(tmp_path_factory.mktemp("undisturbed"))
     report = index(store, folder, FakeEncoder(), **HOW)
-    assert (report.added, report.rejected, report.ignored) == (42, 2, 1)
+    assert (report.added, report.failed, report.ignored) == (42, 2, 1)
     return contents(store)
 
 
@@ -101,7 +101,7 @@ def test_kill_then_again(folder: Path, undisturbed: dict[str, Any], tmp_path: Pa
     report = index(store, folder, FakeEncoder(), **HOW)
     assert (report.added, report.unchanged) == (42 - kept, kept)
     assert contents(store) == undisturbed
-    hits = search(store, Question(images=(str(folder / "cat1" / "001.png"),), k=3), lambda _: FakeEncoder())
+    hits = search(store, Query(images=(str(folder / "cat1" / "001.png"),), k=3), lambda _: FakeEncoder())
     assert Path(hits[0].path).name == "001.png"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shotdex.indexer.layout import guess_layout, longest_category, parse_layout
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
 
 EIGHT = ("airplane", "car", "chair", "cup", "dog", "donkey", "duck", "hat")
@@ -93,7 +93,7 @@ def test_fixed_labels_stand_over_what_the_path_says() -> None:
     ["{colour}/*", "{category}/{category}", "a//b", "", "/", "{category", "category}/*", "{}/*", "{{category}}/*"],
 )
 def test_bad_patterns(pattern: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         parse_layout(pattern)
     assert "--layout" in caught.value.hint
 

@@ -17,7 +17,7 @@ from shotdex.store.store import Store
 from shotdex.store.types import ImageVectors
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_colour, save_noise
+from tests.support.images import save_colour, save_noise
 
 from .test_interruption import contents
 
@@ -45,7 +45,7 @@ class Late(FakeEncoder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30 pictures; a red one, which the model cannot answer, with a copy in its batch and one in the next."""
+    """30 images; a red one, which the model cannot answer, with a copy in its batch and one in the next."""
     folder = tmp_path_factory.mktemp("pictures")
     for i in range(27):
         save_noise(folder / f"{i:03}.png", seed=i)
@@ -64,14 +64,14 @@ def is_red(pixels: np.ndarray) -> bool:
 def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     store = Store.create(tmp_path_factory.mktemp("expected"))
     report = index(store, folder, FakeEncoder(spoil=is_red), batch_size=5, commit_rows=10)
-    assert (report.added, report.rejected) == (28, 4)
+    assert (report.added, report.failed) == (28, 4)
     return contents(store)
 
 
 def test_the_same_store(folder: Path, expected: dict[str, Any], store: Store) -> None:
     encoder = Late(spoil=is_red)
     report = index(store, folder, encoder, commit_rows=10)
-    assert (report.added, report.rejected) == (28, 4)
+    assert (report.added, report.failed) == (28, 4)
     assert (encoder.most_waiting, encoder.waiting) == (3, 0)
     assert contents(store) == expected
 
@@ -98,7 +98,7 @@ def test_failures_on_their_way_count(folder: Path, store: Store, tmp_path: Path)
         (tmp_path / f"{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     for i in range(12):
         save_noise(tmp_path / f"{i:03}.png", seed=i)
-    with pytest.raises(SourceError, match="2 pictures of"):
+    with pytest.raises(SourceError, match="2 images of"):
         index(store, tmp_path, Late(), batch_size=1, max_failures=1)
 
 
@@ -149,5 +149,5 @@ def test_nothing_is_decoded_in_the_model_s_turn(
     encoder = SharingCores(begun)
     encoder.shares_cores = shares
     report = index(store, folder, encoder)
-    assert 20 < len(begun) <= report.added + report.rejected  # copies are not decoded
+    assert 20 < len(begun) <= report.added + report.failed  # copies are not decoded
     assert (encoder.begun_meanwhile == 0) == shares

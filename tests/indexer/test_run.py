@@ -18,7 +18,7 @@ import pytest
 
 from shotdex.indexer.decode_pool import Decoder
 from shotdex.indexer.decoder_processes import KILLED
-from shotdex.indexer.run import IndexSettings, index_source
+from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.addresses import read_bytes
 from shotdex.media.sources import open_source
 from shotdex.media.sources.folder import FolderSource
@@ -28,7 +28,7 @@ from shotdex.store.types import IndexReport, Reason, Space
 from shotdex.store.vectors import load_vectors
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder, fake_id
-from tests.support.pictures import encoded, noise, save_colour, save_noise
+from tests.support.images import encoded, noise, save_colour, save_noise
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def present(store: Store) -> dict[str, tuple[int, str | None]]:
 
 def check_vectors(store: Store) -> None:
     """Every present image has the vectors of what its file holds now."""
-    from shotdex.media.open_image import open_picture
+    from shotdex.media.open_image import open_image
 
     with store.reading() as con:
         paths = dict(con.rows("SELECT image_id, path FROM images ORDER BY image_id"))
@@ -65,7 +65,7 @@ def check_vectors(store: Store) -> None:
         assert con.value("SELECT count(*) - count(DISTINCT image_id) FROM vectors_1") == 0
         assert con.value("SELECT count(*) - count(DISTINCT path) FROM images") == 0
     assert ids.tolist() == sorted(paths)
-    want = FakeEncoder().encode_images([open_picture(paths[i]) for i in ids.tolist()])
+    want = FakeEncoder().encode_images([open_image(paths[i]) for i in ids.tolist()])
     assert vectors.tobytes() == want.tobytes()
 
 
@@ -147,7 +147,7 @@ def test_a_removed_file_leaves_the_answers_but_not_the_store(store: Store, folde
     assert counts(index(store, folder, fake)) == {"unchanged": 3}
     save_noise(folder / "dog" / "c.png", seed=2)
     assert counts(index(store, folder, fake)) == {"unchanged": 3, "added": 1}
-    assert present(store)["c.png"] == (3, "dog"), "the same picture at the same place is the same image"
+    assert present(store)["c.png"] == (3, "dog"), "the same image at the same place is the same image"
     assert fake.seen == 4
 
 
@@ -207,7 +207,7 @@ def test_new_labels_cost_no_encoding(store: Store, folder: Path, fake: FakeEncod
 
 
 class TestFailures:
-    """Broken pictures are rows, and rows only as long as they are broken."""
+    """Broken images are rows, and rows only as long as they are broken."""
 
     def test_each_is_a_row_and_the_run_goes_on(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
         data = encoded(noise(1), "JPEG")
@@ -250,7 +250,7 @@ class TestFailures:
         (tmp_path / "bad").mkdir()
         for name in ("a.png", "b.jpg"):
             (tmp_path / "bad" / name).write_bytes(b"junk")
-        with pytest.raises(SourceError, match=r"none of the 2 pictures .*a\.png: not an image") as caught:
+        with pytest.raises(SourceError, match=r"none of the 2 images .*a\.png: not an image") as caught:
             index(store, tmp_path / "bad", fake)
         assert caught.value.exit_status == 1
         assert len(rows(store, "FROM failures")) == 2
@@ -260,7 +260,7 @@ class TestFailures:
         (tmp_path / "none").mkdir()
         for name in files:
             (tmp_path / "none" / name).write_bytes(b"x")
-        with pytest.raises(SourceError, match="no pictures in"):
+        with pytest.raises(SourceError, match="no images in"):
             index(store, tmp_path / "none", fake)
 
     def test_a_file_that_vanishes_between_scan_and_read(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
@@ -268,11 +268,11 @@ class TestFailures:
 
         with scan_source(open_source(folder)) as scan:
             (folder / "cat" / "a.png").unlink()
-            report = Indexing(store, fake, IndexSettings(), NoProgress()).run(scan)
+            report = Indexing(store, fake, IndexOptions(), NoProgress()).run(scan)
         assert counts(report) == {"added": 3, "rejected": 1}
         assert report.failures[0].reason is Reason.UNREADABLE
 
-    def test_a_link_to_nowhere_does_not_keep_deleted_pictures(
+    def test_a_link_to_nowhere_does_not_keep_deleted_images(
         self, store: Store, folder: Path, fake: FakeEncoder
     ) -> None:
         (folder / "cat" / "dangling.png").symlink_to(folder / "nowhere.png")
@@ -281,7 +281,7 @@ class TestFailures:
         index(store, folder, fake)
         assert sorted(present(store)) == ["a.png", "b.png", "d.png"]
 
-    def test_a_folder_that_cannot_be_entered_hides_its_pictures_and_loses_none(
+    def test_a_folder_that_cannot_be_entered_hides_its_images_and_loses_none(
         self, store: Store, folder: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         index(store, folder, fake)
@@ -360,7 +360,7 @@ class TestFailures:
         with monkeypatch.context() as patch:
             patch.setattr(os, "scandir", scandir_with(lambda name: name == "a.png", number))
             report = index(store, folder, fake)
-        assert report.rejected == 1
+        assert report.failed == 1
         gone = set() if number == errno.EACCES else {"b.png"}  # a folder that gives no sizes at all hides all its files
         assert set(present(store)) == {"a.png", "b.png", "c.png", "d.png"} - gone
         assert [(reason, detail) for reason, detail in rows(store, "SELECT reason, detail FROM failures")] == [
@@ -405,7 +405,7 @@ def read_by(store: Store, folder: Path, fake: FakeEncoder, **settings: Any) -> l
             names.append(Path(address).name)
             return read_bytes(address, limit)
 
-    index_source(store, Watched(str(folder)), fake, IndexSettings(**settings))
+    index_source(store, Watched(str(folder)), fake, IndexOptions(**settings))
     return sorted(names)
 
 
@@ -453,7 +453,7 @@ class TestModelOutput:
         index(store, folder, fake)
         save_colour(folder / "cat" / "a.png", "red")
         report = index(store, folder, FakeEncoder(spoil=is_red))
-        assert (report.added, report.changed, report.rejected, report.unchanged) == (0, 0, 1, 3)
+        assert (report.added, report.changed, report.failed, report.unchanged) == (0, 0, 1, 3)
         assert sorted(present(store)) == ["b.png", "c.png", "d.png"]
         check_vectors(store)
 
@@ -466,7 +466,7 @@ class TestModelOutput:
         save_colour(folder / "000.png", "red")
         shutil.copy(folder / "000.png", folder / "059.png")
         report = index(store, folder, FakeEncoder(spoil=is_red), batch_size=1)
-        assert (report.rejected, report.changed, report.unchanged) == (2, 0, 58)
+        assert (report.failed, report.changed, report.unchanged) == (2, 0, 58)
         assert sorted(present(store)) == [f"{i:03}.png" for i in range(1, 59)]
         check_vectors(store)
 
@@ -501,16 +501,16 @@ class TestModelOutput:
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_picture_of_extreme_shape_does_not_take_all_memory(
+def test_a_image_of_extreme_shape_does_not_take_all_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, elsewhere: bool
 ) -> None:
-    """1 x 65,535 pixels are 200 bytes of PNG and, with the short edge at 224, ten gigabytes of picture.
+    """1 x 65,535 pixels are 200 bytes of PNG and, with the short edge at 224, ten gigabytes of image.
 
     `elsewhere`: the decoding process does the resizing, out of this test's sight.
     """
     from PIL import Image
 
-    from shotdex.indexer.decode_pool import Decoder, Refused
+    from shotdex.indexer.decode_pool import Decoder, FailedItem
     from shotdex.media.addresses import read_bytes
     from shotdex.media.sources import Candidate
     from shotdex.models.preprocessing import FixedSize
@@ -530,8 +530,8 @@ def test_a_picture_of_extreme_shape_does_not_take_all_memory(
     decoder: Decoder[Candidate] = Decoder(fixed.prepare, portable, lambda _: False, read_bytes, Limits())
     made = decoder.decode(Candidate(str(tmp_path / "line.png"), "line.png", 1, 1))
     assert not [pixels for pixels in asked if pixels > PIXEL_LIMIT]
-    assert isinstance(made, Refused)
-    assert (made.rejection.stage, made.rejection.reason) == ("decode", Reason.TOO_LARGE)
+    assert isinstance(made, FailedItem)
+    assert (made.failure.stage, made.failure.reason) == ("decode", Reason.TOO_LARGE)
 
 
 def test_a_zip_and_its_layout(store: Store, folder: Path, fake: FakeEncoder, tmp_path: Path) -> None:
@@ -550,19 +550,19 @@ def test_a_zip_and_its_layout(store: Store, folder: Path, fake: FakeEncoder, tmp
     assert fake.seen == 4
 
 
-def test_progress_counts_every_picture(store: Store, folder: Path, fake: FakeEncoder) -> None:
+def test_progress_counts_every_image(store: Store, folder: Path, fake: FakeEncoder) -> None:
     class Watch:
         total, done = 0, 0
 
         def start(self, total: int) -> None:
             self.total = total
 
-        def advance(self, pictures: int) -> None:
-            self.done += pictures
+        def advance(self, images: int) -> None:
+            self.done += images
 
     (folder / "cat" / "bad.png").write_bytes(b"")
     watch = Watch()
-    index_source(store, open_source(folder), fake, IndexSettings(), watch)
+    index_source(store, open_source(folder), fake, IndexOptions(), watch)
     assert (watch.total, watch.done) == (5, 5)
 
 

@@ -127,15 +127,15 @@ def write_idx(path: Path, array: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"])
-def test_idx_pictures(tmp_path: Path, name: str) -> None:
-    from shotdex.media.open_image import open_picture
+def test_idx_images(tmp_path: Path, name: str) -> None:
+    from shotdex.media.open_image import open_image
 
     array = np.arange(2 * 3 * 4).reshape(2, 3, 4) * 5
     path = write_idx(tmp_path / name, array)
     assert idx.read_idx(path).tolist() == array.tolist()
-    picture = open_picture(f"{path}!1")
-    assert picture.mode == "RGB"
-    assert np.asarray(picture)[:, :, 0].tolist() == array[1].tolist()
+    image = open_image(f"{path}!1")
+    assert image.mode == "RGB"
+    assert np.asarray(image)[:, :, 0].tolist() == array[1].tolist()
     for position in ("2", "-1", "x", "", "\uff11", "9" * 5000):
         with pytest.raises(KeyError):
             addresses.read_bytes(f"{path}!{position}")

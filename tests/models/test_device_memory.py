@@ -10,7 +10,7 @@ import torch
 from transformers import CLIPModel
 
 from shotdex.models.device_memory import is_out_of_memory, needing_room
-from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.errors import ModelUnavailable
 
 FULL = [
@@ -44,11 +44,11 @@ def test_a_model_that_does_not_fit(clip_folder: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(CLIPModel, "to", full)
     with pytest.raises(ModelUnavailable, match=r"device cpu has no room for the model$"):
-        load_encoder(str(clip_folder), EncoderSettings("cpu"))
+        load_encoder(str(clip_folder), EncoderOptions("cpu"))
 
 
 def test_texts_that_do_not_fit(clip_folder: Path) -> None:
-    encoder = load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    encoder = load_encoder(str(clip_folder), EncoderOptions("cpu"))
 
     def full(*_: Any) -> None:
         raise FULL[0]

@@ -25,7 +25,7 @@ def indexed(shotdex: Shotdex, colours: Path, tmp_path: Path) -> Path:
 
 
 def hits(ran: Ran) -> dict[str, float]:
-    """Return the score of each picture; the model sums in another order than the tower, so near ties may change."""
+    """Return the score of each image; the model sums in another order than the tower, so near ties may change."""
     assert ran.status == 0, ran.err
     found = {hit["path"]: hit["score"] for hit in json.loads(ran.out)}
     assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -38,10 +38,10 @@ def test_no_model_is_loaded_and_the_answer_is_the_models(
     def refuse(*_: Any) -> None:
         raise ModelUnavailable("a model was loaded", "")
 
-    question = ("search", "a green hat", "--json", "--store", indexed)
+    query = ("search", "a green hat", "--json", "--store", indexed)
     with monkeypatch.context() as without_models:
         without_models.setattr("shotdex.models.transformers_encoder.load_encoder", refuse)
-        quick = hits(shotdex(*question))
+        quick = hits(shotdex(*query))
         assert shotdex("classify", "--template", "a {} thing", "--store", indexed).status == 0
     tower = next((indexed / "index").glob("text-*"))
     size = tower.stat().st_size

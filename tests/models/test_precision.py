@@ -15,19 +15,19 @@ import torch
 
 from shotdex.models import batch_size
 from shotdex.models.batch_size import doubled
-from shotdex.models.precision import Run, choose_precision, drawn_pictures, lowest_cosine
+from shotdex.models.precision import Run, choose_precision, drawn_images, lowest_cosine
 from shotdex.models.preprocessing import collate
 from shotdex.models.protocols import Prepared
-from shotdex.models.transformers_encoder import EncoderSettings, TransformersEncoder, load_encoder
-from shotdex.store.errors import ModelUnavailable, SettingsError
+from shotdex.models.transformers_encoder import EncoderOptions, TransformersEncoder, load_encoder
+from shotdex.store.errors import ModelUnavailable, OptionError
 from shotdex.store.types import ImageVectors, Precision
-from tests.support.pictures import noise
+from tests.support.images import noise
 
 PROBE = [{"pixels": np.full((1,), i, np.uint8)} for i in range(6)]
 
 
 def runner(seconds: dict[Precision, float], angle: float) -> Any:
-    """Vectors that another precision turns by an angle, the last of them; so many seconds a picture."""
+    """Vectors that another precision turns by an angle, the last of them; so many seconds an image."""
 
     def of(precision: Precision) -> Run:
         def run(batch: Sequence[Prepared]) -> ImageVectors:
@@ -52,7 +52,7 @@ def test_the_fastest_that_is_as_good(fast: bool, angle: float, chosen: Precision
     assert choice.precision is chosen
     [trial] = choice.trials
     assert trial.cosine == pytest.approx(math.cos(angle), abs=1e-6, nan_ok=True)
-    assert trial.pictures == 6
+    assert trial.images == 6
     assert str(choice).startswith(f"precision {chosen.value}: bf16 runs at ")
 
 
@@ -96,7 +96,7 @@ def test_another_error_of_a_trial_is_not_hidden() -> None:
 
 def test_one_that_is_slower_goes_no_further() -> None:
     choice = choose_precision(runner({Precision.FLOAT32: 0.001, Precision.BF16: 0.02}, 0.0), [Precision.BF16], PROBE)
-    assert (choice.precision, choice.trials[0].pictures) == (Precision.FLOAT32, 0)
+    assert (choice.precision, choice.trials[0].images) == (Precision.FLOAT32, 0)
     assert "cosine" not in str(choice)
 
 
@@ -112,7 +112,7 @@ def test_the_lowest_cosine_of_vectors_of_any_length() -> None:
 
 @pytest.fixture
 def encoder(clip_folder: Path) -> TransformersEncoder:
-    return load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    return load_encoder(str(clip_folder), EncoderOptions("cpu"))
 
 
 class TestARealModel:
@@ -122,20 +122,20 @@ class TestARealModel:
     def test_auto_is_one_of_its_candidates_and_as_good(
         self, clip_folder: Path, encoder: TransformersEncoder, count: int
     ) -> None:
-        pictures = [noise(i, 40, 30) for i in range(count)]
-        auto = load_encoder(str(clip_folder), EncoderSettings("cpu", "auto"), lambda: pictures)
+        images = [noise(i, 40, 30) for i in range(count)]
+        auto = load_encoder(str(clip_folder), EncoderOptions("cpu", "auto"), lambda: images)
         assert auto.choice is not None
         assert auto.id.precision is auto.choice.precision
         assert [trial.precision for trial in auto.choice.trials] == [Precision.BF16]
-        if auto.choice.trials[0].pictures:
-            assert 2 <= auto.choice.trials[0].pictures <= (count or 16)
-        got, want = auto.encode_images(drawn_pictures(4)), encoder.encode_images(drawn_pictures(4))
+        if auto.choice.trials[0].images:
+            assert 2 <= auto.choice.trials[0].images <= (count or 16)
+        got, want = auto.encode_images(drawn_images(4)), encoder.encode_images(drawn_images(4))
         assert lowest_cosine(got, want) > 0.998
         assert auto.id.weights_sha256 == encoder.id.weights_sha256
 
     @pytest.mark.parametrize("room", [1, 3, 7])
     def test_a_batch_that_is_too_large_is_halved(self, encoder: TransformersEncoder, room: int) -> None:
-        batch = [encoder.prepare(picture) for picture in drawn_pictures(11)]
+        batch = [encoder.prepare(image) for image in drawn_images(11)]
         want, rows = encoder.encode_prepared(batch), limit_rows(encoder, room)
         for _ in range(2):
             got = encoder.encode_prepared(batch)
@@ -148,8 +148,8 @@ class TestARealModel:
 
     def test_no_room_for_a_single_one(self, encoder: TransformersEncoder) -> None:
         limit_rows(encoder, 0)
-        with pytest.raises(ModelUnavailable, match="no room for the model and one picture"):
-            encoder.encode_images(drawn_pictures(3))
+        with pytest.raises(ModelUnavailable, match="no room for the model and one image"):
+            encoder.encode_images(drawn_images(3))
 
     def test_another_error_of_the_model_is_not_taken_for_want_of_memory(self, encoder: TransformersEncoder) -> None:
         with pytest.raises(RuntimeError, match=r"shape|size"):
@@ -160,8 +160,8 @@ class TestARealModel:
             raise RuntimeError("No working C++ compiler found\nand more")
 
         monkeypatch.setattr(torch, "compile", lambda *_, **__: no_compiler)
-        with pytest.raises(SettingsError, match=r"cannot be compiled here: No working C\+\+ compiler found$"):
-            load_encoder(str(clip_folder), EncoderSettings("cpu", compile=True))
+        with pytest.raises(OptionError, match=r"cannot be compiled here: No working C\+\+ compiler found$"):
+            load_encoder(str(clip_folder), EncoderOptions("cpu", compile=True))
 
 
 class TestCompiledBatches:
@@ -188,13 +188,13 @@ class TestCompiledBatches:
         monkeypatch.setattr(type(encoder._tower), "_fetched", lambda *_: lambda: None)
         size = batch_size.best_batch(encoder._tower)
         ran.clear()
-        batch = [encoder.prepare(picture) for picture in drawn_pictures(10)]
+        batch = [encoder.prepare(image) for image in drawn_images(10)]
         for start in range(0, 10, size):
             encoder.begin(batch[start : start + size])
         assert ran == [4, 4], "not the two that are left"
 
     def test_after_memory_ended(self, encoder: TransformersEncoder, ran: list[int]) -> None:
-        batch = [encoder.prepare(picture) for picture in drawn_pictures(8)]
+        batch = [encoder.prepare(image) for image in drawn_images(8)]
         limit_rows(encoder, 4)
         encoder.encode_prepared(batch)
         encoder.encode_prepared(batch)

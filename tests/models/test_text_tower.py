@@ -18,7 +18,7 @@ from shotdex.models.encoder_pool import TextFirstEncoder
 from shotdex.models.text_tower import ACTIVATIONS, by_length
 from shotdex.models.text_tower_export import PROBES, keep_tower
 from shotdex.models.text_tower_file import TextTower, TowerBroken, open_tower, tower_file
-from shotdex.models.transformers_encoder import EncoderSettings, TransformersEncoder, load_encoder
+from shotdex.models.transformers_encoder import EncoderOptions, TransformersEncoder, load_encoder
 from shotdex.store.store import Store
 from tests.support.fakes import FakeEncoder
 
@@ -26,7 +26,7 @@ Kept = tuple[TransformersEncoder, Store, TextTower]
 
 
 def kept(name: str, root: Path, precision: str = "float32") -> Kept:
-    encoder, store = load_encoder(name, EncoderSettings("cpu", precision)), Store.create(root)
+    encoder, store = load_encoder(name, EncoderOptions("cpu", precision)), Store.create(root)
     assert keep_tower(store, encoder)
     tower = open_tower(store, encoder.id)
     assert tower is not None

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from shotdex import demo
 from shotdex.models.model_files import token_counter
-from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.errors import ModelUnavailable
 
 TEXTS = ("", "dog", "A PHOTO of a dog.", "a women's T-shirt/top with text on it", "ünï 日本 \U0001f600", "dog " * 40)
@@ -31,7 +31,7 @@ def test_the_demo_model() -> None:
 def test_what_is_not_read_does_not_count(name: str, request: pytest.FixtureRequest) -> None:
     """A word after a text changes its vector just where the text leaves room for it."""
     place = name if name == "demo" else str(request.getfixturevalue(name))
-    count, encoder = token_counter(place), load_encoder(place, EncoderSettings("cpu", "float32"))
+    count, encoder = token_counter(place), load_encoder(place, EncoderOptions("cpu", "float32"))
     seen = set()
     for words in range(1, 36):
         text = " ".join(["dog"] * words)

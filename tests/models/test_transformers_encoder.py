@@ -1,4 +1,4 @@
-"""Encoders against the transformers reference: one picture, one text at a time, the processor with its PIL backend."""
+"""Encoders against the transformers reference: one image, one text at a time, the processor with its PIL backend."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from PIL import Image
 
 from shotdex import demo
 from shotdex.models.families import FAMILIES, canonical_text, projected_features
-from shotdex.models.transformers_encoder import EncoderSettings, TransformersEncoder, load_encoder
-from shotdex.store.errors import ModelUnavailable, SettingsError
+from shotdex.models.transformers_encoder import EncoderOptions, TransformersEncoder, load_encoder
+from shotdex.store.errors import ModelUnavailable, OptionError
 from shotdex.store.types import Pooling, Precision
-from tests.support.pictures import noise
+from tests.support.images import noise
 
 SIZES = [(1, 1), (1000, 3), (3, 1000), (31, 33), (32, 32), (64, 48), (48, 64), (200, 133), (33, 257), (640, 480)]
 TEXTS = ["a dog", "a photo of a Cat.", "airplane, car & cup!", "", "x" * 300, "é ü 🎈 日本"]
@@ -42,7 +42,7 @@ def encoder_of(folders: Any) -> Any:
     def encoder(name: str) -> TransformersEncoder:
         if name not in loaded:
             folder = folders(name)
-            loaded[name] = load_encoder("demo" if name == "demo" else str(folder), EncoderSettings("cpu"))
+            loaded[name] = load_encoder("demo" if name == "demo" else str(folder), EncoderOptions("cpu"))
         return loaded[name]
 
     return encoder
@@ -52,30 +52,30 @@ def unit(tensor: torch.Tensor) -> np.ndarray:
     return (tensor / tensor.norm(dim=-1, keepdim=True)).numpy()[0]
 
 
-def pictures() -> list[Image.Image]:
+def images() -> list[Image.Image]:
     return [noise(i, *size) for i, size in enumerate(SIZES)]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_pictures_equal_the_reference(name: str, folders: Any, encoder_of: Any) -> None:
+def test_images_equal_the_reference(name: str, folders: Any, encoder_of: Any) -> None:
     folder, encoder = folders(name), encoder_of(name)
     model = transformers.AutoModel.from_pretrained(folder).eval()
     processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
-    made = encoder.encode_prepared([encoder.prepare(picture) for picture in pictures()])
+    made = encoder.encode_prepared([encoder.prepare(image) for image in images()])
     assert made.joint.dtype == made.vision.dtype == np.float32
     assert np.abs(np.linalg.norm(made.joint, axis=1) - 1).max() < 1e-6
     assert made.joint.shape == (len(SIZES), encoder.id.dim)
     assert made.vision.shape == (len(SIZES), encoder.id.vision_dim)
     with torch.no_grad():
-        for i, picture in enumerate(pictures()):
-            inputs = processor(images=picture, return_tensors="pt")
+        for i, image in enumerate(images()):
+            inputs = processor(images=image, return_tensors="pt")
             out = model.get_image_features(**inputs)
             assert np.abs(made.joint[i] - unit(projected_features(out))).max() < 1e-5, SIZES[i]
             tokens = out.last_hidden_state[0]
             if "pixel_attention_mask" in inputs:
                 tokens = tokens[inputs["pixel_attention_mask"][0].bool()]
             assert np.abs(made.vision[i] - tokens.mean(dim=0).numpy()).max() < 1e-4, SIZES[i]
-    single = np.concatenate([encoder.encode_images([picture]) for picture in pictures()])
+    single = np.concatenate([encoder.encode_images([image]) for image in images()])
     assert np.abs(single - made.joint).max() < 1e-5
 
 
@@ -101,7 +101,7 @@ def test_texts_equal_the_reference(name: str, folders: Any, encoder_of: Any) -> 
 
 
 def test_more_texts_than_a_batch(encoder_of: Any) -> None:
-    texts = [f"a picture of {i} dogs" for i in range(150)]
+    texts = [f"an image of {i} dogs" for i in range(150)]
     made = encoder_of("clip").encode_texts(texts)
     assert np.abs(made[[0, 70, 149]] - encoder_of("clip").encode_texts([texts[i] for i in (0, 70, 149)])).max() < 1e-6
 
@@ -133,14 +133,14 @@ class TestIdentity:
 
     def test_the_same_model_twice_is_the_same(self, clip_folder: Path, encoder_of: Any, tmp_path: Path) -> None:
         copy = shutil.copytree(clip_folder, tmp_path / "copy")
-        found = load_encoder(str(copy), EncoderSettings("cpu")).id
+        found = load_encoder(str(copy), EncoderOptions("cpu")).id
         assert found.key() == encoder_of("clip").id.key()
         assert found.name == str(copy)
 
     def test_other_weights(self, encoder_of: Any, tmp_path: Path) -> None:
         from tests.support.models import save_random_clip
 
-        other = load_encoder(str(save_random_clip(tmp_path / "m", seed=1)), EncoderSettings("cpu")).id
+        other = load_encoder(str(save_random_clip(tmp_path / "m", seed=1)), EncoderOptions("cpu")).id
         assert other.weights_sha256 != encoder_of("clip").id.weights_sha256
         assert other.preprocessing_sha256 == encoder_of("clip").id.preprocessing_sha256
 
@@ -151,18 +151,18 @@ class TestIdentity:
         copy = shutil.copytree(clip_folder, tmp_path / "copy")
         file = copy / "preprocessor_config.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | change))
-        other = load_encoder(str(copy), EncoderSettings("cpu")).id
+        other = load_encoder(str(copy), EncoderOptions("cpu")).id
         assert other.preprocessing_sha256 != encoder_of("clip").id.preprocessing_sha256
         assert other.weights_sha256 == encoder_of("clip").id.weights_sha256
 
     @pytest.mark.parametrize("precision", ["bf16", "fp16"])
     def test_other_precision_is_recorded_and_close(self, clip_folder: Path, encoder_of: Any, precision: str) -> None:
-        other = load_encoder(str(clip_folder), EncoderSettings("cpu", precision))
+        other = load_encoder(str(clip_folder), EncoderOptions("cpu", precision))
         assert other.id.precision is Precision(precision)
         assert other.id.weights_sha256 == encoder_of("clip").id.weights_sha256
         assert other.id.key() != encoder_of("clip").id.key()
         for got, want in (
-            (other.encode_images(pictures()), encoder_of("clip").encode_images(pictures())),
+            (other.encode_images(images()), encoder_of("clip").encode_images(images())),
             (other.encode_texts(TEXTS), encoder_of("clip").encode_texts(TEXTS)),
         ):
             assert got.dtype == np.float32
@@ -170,8 +170,8 @@ class TestIdentity:
             assert np.abs(np.linalg.norm(got, axis=1) - 1).max() < 1e-5
 
     def test_other_pooling(self, clip_folder: Path, encoder_of: Any) -> None:
-        other = load_encoder(str(clip_folder), EncoderSettings("cpu", pooling=Pooling.CLS))
-        batch = [other.prepare(picture) for picture in pictures()[:3]]
+        other = load_encoder(str(clip_folder), EncoderOptions("cpu", pooling=Pooling.CLS))
+        batch = [other.prepare(image) for image in images()[:3]]
         cls, mean = other.encode_prepared(batch), encoder_of("clip").encode_prepared(batch)
         assert other.id.key() != encoder_of("clip").id.key()
         assert cls.joint.tobytes() == mean.joint.tobytes()
@@ -179,8 +179,8 @@ class TestIdentity:
 
     def test_a_device_that_is_not_here(self, clip_folder: Path) -> None:
         missing = "mps" if not torch.backends.mps.is_available() else "cuda"
-        with pytest.raises(SettingsError, match="no device"):
-            load_encoder(str(clip_folder), EncoderSettings(missing))
+        with pytest.raises(OptionError, match="no device"):
+            load_encoder(str(clip_folder), EncoderOptions(missing))
 
 
 class TestUnavailable:
@@ -191,7 +191,7 @@ class TestUnavailable:
     )
     def test_without_hub(self, name: str) -> None:
         with pytest.raises(ModelUnavailable) as caught:
-            load_encoder(name, EncoderSettings("cpu"))
+            load_encoder(name, EncoderOptions("cpu"))
         assert name in str(caught.value)
         assert f"hf download {name}" in caught.value.hint
         assert "--model demo" in caught.value.hint
@@ -238,12 +238,12 @@ class TestUnavailable:
         with pytest.raises(ModelUnavailable, match="'bert'"):
             load_encoder(str(tmp_path))
 
-    def test_without_tokenizer_pictures_work_and_texts_say_why(self, clip_folder: Path, tmp_path: Path) -> None:
+    def test_without_tokenizer_images_work_and_texts_say_why(self, clip_folder: Path, tmp_path: Path) -> None:
         copy = shutil.copytree(clip_folder, tmp_path / "copy")
         for file in copy.glob("tokenizer*"):
             file.unlink()
-        encoder = load_encoder(str(copy), EncoderSettings("cpu"))
-        assert encoder.encode_images(pictures()[:1]).shape == (1, 24)
+        encoder = load_encoder(str(copy), EncoderOptions("cpu"))
+        assert encoder.encode_images(images()[:1]).shape == (1, 24)
         with pytest.raises(ModelUnavailable, match="tokenizer"):
             encoder.encode_texts(["a dog"])
 
@@ -257,7 +257,7 @@ def cached(clip_folder: Path) -> TransformersEncoder:
     shutil.copytree(clip_folder, place / "snapshots" / ("a" * 40))
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text("a" * 40)
-    return load_encoder("org/tiny", EncoderSettings("cpu"))
+    return load_encoder("org/tiny", EncoderOptions("cpu"))
 
 
 def test_a_cached_model_asks_the_hub_nothing(
@@ -273,7 +273,7 @@ def test_a_cached_model_asks_the_hub_nothing(
         raise AssertionError("the hub was asked")  # an OSError would be tried again and again
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    vectors = load_encoder("org/tiny", EncoderSettings("cpu")).encode_texts(["a dog"])
+    vectors = load_encoder("org/tiny", EncoderOptions("cpu")).encode_texts(["a dog"])
     assert asked == []
     assert vectors.tobytes() == encoder_of("clip").encode_texts(["a dog"]).tobytes()
     assert cached.id.name == "org/tiny"
@@ -284,7 +284,7 @@ def test_a_model_of_the_hub_is_recorded_with_its_revision(cached: TransformersEn
     assert cached.id.revision == "a" * 40
 
 
-def test_the_demo_model_knows_its_pictures(encoder_of: Any) -> None:
+def test_the_demo_model_knows_its_images(encoder_of: Any) -> None:
     """Of 200 emoji in one style, the name of most is among the five that it finds nearest."""
     import csv
 
@@ -292,8 +292,8 @@ def test_the_demo_model_knows_its_pictures(encoder_of: Any) -> None:
         rows = list(csv.DictReader(file))[::10][:200]
     shown = []
     for row in rows:
-        picture = Image.open(demo.GALLERY.parent / row["path"]).convert("RGBA")
-        shown.append(Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB"))
+        image = Image.open(demo.GALLERY.parent / row["path"]).convert("RGBA")
+        shown.append(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
     names = encoder_of("demo").encode_texts([row["concept_name"] for row in rows])
     scores = encoder_of("demo").encode_images(shown) @ names.T
     places = (scores > scores.diagonal()[:, None]).sum(axis=1)

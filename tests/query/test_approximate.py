@@ -14,10 +14,10 @@ from shotdex.query.approximate import QUESTIONS, build, drop, truths
 from shotdex.query.search import ask
 from shotdex.store.engines.ivf_file import cells_file
 from shotdex.store.engines.vector_index import open_index
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
-from shotdex.store.types import Question
+from shotdex.store.types import Query
 from shotdex.upkeep.repair import mend
 from shotdex.upkeep.status import status
 from shotdex.upkeep.verify import check_store
@@ -31,8 +31,8 @@ class Quiet:
     def start(self, total: int) -> None:
         self.left = total
 
-    def advance(self, pictures: int) -> None:
-        self.left -= pictures
+    def advance(self, images: int) -> None:
+        self.left -= images
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def test_the_measured_recall_is_that_of_searches(built: tuple[Store, Any]) -> No
     store, figures = built
     found = 0
     for i in range(20):
-        exact = ask(store, Question((f"text {i}",)), no_model, exact=True)
-        through = ask(store, Question((f"text {i}",)), no_model)
+        exact = ask(store, Query((f"text {i}",)), no_model, exact=True)
+        through = ask(store, Query((f"text {i}",)), no_model)
         assert (exact.approximate, through.approximate) == (None, figures)
         found += len({hit.image_id for hit in exact.hits} & {hit.image_id for hit in through.hits})
     assert figures.texts.value == pytest.approx(found / 200)
@@ -85,8 +85,8 @@ def test_the_true_nearest_are_those_of_a_plain_product() -> None:
         patched.setattr(approximate, "CHUNK", 64)
         images, asked = truths(rows, vectors[held_out], texts, held_out, lambda _: None)
     for found, questions, own in ((images, vectors[held_out], held_out.tolist()), (asked, texts, [7] * 4)):
-        for row, question, itself in zip(found.rows, questions, own, strict=True):
-            scores = vectors.astype(float) @ question
+        for row, query, itself in zip(found.rows, questions, own, strict=True):
+            scores = vectors.astype(float) @ query
             scores[[7, itself]] = -9
             assert set(row.tolist()) == set(np.argsort(-scores)[:10].tolist())
 
@@ -109,11 +109,11 @@ def test_status_shows_it_and_verify_knows_it(built: tuple[Store, Any]) -> None:
 
 def test_too_few_images_and_too_much_asked(built: tuple[Store, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     store, figures = built
-    with pytest.raises(SettingsError, match="1,500 images"):
+    with pytest.raises(OptionError, match="1,500 images"):
         build(store, None, 0.95, Quiet())
     monkeypatch.setattr(approximate, "LEAST", 1000)
     monkeypatch.setattr(approximate, "CEILING", 0.001)
-    with pytest.raises(SettingsError, match="must be looked at") as caught:
+    with pytest.raises(OptionError, match="must be looked at") as caught:
         build(store, None, 0.999, Quiet())
     assert "ask for less" in caught.value.hint
     assert status(store).encoders[0].approximate == figures, "the one there was stays"

@@ -1,4 +1,4 @@
-"""Copies of pictures: under names that no file system minds, over nothing, outside nothing, and whole."""
+"""Copies of images: under names that no file system minds, over nothing, outside nothing, and whole."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shotdex.query import copying
-from shotdex.query.copying import BYTES, CHARACTERS, copy_pictures, safe_name
-from shotdex.store.errors import SettingsError, StoreError
+from shotdex.query.copying import BYTES, CHARACTERS, copy_images, safe_name
+from shotdex.store.errors import OptionError, StoreError
 from shotdex.store.store import Store
 from tests.cli.checks import failed
 from tests.conftest import Ran, index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_colour
+from tests.support.images import save_colour
 
 
 def png(colour: str = "red") -> bytes:
@@ -44,7 +44,7 @@ def test_files_and_members(tmp_path: Path) -> None:
     )
     found = [f"{tmp_path}/a.PNG", f"{tmp_path}/set.zip!x/b.png", f"{tmp_path}/set.zip!x/17"]
     found.append(f"{tmp_path}/two-images-idx3-ubyte!1")
-    copied = copy_pictures(found, tmp_path / "new" / "deep")
+    copied = copy_images(found, tmp_path / "new" / "deep")
     assert copied.failed == ()
     assert [path.name for path in copied.paths] == [
         "01_a.PNG",
@@ -65,7 +65,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (folder / "01_a_2.png").symlink_to(outside)
     for expected in ("01_a_3.png", "01_a_4.png"):
-        assert [path.name for path in copy_pictures([str(source)], folder).paths] == [expected]
+        assert [path.name for path in copy_images([str(source)], folder).paths] == [expected]
     assert (folder / "01_a.png").read_text() == "mine"
     assert not outside.exists()
     assert names(folder) == ["01_a.png", "01_a_2.png", "01_a_3.png", "01_a_4.png"]
@@ -75,7 +75,7 @@ def test_one_that_fails_costs_only_itself(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
     found = [f"{tmp_path}/gone.png", f"{tmp_path}/broken.zip!a.png", str(tmp_path), f"{tmp_path}/a.png"]
-    copied = copy_pictures(found, tmp_path / "copies")
+    copied = copy_images(found, tmp_path / "copies")
     assert [path.name for path in copied.paths] == ["04_a.png"]
     assert [address for address, _ in copied.failed] == found[:3]
     assert all(reason for _, reason in copied.failed)
@@ -84,7 +84,7 @@ def test_one_that_fails_costs_only_itself(tmp_path: Path) -> None:
 
 def test_many_are_numbered_alike(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
-    copied = copy_pictures([f"{tmp_path}/a.png"] * 101, tmp_path / "copies")
+    copied = copy_images([f"{tmp_path}/a.png"] * 101, tmp_path / "copies")
     assert [copied.paths[0].name, copied.paths[100].name] == ["001_a.png", "101_a.png"]
 
 
@@ -104,16 +104,16 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str)
     else:
         real = Path.replace
         monkeypatch.setattr(Path, "replace", lambda self, target: (full(), real(self, target))[1])
-    with pytest.raises(StoreError, match="No space left on device; 1 of 2 pictures are there"):
-        copy_pictures([f"{tmp_path}/a.png", f"{tmp_path}/b.png"], tmp_path / "copies")
+    with pytest.raises(StoreError, match="No space left on device; 1 of 2 images are there"):
+        copy_images([f"{tmp_path}/a.png", f"{tmp_path}/b.png"], tmp_path / "copies")
     assert names(tmp_path / "copies") == ["01_a.png"]
     assert (tmp_path / "copies" / "01_a.png").read_bytes() == png()
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
-    with pytest.raises(SettingsError, match="is not a folder"):
-        copy_pictures([f"{tmp_path}/a.png"], tmp_path / "a.png")
+    with pytest.raises(OptionError, match="is not a folder"):
+        copy_images([f"{tmp_path}/a.png"], tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_any_name_is_made_safe(tmp_path_factory: pytest.TempPathFactory, name: s
     reads = pytest.MonkeyPatch()
     reads.setattr(copying.addresses, "read_bytes", lambda _: png())
     try:
-        copied = copy_pictures(["/p/" + name + ending] * 2, folder)
+        copied = copy_images(["/p/" + name + ending] * 2, folder)
     finally:
         reads.undo()
     assert copied.failed == ()
@@ -200,7 +200,7 @@ class TestTheCommand:
 
     def test_it_says_how_many(self, search: Callable[..., Ran], tmp_path: Path) -> None:
         ran = search("--copy-to", tmp_path / "copies")
-        assert (ran.status, ran.err) == (0, f"copied 2 of 2 pictures to {tmp_path}/copies\n")
+        assert (ran.status, ran.err) == (0, f"copied 2 of 2 images to {tmp_path}/copies\n")
         found = [Path(line).name for line in ran.out.splitlines()]
         assert names(tmp_path / "copies") == [f"01_{found[0]}", f"02_{found[1]}"]
         assert found[0] == "red.png"
@@ -211,7 +211,7 @@ class TestTheCommand:
         assert ran.status == 1
         assert "not copied: " in ran.err
         assert "red.png (" in ran.err
-        assert "copied 1 of 2 pictures" in ran.err
+        assert "copied 1 of 2 images" in ran.err
         assert len(names(tmp_path / "copies")) == 1
 
     def test_a_file_of_that_name(self, search: Callable[..., Ran], tmp_path: Path) -> None:

@@ -15,19 +15,19 @@ from shotdex.query.sql import run_sql
 from shotdex.store import opening
 from shotdex.store.errors import (
     BadSql,
-    EmptyQuestion,
+    EmptyQuery,
     EmptyStore,
     EncoderMismatch,
     ModelOutputInvalid,
-    SettingsError,
+    OptionError,
     UnreadableImage,
 )
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Hit, Question, Vectors
+from shotdex.store.types import EncoderId, Hit, Query, Vectors
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.images import save_noise
 from tests.support.orders import NEAR, disorder
-from tests.support.pictures import save_noise
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def filled(store: Store, fake: FakeEncoder, colours: Path, tmp_path: Path) -> St
 
 
 def ask(store: Store, *texts: str, encoder: Any = None, model: str | None = None, **how: Any) -> list[Hit]:
-    return search(store, Question(texts, **how), lambda _: encoder or FakeEncoder(), model)
+    return search(store, Query(texts, **how), lambda _: encoder or FakeEncoder(), model)
 
 
 def check(store: Store, hits: list[Hit], vector: np.ndarray, k: int, where: str = "true") -> None:
@@ -78,18 +78,18 @@ def test_filters(filled: Store) -> None:
         ask(filled, "red", where="nonsense = 1")
 
 
-def test_a_picture_finds_itself(filled: Store, tmp_path: Path) -> None:
+def test_a_image_finds_itself(filled: Store, tmp_path: Path) -> None:
     for name in ("03.png", "17.png"):
         hits = ask(filled, images=(str(tmp_path / "noise" / name),), k=3)
         assert (Path(hits[0].path).name, hits[0].score) == (name, pytest.approx(1, abs=1e-6))
         assert hits[1].score < 0.9999
 
 
-def test_texts_and_pictures_are_averaged(filled: Store, tmp_path: Path) -> None:
-    from shotdex.media.open_image import open_picture
+def test_texts_and_images_are_averaged(filled: Store, tmp_path: Path) -> None:
+    from shotdex.media.open_image import open_image
 
     encoder, path = FakeEncoder(), str(tmp_path / "noise" / "05.png")
-    vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_picture(path)])[0]
+    vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_image(path)])[0]
     hits = ask(filled, "red", images=(path,), k=10)
     check(filled, hits, vector.astype(np.float64) / np.linalg.norm(vector), 10)
 
@@ -99,7 +99,7 @@ def test_a_text_met_before_needs_no_model(filled: Store) -> None:
         raise AssertionError("the model was asked for")
 
     first = ask(filled, "red")
-    assert search(filled, Question(("red",)), no_model) == first
+    assert search(filled, Query(("red",)), no_model) == first
 
 
 class AtHand:
@@ -121,14 +121,14 @@ def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts, load, opened = ("red", "green", "red"), AtHand("red", "green"), []
-    want = search(filled, Question((*texts, "blue")), lambda _: FakeEncoder())
+    want = search(filled, Query((*texts, "blue")), lambda _: FakeEncoder())
     with filled.writing() as con:
         con.run("DELETE FROM text_vectors_1 WHERE text <> 'blue'")
     connect = opening._connect
     monkeypatch.setattr(opening, "_connect", lambda *a, **k: (opened.append(k["read_only"]), connect(*a, **k))[1])
-    assert search(filled, Question((*texts, "blue")), load) == want
+    assert search(filled, Query((*texts, "blue")), load) == want
     assert opened == [True, False], "read once; what is new is remembered"
-    assert search(filled, Question((*texts, "blue")), load) == want
+    assert search(filled, Query((*texts, "blue")), load) == want
     assert opened == [True, False, True]
     assert load.loaded == 0
     with filled.reading() as con:
@@ -137,15 +137,15 @@ def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
 
 def test_what_is_not_at_hand_is_asked_of_the_model(filled: Store) -> None:
     load = AtHand("red")
-    assert search(filled, Question(("red", "green")), load) == ask(filled, "red", "green")
+    assert search(filled, Query(("red", "green")), load) == ask(filled, "red", "green")
     assert load.loaded == 1
 
 
 def test_questions_that_ask_nothing(filled: Store, tmp_path: Path) -> None:
     for texts in ((), ("",), (" \n",)):
-        with pytest.raises(EmptyQuestion):
+        with pytest.raises(EmptyQuery):
             ask(filled, *texts)
-    with pytest.raises(SettingsError):
+    with pytest.raises(OptionError):
         ask(filled, "red", k=0)
     with pytest.raises(UnreadableImage, match="gone"):
         ask(filled, images=(str(tmp_path / "gone.png"),))
@@ -167,7 +167,7 @@ def test_a_model_whose_files_changed_is_refused(filled: Store) -> None:
 def test_several_encoders_need_a_name(filled: Store, colours: Path) -> None:
     other = FakeEncoder(fake_id("org/other", weights="9" * 64))
     index(filled, colours, other, "{condition}/{category}*", COLOURS)
-    with pytest.raises(SettingsError, match="several encoders") as caught:
+    with pytest.raises(OptionError, match="several encoders") as caught:
         ask(filled, "red")
     assert "--model" in caught.value.hint
     assert len(ask(filled, "red", encoder=other, model="other", k=99)) == 10
@@ -183,7 +183,7 @@ def test_a_number_is_an_encoder_s_number_whatever_is_called_so(filled: Store, co
     assert len(ask(filled, "red", encoder=other, model="2", k=99)) == 10
 
 
-def test_removed_pictures_are_not_found(filled: Store, fake: FakeEncoder, colours: Path) -> None:
+def test_removed_images_are_not_found(filled: Store, fake: FakeEncoder, colours: Path) -> None:
     (colours / "plain" / "Red0.png").unlink()
     index(filled, colours, fake, "{condition}/{category}*", COLOURS)
     assert Path(ask(filled, "red")[0].path).parts[-2:] == ("wide", "Red0.png")
@@ -195,7 +195,7 @@ def test_a_question_that_cancels_itself_out_is_an_error_not_a_crash(filled: Stor
         def encode_texts(self, texts: Any) -> Any:
             return np.stack([np.eye(12, dtype=np.float32)[0] * (1 if text == "plus" else -1) for text in texts])
 
-    with pytest.raises(EmptyQuestion):
+    with pytest.raises(EmptyQuery):
         ask(filled, "plus", "minus", encoder=Opposite())
 
 
@@ -238,7 +238,7 @@ class TestSql:
                 run_sql(filled, f"SELECT * FROM {name}")
 
 
-def test_a_picture_that_the_model_gives_no_number_for_finds_nothing(filled: Store, tmp_path: Path) -> None:
+def test_a_image_that_the_model_gives_no_number_for_finds_nothing(filled: Store, tmp_path: Path) -> None:
     path = str(tmp_path / "noise" / "05.png")
     with pytest.raises(ModelOutputInvalid, match="no finite vector"):
         ask(filled, encoder=FakeEncoder(spoil=lambda _: True), images=(path,))

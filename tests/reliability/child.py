@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import shotdex.indexer.run as run_module
-from shotdex.indexer.inventory import Scan
+from shotdex.indexer.inventory import Inventory
 from shotdex.models.protocols import Prepared
 from shotdex.store.store import Store
 from shotdex.store.types import ImageVectors
@@ -72,7 +72,7 @@ def index_telling(store_root: Path, corpus: Corpus, commit_rows: int, pipe: int,
 
 def watch_all(pipe: int) -> None:
     """Make this process say what it does."""
-    _watch(Scan, "walk", pipe, "scan")
+    _watch(Inventory, "walk", pipe, "scan")
     _watch(run_module.Indexing, "_finish", pipe, "finish")
     _watch(run_module, "write_index", pipe, "faiss")
     _watch_commits(pipe)

@@ -25,7 +25,7 @@ def prepare() -> None:
     encoder = FakeEncoder(before=_wait, slow=float(os.environ.get("SLOW", "0")))
     encoder_module.load_encoder = lambda *_: encoder  # type: ignore[assignment]
     rows = int(os.environ.get("ROWS", str(BATCH)))
-    run_module.IndexSettings = partial(run_module.IndexSettings, commit_rows=rows, commit_seconds=1e9)  # type: ignore[assignment,misc]
+    run_module.IndexOptions = partial(run_module.IndexOptions, commit_rows=rows, commit_seconds=1e9)  # type: ignore[assignment,misc]
 
 
 def _wait(batch: int) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 pictures with labels in their paths, a copy of one of them, and two broken ones."""
+    """24 images with labels in their paths, a copy of one of them, and two broken ones."""
     folder = tmp_path_factory.mktemp("photos")
     for i in range(24):
         save_noise(folder / f"cond{i % 2}" / f"Cat{i:02}.png", seed=i)

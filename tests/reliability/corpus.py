@@ -1,4 +1,4 @@
-"""Small sources of every kind, with copies, broken pictures and labels: made by a seed, and changed by one."""
+"""Small sources of every kind, with copies, broken images and labels: made by a seed, and changed by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.archives import save_tar
-from tests.support.pictures import encoded, noise
+from tests.support.images import encoded, noise
 
 LAYOUT = "{condition}/{category}*"
 NAMES = ("Cat", "Dog", "Éland ", "-Owl", "Hen!", "'q\"", "🎈x", "new\nline")
@@ -26,21 +26,21 @@ class Place:
 
 
 class Corpus:
-    """A folder with a folder of pictures, a zip, a tar and a table, each indexed as a source of its own."""
+    """A folder with a folder of images, a zip, a tar and a table, each indexed as a source of its own."""
 
-    def __init__(self, root: Path, seed: int, pictures: int = 24, sources: int = 4) -> None:
+    def __init__(self, root: Path, seed: int, images: int = 24, sources: int = 4) -> None:
         self.root = root
         self._sources = sources
         self.photos = root / "photos"
         self._random = random.Random(seed)
         self._seed = seed * 100_000
         self._clock = 1_700_000_000 * 10**9
-        for i in range(pictures):
+        for i in range(images):
             self.save(self.photos / f"cond{i % 3}" / f"{NAMES[i % len(NAMES)]}{i:03}.png")
-        for i in range(pictures // 8):
+        for i in range(images // 8):
             self.copy()
             (self.photos / f"cond{i % 3}" / f"Broken{i}.jpg").write_bytes(encoded(noise(i), "JPEG")[: 40 * i])
-        (self.photos / "cond0" / "notes.txt").write_text("no picture", encoding="utf-8")
+        (self.photos / "cond0" / "notes.txt").write_text("no image", encoding="utf-8")
         self._hold("set")
         self.pack()
 
@@ -50,14 +50,14 @@ class Corpus:
         return [Place(self.photos, LAYOUT), *(Place(self.root / name, None) for name in names)][: self._sources]
 
     def save(self, path: Path) -> None:
-        """Write a picture that differs from all others, with a time that no other file has."""
+        """Write an image that differs from all others, with a time that no other file has."""
         self._seed += 1
         path.parent.mkdir(parents=True, exist_ok=True)
         noise(self._seed).save(path, "PNG")
         self._stamp(path)
 
     def copy(self) -> None:
-        """Copy one picture under another name."""
+        """Copy one image under another name."""
         old = self._pick()
         new = old.with_name(f"copy{self._tick()}{old.name}")
         shutil.copy(old, new)
@@ -94,18 +94,18 @@ class Corpus:
         changes[name]()
         return name
 
-    def pictures(self) -> list[Path]:
-        """Return the files of the folder that look like pictures."""
+    def images(self) -> list[Path]:
+        """Return the files of the folder that look like images."""
         return sorted(path for path in self.photos.rglob("*.*") if path.suffix in (".png", ".jpg"))
 
     def _hold(self, name: str) -> None:
         for i in range(5):
             self.save(self.root / name / f"part{i % 2}" / f"m{i}.png")
         shutil.copy(self._pick(), self.root / name / "part0" / "same.png")
-        self._write(self.root / name / "part1" / "bad.png", b"not a picture")
+        self._write(self.root / name / "part1" / "bad.png", b"not an image")
 
     def _pick(self) -> Path:
-        return self._random.choice([path for path in self.pictures() if path.suffix == ".png"])
+        return self._random.choice([path for path in self.images() if path.suffix == ".png"])
 
     def _move(self) -> None:
         (self.photos / "cond3").mkdir(exist_ok=True)
@@ -116,8 +116,8 @@ class Corpus:
         folder.rename(folder.with_name(f"cond{self._tick()}"))
 
     def _repair(self) -> None:
-        broken = [path for path in self.pictures() if path.suffix == ".jpg"]
-        self.save(self._random.choice(broken or self.pictures()))
+        broken = [path for path in self.images() if path.suffix == ".jpg"]
+        self.save(self._random.choice(broken or self.images()))
 
     def _swap(self) -> None:
         one, other = self._pick(), self._pick()

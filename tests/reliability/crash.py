@@ -96,8 +96,8 @@ def attempt(work: Callable[[int], Any], strike: Callable[[str, float], float | N
                 made.committed, made.phase = int(number), "between"
             else:
                 made.phase = phase
-            wish = strike(phase, time.monotonic() - began)
-            deadline = deadline if wish is None else time.monotonic() + wish
+            model_options = strike(phase, time.monotonic() - began)
+            deadline = deadline if model_options is None else time.monotonic() + model_options
     _, status = os.waitpid(child, 0)
     rest = os.read(reader, 1 << 20) if made.killed else b""
     for line in (buffer + rest).split(b"\n")[:-1]:  # said between the decision to kill and the kill
@@ -110,13 +110,13 @@ def attempt(work: Callable[[int], Any], strike: Callable[[str, float], float | N
     return made
 
 
-def ask(question: Callable[[], Any]) -> Any:
+def ask(query: Callable[[], Any]) -> Any:
     """Return what a function gives in a forked process, through JSON."""
     reader, writer = os.pipe()
 
     def answer() -> None:
         with os.fdopen(writer, "w") as file:
-            json.dump(question(), file)
+            json.dump(query(), file)
 
     child = fork(answer)
     os.close(writer)
@@ -150,9 +150,9 @@ def marked_processes() -> int:
 class Harness:
     """Kills and compares, round after round."""
 
-    def __init__(self, folder: Path, seed: int, pictures: int, sources: int) -> None:
+    def __init__(self, folder: Path, seed: int, images: int, sources: int) -> None:
         self._folder = folder
-        self._size = (pictures, sources)
+        self._size = (images, sources)
         self._seed = seed
         self._random = random.Random(seed)
         self.ledger = Ledger()
@@ -172,7 +172,7 @@ class Harness:
         return self.ledger
 
     def _one_store(self, home: Path, corpus: Corpus, commit_rows: int, changing: bool, kills: int) -> None:
-        # Where the source changes meanwhile, other pictures share the batches, and then so may the last bits differ.
+        # Where the source changes meanwhile, other images share the batches, and then so may the last bits differ.
         encoder = FakeEncoder(slow=SLOW) if changing else BatchSensitive(slow=SLOW)
         undisturbed = attempt(
             lambda pipe: index_telling(home / "undisturbed", corpus, commit_rows, pipe, encoder), lambda *_: None

@@ -45,7 +45,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one process ended: exit status (negative: a signal), standard error, pictures it had encoded."""
+    """How one process ended: exit status (negative: a signal), standard error, images it had encoded."""
 
     status: int
     error: str
@@ -82,10 +82,10 @@ def disturbed(home: Path, corpus: Corpus, send: Callable[[int], None]) -> Ended:
 class Signals:
     """Sends, looks, and compares."""
 
-    def __init__(self, folder: Path, seed: int, pictures: int) -> None:
+    def __init__(self, folder: Path, seed: int, images: int) -> None:
         self._folder = folder
         self._random = random.Random(seed)
-        self._corpus = Corpus(folder / "corpus", seed, pictures, sources=1)
+        self._corpus = Corpus(folder / "corpus", seed, images, sources=1)
         self.tally = Tally()
         began = time.monotonic()
         self._home = folder
@@ -181,10 +181,10 @@ def _difference(got: Path, want: Path) -> str | None:
 
 def main() -> None:
     """Print what was tried, and end with 1 where something did not hold."""
-    times, seed, pictures = [int(argument) for argument in sys.argv[1:]] + [12, 0, 24][len(sys.argv) - 1 :]
+    times, seed, images = [int(argument) for argument in sys.argv[1:]] + [12, 0, 24][len(sys.argv) - 1 :]
     warm_up()
     folder = Path(tempfile.mkdtemp(prefix="shotdex-signals-"))
-    tally = Signals(folder, seed, pictures).run(times)
+    tally = Signals(folder, seed, images).run(times)
     if not tally.wrong:
         shutil.rmtree(folder)
     print(json.dumps(vars(tally), indent=2))

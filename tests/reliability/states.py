@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from shotdex.indexer.layout import parse_layout
-from shotdex.indexer.run import IndexSettings, index_source
+from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.sources import open_source
 from shotdex.query.search import search
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.types import IndexReport, Question, Space
+from shotdex.store.types import IndexReport, Query, Space
 from shotdex.store.vectors import load_vectors
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.orders import disorder
@@ -32,7 +32,7 @@ def index_corpus(store: Store, corpus: Corpus, encoder: FakeEncoder, commit_rows
             store,
             open_source(place.path),
             encoder,
-            IndexSettings(parse_layout(place.layout) if place.layout else None, BATCH, commit_rows, commit_seconds=1e9),
+            IndexOptions(parse_layout(place.layout) if place.layout else None, BATCH, commit_rows, commit_seconds=1e9),
         )
         for place in corpus.places()
     ]
@@ -77,9 +77,9 @@ def as_seen(store: Store) -> Contents:
 def answers(store: Store, k: int = 5) -> list[list[tuple[str, float]]]:
     """Return what a store answers to a few questions: paths and cosines."""
     questions = [
-        Question(("red",), k=k),
-        Question(("a dog",), k=k),
-        Question(("red",), where="condition LIKE 'c%'", k=k),
+        Query(("red",), k=k),
+        Query(("a dog",), k=k),
+        Query(("red",), where="condition LIKE 'c%'", k=k),
     ]
     return [[(hit.path, hit.score) for hit in search(store, q, lambda _: FakeEncoder())] for q in questions]
 
@@ -131,9 +131,9 @@ def problems(store: Store, asking: bool = True) -> list[str]:
 
 def _wrong_answers(store: Store, ids: np.ndarray, vectors: np.ndarray) -> list[str]:
     """Compare a search with the naive one over all vectors."""
-    question = FakeEncoder().encode_texts(["red"])[0]
-    got = [hit.image_id for hit in search(store, Question(("red",), k=5), lambda _: FakeEncoder())]
-    wrong = disorder(got, ids, vectors, question, 5)
+    query = FakeEncoder().encode_texts(["red"])[0]
+    got = [hit.image_id for hit in search(store, Query(("red",), k=5), lambda _: FakeEncoder())]
+    wrong = disorder(got, ids, vectors, query, 5)
     return [f"search is wrong: {wrong}"] if wrong else []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shotdex.indexer.run import IndexSettings, index_source
+from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.addresses import read_bytes
 from shotdex.media.sources.folder import FolderSource
 from shotdex.store.engines.vector_index import index_file
@@ -33,7 +33,7 @@ NOBODY = 65_534
 
 @pytest.fixture
 def own(photos: Path, tmp_path: Path) -> Path:
-    """A copy of the pictures, to be damaged."""
+    """A copy of the images, to be damaged."""
     return Path(shutil.copytree(photos, tmp_path / "own"))
 
 
@@ -55,7 +55,7 @@ ERRORS = (
 
 
 class Failing(FolderSource):
-    """Pictures whose names have a 1 in them cannot be read, each for another reason."""
+    """Images whose names have a 1 in them cannot be read, each for another reason."""
 
     def read(self, address: str, limit: int) -> bytes:
         name = Path(address).name
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_a_row_and_what_it_was_stays(store: Store, own: P
     index(store, own, fake, **HOW)
     for path in own.rglob("*1*.png"):
         os.utime(path, ns=(1, 1))
-    before, settings = paths(store), IndexSettings(batch_size=4, commit_rows=4)
+    before, settings = paths(store), IndexOptions(batch_size=4, commit_rows=4)
     report = index_source(store, Failing(str(own)), fake, settings)
     unread = {path.name for path in own.rglob("*1*.png")}
     assert report.reasons["unreadable"] == len(unread) == 12
@@ -99,7 +99,7 @@ def as_nobody(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def shared(photos: Path) -> Iterator[Path]:
-    """A folder that everybody may look into, with the pictures and a store of them."""
+    """A folder that everybody may look into, with the images and a store of them."""
     folder = Path(tempfile.mkdtemp(prefix="shotdex-shared-"))
     folder.chmod(0o755)
     shutil.copytree(photos, folder / "photos")
@@ -129,7 +129,7 @@ def test_a_store_that_may_not_be_written_is_said_and_can_be_searched(shared: Pat
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("mode", [0o000, 0o444])
-def test_a_folder_that_may_not_be_entered_hides_its_pictures_and_loses_none(shared: Path, mode: int) -> None:
+def test_a_folder_that_may_not_be_entered_hides_its_images_and_loses_none(shared: Path, mode: int) -> None:
     """Of 0o444 the names can be listed, but nothing else is told."""
     for path in (shared / "store", *(shared / "store").rglob("*")):
         os.chown(path, NOBODY, NOBODY)
@@ -220,7 +220,7 @@ def test_the_store_is_deleted_during_a_run(store: Store, photos: Path, what: str
 def test_a_folder_is_deleted_during_a_run(store: Store, own: Path) -> None:
     index(store, own / "cond1", FakeEncoder())
     report = index(store, own, at_batch(2, lambda: shutil.rmtree(own / "cond0")), **HOW)
-    assert report.rejected >= 1
+    assert report.failed >= 1
     assert report.removed == 0
     assert {f"Cat{i:02}.png" for i in range(1, 24, 2)} <= paths(store)
     assert problems(store) == []
@@ -251,13 +251,13 @@ def test_a_zip_is_cut_during_a_run(store: Store, photos: Path, tmp_path: Path) -
             archive.write(path, path.relative_to(photos).as_posix())
     whole = file.read_bytes()
     report = index(store, file, at_batch(2, lambda: os.truncate(file, 700)), **HOW)
-    assert report.added + report.rejected == 26
-    assert report.rejected >= 1
+    assert report.added + report.failed == 26
+    assert report.failed >= 1
     assert problems(store) == []
     kept = len(paths(store))
     with pytest.raises(ShotdexError):
         index(store, file, FakeEncoder(), **HOW)
-    assert len(paths(store)) == kept, "a zip that cannot be read takes no picture away"
+    assert len(paths(store)) == kept, "a zip that cannot be read takes no image away"
     file.write_bytes(whole)
     index(store, file, FakeEncoder(), **HOW)
     assert len(paths(store)) == 25

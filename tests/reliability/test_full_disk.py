@@ -11,7 +11,7 @@ import pytest
 import shotdex.indexer.inventory as scan_module
 import shotdex.indexer.run as run_module
 from shotdex.indexer import preflight
-from shotdex.indexer.inventory import Scan
+from shotdex.indexer.inventory import Inventory
 from shotdex.media.sources import Candidate
 from shotdex.media.sources.folder import FolderSource
 from shotdex.store.errors import StoreError, StoreNotFound
@@ -121,7 +121,7 @@ def test_no_room_for_temporary_files(small_disk: Callable[[int], Path], monkeypa
     monkeypatch.setattr(scan_module, "MEMORY", "16MB")
     with (
         pytest.raises(StoreError, match=f"no room for temporary files in {disk}") as caught,
-        Scan(Endless("/")) as scan,
+        Inventory(Endless("/")) as scan,
     ):
         scan.walk()
     assert "TMPDIR" in caught.value.hint

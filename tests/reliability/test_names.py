@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from shotdex.indexer.layout import parse_layout
-from shotdex.indexer.run import IndexSettings, index_source
+from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.addresses import read_bytes
 from shotdex.media.sources.folder import FolderSource
 from shotdex.query.search import search
 from shotdex.store.store import Store
-from shotdex.store.types import IndexReport, Question
+from shotdex.store.types import IndexReport, Query
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import noise, save_noise
+from tests.support.images import noise, save_noise
 
 from .states import difference, problems, rows_of
 
@@ -42,7 +42,7 @@ def whole(name: bytes) -> bool:
 
 
 def make(top: Path, files: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Save a picture under each name; return the categories of those whose paths are UTF-8."""
+    """Save an image under each name; return the categories of those whose paths are UTF-8."""
     expected = {}
     for seed, (folder, name) in enumerate(files):
         path = os.path.join(os.fsencode(top), folder, name)  # noqa: PTH118 - bytes
@@ -66,7 +66,7 @@ class Counting(FolderSource):
 
 def bring_up(store: Store, top: Path, encoder: FakeEncoder) -> IndexReport:
     Counting.reads = 0
-    return index_source(store, Counting(str(top)), encoder, IndexSettings(parse_layout(LAYOUT)))
+    return index_source(store, Counting(str(top)), encoder, IndexOptions(parse_layout(LAYOUT)))
 
 
 def seen(store: Store) -> dict[str, str]:
@@ -94,7 +94,7 @@ def test_any_name(files: list[tuple[bytes, bytes]], new: bytes) -> None:
         expected = make(top, [*files, (b"fine", b"fine.png")])
         bad = len(files) + 1 - len(expected)
         report = bring_up(store, top, fake)
-        assert (report.added, report.rejected) == (len(expected), bad)
+        assert (report.added, report.failed) == (len(expected), bad)
         assert seen(store) == expected
         with store.reading() as con:
             assert con.rows("SELECT DISTINCT reason FROM failures") == ([("name is not UTF-8",)] if bad else [])
@@ -104,12 +104,12 @@ def test_any_name(files: list[tuple[bytes, bytes]], new: bytes) -> None:
         assert (report.unchanged, Counting.reads, fake.seen) == (len(expected), 0, len(expected))
         assert difference(rows_of(store), before) is None
         for path in list(expected)[:2]:
-            assert search(store, Question(images=(path,), k=1), lambda _: fake)[0].path == path
+            assert search(store, Query(images=(path,), k=1), lambda _: fake)[0].path == path
         moved_to_another_name(store, top, new, fake, expected)
 
 
 def moved_to_another_name(store: Store, top: Path, new: bytes, fake: FakeEncoder, expected: dict[str, str]) -> None:
-    """Put one folder under another name, and check that its pictures are the same images as before."""
+    """Put one folder under another name, and check that its images are the same images as before."""
     path = next((path for path in expected if Path(path).parent.name != "fine"), "")
     if not path:
         return
@@ -155,11 +155,11 @@ def test_the_longest_names_and_the_deepest_folders(store: Store, tmp_path: Path,
     os.close(file)
     os.close(at)
     report = index(store, top, fake)
-    assert (report.added, report.rejected) == (4, 1)
+    assert (report.added, report.failed) == (4, 1)
     assert set(seen(store)) == {str(path) for path in (*(top / "a").iterdir(), fine / "b.png", top / "plain.png")}
     with store.reading() as con:
         assert con.rows("SELECT stage, reason, detail FROM failures") == [("scan", "unreadable", "File name too long")]
-    assert search(store, Question(images=(str(fine / "b.png"),), k=1), lambda _: fake)[0].path == str(fine / "b.png")
+    assert search(store, Query(images=(str(fine / "b.png"),), k=1), lambda _: fake)[0].path == str(fine / "b.png")
     shutil.rmtree(top)
 
 
@@ -185,7 +185,7 @@ def test_names_in_what_is_printed_are_escaped(tmp_path: Path, shotdex) -> None: 
         import shotdex.models.transformers_encoder as encoder_module
 
         patch.setattr(encoder_module, "load_encoder", encoder_module.load_encoder)  # put back afterwards
-        patch.setattr(run_module, "IndexSettings", run_module.IndexSettings)
+        patch.setattr(run_module, "IndexSettings", run_module.IndexOptions)
         prepare()
         done = shotdex("index", top, "--store", tmp_path / "s")
     assert done.status == 0, done.err

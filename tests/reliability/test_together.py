@@ -15,23 +15,23 @@ import pytest
 
 from shotdex.query.search import search
 from shotdex.store.store import Store
-from shotdex.store.types import Question
+from shotdex.store.types import Query
 from shotdex.upkeep.status import status
 from tests.conftest import ROOT, index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 from .classifier import classify_times
 from .states import problems
 
 LAYOUT = "{condition}/{category}*"
-PICTURES = 40
+IMAGES = 40
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many")
-    for i in range(PICTURES):
+    for i in range(IMAGES):
         save_noise(folder / f"cond{i % 2}" / f"{('Cat', 'Dog')[i % 3 == 0]}{i:02}.png", seed=i)
     return folder
 
@@ -74,7 +74,7 @@ def wait_for(store: Store, images: int) -> None:
 def look_at(store: Store) -> int:
     """Read a store in every way while another process writes to it; return how many images there were in the end."""
     before = present(store)
-    hits = search(store, Question(("red",), k=1000), lambda _: FakeEncoder())
+    hits = search(store, Query(("red",), k=1000), lambda _: FakeEncoder())
     after = present(store)
     assert before <= len(hits) <= after, "an answer is complete for the state that it saw"
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
@@ -88,7 +88,7 @@ def test_while_one_indexes(store: Store, many: Path) -> None:
     """Others read, search, classify, hold the catalog for longer than a commit, and try to index too."""
     index(store, many / "cond1", FakeEncoder(), "{category}*")
     with indexing(store.root, many, slow=0.1) as first:
-        wait_for(store, PICTURES // 2 + 8)  # now it waits for us
+        wait_for(store, IMAGES // 2 + 8)  # now it waits for us
         second = subprocess.Popen(
             [sys.executable, "-m", "tests.reliability.command", "index", str(many), "--store", str(store.root)],
             stderr=subprocess.PIPE, text=True, cwd=ROOT,
@@ -115,10 +115,10 @@ def test_while_one_indexes(store: Store, many: Path) -> None:
         kept = con.rows("SELECT count(DISTINCT image_id) FROM predictions GROUP BY run_id ORDER BY run_id")
     assert [name for name, _, _ in runs] == ["meanwhile0", "meanwhile1"]
     assert [scored for _, _, scored in runs] == [images for _, images, _ in runs] == [row[0] for row in kept]
-    assert present(store) == PICTURES
+    assert present(store) == IMAGES
     assert problems(store) == []
     again = FakeEncoder()
-    assert index(store, many, again, LAYOUT).unchanged == PICTURES
+    assert index(store, many, again, LAYOUT).unchanged == IMAGES
     assert again.seen == 0
 
 
@@ -134,7 +134,7 @@ def test_two_that_write_runs_at_once_lose_none(store: Store, many: Path) -> None
     assert [name for name, _, _ in runs] == [f"{name}{i}" for name in "ab" for i in range(4)]
     assert sorted(run_id for _, run_id, _ in runs) == list(range(1, 9))
     assert len({prompts for _, _, prompts in runs}) == 8
-    assert kept == [(i, 2 * PICTURES) for i in range(1, 9)]
+    assert kept == [(i, 2 * IMAGES) for i in range(1, 9)]
     assert texts == 0
 
 

@@ -20,7 +20,7 @@ from shotdex.store.baselines import (
     remove_baseline,
     save_baseline,
 )
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate
 
@@ -91,14 +91,14 @@ def test_trials_come_back_row_for_row(store: Store) -> None:
 
 def test_a_name_is_never_overwritten(store: Store) -> None:
     save(store, made("two words"))
-    with pytest.raises(SettingsError, match="already a baseline named 'two words'") as caught:
+    with pytest.raises(OptionError, match="already a baseline named 'two words'") as caught:
         save(store, made("two words", source="another"), TRIALS)
     assert "--name 'two words-2'" in caught.value.hint
     assert "shotdex baseline remove 'two words'" in caught.value.hint
     with store.reading() as con:
         assert [baseline.source for baseline in list_baselines(con)] == ["a book, p. 3"]
         assert con.value("SELECT count(*) FROM baseline_trials") == 0
-    with pytest.raises(SettingsError, match="needs a name"):
+    with pytest.raises(OptionError, match="needs a name"):
         save(store, made("  "))
 
 
@@ -117,13 +117,13 @@ def test_finding_by_name_before_number(store: Store) -> None:
         assert [baseline.name for baseline in list_baselines(con)] == ["first", "1", "third"]
         assert find_baseline(con, "1").baseline_id == 2
         assert find_baseline(con, "3").name == "third"
-        with pytest.raises(SettingsError, match="no baseline 'second'") as caught:
+        with pytest.raises(OptionError, match="no baseline 'second'") as caught:
             find_baseline(con, "second")
     assert caught.value.hint == "the baselines are: first, 1, third"
 
 
 def test_an_empty_store_says_how_to_import(store: Store) -> None:
-    with store.reading() as con, pytest.raises(SettingsError, match="none yet") as caught:
+    with store.reading() as con, pytest.raises(OptionError, match="none yet") as caught:
         find_baseline(con, "people")
     assert "shotdex baseline import" in caught.value.hint
 
@@ -140,5 +140,5 @@ def test_removing_takes_everything_of_that_one_only(store: Store) -> None:
         assert con.rows("SELECT DISTINCT baseline_id FROM baseline_trials") == [(2,)]
         assert con.rows("SELECT DISTINCT baseline_id FROM baseline_accuracies") == [(2,)]
     assert save(store, made("people")).baseline_id == 3
-    with store.writing() as con, pytest.raises(SettingsError, match="no baseline 'nobody'"):
+    with store.writing() as con, pytest.raises(OptionError, match="no baseline 'nobody'"):
         remove_baseline(con, "nobody")

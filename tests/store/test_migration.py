@@ -15,13 +15,13 @@ from shotdex.analysis.coverage import coverage
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.provenance.rerun import rerun
 from shotdex.analysis.results import overall
-from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store import schema, views
 from shotdex.store.prompt_sets import list_prompt_sets
 from shotdex.store.runs import find_run, list_runs
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, Ran, index
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 OLD_COLUMNS = {
     "stored_images": "image_id, path, source, category, condition, split, content_sha256, width, height, size_bytes, "
@@ -59,7 +59,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path) -> Sto
     for i, colour in enumerate(COLOURS * 2):
         save_noise(folder / "pics" / f"cond{i % 2}" / f"{colour.title()}{i}.png", seed=i)
     (folder / "pics" / "cond0" / "broken.png").write_bytes(b"")
-    store, encoder = Store.create(folder / "store"), load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    store, encoder = Store.create(folder / "store"), load_encoder(str(clip_folder), EncoderOptions("cpu"))
     index(store, folder / "pics", encoder, "{condition}/{category}*", COLOURS)  # type: ignore[arg-type]
     wanted = Classification(from_names(COLOURS, ["a {}", "the {}"]), name="old", settings={"model": None})
     classify(store, wanted, lambda _: encoder)
@@ -142,7 +142,7 @@ def test_its_runs_and_prompts_read_as_they_were(old: Store, template: Store) -> 
 
 
 def test_it_is_classified_anew_with_the_same_answers(old: Store, clip_folder: Path) -> None:
-    store, encoder = Store.open(old.root), load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    store, encoder = Store.open(old.root), load_encoder(str(clip_folder), EncoderOptions("cpu"))
     made = classify(store, Classification(from_names(COLOURS, ["a {}", "the {}"])), lambda _: encoder)
     assert (made.name, made.prompt_set_id) == ("run-2", 1), "the old prompt set has the digest that it has now"
     assert len(made.data_sha256) == 64
@@ -158,12 +158,12 @@ def test_it_is_classified_anew_with_the_same_answers(old: Store, clip_folder: Pa
 
 
 def test_a_rerun_says_that_the_run_is_older_than_digests(old: Store, clip_folder: Path) -> None:
-    store, encoder = Store.open(old.root), load_encoder(str(clip_folder), EncoderSettings("cpu"))
+    store, encoder = Store.open(old.root), load_encoder(str(clip_folder), EncoderOptions("cpu"))
     with store.reading() as con:
         run = find_run(con, "old")
     found = rerun(store, run, lambda _: encoder)
     assert (found.identical, found.same, found.largest) == (True, 10, 0)
-    assert found.unchecked == ("the run is older than data digests, so the pictures could not be compared",)
+    assert found.unchecked == ("the run is older than data digests, so the images could not be compared",)
 
 
 @pytest.mark.parametrize("command", ["runs", "report", "status", "prompts list", "sql FROM+runs", "rerun old"])
@@ -184,4 +184,4 @@ def test_an_old_run_beside_a_new_one(old: Store, shotdex: Callable[..., Ran]) ->
     assert compared.status == 0, compared.err
     different = shotdex("diff", "old", "new", *at)
     assert different.status == 0, different.err
-    assert "pictures (digest)" in different.out
+    assert "images (digest)" in different.out

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shotdex.store.encoders import add_encoder
-from shotdex.store.errors import QuestionError, StoreCorrupt
+from shotdex.store.errors import QueryError, StoreCorrupt
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import AT_ONCE, remember_texts, remembered_texts
 from tests.support.fakes import fake_id
@@ -74,5 +74,5 @@ def test_bytes_that_are_no_text_are_an_error_of_ours(store: Store) -> None:
     """A word typed in a Latin-1 terminal arrives with a lone surrogate in it."""
     with store.writing() as con:
         number = add_encoder(con, ID)
-    with store.reading() as con, pytest.raises(QuestionError, match=r"^'caf\\udce9' is not text in UTF-8$"):
+    with store.reading() as con, pytest.raises(QueryError, match=r"^'caf\\udce9' is not text in UTF-8$"):
         remembered_texts(con, number, ["café", "caf\udce9"])

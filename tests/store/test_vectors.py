@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as hnp
 from shotdex.store import vectors as vectors_module
 from shotdex.store.arrow import vectors_from_arrow, vectors_to_arrow
 from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
-from shotdex.store.errors import EmptyStore, EncoderMismatch, SettingsError
+from shotdex.store.errors import EmptyStore, EncoderMismatch, OptionError
 from shotdex.store.images import (
-    Failure,
+    FailureRecord,
     Labels,
     NewPlace,
     add_failures,
@@ -27,7 +27,7 @@ from shotdex.store.images import (
 )
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, ImageRecord, ImageVectors, Pooling, Precision, Reason, Rejection, Space
+from shotdex.store.types import EncoderId, Failure, ImageRecord, ImageVectors, Pooling, Precision, Reason, Space
 from shotdex.store.vectors import add_vectors, copy_vectors, load_in_chunks, load_vectors, owners_query, stream_vectors
 from tests.support.fakes import fake_id
 
@@ -182,7 +182,7 @@ def test_choosing_an_encoder(store: Store) -> None:
         add_encoder(con, fake_id("org/two", weights="4" * 64))
     with store.reading() as con:
         assert choose_encoder(con, "two")[0] == 2
-        with pytest.raises(SettingsError, match=r"org/one.*org/two"):
+        with pytest.raises(OptionError, match=r"org/one.*org/two"):
             choose_encoder(con, None)
 
 
@@ -223,8 +223,8 @@ def test_what_is_known_of_an_image_depends_on_the_encoder(store: Store) -> None:
 
 
 def test_a_path_has_one_failure_its_newest(store: Store) -> None:
-    first = Failure(Rejection("/p/a.png", "decode", Reason.TRUNCATED, "cut"), "/p", 1, 2)
-    second = Failure(Rejection("/p/a.png", "read", Reason.UNREADABLE, "gone"), "/p", 3, 4)
+    first = FailureRecord(Failure("/p/a.png", "decode", Reason.TRUNCATED, "cut"), "/p", 1, 2)
+    second = FailureRecord(Failure("/p/a.png", "read", Reason.UNREADABLE, "gone"), "/p", 3, 4)
     with store.writing() as con:
         add_failures(con, [first])
         add_failures(con, [second])

@@ -15,12 +15,12 @@ from shotdex.store.connection import Connection
 from shotdex.store.store import Store
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 
 @pytest.fixture
 def judged(store: Store, fake: FakeEncoder, tmp_path: Path) -> Store:
-    """A store with two runs over 40 pictures of noise, some without category, some of one that is no class."""
+    """A store with two runs over 40 images of noise, some without category, some of one that is no class."""
     names = [*COLOURS, "other"]
     for i in range(40):
         category = names[i % 6] if i % 7 else "unknown"

@@ -1,6 +1,6 @@
 """A small store with runs that are right more often than not, and a second reading of it that shares no code with ours.
 
-The pictures are colours under noise: `plain` little of it, `noisy` much; some have neither condition nor split.
+The images are colours under noise: `plain` little of it, `noisy` much; some have neither condition nor split.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.conftest import index
 from .fakes import FakeEncoder
 
 COUNTS = {"red": 6, "green": 3, "blue": 4, "yellow": 2}
-"""Pictures of each category in each place; unlike each other, so that means over classes differ from means over images.
+"""Images of each category in each place; unlike each other, so that means over classes differ from means over images.
 """
 
 SIZES = ((8, 8), (16, 8), (100, 16))
@@ -38,7 +38,7 @@ THIRD = {"blue": ("teal",), "yellow": ("gold",), "red": ("brown",), "green": ("l
 
 
 def save_noisy_colour(path: Path, colour: str, noise: float, seed: int) -> Path:
-    """Save a picture whose quarters are a colour, each moved by so much noise."""
+    """Save an image whose quarters are a colour, each moved by so much noise."""
     rng = np.random.default_rng(seed)
     base = np.array(ImageColor.getrgb(colour)[:3], float)
     quarters = np.clip(base * (1 - noise) + rng.uniform(0, 255, (2, 2, 3)) * noise, 0, 255).astype(np.uint8)
@@ -47,8 +47,8 @@ def save_noisy_colour(path: Path, colour: str, noise: float, seed: int) -> Path:
     return path
 
 
-def save_pictures(folder: Path) -> Path:
-    """Save 75 pictures: `labelled/split/condition/category/*.png` and `bare/category/*.png`."""
+def save_images(folder: Path) -> Path:
+    """Save 75 images: `labelled/split/condition/category/*.png` and `bare/category/*.png`."""
     places = [("labelled/train/plain", 0.65), ("labelled/test/plain", 0.7), ("labelled/train/noisy", 0.75)]
     seed = 0
     for place, noise in [*places, ("labelled/test/noisy", 0.8), ("bare", 0.6)]:
@@ -59,7 +59,7 @@ def save_pictures(folder: Path) -> Path:
     return folder
 
 
-def index_pictures(store: Store, folder: Path, encoder: FakeEncoder | None = None) -> None:
+def index_images(store: Store, folder: Path, encoder: FakeEncoder | None = None) -> None:
     """Index what `save_pictures` saved, or what became of it."""
     used = encoder or FakeEncoder()
     index(store, folder / "labelled", used, "{split}/{condition}/{category}/*")
@@ -78,7 +78,7 @@ def _template() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="shotdex-tests-evaluated-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     store = Store.create(folder / "store")
-    index_pictures(store, save_pictures(folder / "pictures"))
+    index_images(store, save_images(folder / "pictures"))
     for name, classes in (("names", NAMES), ("words", WORDS), ("third", THIRD)):
         run(store, classes, name=name)
     return folder

@@ -1,6 +1,6 @@
 """An encoder without a model: quick, exact and the same in every batch. It stands in where a test needs many runs.
 
-Its joint space is the mean colour of a picture's four quarters; a colour's name as a text is a picture of that colour.
+Its joint space is the mean colour of an image's four quarters; a colour's name as a text is an image of that colour.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def fake_id(name: str = "fake", weights: str = "0" * 64, **changes: object) -> E
 
 
 class FakeEncoder:
-    """`seen` counts the pictures encoded; `before` is called with each batch's number, from 1, ahead of it."""
+    """`seen` counts the images encoded; `before` is called with each batch's number, from 1, ahead of it."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Pictures that no well-behaved program writes, with what is to become of each: its exact pixels, or a refusal.
+"""Images that no well-behaved program writes, with what is to become of each: its exact pixels, or a refusal.
 
 `kinds()` has them by name. `mutations()` damages every one at random. As a program it writes both into a folder:
 
@@ -23,7 +23,7 @@ from PIL import Image, ImageCms
 
 from shotdex.store.types import Reason
 
-from .pictures import encoded, gradient
+from .images import encoded, gradient
 
 BROKEN = (Reason.TRUNCATED, Reason.CORRUPT)
 NONE = (Reason.NOT_AN_IMAGE, Reason.CORRUPT, Reason.UNSUPPORTED)
@@ -44,7 +44,7 @@ def rgb(image: Image.Image) -> np.ndarray:
 
 
 def shown(data: bytes, image: Image.Image | None = None) -> Kind:
-    """What must be shown, as the given picture or as Pillow by itself shows it."""
+    """What must be shown, as the given image or as Pillow by itself shows it."""
     with Image.open(io.BytesIO(data)) as opened:
         return Kind(data, rgb(opened if image is None else image))
 
@@ -57,7 +57,7 @@ def either(data: bytes, image: Image.Image, *reasons: Reason) -> Kind:
     return Kind(data, rgb(image), reasons)
 
 
-PICTURE = gradient()
+IMAGE = gradient()
 LOSSLESS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "png": ("PNG", "RGB", {}),
     "png grey": ("PNG", "L", {}),
@@ -106,7 +106,7 @@ LOSSY: dict[str, tuple[str, str, dict[str, Any]]] = {
     "jpeg progressive": ("JPEG", "RGB", {"progressive": True}),
     "jpeg progressive grey": ("JPEG", "L", {"progressive": True}),
     "jpeg cmyk": ("JPEG", "CMYK", {}),
-    "mpo": ("MPO", "RGB", {"save_all": True, "append_images": [PICTURE.transpose(Image.Transpose.ROTATE_180)]}),
+    "mpo": ("MPO", "RGB", {"save_all": True, "append_images": [IMAGE.transpose(Image.Transpose.ROTATE_180)]}),
     "tiff jpeg": ("TIFF", "RGB", {"compression": "jpeg"}),
     "tiff cmyk": ("TIFF", "CMYK", {}),
     "webp": ("WEBP", "RGB", {}),
@@ -122,8 +122,8 @@ def whole_files() -> dict[str, bytes]:
     """One small file of every format and coding that Pillow can write and shotdex reads."""
     made = {}
     for name, (kind, mode, options) in (LOSSLESS | LOSSY).items():
-        picture = PICTURE.resize((32, 32)) if kind == "ICNS" else PICTURE
-        made[name] = encoded(picture.convert(mode), kind, **options)
+        image = IMAGE.resize((32, 32)) if kind == "ICNS" else IMAGE
+        made[name] = encoded(image.convert(mode), kind, **options)
     return made | {
         "png interlaced": png(rows=ADAM7, interlace=1),
         "psd": psd(),
@@ -139,7 +139,7 @@ def whole_files() -> dict[str, bytes]:
 
 # Writers for what Pillow does not write, or not wrongly enough.
 
-PIXELS = np.asarray(PICTURE)
+PIXELS = np.asarray(IMAGE)
 HEIGHT, WIDTH = PIXELS.shape[:2]
 ROWS = b"".join(b"\0" + row.tobytes() for row in PIXELS)
 
@@ -271,7 +271,7 @@ def _gif_codes(values: list[int], end: bool = True) -> bytes:
 
 def sixteen_bit_png() -> tuple[bytes, Image.Image]:
     values = (PIXELS.astype(np.uint16) * 257).astype(">u2")
-    return png(depth=16, rows=b"".join(b"\0" + row.tobytes() for row in values)), PICTURE
+    return png(depth=16, rows=b"".join(b"\0" + row.tobytes() for row in values)), IMAGE
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -296,7 +296,7 @@ def jpeg_scans_apart() -> bytes:
 
 
 def whole_jpeg(**options: Any) -> bytes:
-    return encoded(PICTURE, "JPEG", quality=90, **options)
+    return encoded(IMAGE, "JPEG", quality=90, **options)
 
 
 def with_size(jpeg: bytes, width: int, height: int) -> bytes:
@@ -326,22 +326,22 @@ def _whole() -> dict[str, Kind]:
     made = {}
     for name, data in whole_files().items():
         kind, mode, _ = LOSSLESS.get(name, ("", "", {}))
-        made[f"whole {name}"] = shown(data, PICTURE.convert(mode) if kind and mode != "P" else None)
+        made[f"whole {name}"] = shown(data, IMAGE.convert(mode) if kind and mode != "P" else None)
     return made
 
 
 def _odd_modes() -> dict[str, Kind]:
-    over_white = Image.new("RGBA", PICTURE.size, (0, 0, 0, 0))
+    over_white = Image.new("RGBA", IMAGE.size, (0, 0, 0, 0))
     half = Image.fromarray(np.dstack([PIXELS, np.full((HEIGHT, WIDTH), 255, np.uint8)]))
     half.paste((9, 9, 9, 0), (0, 0, 20, 30))
-    expected = PICTURE.copy()
+    expected = IMAGE.copy()
     expected.paste((255, 255, 255), (0, 0, 20, 30))
-    grey = PICTURE.convert("L")
+    grey = IMAGE.convert("L")
     wide = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     unit = Image.fromarray(np.asarray(grey).astype(np.float32) / 255)
-    data16, picture16 = sixteen_bit_png()
+    data16, image16 = sixteen_bit_png()
     lab = ImageCms.profileToProfile(
-        PICTURE, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        IMAGE, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
     )
     assert lab is not None
     hidden = png(before=chunk(b"tRNS", struct.pack(">HHH", *(int(v) for v in PIXELS[0, 0]))))
@@ -357,11 +357,11 @@ def _odd_modes() -> dict[str, Kind]:
         "16 bit png": Kind(encoded(wide, "PNG"), rgb(grey)),
         "16 bit tiff": Kind(encoded(wide, "TIFF"), rgb(grey)),
         "16 bit pgm": Kind(encoded(wide, "PPM"), rgb(grey)),
-        "16 bit colour png": Kind(data16, rgb(picture16)),
+        "16 bit colour png": Kind(data16, rgb(image16)),
         "float tiff": Kind(encoded(unit, "TIFF"), rgb(grey)),
         "integer tiff": Kind(encoded(grey.convert("I"), "TIFF"), rgb(grey)),
         "lab tiff": shown(encoded(lab, "TIFF")),
-        "ycbcr tiff": shown(encoded(PICTURE.convert("YCbCr"), "TIFF")),
+        "ycbcr tiff": shown(encoded(IMAGE.convert("YCbCr"), "TIFF")),
         "cmyk with adobe's inversion": shown(whole_files()["jpeg cmyk"]),
     }
     return made
@@ -370,8 +370,8 @@ def _odd_modes() -> dict[str, Kind]:
 def _odd_but_whole() -> dict[str, Kind]:
     jpeg, flat = whole_jpeg(), encoded(Image.new("RGB", (64, 48), (1, 1, 1)), "JPEG")
     with Image.open(io.BytesIO(jpeg)) as opened:
-        picture = opened.convert("RGB")
-    thumbnail = encoded(PICTURE.resize((8, 6)), "JPEG")
+        image = opened.convert("RGB")
+    thumbnail = encoded(IMAGE.resize((8, 6)), "JPEG")
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("#c80000", "#00c800", "#0000c8")]
     many: dict[str, Any] = {"save_all": True, "append_images": frames[1:]}
     odd_exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40
@@ -379,27 +379,27 @@ def _odd_but_whole() -> dict[str, Kind]:
     huge_count = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIII", 0x10E, 2, 0xFFFFFFFF, 8, 0)
     two = whole_files()["mpo"]
     return {
-        "jpeg with junk after it": either(jpeg + b"junk\xff\xd8\xff" * 99, picture),
-        "jpeg with zeros after it": either(jpeg + b"\0" * 9999, picture),
-        "jpeg with thumbnails inside": either(after_soi(jpeg, segment(0xE1, b"Exif\0\0" + thumbnail * 3)), picture),
-        "jpeg with broken exif": either(after_soi(jpeg, segment(0xE1, odd_exif)), picture),
-        "jpeg with an exif loop": either(after_soi(jpeg, segment(0xE1, loop)), picture),
-        "jpeg with an exif of four billion values": either(after_soi(jpeg, segment(0xE1, huge_count)), picture),
-        "jpeg with a full exif block": either(after_soi(jpeg, segment(0xE1, b"Exif\0\0" + b"M" * 65000)), picture),
-        "jpeg with a thousand comments": either(after_soi(jpeg, segment(0xFE, b"x" * 50) * 1000), picture),
-        "jpeg with fill bytes": either(jpeg[:2] + b"\xff" * 50 + jpeg[2:], picture, *BROKEN),
-        "jpeg with a broken mpo index": either(after_soi(jpeg, segment(0xE2, b"MPF\0II*\0\xff\xff\xff\xff")), picture),
+        "jpeg with junk after it": either(jpeg + b"junk\xff\xd8\xff" * 99, image),
+        "jpeg with zeros after it": either(jpeg + b"\0" * 9999, image),
+        "jpeg with thumbnails inside": either(after_soi(jpeg, segment(0xE1, b"Exif\0\0" + thumbnail * 3)), image),
+        "jpeg with broken exif": either(after_soi(jpeg, segment(0xE1, odd_exif)), image),
+        "jpeg with an exif loop": either(after_soi(jpeg, segment(0xE1, loop)), image),
+        "jpeg with an exif of four billion values": either(after_soi(jpeg, segment(0xE1, huge_count)), image),
+        "jpeg with a full exif block": either(after_soi(jpeg, segment(0xE1, b"Exif\0\0" + b"M" * 65000)), image),
+        "jpeg with a thousand comments": either(after_soi(jpeg, segment(0xFE, b"x" * 50) * 1000), image),
+        "jpeg with fill bytes": either(jpeg[:2] + b"\xff" * 50 + jpeg[2:], image, *BROKEN),
+        "jpeg with a broken mpo index": either(after_soi(jpeg, segment(0xE2, b"MPF\0II*\0\xff\xff\xff\xff")), image),
         "jpeg with a broken colour profile": either(
-            after_soi(jpeg, segment(0xE2, b"ICC_PROFILE\0\1\1" + b"\xff" * 100)), picture
+            after_soi(jpeg, segment(0xE2, b"ICC_PROFILE\0\1\1" + b"\xff" * 100)), image
         ),
         "jpeg all of the first mark's colour": shown(flat),
-        "mpo without its second picture": either(two[: two.index(b"\xff\xd9") + 2], shown_image(two)),
+        "mpo without its second image": either(two[: two.index(b"\xff\xd9") + 2], shown_image(two)),
         "first of a gif": Kind(encoded(frames[0], "GIF", **many), rgb(frames[0])),
         "first of an apng": Kind(encoded(frames[0], "PNG", **many), rgb(frames[0])),
         "first of a webp": Kind(encoded(frames[0], "WEBP", lossless=True, **many), rgb(frames[0])),
         "first of an avif": shown(encoded(frames[0], "AVIF", **many)),
         "first page of a tiff": Kind(encoded(frames[0], "TIFF", **many), rgb(frames[0])),
-        "apng of 20,000 frames": either(apng(20_000), PICTURE),
+        "apng of 20,000 frames": either(apng(20_000), IMAGE),
         "gif of 20,000 frames": shown(gif(frames=20_000)),
         "gif with a frame smaller than its canvas": shown(gif(frame=(1, 1, 2, 2))),
         "grey png all of the first mark": shown(encoded(Image.new("L", (9, 9), 1), "PNG")),
@@ -408,18 +408,18 @@ def _odd_but_whole() -> dict[str, Kind]:
         "white bits": shown(encoded(Image.new("1", (9, 9), 1), "PNG")),
         "one pixel": shown(encoded(Image.new("RGB", (1, 1), "red"), "PNG")),
         "a long line": shown(encoded(Image.new("RGB", (20_000, 1), "red"), "PNG")),
-        "png with junk after it": either(png() + b"junk" * 99, PICTURE),
-        "png without its end": either(png()[:-12], PICTURE),
-        "png with an unknown chunk": either(png(before=chunk(b"abCd", b"?")), PICTURE),
-        "png with a thousand empty data chunks": either(png(before=chunk(b"IDAT", b"") * 1000), PICTURE),
-        "png with a broken exif": either(png(before=chunk(b"eXIf", b"\xff" * 50)), PICTURE, *BROKEN),
-        "png with a wrong sum on a text": either(png(before=chunk(b"tEXt", b"a\0b", 1)), PICTURE, *BROKEN),
+        "png with junk after it": either(png() + b"junk" * 99, IMAGE),
+        "png without its end": either(png()[:-12], IMAGE),
+        "png with an unknown chunk": either(png(before=chunk(b"abCd", b"?")), IMAGE),
+        "png with a thousand empty data chunks": either(png(before=chunk(b"IDAT", b"") * 1000), IMAGE),
+        "png with a broken exif": either(png(before=chunk(b"eXIf", b"\xff" * 50)), IMAGE, *BROKEN),
+        "png with a wrong sum on a text": either(png(before=chunk(b"tEXt", b"a\0b", 1)), IMAGE, *BROKEN),
         "bmp upside down": Kind(bmp_runs(size=(WIDTH, HEIGHT)), shown(bmp_runs()).pixels),
         "ico with a png": Kind(icon(png()), PIXELS),
         "icns with a png": Kind(icns(png(size=(256, 256), rows=(b"\0" + b"\x07\x08\x09" * 256) * 256)), _flat()),
-        "plain pnm without a last newline": either(plain_pnm(end=""), PICTURE, Reason.TRUNCATED),
-        "tiff that is its own next page": either(tiff(following=1), PICTURE),
-        "psd with layers that are not there": either(psd(layers=struct.pack(">Ih", 400, 20)), PICTURE, *BROKEN),
+        "plain pnm without a last newline": either(plain_pnm(end=""), IMAGE, Reason.TRUNCATED),
+        "tiff that is its own next page": either(tiff(following=1), IMAGE),
+        "psd with layers that are not there": either(psd(layers=struct.pack(">Ih", 400, 20)), IMAGE, *BROKEN),
         "interlaced png": Kind(png(rows=ADAM7, interlace=1), PIXELS),
     }
 
@@ -555,11 +555,11 @@ def _too_large() -> dict[str, Kind]:
             whole_files()["pcx"][:4] + struct.pack("<HHHH", 0, 0, 65_534, 65_534) + whole_files()["pcx"][12:], *LARGE
         ),
         "png with a bomb of a profile": refused(png(before=chunk(b"iCCP", long_text)), *LARGE, *BROKEN),
-        "png with a bomb of a text": either(png(before=chunk(b"zTXt", long_text)), PICTURE, *LARGE, *BROKEN),
+        "png with a bomb of a text": either(png(before=chunk(b"zTXt", long_text)), IMAGE, *LARGE, *BROKEN),
         "png with a bomb of an international text": either(
-            png(before=chunk(b"iTXt", b"a\0\1\0\0\0" + BOMB)), PICTURE, *LARGE, *BROKEN
+            png(before=chunk(b"iTXt", b"a\0\1\0\0\0" + BOMB)), IMAGE, *LARGE, *BROKEN
         ),
-        "png with a bomb of pixels": either(png(rows=ROWS + b"\0" * 50_000_000), PICTURE, *LARGE, *BROKEN),
+        "png with a bomb of pixels": either(png(rows=ROWS + b"\0" * 50_000_000), IMAGE, *LARGE, *BROKEN),
     }
 
 
@@ -570,7 +570,7 @@ def _large_j2k() -> bytes:
     return bytes(data)
 
 
-def _no_pictures() -> dict[str, Kind]:
+def _no_images() -> dict[str, Kind]:
     html = b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
     svg = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) (w) file closefile\nshowpage\n%%EOF\n"
@@ -641,7 +641,7 @@ def _contradictions() -> dict[str, Kind]:
         "tiff of old-style jpeg": refused(tiff(t259=6), *bad),
         "tiff whose lzw is none": refused(tiff(t259=5), *bad),
         "tiff whose deflate is none": refused(tiff(t259=8), *bad),
-        "tiff with strips of no rows": either(tiff(t278=0), PICTURE, *bad),
+        "tiff with strips of no rows": either(tiff(t278=0), IMAGE, *bad),
         "tiff whose directory is far away": refused(b"II*\0\xf0\xff\xff\xff" + b"\0" * 99, *bad),
         "tiff whose directory is itself": refused(b"II*\0\0\0\0\0" + b"\0" * 99, *bad),
         "tiff with 99 samples": refused(tiff(t277=99), *bad),
@@ -667,7 +667,7 @@ def _contradictions() -> dict[str, Kind]:
 @cache
 def kinds() -> dict[str, Kind]:
     """Every kind by its name."""
-    parts = (_whole(), _odd_modes(), _odd_but_whole(), _partial(), _too_large(), _no_pictures(), _contradictions())
+    parts = (_whole(), _odd_modes(), _odd_but_whole(), _partial(), _too_large(), _no_images(), _contradictions())
     made: dict[str, Kind] = {}
     for part in parts:
         assert not made.keys() & part.keys()

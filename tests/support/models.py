@@ -18,7 +18,7 @@ from transformers import (
 
 WORDS = [
     "a photo of a dog",
-    "a picture of the cat",
+    "an image of the cat",
     "airplane car chair cup donkey duck hat",
     "red green blue 0123456789",
 ]

@@ -1,4 +1,4 @@
-"""A whole store to be damaged: copies, removed and failed pictures, runs, a map; and what it answers."""
+"""A whole store to be damaged: copies, removed and failed images, runs, a map; and what it answers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shotdex.query.search import search
 from shotdex.store.engines.vector_index import index_file, write_index
 from shotdex.store.projections import ProjectionKey, digest_ids, save_projection
 from shotdex.store.store import Store
-from shotdex.store.types import Question, Space
+from shotdex.store.types import Query, Space
 from shotdex.upkeep.check import Check
 from shotdex.upkeep.verify import check_store
 from tests.conftest import index
-from tests.support.evaluated import NAMES, WORDS, change, index_pictures, rows, run, save_noisy_colour, save_pictures
+from tests.support.evaluated import NAMES, WORDS, change, index_images, rows, run, save_images, save_noisy_colour
 from tests.support.fakes import FakeEncoder, fake_id
 
 VECTOR = "list_transform(range(12), lambda i: {})::FLOAT[12]"
@@ -29,8 +29,8 @@ COPIED = "extra/red/copy.png"
 
 
 def save_all(folder: Path) -> Path:
-    """Save the 75 pictures, and `extra/`: two of its own, a copy of one of the 75, one that goes away, a broken one."""
-    save_pictures(folder)
+    """Save the 75 images, and `extra/`: two of its own, a copy of one of the 75, one that goes away, a broken one."""
+    save_images(folder)
     for seed, name in ((901, "red/own.png"), (902, "green/own.png"), (903, "blue/gone.png")):
         save_noisy_colour(folder / "extra" / name, name.split("/")[0], 0.5, seed)
     shutil.copy(folder / "bare" / "red" / "061.png", folder / COPIED)
@@ -39,16 +39,16 @@ def save_all(folder: Path) -> Path:
 
 
 def index_all(store: Store, folder: Path, encoder: FakeEncoder | None = None) -> None:
-    """Index all as it is; pictures that are on record with vectors are not encoded."""
-    index_pictures(store, folder, encoder)
+    """Index all as it is; images that are on record with vectors are not encoded."""
+    index_images(store, folder, encoder)
     index(store, folder / "extra", encoder or FakeEncoder(), "{category}/*")
 
 
 def build(folder: Path) -> Store:
-    """Make the pictures and the store in a folder; the runs are older than what is in `extra/`."""
+    """Make the images and the store in a folder; the runs are older than what is in `extra/`."""
     save_all(folder)
     store = Store.create(folder / "store")
-    index_pictures(store, folder)
+    index_images(store, folder)
     run(store, NAMES, name="names", k=4)
     run(store, WORDS, name="words", k=2)
     index_all(store, folder)
@@ -63,7 +63,7 @@ def build(folder: Path) -> Store:
 
 @cache
 def template() -> Path:
-    """Return the folder with the pictures and a store that no test changes."""
+    """Return the folder with the images and a store that no test changes."""
     folder = Path(tempfile.mkdtemp(prefix="shotdex-tests-verify-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     answers_of(build(folder), folder)  # it remembers the texts of these questions from here on
@@ -71,7 +71,7 @@ def template() -> Path:
 
 
 def whole_store(root: Path) -> Store:
-    """Return a store of its own, whose pictures are the template's."""
+    """Return a store of its own, whose images are the template's."""
     shutil.copytree(template() / "store", root)
     return Store(root)
 
@@ -99,10 +99,10 @@ def answers(store: Store) -> list[list[tuple[str, float]]]:
 
 
 def answers_of(store: Store, folder: Path) -> list[list[tuple[str, float]]]:
-    """Return the same for pictures in another folder."""
-    picture = str(folder / "bare" / "red" / "062.png")
-    asked = (Question(("red", "navy"), k=200), Question((), (picture,), k=200))
-    return [[(hit.path, hit.score) for hit in search(store, question, lambda _: FakeEncoder())] for question in asked]
+    """Return the same for images in another folder."""
+    image = str(folder / "bare" / "red" / "062.png")
+    asked = (Query(("red", "navy"), k=200), Query((), (image,), k=200))
+    return [[(hit.path, hit.score) for hit in search(store, query, lambda _: FakeEncoder())] for query in asked]
 
 
 @cache

@@ -14,11 +14,11 @@ from shotdex.store.engines.vector_index import index_file, open_index
 from shotdex.store.store import Store
 from shotdex.upkeep.check import Check
 from shotdex.upkeep.repair import mend
-from shotdex.upkeep.verify import Wanted, check_store, verify
+from shotdex.upkeep.verify import VerifyOptions, check_store, verify
 from tests.conftest import ROOT, index
 from tests.support.evaluated import change, rows, save_noisy_colour
 from tests.support.fakes import FakeEncoder, fake_id
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 from .stores import VECTOR, answers, problems, template, whole_answers, whole_store
 
@@ -117,7 +117,7 @@ def test_what_opening_does_not_compare(tmp_path: Path) -> None:
 
 
 def test_of_another_store_under_our_name(store: Store, tmp_path: Path) -> None:
-    """The same pictures in another order: the same ids mean others."""
+    """The same images in another order: the same ids mean others."""
     whole, other = whole_answers(), Store.create(tmp_path / "other")
     for seed in range(79):
         save_noisy_colour(tmp_path / "others" / f"{seed}.png", "red", 0.5, seed)
@@ -191,7 +191,7 @@ def test_an_indexing_killed_between_its_commit_and_the_file(store: Store, tmp_pa
     assert found[NAME].text == "vectors of the catalog that it does not have yet: 4"
     assert ("index folder" in found) == (moment != "before the file")
     assert answers(store) == answers(undisturbed), "a file that is behind costs time, not answers"
-    after = verify(store.root, Wanted(repair=True))
+    after = verify(store.root, VerifyOptions(repair=True))
     assert after.whole
     assert after.done[-1].endswith("anew from the catalog: 83 vectors")
     assert answers(store) == answers(undisturbed)

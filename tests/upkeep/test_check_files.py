@@ -1,4 +1,4 @@
-"""Every picture's file: where it was, touched, changed, gone or unreadable; in folders, zip archives and IDX files."""
+"""Every image's file: where it was, touched, changed, gone or unreadable; in folders, zip archives and IDX files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from shotdex.store.store import Store
 from shotdex.upkeep import check_files as files
 from shotdex.upkeep.check_files import check_files
-from shotdex.upkeep.verify import Wanted, verify
+from shotdex.upkeep.verify import VerifyOptions, verify
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 LATER = 1_900_000_000_000_000_000
 
@@ -37,11 +37,11 @@ def test_as_they_were(store: Store, folder: Path) -> None:
     index(store, folder, FakeEncoder())
     check = check_files(store)
     assert (check.ok, check.hint) == (True, "")
-    assert check.text == "8 pictures are where they were, with the size and time on record"
+    assert check.text == "8 images are where they were, with the size and time on record"
 
 
 def test_an_empty_store(store: Store) -> None:
-    assert check_files(store).text.startswith("0 pictures")
+    assert check_files(store).text.startswith("0 images")
 
 
 def test_each_kind_with_its_number_and_an_example(store: Store, folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_removed_images_are_not_looked_for(store: Store, folder: Path) -> None:
     index(store, folder, FakeEncoder())
     (folder / "2.png").unlink()
     index(store, folder, FakeEncoder())
-    assert check_files(store).text.startswith("7 pictures")
+    assert check_files(store).text.startswith("7 images")
 
 
 def pack(archive: Path, folder: Path, names: range) -> None:
@@ -112,7 +112,7 @@ def test_members_of_a_zip(store: Store, folder: Path, tmp_path: Path) -> None:
     index(store, archive, FakeEncoder())
     assert check_files(store).ok
     touch(archive)
-    assert check_files(store).text.startswith("8 pictures are where they were"), "members have times of their own"
+    assert check_files(store).text.startswith("8 images are where they were"), "members have times of their own"
     save_noise(folder / "3.png", 77)
     pack(archive, folder, range(7))
     touch(archive, 1)
@@ -124,21 +124,21 @@ def test_members_of_a_zip(store: Store, folder: Path, tmp_path: Path) -> None:
     assert check_files(store).text.startswith("gone: 8")
 
 
-def save_idx(path: Path, pictures: np.ndarray) -> None:
-    header = b"\0\0\x08\x03" + b"".join(int(size).to_bytes(4, "big") for size in pictures.shape)
-    path.write_bytes(gzip.compress(header + pictures.astype(np.uint8).tobytes()))
+def save_idx(path: Path, images: np.ndarray) -> None:
+    header = b"\0\0\x08\x03" + b"".join(int(size).to_bytes(4, "big") for size in images.shape)
+    path.write_bytes(gzip.compress(header + images.astype(np.uint8).tobytes()))
 
 
 def test_members_of_idx_files(store: Store, tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 9, 7))
+    images = np.random.default_rng(0).integers(0, 256, (5, 9, 7))
     place = tmp_path / "idx"
     place.mkdir()
     path = place / "train-images-idx3-ubyte.gz"
-    save_idx(path, pictures)
+    save_idx(path, images)
     index(store, place, FakeEncoder())
     assert check_files(store).ok
-    pictures[2] = 255 - pictures[2]
-    save_idx(path, pictures[:4])
+    images[2] = 255 - images[2]
+    save_idx(path, images[:4])
     touch(path)
     assert check_files(store).text == f"gone: 1 (such as {path}!4); changed: 1 (such as {path}!2)"
 
@@ -152,10 +152,10 @@ def test_page_by_page(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatc
         def start(self, total: int) -> None:
             seen.append(total)
 
-        def advance(self, pictures: int) -> None:
-            seen.append(pictures)
+        def advance(self, images: int) -> None:
+            seen.append(images)
 
-    assert check_files(store, Shown()).text.startswith("8 pictures")
+    assert check_files(store, Shown()).text.startswith("8 images")
     assert seen == [8] + [1] * 8
 
 
@@ -166,7 +166,7 @@ def test_the_catalog_is_free_while_files_are_read(store: Store, folder: Path) ->
         def start(self, total: int) -> None:
             pass
 
-        def advance(self, pictures: int) -> None:
+        def advance(self, images: int) -> None:
             with store.writing() as con:
                 con.run("UPDATE stored_images SET split = 'x'")
 
@@ -175,5 +175,5 @@ def test_the_catalog_is_free_while_files_are_read(store: Store, folder: Path) ->
 
 def test_it_is_the_last_check_and_only_when_asked(store: Store, folder: Path) -> None:
     index(store, folder, FakeEncoder())
-    assert verify(store.root, Wanted()).checks[-1].name == "index folder"
-    assert verify(store.root, Wanted(files=True)).checks[-1].name == "files"
+    assert verify(store.root, VerifyOptions()).checks[-1].name == "index folder"
+    assert verify(store.root, VerifyOptions(files=True)).checks[-1].name == "files"

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.encoders import add_encoder
-from shotdex.store.errors import ModelUnavailable, SettingsError
+from shotdex.store.errors import ModelUnavailable, OptionError
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
 from shotdex.store.types import EncoderId
 from shotdex.upkeep.check_texts import TEXTS, TOLERANCES, check_models, forget_wrong_texts
-from shotdex.upkeep.verify import Wanted, verify
+from shotdex.upkeep.verify import VerifyOptions, verify
 from tests.support.evaluated import change, rows
 from tests.support.fakes import FakeEncoder, fake_id
 
@@ -72,22 +72,22 @@ def test_a_model_that_is_not_there(store: Store) -> None:
 
 def test_a_wrong_device_is_the_users_error(store: Store) -> None:
     def load(_: EncoderId) -> FakeEncoder:
-        raise SettingsError("there is no device 'cuda' here")
+        raise OptionError("there is no device 'cuda' here")
 
-    with pytest.raises(SettingsError):
-        verify(store.root, Wanted(load=load))
+    with pytest.raises(OptionError):
+        verify(store.root, VerifyOptions(load=load))
 
 
 def test_texts_with_other_vectors_are_forgotten(store: Store) -> None:
     """Of length 1 and finite, so that only the model can tell."""
     change(store, f"UPDATE text_vectors_1 SET vector = {VECTOR.format('-vector[i + 1]')} WHERE text IN ('red', 'navy')")
-    wanted = Wanted(load=lambda _: FakeEncoder())
+    wanted = VerifyOptions(load=lambda _: FakeEncoder())
     found = {check.name: check for check in verify(store.root, wanted).checks if not check.ok}
     assert list(found) == ["model of encoder 1"]
     check = found["model of encoder 1"]
     assert check.text.startswith("2 of 10 remembered texts get other vectors now (such as '")
     assert "--repair --model-check" in check.hint
-    after = verify(store.root, Wanted(repair=True, load=wanted.load))
+    after = verify(store.root, VerifyOptions(repair=True, load=wanted.load))
     assert after.whole
     assert after.done == ("forgot remembered texts with other vectors than the model of encoder 1: 2",)
     assert {row[0] for row in rows(store, "SELECT text FROM text_vectors_1")}.isdisjoint({"red", "navy"})
@@ -104,7 +104,7 @@ def test_every_encoder(store: Store) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
 def test_the_tolerance_is_above_what_a_batch_does_to_a_text(demo_model: Path, precision: str) -> None:
     """The last bits depend on what shares a batch; two texts differ by much more."""
-    model = load_encoder(str(demo_model), EncoderSettings("cpu", precision))
+    model = load_encoder(str(demo_model), EncoderOptions("cpu", precision))
     texts = [
         "a dog",
         "cat",

@@ -118,7 +118,7 @@ def test_missing_numbers(store: Store, value: str) -> None:
     assert answers(store) == whole
 
 
-def test_vectors_that_may_be_right_stay_while_their_picture_is_not_there(store: Store) -> None:
+def test_vectors_that_may_be_right_stay_while_their_image_is_not_there(store: Store) -> None:
     """Of length 1 or not, nothing better can be had; NaN says nothing and goes."""
     change(store, "UPDATE stored_images SET path = '/nowhere' || path")
     half = VECTOR.format("joint[i + 1] / 2")

@@ -22,7 +22,7 @@ from .stores import answers, index_all, problems, template, whole_answers, whole
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """79 pictures, 75 of them in runs; 78 are present, and all but the removed one are on a map."""
+    """79 images, 75 of them in runs; 78 are present, and all but the removed one are on a map."""
     return whole_store(tmp_path / "store")
 
 
@@ -59,7 +59,7 @@ def test_what_runs_or_maps_have_stays_as_a_row(store: Store) -> None:
     assert prune(store) == Pruned(0, 0, 4)
 
 
-def test_a_picture_that_comes_back_is_encoded_again(store: Store) -> None:
+def test_a_image_that_comes_back_is_encoded_again(store: Store) -> None:
     change(store, "UPDATE stored_images SET removed_at = now()::TIMESTAMP WHERE image_id IN (1, 78)")
     prune(store)
     encoder = FakeEncoder()

@@ -12,7 +12,7 @@ from shotdex.store.engines.vector_index import index_file
 from shotdex.store.errors import StoreLocked, StoreNotFound
 from shotdex.store.store import Store
 from shotdex.upkeep.repair import mend
-from shotdex.upkeep.verify import Wanted, check_store, verify
+from shotdex.upkeep.verify import VerifyOptions, check_store, verify
 from tests.support.evaluated import change, rows
 
 from .stores import VECTOR, answers, change_vectors, kept, problems, whole_answers, whole_kept, whole_store
@@ -24,13 +24,13 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_whole_store_passes_and_the_numbers_are_its_own(store: Store) -> None:
-    found = verify(store.root, Wanted())
+    found = verify(store.root, VerifyOptions())
     assert found.whole
     texts = {check.name: check.text for check in found.checks}
     assert list(texts) == [
         "catalog", "tables", "views", "images", "failures", "vectors of encoder 1", "numbers of encoder 1",
         "copies in encoder 1", "coverage", "texts of encoder 1", "prompt sets", "runs", "predictions", "truths",
-        "pictures of runs", "maps", "index of encoder 1", "index folder",
+        "images of runs", "maps", "index of encoder 1", "index folder",
     ]  # fmt: skip
     assert all(check.hint == "" for check in found.checks)
     assert texts["images"].startswith("78 present, 1 removed;")
@@ -42,19 +42,19 @@ def test_a_whole_store_passes_and_the_numbers_are_its_own(store: Store) -> None:
     assert texts["runs"].startswith("2, with 150 scored images in all")
     assert texts["predictions"].startswith(f"{75 * 4 + 75 * 2} rows")
     assert texts["truths"].startswith("150 rows")
-    assert texts["pictures of runs"] == "2 runs have the pictures that were scored then"
+    assert texts["images of runs"] == "2 runs have the images that were scored then"
     assert "79 vectors, each equal to the catalog's" in texts["index of encoder 1"]
 
 
 def test_a_new_store_passes(tmp_path: Path) -> None:
     Store.create(tmp_path / "new")
-    assert verify(tmp_path / "new", Wanted()).whole
+    assert verify(tmp_path / "new", VerifyOptions()).whole
 
 
 def test_mending_a_whole_store_does_nothing(store: Store) -> None:
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file() and path.suffix != ".lock"}
     assert mend(store) == []
-    assert verify(store.root, Wanted(repair=True)).done == ()
+    assert verify(store.root, VerifyOptions(repair=True)).done == ()
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -212,7 +212,7 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
         {"truths"},
         "shotdex rerun",
     ),
-    "another picture behind a run": (
+    "another image behind a run": (
         "UPDATE stored_images SET content_sha256 = repeat('a', 64) WHERE image_id = 3",
         {"pictures", "index"},
         "shotdex rerun",
@@ -235,9 +235,9 @@ def test_what_cannot_be_mended_is_left_alone(store: Store) -> None:
             change(store, sql)
     before, found = repr(kept(store)), problems(store)  # as text, in which NaN is equal to itself
     assert {"images", "failures", "prompt sets", "runs", "predictions", "truths"} <= set(found)
-    after = verify(store.root, Wanted(repair=True))
+    after = verify(store.root, VerifyOptions(repair=True))
     assert not after.whole
-    assert found.pop("index of encoder 1").text == "stamps that are not of these pictures, so that it is not used: 1"
+    assert found.pop("index of encoder 1").text == "stamps that are not of these images, so that it is not used: 1"
     assert after.done == (f"wrote {index_file(store, 1).name} anew from the catalog: 79 vectors",)
     assert {check.name: check for check in after.checks if not check.ok} == found
     assert repr(kept(store)) == before
@@ -245,7 +245,7 @@ def test_what_cannot_be_mended_is_left_alone(store: Store) -> None:
 
 def test_labels_that_were_changed_since_a_run_are_no_problem(store: Store) -> None:
     change(store, "UPDATE stored_images SET category = 'white' WHERE image_id = 3")
-    (check,) = [check for check in check_store(store) if check.name == "pictures of runs"]
+    (check,) = [check for check in check_store(store) if check.name == "images of runs"]
     assert check.ok
     assert check.text.endswith("; labels were changed since in 2")
 
@@ -270,7 +270,7 @@ def test_what_stops_a_check_is_a_problem_and_no_crash(store: Store, damage: Call
     found = problems(store)
     assert next(iter(found)) == "tables"
     assert all(check.hint for check in found.values())
-    after = verify(store.root, Wanted(repair=True))
+    after = verify(store.root, VerifyOptions(repair=True))
     assert (after.whole, after.done) == (False, ()), "what is missing is not made up"
 
 
@@ -280,7 +280,7 @@ def test_a_damaged_block(store: Store) -> None:
     position = data.find(rows(store, "SELECT prompt FROM predictions LIMIT 1")[0][0].encode(), 3 * 4096)
     data[position] ^= 1
     store.catalog.write_bytes(data)
-    found = verify(store.root, Wanted(repair=False))
+    found = verify(store.root, VerifyOptions(repair=False))
     assert not found.whole
     assert any("hecksum" in check.text or "cannot be read" in check.text for check in found.checks)
 
@@ -288,7 +288,7 @@ def test_a_damaged_block(store: Store) -> None:
 @pytest.mark.parametrize("content", [b"", b"no catalog at all", b"\0" * 20_000])
 def test_no_catalog(store: Store, content: bytes) -> None:
     store.catalog.write_bytes(content)
-    found = verify(store.root, Wanted(repair=True))
+    found = verify(store.root, VerifyOptions(repair=True))
     assert [(check.name, check.ok) for check in found.checks] == [("catalog", False)]
     assert found.checks[0].hint
     assert store.catalog.read_bytes() == content
@@ -296,14 +296,14 @@ def test_no_catalog(store: Store, content: bytes) -> None:
 
 def test_a_newer_schema(store: Store) -> None:
     change(store, "UPDATE meta SET value = '999' WHERE key = 'schema_version'")
-    (check,) = verify(store.root, Wanted(repair=True)).checks
+    (check,) = verify(store.root, VerifyOptions(repair=True)).checks
     assert "newer shotdex" in check.text
     assert "upgrade" in check.hint
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFound):
-        verify(tmp_path, Wanted())
+        verify(tmp_path, VerifyOptions())
 
 
 def test_mending_keeps_away_from_an_indexer(store: Store) -> None:
@@ -311,8 +311,8 @@ def test_mending_keeps_away_from_an_indexer(store: Store) -> None:
     with store.indexing():
         assert list(problems(store)) == ["views"]
         with pytest.raises(StoreLocked):
-            verify(store.root, Wanted(repair=True))
-    assert verify(store.root, Wanted(repair=True)).whole
+            verify(store.root, VerifyOptions(repair=True))
+    assert verify(store.root, VerifyOptions(repair=True)).whole
 
 
 def test_everything_at_once(store: Store) -> None:
@@ -333,5 +333,5 @@ def test_the_catalog_is_only_read(store: Store) -> None:
     with duckdb.connect(str(store.catalog), read_only=True):
         pass
     before = store.catalog.read_bytes()
-    verify(store.root, Wanted())
+    verify(store.root, VerifyOptions())
     assert store.catalog.read_bytes() == before

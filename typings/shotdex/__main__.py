@@ -1,1 +1,5 @@
-../../api/__main__.py
+"""`python -m shotdex`."""
+
+from shotdex.cli import main
+
+main()

@@ -21,20 +21,20 @@ from shotdex.analysis.results import accuracy_by, overall
 from shotdex.analysis.stats.agreement import error_consistency
 from shotdex.analysis.stats.proportions import Verdict, wilson
 from shotdex.store.baselines import WITHOUT_INTERVAL, Baseline
-from shotdex.store.errors import MissingLabels, SettingsError
+from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate, Run
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import save_noise
+from tests.support.images import save_noise
 
 CATEGORIES = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with sixty pictures of noise in two conditions, some of them right by chance, and a run."""
+    """A store with sixty images of noise in two conditions, some of them right by chance, and a run."""
     folder, encoder = tmp_path_factory.mktemp("made"), FakeEncoder()
     for i in range(60):
         save_noise(folder / "p" / ("plain", "wide")[i % 2] / f"{CATEGORIES[i % 3]}{i:02}.png", seed=i)
@@ -142,7 +142,7 @@ def test_one_condition_with_an_interval_needs_no_notes(store: Store, classified:
 
 def test_nothing_in_common_is_an_error_that_names_both(store: Store, classified: Run, tmp_path: Path) -> None:
     people = table(store, tmp_path, "condition,accuracy\nPlain,0.5\ngeons,0.5\n")
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         compare_baseline(store, people, classified)
     assert "speaks of Plain, geons" in str(caught.value)
     assert "the conditions of the run 'bare' are plain, wide" in str(caught.value)
@@ -167,7 +167,7 @@ def test_conditions_that_images_lack_are_not_a_condition(empty: Store, fake: Fak
     assert [row.condition for row in compared.conditions] == ["all"]
     assert (compared.only_model, compared.only_baseline, compared.notes) == ((), (), ())
     assert compared.conditions[0].remarks == ("model: small n", "baseline: small n")
-    with pytest.raises(SettingsError, match="the conditions of the run 'run-1' are not labelled"):
+    with pytest.raises(OptionError, match="the conditions of the run 'run-1' are not labelled"):
         compare_baseline(empty, table(empty, tmp_path, "condition,accuracy\nunlabelled,0.5\n", "odd"), run)
 
 
@@ -204,11 +204,11 @@ def test_a_run_against_trials(store: Store, classified: Run, tmp_path: Path) -> 
         "These are 3 comparisons: each interval is 95 % by itself, none is adjusted for their number.",
         "The baseline's intervals take trials as independent; those of one person are not, "
         "so they are narrower than they should be.",
-        "Model and baseline share pictures; the intervals of the differences take the two as independent.",
+        "Model and baseline share images; the intervals of the differences take the two as independent.",
     )
 
 
-def test_a_filtered_run_matches_only_its_own_pictures(
+def test_a_filtered_run_matches_only_its_own_images(
     store: Store, fake: FakeEncoder, classified: Run, tmp_path: Path
 ) -> None:
     wanted = Classification(from_names(CATEGORIES), name="some", where="condition = 'wide'")

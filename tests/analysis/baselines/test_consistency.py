@@ -52,7 +52,7 @@ def flags(text: str) -> list[bool]:
 
 
 def trials_of(answers: dict[str, str], condition: str | None = None) -> list[Trial]:
-    """Answers as `+` right, `-` wrong and a space where the subject did not see the picture."""
+    """Answers as `+` right, `-` wrong and a space where the subject did not see the image."""
     return [
         (subject, f"{i}.png", condition, mark == "+")
         for subject, marks in answers.items()
@@ -121,7 +121,7 @@ def test_kappas_equals_error_consistency_on_every_pair(rows: list[tuple[bool, ..
             assert matrix[i, j] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
-def test_the_interval_is_a_bootstrap_over_pictures() -> None:
+def test_the_interval_is_a_bootstrap_over_images() -> None:
     rng = np.random.default_rng(3)
     truth = rng.random(200) < 0.5
     people = {f"s{i}": "".join("+-"[int(v)] for v in truth ^ (rng.random(200) < 0.2)) for i in range(3)}
@@ -142,7 +142,7 @@ def test_the_interval_is_a_bootstrap_over_pictures() -> None:
         assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
             (naive.value, naive.low, naive.high), abs=1e-12
         )
-    # Each errs by itself on a fifth: they agree on .8^2 + .2^2 = .68 of the pictures, kappa .36.
+    # Each errs by itself on a fifth: they agree on .8^2 + .2^2 = .68 of the images, kappa .36.
     assert row.kappa.low < 0.36 < row.kappa.high
     again = consistency(trial_table(trials_of(people)), images(flags(model)), resamples=200, seed=1).conditions[0]
     assert again.kappa.value == row.kappa.value
@@ -169,7 +169,7 @@ def test_an_images_condition_stands_in_for_the_trials() -> None:
     assert [row.condition for row in found.conditions] == ["one", "two"]
 
 
-def test_the_first_of_several_trials_with_one_picture_counts() -> None:
+def test_the_first_of_several_trials_with_one_image_counts() -> None:
     trials = [
         ("s", "0.png", None, True),
         ("s", "0.png", None, False),
@@ -181,7 +181,7 @@ def test_the_first_of_several_trials_with_one_picture_counts() -> None:
     assert found.conditions[0].subjects["s"].kappa == 1
 
 
-def test_trials_without_a_picture_are_counted_by_their_reason() -> None:
+def test_trials_without_a_image_are_counted_by_their_reason() -> None:
     run = RunImages(
         np.arange(4),
         ("/a/0.png", "/a/1.png", "/a/2.png", "/b/2.png"),

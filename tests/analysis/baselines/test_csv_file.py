@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shotdex.analysis.baselines.csv_file import CsvFile, read_csv
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 KNOWN = ("condition", "accuracy", "source")
 
@@ -114,7 +114,7 @@ def test_lines_are_counted_where_a_row_begins(tmp_path: Path) -> None:
     ],
 )
 def test_broken_files_are_named_with_their_line(tmp_path: Path, data: str | bytes, message: str) -> None:
-    with pytest.raises(SettingsError, match=message) as caught:
+    with pytest.raises(OptionError, match=message) as caught:
         read(tmp_path / "a.csv", data)
     assert str(tmp_path / "a.csv") in str(caught.value)
     assert caught.value.hint
@@ -122,6 +122,6 @@ def test_broken_files_are_named_with_their_line(tmp_path: Path, data: str | byte
 
 def test_what_is_no_file_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "gone.csv"):
-        with pytest.raises(SettingsError, match="cannot be read") as caught:
+        with pytest.raises(OptionError, match="cannot be read") as caught:
             read_csv(path, KNOWN)
         assert caught.value.hint == "name a CSV file"

@@ -10,7 +10,7 @@ import pytest
 from shotdex import demo
 from shotdex.analysis.baselines.importing import read_baseline, record_baseline, shipped_names
 from shotdex.store.baselines import OVERALL, Baseline, Kind, find_baseline, list_baselines, load_trials
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 
 TABLE = "condition,accuracy,source\ngeons,0.5,a book\nblurred,0.25,a book\n"
@@ -47,14 +47,14 @@ def test_trials_by_their_header(store: Store, tmp_path: Path) -> None:
 
 def test_several_files_of_trials(store: Store, tmp_path: Path) -> None:
     paths = [file(tmp_path, TRIALS.replace("s1", f"s{i}"), f"s{i}.csv") for i in range(5)]
-    with pytest.raises(SettingsError, match="needs a name") as caught:
+    with pytest.raises(OptionError, match="needs a name") as caught:
         read_baseline(paths)
     assert "--name" in caught.value.hint
     saved = import_baseline(store, paths, "people")
     assert saved.source == "s0.csv, s1.csv, s2.csv and 2 more"
     assert saved.accuracies[OVERALL].n == 10
     assert saved.sha256 not in {read_baseline([path]).baseline.sha256 for path in paths}
-    with pytest.raises(SettingsError, match="only trials can come in several files"):
+    with pytest.raises(OptionError, match="only trials can come in several files"):
         read_baseline([*paths, file(tmp_path, TABLE)], "people")
 
 
@@ -84,7 +84,7 @@ def test_the_toddlers_are_the_five_readings_with_their_caveat(store: Store) -> N
         "ModelVsBaby, PsyArXiv 83gae, Fig. 3A, read off the figure by three readers who agree within .01"
     )
     assert "The number of choices per trial is not known, so neither is chance." in saved.note
-    assert "other pictures than the emoji" in saved.note
+    assert "other images than the emoji" in saved.note
     with store.reading() as con:
         assert find_baseline(con, "toddlers").note == saved.note
 
@@ -122,7 +122,7 @@ def test_a_file_goes_before_a_shipped_name(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 def test_a_bad_file_leaves_nothing_behind(store: Store, tmp_path: Path, text: str, message: str, hint: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         import_baseline(store, [file(tmp_path, text)])
     assert message in str(caught.value)
     assert str(tmp_path / "people.csv") in str(caught.value)
@@ -133,16 +133,16 @@ def test_a_bad_file_leaves_nothing_behind(store: Store, tmp_path: Path, text: st
 
 
 def test_no_such_file_and_no_such_shipped_name(store: Store) -> None:
-    with pytest.raises(SettingsError, match="no file toddler, and no baseline of that name") as caught:
+    with pytest.raises(OptionError, match="no file toddler, and no baseline of that name") as caught:
         import_baseline(store, [Path("toddler")])
     assert caught.value.hint == "name a CSV file, or one of: fashion-mnist-cnn, fashion-mnist-people, toddlers"
-    with pytest.raises(SettingsError, match="no file to import"):
+    with pytest.raises(OptionError, match="no file to import"):
         read_baseline([])
 
 
 def test_a_name_is_not_taken_twice(store: Store, tmp_path: Path) -> None:
     import_baseline(store, [file(tmp_path, TABLE)])
-    with pytest.raises(SettingsError, match="already a baseline named 'people'") as caught:
+    with pytest.raises(OptionError, match="already a baseline named 'people'") as caught:
         import_baseline(store, [file(tmp_path, TRIALS)])
     assert "--name people-2" in caught.value.hint
     assert import_baseline(store, [file(tmp_path, TRIALS)], "people-2").baseline_id == 2

@@ -35,7 +35,7 @@ def found(trial: tuple[str, str | None], *placed: tuple[str, str | None]) -> int
     ("path", "name", "base", "own"),
     [
         ("/a/b/Dog01.png", "Dog01.png", "Dog01", "Dog01"),
-        ("C:\\pictures\\Dog01.JPG", "Dog01.JPG", "Dog01", "Dog01"),
+        ("C:\\images\\Dog01.JPG", "Dog01.JPG", "Dog01", "Dog01"),
         ("/a/b.zip!in/Dog01.png", "Dog01.png", "Dog01", "Dog01"),
         ("/a/train-images-idx3-ubyte.gz!17", "17", "17", "17"),
         ("Dog01", "Dog01", "Dog01", "Dog01"),
@@ -71,7 +71,7 @@ def test_the_files_name_then_the_stem() -> None:
     assert found(("dog_7.png", None), ("/a/cat_7.png", None)) == UNKNOWN
 
 
-def test_people_and_models_see_one_picture_under_two_names() -> None:
+def test_people_and_models_see_one_image_under_two_names() -> None:
     human, model = "0001_cop_s01_c30_knife_10_n03041632_7380.png", "/x/0452_cop_dnn_c30_knife_10_n03041632_7380.png"
     assert found((human, "c30"), (model, "c30")) == 0
     assert found((human, "c30"), (model, "c10"), (model.replace("c30", "c30"), "c30")) == 1
@@ -79,7 +79,7 @@ def test_people_and_models_see_one_picture_under_two_names() -> None:
     assert found((human, "c30"), ("/x/n03041632_73.JPEG", None)) == UNKNOWN
 
 
-def test_the_condition_tells_pictures_of_one_name_apart() -> None:
+def test_the_condition_tells_images_of_one_name_apart() -> None:
     placed = [("/a/realistic/Dog01.png", "realistic"), ("/a/blurred/Dog01.png", "blurred"), ("/b/Dog01.png", None)]
     assert found(("Dog01.png", "blurred"), *placed) == 1
     assert found(("Dog01.png", "geons"), *placed) == 2

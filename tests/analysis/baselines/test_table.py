@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from shotdex.analysis.baselines.csv_file import read_csv
 from shotdex.analysis.baselines.file_formats import AS_REPORTED, COLUMNS, FROM_COUNT, ReportedTable, read_table
 from shotdex.store.baselines import OVERALL, WITHOUT_INTERVAL
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Estimate
 
 
@@ -104,12 +104,12 @@ def test_one_source_holds_for_all_and_several_are_told_apart(tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(tmp_path: Path, row: str, message: str, hint: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         read(tmp_path, f"condition,accuracy,n,low,high\nblurred,0.5,,,\n{row}\n")
     assert message in str(caught.value)
     assert hint in caught.value.hint
 
 
 def test_the_overall_value_twice(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="line 3: the condition 'all' was already on line 2"):
+    with pytest.raises(OptionError, match="line 3: the condition 'all' was already on line 2"):
         read(tmp_path, "condition,accuracy\n,0.5\nall,0.6\n")

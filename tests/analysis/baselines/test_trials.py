@@ -14,7 +14,7 @@ from shotdex.analysis.baselines.csv_file import read_csv
 from shotdex.analysis.baselines.file_formats import METHOD, count_trials, read_trials, trial_accuracies
 from shotdex.analysis.baselines.file_formats import TRIAL_COLUMNS as COLUMNS
 from shotdex.store.baselines import OVERALL, TRIAL_COLUMNS
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 # The header and the form of the names are those of the toolbox's own files.
 HEADER = "subj,Session,trial,rt,object_response,category,condition,imagename"
@@ -119,6 +119,6 @@ def test_accuracies_equal_counting_by_hand(tmp_path: Path, given_trials: list[tu
 )
 def test_a_row_that_says_too_little_is_named(tmp_path: Path, row: str, missing: str) -> None:
     path = file(tmp_path, "s,dog,dog,x.png", row, header="subj,object_response,category,imagename")
-    with pytest.raises(SettingsError, match=f"a.csv, line 3: there is no {missing}") as caught:
+    with pytest.raises(OptionError, match=f"a.csv, line 3: there is no {missing}") as caught:
         read(path)
     assert "every trial needs" in caught.value.hint

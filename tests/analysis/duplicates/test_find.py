@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 from shotdex.analysis.duplicates.effect import Effect, effects
-from shotdex.analysis.duplicates.find import THRESHOLDS, Duplicates, DuplicateSearch, find_duplicates
+from shotdex.analysis.duplicates.find import THRESHOLDS, DuplicateOptions, Duplicates, find_duplicates
 from shotdex.analysis.duplicates.selection import choose_links, condition_without, left_out, pairs_plot
 from shotdex.analysis.duplicates.summary import Tally, group_rows, pair_table, summary
 from shotdex.analysis.stats.proportions import wilson
-from shotdex.store.errors import BadSql, EmptyStore, SettingsError, UnreadableImage
+from shotdex.store.errors import BadSql, EmptyStore, OptionError, UnreadableImage
 from shotdex.store.ids import filtered_ids
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Run, Space
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder, fake_id
-from tests.support.pictures import noise, save_noise
+from tests.support.images import noise, save_noise
 
 from .twins import LAYOUT, build
 
@@ -38,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def twins(built: Path, tmp_path: Path) -> Store:
-    """A copy of the store; its pictures stay where they are."""
+    """A copy of the store; its images stay where they are."""
     shutil.copytree(built / "store", tmp_path / "twins")
     return Store.open(tmp_path / "twins")
 
@@ -83,7 +83,7 @@ def naive_groups(store: Store, threshold: float, space: str = "joint") -> list[l
 @pytest.mark.parametrize("space", list(Space))
 @pytest.mark.parametrize("threshold", [0.3, 0.6, 0.9, 0.9999, 1.0])
 def test_groups_match_a_loop_over_all_pairs(twins: Store, threshold: float, space: Space) -> None:
-    found = find_duplicates(twins, DuplicateSearch(threshold, space))
+    found = find_duplicates(twins, DuplicateOptions(threshold, space))
     assert [group["image_ids"] for group in group_rows(found)] == naive_groups(twins, threshold, space.value)
     content = dict(rows(twins, "SELECT image_id, content_sha256 FROM images"))
     groups = naive_groups(twins, threshold, space.value)
@@ -97,7 +97,7 @@ def test_groups_match_a_loop_over_all_pairs(twins: Store, threshold: float, spac
 
 
 def test_copies_are_linked_once_and_near_ones_beside_them(twins: Store) -> None:
-    found = find_duplicates(twins, DuplicateSearch(0.999))
+    found = find_duplicates(twins, DuplicateOptions(0.999))
     assert linked(twins, found) == {
         ("exact", "00.png", "again-00.png"),
         ("exact", "00.png", "copy-of-00.png"),
@@ -115,7 +115,7 @@ def test_copies_are_linked_once_and_near_ones_beside_them(twins: Store) -> None:
 
 
 def test_leaked_and_conflicting_images(twins: Store) -> None:
-    found = find_duplicates(twins, DuplicateSearch(0.999))
+    found = find_duplicates(twins, DuplicateOptions(0.999))
     named = names(twins)
     assert {named[int(i)] for i in found.ids[found.leaked]} == {
         "00.png", "again-00.png", "copy-of-00.png", "02.png", "copy-of-02.png", "03.png", "resaved-03.jpg",
@@ -132,7 +132,7 @@ def test_leaked_and_conflicting_images(twins: Store) -> None:
     ],
 )
 def test_a_filter_leaves_out_exactly_what_it_says(twins: Store, which: str, want: Any) -> None:
-    found = find_duplicates(twins, DuplicateSearch(0.999))
+    found = find_duplicates(twins, DuplicateOptions(0.999))
     labels = {row[0]: row[1:] for row in rows(twins, "SELECT image_id, category, split FROM images")}
     groups = naive_groups(twins, 0.999)
     out = {i for group in groups for i in group if want(group, labels, i)}
@@ -140,7 +140,7 @@ def test_a_filter_leaves_out_exactly_what_it_says(twins: Store, which: str, want
     with twins.reading() as con:
         kept = filtered_ids(con, condition_without(left_out(found, which)))
     assert set(kept.tolist()) == set(labels) - out
-    with pytest.raises(SettingsError, match="cannot leave out 'everything'"):
+    with pytest.raises(OptionError, match="cannot leave out 'everything'"):
         left_out(found, "everything")
 
 
@@ -149,14 +149,14 @@ def test_a_filter_that_leaves_out_nothing() -> None:
 
 
 def test_no_leak_is_left_once_leaks_are_left_out(twins: Store) -> None:
-    without = condition_without(left_out(find_duplicates(twins, DuplicateSearch(0.999)), "leaks"))
-    again = find_duplicates(twins, DuplicateSearch(0.999, where=without))
+    without = condition_without(left_out(find_duplicates(twins, DuplicateOptions(0.999)), "leaks"))
+    again = find_duplicates(twins, DuplicateOptions(0.999, where=without))
     assert summary(again).leaks == Tally(0, 0, 0)
     assert summary(again).copies == Tally(1, 2, 1)
 
 
 def test_which_pairs_to_show(twins: Store) -> None:
-    found = find_duplicates(twins, DuplicateSearch(0.3))
+    found = find_duplicates(twins, DuplicateOptions(0.3))
     table = pair_table(found, np.arange(len(found.links))).to_pylist()
     order = {which: choose_links(found, which, 1000).tolist() for which in ("closest", "weakest", "leaks", "conflicts")}
     by_score = sorted(range(len(table)), key=lambda i: (table[i]["kind"] != "exact", -table[i]["cosine"], i))
@@ -168,12 +168,12 @@ def test_which_pairs_to_show(twins: Store) -> None:
     assert order["conflicts"] == [i for i in by_score if table[i]["category_a"] != table[i]["category_b"]]
     assert choose_links(found, "closest", 2).tolist() == by_score[:2]
     assert choose_links(found, "closest", 0).tolist() == []
-    with pytest.raises(SettingsError, match="cannot show 'worst'"):
+    with pytest.raises(OptionError, match="cannot show 'worst'"):
         choose_links(found, "worst", 1)
 
 
 def test_the_pairs_as_a_table(twins: Store) -> None:
-    found = find_duplicates(twins, DuplicateSearch(0.999))
+    found = find_duplicates(twins, DuplicateOptions(0.999))
     ids = {name: image_id for image_id, name in names(twins).items()}
     table = pair_table(found, choose_links(found, "conflicts", 10)).to_pylist()
     first, second = sorted([ids["02.png"], ids["copy-of-02.png"]])
@@ -214,7 +214,7 @@ def naive_effects(store: Store, run: Run, groups: list[list[int]], column: str =
 
 @pytest.mark.parametrize("threshold", [0.6, 0.95, 0.999])
 def test_accuracy_with_and_without_matches_a_loop(twins: Store, run: Run, threshold: float) -> None:
-    found = find_duplicates(twins, DuplicateSearch(threshold))
+    found = find_duplicates(twins, DuplicateOptions(threshold))
     with twins.reading() as con:
         made = effects(con, run, found)
     assert list(made.effects) == naive_effects(twins, run, naive_groups(twins, threshold))
@@ -223,7 +223,7 @@ def test_accuracy_with_and_without_matches_a_loop(twins: Store, run: Run, thresh
 
 
 def test_only_what_was_compared_counts_for_accuracy(twins: Store, run: Run) -> None:
-    found = find_duplicates(twins, DuplicateSearch(0.999, where="split = 'train'"))
+    found = find_duplicates(twins, DuplicateOptions(0.999, where="split = 'train'"))
     with twins.reading() as con:
         made = effects(con, run, found)
     (train,) = {effect.accuracy.n for effect in made.effects if effect.kept == "all images"}
@@ -232,7 +232,7 @@ def test_only_what_was_compared_counts_for_accuracy(twins: Store, run: Run) -> N
 
 
 def test_a_run_with_nothing_to_evaluate_has_no_accuracy(twins: Store, run: Run) -> None:
-    found = find_duplicates(twins, DuplicateSearch(0.999, where="image_id < 0 OR path LIKE '%copy-of-01%'"))
+    found = find_duplicates(twins, DuplicateOptions(0.999, where="image_id < 0 OR path LIKE '%copy-of-01%'"))
     other = rows(twins, "SELECT image_id FROM images WHERE path LIKE '%copy-of-01%'")[0][0]
     with twins.writing() as con:
         con.run("DELETE FROM truths WHERE image_id = $id", {"id": other})
@@ -245,23 +245,23 @@ def test_a_run_with_nothing_to_evaluate_has_no_accuracy(twins: Store, run: Run) 
 
 def test_conditions_are_bridged_only_where_asked(store: Store, fake: FakeEncoder, colours: Path) -> None:
     index(store, colours, fake, "{condition}/{category}*", ("Red", "Green", "Blue", "Yellow", "White"))
-    splits, conditions = (find_duplicates(store, DuplicateSearch(0.999, across=a)) for a in ("split", "condition"))
+    splits, conditions = (find_duplicates(store, DuplicateOptions(0.999, across=a)) for a in ("split", "condition"))
     assert summary(splits).near == summary(conditions).near == Tally(5, 10, 5), "one colour at two sizes"
     assert summary(splits).leaks == Tally(0, 0, 0)
     assert summary(conditions).leaks == Tally(5, 10, 5)
-    with pytest.raises(SettingsError, match="cannot bridge a 'category'"):
-        find_duplicates(store, DuplicateSearch(across="category"))
+    with pytest.raises(OptionError, match="cannot bridge a 'category'"):
+        find_duplicates(store, DuplicateOptions(across="category"))
 
 
-def test_pictures_in_idx_files_are_copies_by_their_pixels(store: Store, fake: FakeEncoder, tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (4, 5, 5), dtype=np.uint8)
+def test_images_in_idx_files_are_copies_by_their_pixels(store: Store, fake: FakeEncoder, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 5, 5), dtype=np.uint8)
     (tmp_path / "d").mkdir()
-    for name, parts in (("train", pictures[[0, 1, 2, 1]]), ("t10k", pictures[[3, 2]])):
+    for name, parts in (("train", images[[0, 1, 2, 1]]), ("t10k", images[[3, 2]])):
         header = b"\0\0\x08\x03" + struct.pack(">3I", len(parts), 5, 5)
         with gzip.open(tmp_path / "d" / f"{name}-images-idx3-ubyte.gz", "wb") as file:
             file.write(header + parts.tobytes())
     index(store, tmp_path / "d", fake)
-    found = find_duplicates(store, DuplicateSearch(1.0))
+    found = find_duplicates(store, DuplicateOptions(1.0))
     members = [
         sorted((Path(r["path_a"]).name, Path(r["path_b"]).name)) for r in pair_table(found, np.arange(2)).to_pylist()
     ]
@@ -279,37 +279,37 @@ def test_images_without_a_vector_can_be_copies(twins: Store, built: Path, tmp_pa
     noise(77).save(tmp_path / "q" / "old.jpg", quality=95)
     shutil.copy(built / "p" / "train" / "red" / "01.png", tmp_path / "q" / "zzz.png")
     index(twins, tmp_path / "q", other, "*")
-    found = find_duplicates(twins, DuplicateSearch(0.999, encoder_name="fake"))
+    found = find_duplicates(twins, DuplicateOptions(0.999, encoder_name="fake"))
     assert (len(found.groups), found.compared) == (20, 17)
     assert ("exact", "01.png", "zzz.png") in linked(twins, found)
     assert not any("new.png" in link for link in linked(twins, found))
-    late = find_duplicates(twins, DuplicateSearch(0.999, encoder_name="other"))
+    late = find_duplicates(twins, DuplicateOptions(0.999, encoder_name="other"))
     near = {link for link in linked(twins, late) if link[0] == "near"}
     assert near == {("near", "new.png", "old.jpg")}, "not 03.png, which has no vector of this encoder"
     assert (late.compared, len(late.links)) == (3, 6)
 
 
-def test_a_picture_that_failed_and_is_indexed_all_the_same_is_not_counted_as_failed(twins: Store) -> None:
+def test_a_image_that_failed_and_is_indexed_all_the_same_is_not_counted_as_failed(twins: Store) -> None:
     with twins.writing() as con:
         con.run("INSERT INTO failures (path) SELECT path FROM images LIMIT 2")
         con.run("INSERT INTO failures (path) VALUES ('/gone.png')")
-    assert find_duplicates(twins, DuplicateSearch()).failed == 2
+    assert find_duplicates(twins, DuplicateOptions()).failed == 2
 
 
 def test_removed_images_are_no_duplicates(fake: FakeEncoder, tmp_path: Path) -> None:
     twins = build(tmp_path)
     (tmp_path / "p" / "train" / "red" / "copy-of-01.png").unlink()
     index(twins, tmp_path / "p", fake, LAYOUT)
-    assert not any("01.png" in link for link in linked(twins, find_duplicates(twins, DuplicateSearch(0.999))))
+    assert not any("01.png" in link for link in linked(twins, find_duplicates(twins, DuplicateOptions(0.999))))
 
 
 def test_unlabelled_images_leak_and_conflict_with_nothing(
     twins: Store, built: Path, fake: FakeEncoder, tmp_path: Path
 ) -> None:
     shutil.copytree(built / "p" / "train", tmp_path / "bare", ignore=lambda *_: ["broken.png"])
-    before = find_duplicates(twins, DuplicateSearch(0.999))
+    before = find_duplicates(twins, DuplicateOptions(0.999))
     index(twins, tmp_path / "bare", fake, "**/*")
-    found = find_duplicates(twins, DuplicateSearch(0.999))
+    found = find_duplicates(twins, DuplicateOptions(0.999))
     assert len(found.groups) > len(before.groups)
     assert summary(found).leaks == summary(before).leaks
     assert summary(found).conflicts == summary(before).conflicts
@@ -317,38 +317,38 @@ def test_unlabelled_images_leak_and_conflict_with_nothing(
 
 def test_thresholds_have_their_space(twins: Store) -> None:
     for space in Space:
-        assert find_duplicates(twins, DuplicateSearch(space=space)).wanted.threshold == THRESHOLDS[space]
+        assert find_duplicates(twins, DuplicateOptions(space=space)).wanted.threshold == THRESHOLDS[space]
 
 
 def test_one_image_and_none(store: Store, fake: FakeEncoder, tmp_path: Path) -> None:
     with pytest.raises(EmptyStore, match="nothing has been indexed yet"):
-        find_duplicates(store, DuplicateSearch())
+        find_duplicates(store, DuplicateOptions())
     index(store, save_noise(tmp_path / "p" / "x.png", seed=1).parent, fake, "*")
-    found = find_duplicates(store, DuplicateSearch())
+    found = find_duplicates(store, DuplicateOptions())
     none = Tally(0, 0, 0)
     assert (found.groups.tolist(), len(found.links), group_rows(found)) == ([0], 0, [])
     counts = summary(found)
     assert (counts.copies, counts.near, counts.conflicts, counts.leaks, counts.largest) == (none, none, none, none, 0)
     assert pair_table(found, choose_links(found, "weakest", 5)).num_rows == 0
     with pytest.raises(EmptyStore, match="no image to compare"):
-        find_duplicates(store, DuplicateSearch(where="false"))
+        find_duplicates(store, DuplicateOptions(where="false"))
     with pytest.raises(BadSql, match="nonsense"):
-        find_duplicates(store, DuplicateSearch(where="nonsense = 1"))
-    with pytest.raises(SettingsError, match="is no threshold"):
-        find_duplicates(store, DuplicateSearch(threshold=2.0))
+        find_duplicates(store, DuplicateOptions(where="nonsense = 1"))
+    with pytest.raises(OptionError, match="is no threshold"):
+        find_duplicates(store, DuplicateOptions(threshold=2.0))
 
 
 def test_all_images_the_same(store: Store, fake: FakeEncoder, tmp_path: Path) -> None:
     for i in range(30):
         save_noise(tmp_path / "p" / f"{i}.png", seed=0)
     index(store, tmp_path / "p", fake, "*")
-    counts = summary(find_duplicates(store, DuplicateSearch(1.0)))
+    counts = summary(find_duplicates(store, DuplicateOptions(1.0)))
     assert (counts.copies, counts.near, counts.largest) == (Tally(1, 30, 29), Tally(0, 0, 0), 30)
 
 
 def test_pairs_are_drawn_from_their_files(tmp_path: Path) -> None:
     twins = build(tmp_path)
-    found = find_duplicates(twins, DuplicateSearch(0.999))
+    found = find_duplicates(twins, DuplicateOptions(0.999))
     links = choose_links(found, "closest", 10)
     shown = [text.get_text() for text in pairs_plot(found, links, "Closest").axes[0].texts]
     assert shown[:2] == ["Closest", "cosine 0.999 or more in the joint space of fake"]
@@ -356,6 +356,6 @@ def test_pairs_are_drawn_from_their_files(tmp_path: Path) -> None:
     assert {"resaved-03.jpg", "copy-of-02.png", "blue", "red", "train", "test"} <= set(shown)
     (tmp_path / "p" / "test" / "blue" / "00.png").unlink()
     gone = pairs_plot(found, links, "x").axes[0].images[0].get_array()
-    assert (gone == 0xDD).all(axis=-1).sum() > 10_000, "a grey square stands for a picture that is gone"
+    assert (gone == 0xDD).all(axis=-1).sum() > 10_000, "a grey square stands for an image that is gone"
     with pytest.raises(UnreadableImage, match="no pair to draw"):
         pairs_plot(found, links[:0], "x")

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from shotdex.analysis.duplicates import pairs
 from shotdex.analysis.duplicates.pairs import TOLERANCE, Pairs, near_pairs
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 
 def naive(vectors: np.ndarray, threshold: float) -> dict[tuple[int, int], float]:
@@ -115,13 +115,13 @@ def test_rows_of_zeros_are_near_nothing() -> None:
 def test_too_many_pairs_are_refused() -> None:
     vectors = np.ones((5, 3), np.float32)
     assert len(near_pairs(vectors, 1.0, most=10)) == 10
-    with pytest.raises(SettingsError, match="more than 9 pairs of images have a cosine of 1 or more"):
+    with pytest.raises(OptionError, match="more than 9 pairs of images have a cosine of 1 or more"):
         near_pairs(vectors, 1.0, most=9)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.5, 1.0001, math.nan])
 def test_a_threshold_outside_its_range_is_refused(threshold: float) -> None:
-    with pytest.raises(SettingsError, match="is no threshold"):
+    with pytest.raises(OptionError, match="is no threshold"):
         near_pairs(np.ones((2, 2), np.float32), threshold)
 
 
@@ -139,8 +139,8 @@ def test_progress_is_told_of_every_block(monkeypatch: pytest.MonkeyPatch) -> Non
         def start(self, total: int) -> None:
             self.total = total
 
-        def advance(self, pictures: int) -> None:
-            self.done += pictures
+        def advance(self, images: int) -> None:
+            self.done += images
 
     monkeypatch.setattr(pairs, "ROWS", 4)
     monkeypatch.setattr(pairs, "COLUMNS", 4)

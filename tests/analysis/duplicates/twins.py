@@ -10,13 +10,13 @@ from shotdex.analysis.prompts.build import from_names
 from shotdex.store.store import Store
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
-from tests.support.pictures import noise, save_noise
+from tests.support.images import noise, save_noise
 
 LAYOUT = "{split}/{category}/*"
 
 
 def build(folder: Path) -> Store:
-    """Twelve different pictures; beside them copies, one picture saved again as JPEG, and one under another label."""
+    """Twelve different images; beside them copies, one image saved again as JPEG, and one under another label."""
     store, fake, place = Store.create(folder / "store"), FakeEncoder(), folder / "p"
     for i in range(12):
         save_noise(place / ("test" if i % 3 == 0 else "train") / ("red" if i % 2 else "blue") / f"{i:02}.png", seed=i)

@@ -47,7 +47,7 @@ def test_with_too_many_categories_every_few_are_named():
 
 
 def test_nothing_to_count_is_an_empty_figure(check):
-    check(counts_figure({}), "Pictures per category")
+    check(counts_figure({}), "Images per category")
 
 
 def test_bars_are_the_estimates_and_whiskers_their_intervals(check):

@@ -70,7 +70,7 @@ def test_shuffled_blocks_come_back_together():
     assert np.count_nonzero(np.diff(families)) == 7, "each family is one run"
 
 
-def test_a_class_without_pictures_stands_by_what_is_taken_for_it():
+def test_a_class_without_images_stands_by_what_is_taken_for_it():
     matrix = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0], [4, 0, 0, 0]])
     assert clustered_order(matrix).tolist() == [0, 3, 1, 2]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from shotdex.analysis.figures import LadderRow, ladder_figure
+from shotdex.analysis.figures import ComparisonLine, comparison_figure
 from shotdex.analysis.figures.style import MUTED, OKABE_ITO
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
@@ -19,20 +19,22 @@ def outside(value, n=0):
 
 
 def few(name, values):
-    return [LadderRow(name, Estimate(v, v - 0.05, v + 0.03, 500, "5 draws"), "few-shot", k) for k, v in values.items()]
+    return [
+        ComparisonLine(name, Estimate(v, v - 0.05, v + 0.03, 500, "5 draws"), "few-shot", k) for k, v in values.items()
+    ]
 
 
 ROWS = [
-    LadderRow("bare names", wilson(58, 100), "zero-shot"),
+    ComparisonLine("bare names", wilson(58, 100), "zero-shot"),
     *few("linear probe", {1: 0.3, 4: 0.5, 2: 0.4}),
     *few("kNN", {1: 0.2}),
-    LadderRow("linear probe", wilson(88, 100), "trained"),
-    LadderRow("CNN", outside(0.919), "outside"),
+    ComparisonLine("linear probe", wilson(88, 100), "trained"),
+    ComparisonLine("CNN", outside(0.919), "outside"),
 ]
 
 
 def test_each_row_is_a_dot_with_its_interval_in_the_given_order(check):
-    figure = ladder_figure([ROWS[0], *ROWS[-2:]], "Ladder")
+    figure = comparison_figure([ROWS[0], *ROWS[-2:]], "Ladder")
     (axes,) = figure.axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["bare names", "linear probe", "CNN"]
     assert axes.yaxis_inverted()
@@ -53,7 +55,7 @@ def test_each_row_is_a_dot_with_its_interval_in_the_given_order(check):
 
 
 def test_few_shot_rows_form_a_curve_by_shots_beside_what_they_are_compared_with(check):
-    figure = ladder_figure(ROWS)
+    figure = comparison_figure(ROWS)
     dots, curves = figure.axes
     assert [tick.get_text() for tick in dots.get_yticklabels()][1:5] == [
         "linear probe, 1 shot", "linear probe, 4 shots", "linear probe, 2 shots", "kNN, 1 shot",
@@ -71,25 +73,25 @@ def test_few_shot_rows_form_a_curve_by_shots_beside_what_they_are_compared_with(
     assert curves.get_xscale() == "log" and curves.get_xticks().tolist() == [1, 2, 4]
     assert len({to_hex(color) for color in (probe.get_color(), knn.get_color(), *lines.values())}) == 5
     assert curves.get_ylim() == dots.get_xlim()
-    check(figure, "shots: training pictures per class", "few-shot: kNN")
+    check(figure, "shots: training images per class", "few-shot: kNN")
 
 
 def test_hostile_rows_stay_readable(check):
     rows = [
-        LadderRow(LONG, wilson(1, 1), "zero-shot"),
-        LadderRow(LONG, wilson(0, 0), "trained"),
-        LadderRow("trained", wilson(0, 3), "few-shot", 1),
-        LadderRow(LONG, outside(0.2), "few-shot", 100_000),
-        *(LadderRow(f"near {index}", wilson(500 + index, 1000), "zero-shot") for index in range(12)),
+        ComparisonLine(LONG, wilson(1, 1), "zero-shot"),
+        ComparisonLine(LONG, wilson(0, 0), "trained"),
+        ComparisonLine("trained", wilson(0, 3), "few-shot", 1),
+        ComparisonLine(LONG, outside(0.2), "few-shot", 100_000),
+        *(ComparisonLine(f"near {index}", wilson(500 + index, 1000), "zero-shot") for index in range(12)),
     ]
-    figure = ladder_figure(rows, LONG)
+    figure = comparison_figure(rows, LONG)
     assert [t.get_text() for t in figure.axes[0].texts][1] == "undefined  n=0"
     check(figure)
 
 
 def test_many_shots_have_ticks_that_do_not_touch(check):
     values = dict(zip(range(1, 25), np.linspace(0.2, 0.8, 24).tolist(), strict=True))
-    figure = ladder_figure(few("probe", values))
+    figure = comparison_figure(few("probe", values))
     ticks = figure.axes[1].get_xticks().tolist()
     assert ticks[0] == 1 and 5 <= len(ticks) <= 12
     check(figure)
@@ -98,8 +100,8 @@ def test_many_shots_have_ticks_that_do_not_touch(check):
 @pytest.mark.parametrize("shots", [None, 0])
 def test_a_few_shot_row_needs_its_shots(shots):
     with pytest.raises(ValueError, match="number of shots"):
-        ladder_figure([LadderRow("probe", wilson(1, 2), "few-shot", shots)])
+        comparison_figure([ComparisonLine("probe", wilson(1, 2), "few-shot", shots)])
 
 
 def test_no_rows_are_an_empty_figure(check):
-    check(ladder_figure([]), "Zero-shot against trained")
+    check(comparison_figure([]), "Zero-shot against trained")

@@ -59,7 +59,7 @@ def test_an_empty_map(check):
     check(point_map(np.zeros((0, 2)), []), "Map")
 
 
-def picture(colour, size=(8, 8)):
+def image(colour, size=(8, 8)):
     return Image.new("RGB", size, colour)
 
 
@@ -74,22 +74,22 @@ def count(pixels, colour):
 def test_thumbnails_stand_in_their_corners_whole_and_apart(check):
     xy = np.array([[0.0, 0.0], [1.0, 1.0]])
     figure = thumbnail_map(
-        xy, [picture("red", (8, 4)), picture("lime")], ["x", None], "Two", "category", extras=MapExtras(width=5)
+        xy, [image("red", (8, 4)), image("lime")], ["x", None], "Two", "category", extras=MapExtras(width=5)
     )
     pixels = page(figure)
     red, lime = (np.argwhere((pixels == colour).all(axis=-1)) for colour in ([255, 0, 0], [0, 255, 0]))
     assert red[:, 0].min() > lime[:, 0].max() and red[:, 1].max() < lime[:, 1].min()
     for found, ratio in ((red, 2), (lime, 1)):
         height, width = np.ptp(found, axis=0) + 1
-        assert width / height == pytest.approx(ratio, rel=0.02), "no picture is distorted"
+        assert width / height == pytest.approx(ratio, rel=0.02), "no image is distorted"
         assert len(found) == height * width, "nothing lies on it"
     assert count(pixels, OKABE_ITO[0]) > 100, "the frame says the label"
-    check(figure, "Two", "2 of 2 pictures drawn, none left out", "x (1)", "unlabelled (1)")
+    check(figure, "Two", "2 of 2 images drawn, none left out", "x (1)", "unlabelled (1)")
 
 
 def test_what_does_not_fit_is_counted(check):
     rng = np.random.default_rng(0)
-    figure = thumbnail_map(rng.normal(size=(300, 2)), [picture("red")] * 300, extras=MapExtras(width=1.2))
+    figure = thumbnail_map(rng.normal(size=(300, 2)), [image("red")] * 300, extras=MapExtras(width=1.2))
     found = [t.get_text() for t in figure.axes[0].texts][1]
     words = found.split()
     assert words[2] == "300" and int(words[0]) + int(words[5]) == 300 and int(words[5]) > 200
@@ -99,18 +99,18 @@ def test_what_does_not_fit_is_counted(check):
 def test_with_more_labels_than_colours_there_is_no_legend():
     labels = [f"category {index}" for index in range(21)]
     xy = np.random.default_rng(0).normal(size=(21, 2))
-    assert thumbnail_map(xy, [picture("red")] * 21, labels, extras=MapExtras(width=2)).legends == []
+    assert thumbnail_map(xy, [image("red")] * 21, labels, extras=MapExtras(width=2)).legends == []
     assert (
-        len(thumbnail_map(xy, [picture("red")] * 21, [*labels[:20], labels[0]], extras=MapExtras(width=2)).legends) == 1
+        len(thumbnail_map(xy, [image("red")] * 21, [*labels[:20], labels[0]], extras=MapExtras(width=2)).legends) == 1
     )
 
 
-def test_labels_must_match_pictures():
-    with pytest.raises(ValueError, match="2 places for 1 pictures"):
-        thumbnail_map(np.zeros((2, 2)), [picture("red")])
+def test_labels_must_match_images():
+    with pytest.raises(ValueError, match="2 places for 1 images"):
+        thumbnail_map(np.zeros((2, 2)), [image("red")])
     with pytest.raises(ValueError, match="too few labels"):
-        thumbnail_map(np.zeros((1, 2)), [picture("red")], [])
+        thumbnail_map(np.zeros((1, 2)), [image("red")], [])
 
 
 def test_no_thumbnails(check):
-    check(thumbnail_map(np.zeros((0, 2)), []), "0 of 0 pictures drawn, none left out")
+    check(thumbnail_map(np.zeros((0, 2)), []), "0 of 0 images drawn, none left out")

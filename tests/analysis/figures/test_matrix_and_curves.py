@@ -57,7 +57,7 @@ def test_with_20_classes_a_cell_says_one_number_and_the_largest_confusions_are_l
     check(figure, "predicted, clustered order", "share of the true class (square-root scale)")
     counts = confusion_figure(matrix * 1000, [f"c{index}" for index in range(20)], cells="counts", order="given")
     assert [t.get_text() for t in counts.axes[0].texts] == [], "40,000 fits no cell"
-    check(counts, "predicted", "pictures (square-root scale)")
+    check(counts, "predicted", "images (square-root scale)")
 
 
 def test_rare_confusions_can_be_seen_beyond_12_classes():

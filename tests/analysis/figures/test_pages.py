@@ -7,7 +7,7 @@ from shotdex.analysis.figures.pages import TILE, file_name, tile
 from shotdex.store.types import Hit
 
 
-def picture(colour, size=(20, 20)):
+def image(colour, size=(20, 20)):
     return Image.new("RGB", size, colour)
 
 
@@ -18,8 +18,8 @@ def where(figure, colour):
 
 
 @pytest.mark.parametrize("size", [(20, 20), (300, 10), (10, 300), (1, 1000), (3000, 2000)])
-def test_a_tile_shows_the_whole_picture_undistorted(size):
-    square = np.asarray(tile(picture("red", size), 102, "#e4e4e4", 1))
+def test_a_tile_shows_the_whole_image_undistorted(size):
+    square = np.asarray(tile(image("red", size), 102, "#e4e4e4", 1))
     assert square.shape == (102, 102, 3)
     assert (square[0] == 0xE4).all() and (square[:, -1] == 0xE4).all(), "the frame"
     red = np.argwhere((square == [255, 0, 0]).all(axis=-1))
@@ -38,31 +38,31 @@ def test_a_sheet_has_rank_score_name_and_category(check):
         hit(2, "a.zip!in/side.png", -0.05, "T-shirt/top"),
         hit(3, "/x/" + "long_" * 20 + "end.jpeg", 0.0),
     ]
-    figure = contact_sheet(hits, [picture("red"), picture("lime", (40, 20)), picture("blue")], "a $5 bill", columns=2)
+    figure = contact_sheet(hits, [image("red"), image("lime", (40, 20)), image("blue")], "a $5 bill", columns=2)
     red, lime, blue = (where(figure, colour) for colour in ([255, 0, 0], [0, 255, 0], [0, 0, 255]))
     assert red[1] < lime[1] and red[0] < lime[0] < blue[0] and blue[1] == red[1], "reading order"
     assert (lime[3] - lime[1] + 1, lime[2] - lime[0] + 1) == (TILE - 2, (TILE - 2) // 2)
     shown = [text.get_text() for text in figure.axes[0].texts]
-    assert shown[:5] == [r"a \$5 bill", "3 pictures, by cosine", "1", "0.312", r"one\$1\$.png"]
+    assert shown[:5] == [r"a \$5 bill", "3 images, by cosine", "1", "0.312", r"one\$1\$.png"]
     assert shown[5:9] == ["2", "-0.050", "side.png", "T-shirt/top"]
     assert shown[9:11] == ["3", "0.000"] and "…" in shown[11] and shown[11].endswith("end.jpeg")
     check(figure)
 
 
 def test_an_endless_question_is_cut(check):
-    figure = contact_sheet([hit(1, "a.png")], [picture("red")], "a very long question " * 40)
-    check(figure, "1 picture, by cosine")
+    figure = contact_sheet([hit(1, "a.png")], [image("red")], "a very long question " * 40)
+    check(figure, "1 image, by cosine")
 
 
 def test_many_hits_and_none(check):
-    many = contact_sheet([hit(i + 1, f"{i}.png") for i in range(12)], [picture("red", (3, 5))] * 12, "cat")
+    many = contact_sheet([hit(i + 1, f"{i}.png") for i in range(12)], [image("red", (3, 5))] * 12, "cat")
     assert len(many.axes[0].texts) == 2 + 12 * 3
     check(many)
-    check(contact_sheet([], [], "cat"), "0 pictures, by cosine")
+    check(contact_sheet([], [], "cat"), "0 images, by cosine")
 
 
-def test_a_sheet_needs_a_picture_for_each_hit_and_a_column():
-    with pytest.raises(ValueError, match="0 pictures for 1 hits"):
+def test_a_sheet_needs_a_image_for_each_hit_and_a_column():
+    with pytest.raises(ValueError, match="0 images for 1 hits"):
         contact_sheet([hit(1, "a.png")], [], "cat")
     with pytest.raises(ValueError, match="0 columns"):
         contact_sheet([], [], "cat", columns=0)
@@ -77,13 +77,13 @@ def test_file_names(path, name):
 
 
 def test_samples_stand_under_their_condition_beside_their_category(check):
-    pictures = {
-        ("T-shirt/top", "test"): picture("red", (9, 3)),
-        ("Bag $", "train"): picture("lime"),
-        ("a category whose name somebody wrote out as a whole sentence", "test"): picture("blue"),
+    images = {
+        ("T-shirt/top", "test"): image("red", (9, 3)),
+        ("Bag $", "train"): image("lime"),
+        ("a category whose name somebody wrote out as a whole sentence", "test"): image("blue"),
     }
-    categories = [category for category, _ in pictures]
-    figure = samples_figure(pictures, categories, ["train", "test"], "Samples")
+    categories = [category for category, _ in images]
+    figure = samples_figure(images, categories, ["train", "test"], "Samples")
     red, lime, blue = (where(figure, colour) for colour in ([255, 0, 0], [0, 255, 0], [0, 0, 255]))
     assert red[2] < lime[0] and lime[2] < blue[0], "rows in order"
     assert lime[3] < red[1] and red[1] == blue[1], "columns in order; two combinations are empty"

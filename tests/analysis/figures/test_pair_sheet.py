@@ -5,10 +5,10 @@ import pytest
 from PIL import Image, ImageColor
 
 from shotdex.analysis.figures import style
-from shotdex.analysis.figures.pairs import TILE, PairLabels, PictureLabels, pair_sheet
+from shotdex.analysis.figures.pairs import TILE, ImageLabels, PairLabels, pair_sheet
 
 
-def picture(colour, size=(20, 20)):
+def image(colour, size=(20, 20)):
     return Image.new("RGB", size, colour)
 
 
@@ -19,7 +19,7 @@ def where(figure, colour):
 
 
 def pair(cosine, exact, first, second):
-    return PairLabels(cosine, exact, PictureLabels(*first), PictureLabels(*second))
+    return PairLabels(cosine, exact, ImageLabels(*first), ImageLabels(*second))
 
 
 def test_a_pair_stands_side_by_side_with_its_captions(check):
@@ -27,11 +27,11 @@ def test_a_pair_stands_side_by_side_with_its_captions(check):
         pair(1.0, True, ("/x/of $1$.png", "cat", "plain, train"), ("a.zip!in/b.png", "dog", "test")),
         pair(0.998765, False, ("/x/" + "long_" * 20 + "end.jpeg", "cat", None), ("/x/c.png", None, None)),
     ]
-    pictures = [(picture("red"), picture("lime", (40, 20))), (picture("blue"), picture("yellow"))]
-    figure = pair_sheet(pairs, pictures, "Closest $pairs$", "cosine 0.99 or more")
+    images = [(image("red"), image("lime", (40, 20))), (image("blue"), image("yellow"))]
+    figure = pair_sheet(pairs, images, "Closest $pairs$", "cosine 0.99 or more")
     red, lime, blue, yellow = (where(figure, colour) for colour in ("red", "lime", "blue", "yellow"))
     assert red[3] < lime[1] < lime[3] < blue[1] < blue[3] < yellow[1], "first beside second, pair beside pair"
-    assert red[0] < lime[0], "a wide picture is shown whole, in the middle of its square"
+    assert red[0] < lime[0], "a wide image is shown whole, in the middle of its square"
     assert (lime[3] - lime[1] + 1, lime[2] - lime[0] + 1) == (TILE - 8, (TILE - 8) // 2)
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown[:4] == [r"Closest \$pairs\$", "cosine 0.99 or more", "1", "exact copy"]
@@ -43,7 +43,7 @@ def test_a_pair_stands_side_by_side_with_its_captions(check):
 
 
 def test_two_categories_are_coloured_and_one_without_a_label_is_not(check):
-    both = (picture("white"), picture("white"))
+    both = (image("white"), image("white"))
     differing = pair(0.99, False, ("a.png", "cat", None), ("b.png", "dog", None))
     unknown = pair(0.99, False, ("a.png", "cat", None), ("b.png", None, None))
     alike = pair(0.99, False, ("a.png", "cat", "train"), ("b.png", "cat", "test"))
@@ -60,12 +60,12 @@ def test_two_categories_are_coloured_and_one_without_a_label_is_not(check):
 
 def test_many_pairs_and_none(check):
     one = pair(0.99, False, ("a.png", None, None), ("b.png", None, None))
-    many = pair_sheet([one] * 7, [(picture("red"), picture("blue", (3, 50)))] * 7, "a very long title " * 30)
+    many = pair_sheet([one] * 7, [(image("red"), image("blue", (3, 50)))] * 7, "a very long title " * 30)
     assert len(many.axes[0].texts) == 2 + 7 * 4
     check(many)
     check(pair_sheet([], [], "Pairs"), "Pairs")
 
 
-def test_two_pictures_for_each_pair():
-    with pytest.raises(ValueError, match="pictures for 0 pairs, but 1 pairs"):
+def test_two_images_for_each_pair():
+    with pytest.raises(ValueError, match="images for 0 pairs, but 1 pairs"):
         pair_sheet([pair(1.0, True, ("a", None, None), ("b", None, None))], [], "x")

@@ -8,7 +8,7 @@ from shotdex.analysis.figures import MapExtras, point_map, thumbnail_map
 from shotdex.analysis.figures.map_prompts import make_room
 from shotdex.analysis.figures.thumbnail_layout import place
 
-CAPTION = "Pictures and prompts lie apart: the mean cosine between a picture and its own prompt is 0.27. " * 3
+CAPTION = "Images and prompts lie apart: the mean cosine between an image and its own prompt is 0.27. " * 3
 WORDS = (
     "A women's T-shirt/top with text on it",
     "Dress",
@@ -61,10 +61,10 @@ def test_a_map_of_prompts_alone(check):
 
 def test_a_map_without_extras_stays_what_it_was():
     xy = np.random.default_rng(0).normal(size=(50, 2))
-    pictures = [Image.new("RGB", (4, 4), "red")] * 50
+    images = [Image.new("RGB", (4, 4), "red")] * 50
     for one, other in (
         (point_map(xy, ["a"] * 50), point_map(xy, ["a"] * 50, extras=MapExtras())),
-        (thumbnail_map(xy, pictures), thumbnail_map(xy, pictures, extras=MapExtras())),
+        (thumbnail_map(xy, images), thumbnail_map(xy, images, extras=MapExtras())),
     ):
         assert one.get_size_inches().tolist() == other.get_size_inches().tolist()
         assert len(stars(one.axes[0])) == len(stars(other.axes[0])) == 0
@@ -78,11 +78,11 @@ def page(figure):
 def test_thumbnails_leave_the_texts_their_room(check, gap):
     rng = np.random.default_rng(2)
     prompts = [(text, (x + gap, y)) for text, (x, y) in scattered(8, 0.5)]
-    pictures = [Image.new("RGB", (8, 8), "red")] * 200
+    images = [Image.new("RGB", (8, 8), "red")] * 200
     labels = ["correct", "wrong"] * 100
     extras = MapExtras(prompts, CAPTION, 6.0)
-    figure = thumbnail_map(rng.normal(size=(200, 2)), pictures, labels, "Map", "correct", extras)
-    check(figure, "200 of 200 pictures drawn, none left out")
+    figure = thumbnail_map(rng.normal(size=(200, 2)), images, labels, "Map", "correct", extras)
+    check(figure, "200 of 200 images drawn, none left out")
     pixels, axes = page(figure), figure.axes[0]
     renderer = figure.canvas.get_renderer()
     texts = [t for t in axes.texts if t.get_text().split("\n")[0].split(" ")[0] in ("A", "Dress", "a", "Sneaker")]
@@ -96,16 +96,16 @@ def test_thumbnails_leave_the_texts_their_room(check, gap):
 
 
 def test_among_thumbnails_only_30_prompts_are_named(check):
-    pictures = [Image.new("RGB", (8, 8), "red")] * 50
+    images = [Image.new("RGB", (8, 8), "red")] * 50
     figure = thumbnail_map(
-        np.random.default_rng(0).normal(size=(50, 2)), pictures, extras=MapExtras(scattered(40), width=7.0)
+        np.random.default_rng(0).normal(size=(50, 2)), images, extras=MapExtras(scattered(40), width=7.0)
     )
-    (header,) = [t.get_text() for t in figure.axes[0].texts if "pictures drawn" in t.get_text()]
+    (header,) = [t.get_text() for t in figure.axes[0].texts if "images drawn" in t.get_text()]
     assert header.endswith("; 10 of 40 prompts have no name here for want of room")
     check(figure)
 
 
-def test_pictures_move_out_of_taken_cells_to_the_nearest_free_ones():
+def test_images_move_out_of_taken_cells_to_the_nearest_free_ones():
     xy = np.random.default_rng(0).uniform(size=(30, 2))
     layout = place(xy, 8, 8)
     taken = np.zeros((8, 8), dtype=bool)
@@ -122,7 +122,7 @@ def test_pictures_move_out_of_taken_cells_to_the_nearest_free_ones():
     assert np.hypot(*(roomy.cells[first] - layout.wanted[first])) == pytest.approx(min(distances))
 
 
-def test_pictures_without_a_free_cell_are_left_out():
+def test_images_without_a_free_cell_are_left_out():
     layout = place(np.random.default_rng(0).uniform(size=(9, 2)), 3, 3)
     taken = np.zeros((3, 3), dtype=bool)
     taken[0] = True

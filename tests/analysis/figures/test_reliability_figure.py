@@ -29,7 +29,7 @@ def test_points_are_the_bins_and_whiskers_their_intervals(check):
     upper, lower = figure.axes
     curve = upper.lines[-1]
     assert curve.get_xdata() == pytest.approx([0.15, 0.65, 0.9])
-    assert list(curve.get_ydata()) == [0.5, 0.5, 1.0], "the bin without pictures has no point"
+    assert list(curve.get_ydata()) == [0.5, 0.5, 1.0], "the bin without images has no point"
     whiskers = upper.containers[0][2][0].get_segments()
     filled = found.counts > 0
     assert np.array(whiskers)[:, :, 1] == pytest.approx(np.column_stack([found.low, found.high])[filled])
@@ -55,7 +55,7 @@ def test_several_series_have_lines_and_outlines_but_no_gaps(check):
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_few_pictures(check, n):
+def test_few_images(check, n):
     value = Estimate(nan, nan, nan, 0, "") if n == 0 else error(0.3, 1)
     figure = reliability_figure([("none", bins(n), value)])
     assert len(figure.axes[0].lines[-1].get_xdata()) == n

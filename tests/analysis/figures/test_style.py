@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from shotdex.analysis.figures.style import OKABE_ITO, looks, save
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 
 def figure(size=1):
@@ -38,20 +38,20 @@ def test_png_has_200_dots_per_inch(tmp_path):
     from PIL import Image
 
     save(figure(size=2), tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.size == (400, 200)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (400, 200)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "a.png.txt"])
 def test_other_formats_are_refused(tmp_path, name):
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         save(figure(), tmp_path / name)
     assert ".png, .svg, .pdf" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"no folder .*nowhere"):
+    with pytest.raises(OptionError, match=r"no folder .*nowhere"):
         save(figure(), tmp_path / "nowhere" / "a.png")
 
 
@@ -63,7 +63,7 @@ def test_a_failure_leaves_the_old_figure(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(drawn, "savefig", fail)
-    with pytest.raises(SettingsError, match="No space left"):
+    with pytest.raises(OptionError, match="No space left"):
         save(drawn, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -57,7 +57,7 @@ def test_the_crowd_loses_some_and_the_outlier_stays():
     assert layout.placed[:3].all(), "ties go to the lower index"
 
 
-def test_a_single_picture_and_a_line_go_to_the_middle():
+def test_a_single_image_and_a_line_go_to_the_middle():
     assert place(np.array([[5.0, 5.0]]), 7, 5).cells.tolist() == [[3, 2]]
     assert place(np.array([[0.0, 1.0], [1.0, 1.0]]), 7, 5).cells.tolist() == [[0, 2], [6, 2]]
 

@@ -75,7 +75,7 @@ def test_a_model_that_is_sure_and_always_wrong_has_the_largest_error() -> None:
     assert expected_calibration_error(np.ones(4), np.ones(4, dtype=bool)) == 0
 
 
-def test_no_pictures_have_no_calibration() -> None:
+def test_no_images_have_no_calibration() -> None:
     nothing = np.array([]), np.array([], dtype=bool)
     assert isnan(expected_calibration_error(*nothing))
     answer = reliability(*nothing, 4)

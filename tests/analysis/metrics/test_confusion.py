@@ -32,7 +32,7 @@ def test_confusion_and_rates_are_what_scikit_learn_computes() -> None:
     np.testing.assert_array_equal(matrix, confusion_matrix(truth, predicted, labels=range(7)))
     expected = confusion_matrix(truth, predicted, labels=range(7), normalize="true")
     np.testing.assert_allclose(rates(matrix)[:5], expected[:5], rtol=0, atol=1e-15)
-    assert np.isnan(rates(matrix)[5:]).all()  # scikit-learn gives the two classes without pictures rates of 0
+    assert np.isnan(rates(matrix)[5:]).all()  # scikit-learn gives the two classes without images rates of 0
 
 
 @pytest.mark.parametrize(("truth", "predicted"), [([3], [0]), ([0], [-1]), ([0, 1], [0])])
@@ -42,7 +42,7 @@ def test_classes_without_a_place_and_unequal_lengths_are_refused(truth: list[int
 
 
 rankings = st.lists(st.tuples(st.integers(0, 3), st.permutations(range(4))), max_size=40)
-"""Pictures as (true class, classes from best to worst)."""
+"""Images as (true class, classes from best to worst)."""
 
 
 @given(rankings, st.integers(1, 4))
@@ -77,7 +77,7 @@ def test_ranks_of_another_length_are_refused() -> None:
         confusion_at_k(np.array([0, 1]), np.array([0, 2]), np.array([1]), 3, 1)
 
 
-def test_rates_of_a_class_without_pictures_are_undefined() -> None:
+def test_rates_of_a_class_without_images_are_undefined() -> None:
     counts = frozen([[3, 1], [0, 0]])
     answer = rates(counts)
     assert answer.dtype == np.float64

@@ -21,7 +21,7 @@ def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def naive(rows: list[tuple[int, int]], classes: int) -> list[tuple[float, float, float, int]]:
-    """Recall, precision, F1 and support of each class, by going through the pictures one at a time."""
+    """Recall, precision, F1 and support of each class, by going through the images one at a time."""
     out = []
     for c in range(classes):
         hits = sum(t == c and p == c for t, p in rows)
@@ -55,18 +55,18 @@ def test_per_class_is_what_scikit_learn_computes(rows: list[tuple[int, int]]) ->
 def test_mean_per_class_recall_is_scikit_learn_s_balanced_accuracy(rows: list[tuple[int, int]]) -> None:
     truth, predicted = columns(rows)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that some predicted classes have no pictures
+        warnings.simplefilter("ignore", UserWarning)  # that some predicted classes have no images
         expected = balanced_accuracy_score(truth, predicted)
     assert mean_per_class_recall(truth, predicted, 5) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_mean_recall_weighs_classes_not_pictures() -> None:
+def test_the_mean_recall_weighs_classes_not_images() -> None:
     truth, predicted = columns([(0, 0)] * 9 + [(1, 0)])
-    assert mean_per_class_recall(truth, predicted, 3) == 0.5  # accuracy is .9, and class 2 has no pictures
+    assert mean_per_class_recall(truth, predicted, 3) == 0.5  # accuracy is .9, and class 2 has no images
 
 
 def test_what_is_undefined_is_nan_and_what_is_nought_is_nought() -> None:
-    # Class 0: pictures, never predicted. 1: predicted, no pictures. 2: neither.
+    # Class 0: images, never predicted. 1: predicted, no images. 2: neither.
     answer = per_class(*columns([(0, 1), (0, 1)]), 3)
     for name, expected in {"recall": [0, nan, nan], "precision": [nan, 0, nan], "f1": [0, 0, nan]}.items():
         np.testing.assert_array_equal(getattr(answer, name), expected)

@@ -28,7 +28,7 @@ def test_it_is_scikit_learn_s_label_ranking_precision_with_one_label() -> None:
     assert mean_reciprocal_rank(ranks) == pytest.approx(expected, abs=1e-12)
 
 
-def test_no_pictures_have_no_rank() -> None:
+def test_no_images_have_no_rank() -> None:
     assert isnan(mean_reciprocal_rank(np.array([], dtype=np.int64)))
 
 

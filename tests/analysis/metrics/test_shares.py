@@ -53,7 +53,7 @@ def test_groups_and_answers_of_different_length_are_refused():
 
 
 def naive_ranks(scores, truth):
-    """Rank of each picture's true class; ties go to the class that comes first."""
+    """Rank of each image's true class; ties go to the class that comes first."""
     return [
         sorted(range(len(row)), key=lambda c: (-row[c], c)).index(t) + 1 for row, t in zip(scores, truth, strict=True)
     ]
@@ -81,8 +81,8 @@ def test_shares_are_what_scikit_learn_computes():
         assert top_k(ranks, 8)[k - 1].value == pytest.approx(expected, abs=1e-12)
 
 
-def test_each_picture_is_judged_by_its_own_row():
-    # All labels occur among the batch's best guesses, yet no picture has its own among its best two.
+def test_each_image_is_judged_by_its_own_row():
+    # All labels occur among the batch's best guesses, yet no image has its own among its best two.
     assert [e.value for e in top_k(np.array([3, 3, 3]), 3)] == [0, 0, 1]
 
 
@@ -94,7 +94,7 @@ def test_asking_the_whole_batch_gives_the_notebook_s_098_and_asking_the_own_row_
     scores[:, 6] -= 1.5
     best = np.argsort(-scores, axis=1)[:, :3]
 
-    # The notebook: `label in top3` where top3 holds the guesses of all 32 pictures of the batch, 96 over 10 classes.
+    # The notebook: `label in top3` where top3 holds the guesses of all 32 images of the batch, 96 over 10 classes.
     batches = [slice(start, start + 32) for start in range(0, 3200, 32)]
     anywhere = np.mean([label in best[batch] for batch in batches for label in truth[batch]])
     assert anywhere == pytest.approx(0.98, abs=0.01)

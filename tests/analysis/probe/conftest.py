@@ -38,6 +38,6 @@ def shades_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shades(shades_once: Path, tmp_path: Path) -> Store:
-    """A copy that a test may change; its pictures stay where they were."""
+    """A copy that a test may change; its images stay where they were."""
     shutil.copytree(shades_once / "store", tmp_path / "shades")
     return Store.open(tmp_path / "shades")

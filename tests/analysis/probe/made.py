@@ -1,4 +1,4 @@
-"""Vectors and pictures made for the tests of the probe."""
+"""Vectors and images made for the tests of the probe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def problem(train=90, test=60, classes=3, seed=0, **shape):
 
 
 def save_shade(path: Path, colour: str, seed: int, noise: int = 90) -> Path:
-    """Save a picture of four noisy quarters of a colour; with `noise` its class is not always told by its vector."""
+    """Save an image of four noisy quarters of a colour; with `noise` its class is not always told by its vector."""
     rng = np.random.default_rng(seed)
     wanted = np.array(ImageColor.getrgb(colour)) + rng.integers(-noise, noise + 1, (2, 2, 3))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ from statsmodels.stats.multitest import multipletests
 
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.probe import linear as sweep
-from shotdex.analysis.probe.compare import Ladder, ladder_plot, probe
+from shotdex.analysis.probe.compare import ProbeComparison, comparison_plot, probe
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.options import ProbeRequest
+from shotdex.analysis.probe.options import ProbeOptions
 from shotdex.analysis.probe.problem import validation_split
 from shotdex.analysis.prompts.build import from_names
 from shotdex.store.store import Store
@@ -27,8 +27,8 @@ from tests.support.fakes import FakeEncoder
 from .conftest import SHADES, TEST
 from .test_gather import change
 
-QUICK = ProbeRequest(shots=(1,), draws=2)
-FULL = ProbeRequest(shots=(1, 4), draws=3, runs=("bare", "bright"), outside=("CNN=0.919", "me=0.5:10"))
+QUICK = ProbeOptions(shots=(1,), draws=2)
+FULL = ProbeOptions(shots=(1, 4), draws=3, runs=("bare", "bright"), outside=("CNN=0.919", "me=0.5:10"))
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,12 @@ def unchanged(shades_once: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def full(unchanged: Store) -> Ladder:
+def full(unchanged: Store) -> ProbeComparison:
     return probe(unchanged, FULL)
 
 
-def line(ladder: Ladder, name: str, kind: str = "trained"):
-    return next(rung for rung in ladder.rungs if (rung.name, rung.kind) == (name, kind))
+def line(comparison: ProbeComparison, name: str, kind: str = "trained"):
+    return next(row for row in comparison.rows if (row.name, row.kind) == (name, kind))
 
 
 def logistic_answers(store: Store, c: float, tolerance: float = 1e-8):
@@ -60,8 +60,8 @@ def logistic_answers(store: Store, c: float, tolerance: float = 1e-8):
     return LogisticRegression(C=c, tol=tolerance, max_iter=9999).fit(x, y).predict(x_test) == np.array(y_test)
 
 
-def test_the_lines_in_their_order(full: Ladder) -> None:
-    assert [(rung.kind, rung.name, rung.shots) for rung in full.rungs] == [
+def test_the_lines_in_their_order(full: ProbeComparison) -> None:
+    assert [(row.kind, row.name, row.shots) for row in full.rows] == [
         ("zero-shot", "bare", None),
         ("zero-shot", "bright", None),
         ("few-shot", "logistic regression", 1),
@@ -71,12 +71,14 @@ def test_the_lines_in_their_order(full: Ladder) -> None:
         ("outside", "CNN", None),
         ("outside", "me", None),
     ]
-    assert {rung.estimate.n for rung in full.rungs[:6]} == {3 * TEST}
+    assert {row.estimate.n for row in full.rows[:6]} == {3 * TEST}
     assert full.copies == 0
     assert full.notes == ()
 
 
-def test_accuracies_are_those_of_scikit_learn_on_the_vectors_in_the_store(unchanged: Store, full: Ladder) -> None:
+def test_accuracies_are_those_of_scikit_learn_on_the_vectors_in_the_store(
+    unchanged: Store, full: ProbeComparison
+) -> None:
     problem = gather(unchanged, FULL).problem
     right = logistic_answers(unchanged, full.choices.c)
     assert line(full, "logistic regression").estimate.value == pytest.approx(right.mean(), abs=1e-9)
@@ -92,17 +94,17 @@ def test_accuracies_are_those_of_scikit_learn_on_the_vectors_in_the_store(unchan
     assert (mine.low, mine.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
-def test_p_values_are_those_of_statsmodels(unchanged: Store, full: Ladder) -> None:
+def test_p_values_are_those_of_statsmodels(unchanged: Store, full: ProbeComparison) -> None:
     with unchanged.reading() as con:
         ordered = con.rows("SELECT correct FROM outcomes WHERE run_id = 1 AND split = 'test' ORDER BY image_id")
     zero = np.array([row[0] for row in ordered])
     linear = logistic_answers(unchanged, full.choices.c)
     table = [[(zero & linear).sum(), (zero & ~linear).sum()], [(~zero & linear).sum(), (~zero & ~linear).sum()]]
     assert line(full, "logistic regression").p_value == pytest.approx(mcnemar(table, exact=True).pvalue, abs=1e-9)
-    tested = [rung for rung in full.rungs if not isnan(rung.p_value)]
-    assert [rung.name for rung in tested] == ["bright", "nearest neighbours", "logistic regression"]
-    expected = multipletests([rung.p_value for rung in tested], method="holm")[1]
-    assert [rung.adjusted for rung in tested] == pytest.approx(expected.tolist(), abs=1e-9)
+    tested = [row for row in full.rows if not isnan(row.p_value)]
+    assert [row.name for row in tested] == ["bright", "nearest neighbours", "logistic regression"]
+    expected = multipletests([row.p_value for row in tested], method="holm")[1]
+    assert [row.adjusted for row in tested] == pytest.approx(expected.tolist(), abs=1e-9)
 
 
 def test_test_labels_change_no_choice(shades: Store) -> None:
@@ -160,14 +162,14 @@ def test_what_a_run_left_out_is_said(shades: Store) -> None:
 def test_without_a_run_there_is_a_ladder_all_the_same(shades: Store) -> None:
     change(shades, "DELETE FROM runs")
     found = probe(shades, QUICK)
-    assert {rung.kind for rung in found.rungs} == {"few-shot", "trained"}
-    assert all(isnan(rung.p_value) for rung in found.rungs)
+    assert {row.kind for row in found.rows} == {"few-shot", "trained"}
+    assert all(isnan(row.p_value) for row in found.rows)
     assert "shotdex classify" in found.notes[0]
 
 
 def test_numbers_of_images_that_a_class_does_not_have_are_left_out_and_said(shades: Store) -> None:
     found = probe(shades, dataclasses.replace(QUICK, shots=(20, 21, 100)))
-    assert [rung.shots for rung in found.rungs if rung.kind == "few-shot"] == [20]
+    assert [row.shots for row in found.rows if row.kind == "few-shot"] == [20]
     assert "no line for 21, 100 images a class: that takes 25, 104" in found.notes[0]
     assert "the smallest class has 24" in found.notes[0]
 
@@ -191,7 +193,7 @@ def test_one_training_image_a_class(shades: Store) -> None:
     found = probe(shades, QUICK)
     assert (found.choices.k, found.choices.c) == (1, sweep.UNCHOSEN)
     assert any("nothing could be chosen" in text for text in found.notes)
-    assert not [rung for rung in found.rungs if rung.kind == "few-shot"]
+    assert not [row for row in found.rows if row.kind == "few-shot"]
     assert line(found, "nearest neighbours").estimate.n == 48
 
 
@@ -209,8 +211,8 @@ def test_progress_reaches_its_total(shades: Store) -> None:
         def start(self, total: int) -> None:
             self.total = total
 
-        def advance(self, pictures: int) -> None:
-            self.done += pictures
+        def advance(self, images: int) -> None:
+            self.done += images
 
     watched = Watched()
     probe(shades, QUICK, watched)
@@ -220,7 +222,7 @@ def test_progress_reaches_its_total(shades: Store) -> None:
 def test_the_vision_space_and_its_figure(shades: Store) -> None:
     found = probe(shades, dataclasses.replace(QUICK, space=Space.VISION, outside=("CNN=0.919",)))
     assert any("joint space" in text for text in found.notes)
-    figure = ladder_plot(found)
+    figure = comparison_plot(found)
     assert isinstance(figure, Figure)
     shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert shown == ["bright", "logistic regression, 1 shot", "nearest neighbours", "logistic regression", "CNN"]

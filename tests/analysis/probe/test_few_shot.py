@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from shotdex.analysis.probe.few_shot import FewShotSettings, draw_shots, few_shot_probe, needed
+from shotdex.analysis.probe.few_shot import FewShotOptions, draw_shots, few_shot_probe, needed
 from shotdex.analysis.probe.problem import Problem
 
 from .made import problem
@@ -38,7 +38,7 @@ def test_a_class_with_too_few_images_is_refused():
 @pytest.mark.parametrize("shots", [1, 4])
 def test_each_draw_is_scikit_learn_on_those_images(shots):
     given = problem(120, 90, 3, spread=0.5)
-    found = few_shot_probe(given, shots, FewShotSettings(draws=5, seed=3))
+    found = few_shot_probe(given, shots, FewShotOptions(draws=5, seed=3))
     for draw, c in enumerate(found.cs):
         fit = draw_shots(given.train_codes, shots, 3, draw)[0]
         model = LogisticRegression(C=c, tol=1e-8, max_iter=5000)
@@ -53,14 +53,14 @@ def test_each_draw_is_scikit_learn_on_those_images(shots):
 
 def test_more_images_help():
     given = problem(200, 150, 3, spread=0.5)
-    one, many = (few_shot_probe(given, shots, FewShotSettings(draws=5)).estimate for shots in (1, 16))
+    one, many = (few_shot_probe(given, shots, FewShotOptions(draws=5)).estimate for shots in (1, 16))
     assert many.value > one.value + 0.1
 
 
 def test_test_labels_choose_nothing_and_a_seed_repeats():
     given = problem(120, 90, 3, spread=0.5)
     other = Problem(given.train, given.train_codes, given.test, np.roll(given.test_codes, 1), 3)
-    settings = FewShotSettings(draws=4, seed=9)
+    settings = FewShotOptions(draws=4, seed=9)
     first, second, again = (few_shot_probe(p, 4, settings) for p in (given, other, given))
     assert first.cs == second.cs
     assert first.estimate == again.estimate
@@ -70,5 +70,5 @@ def test_test_labels_choose_nothing_and_a_seed_repeats():
 
 def test_every_draw_is_told():
     told = []
-    few_shot_probe(problem(60, 20), 1, FewShotSettings(draws=3), lambda: told.append(1))
+    few_shot_probe(problem(60, 20), 1, FewShotOptions(draws=3), lambda: told.append(1))
     assert len(told) == 3

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.options import ProbeRequest, parse_shots
-from shotdex.store.errors import BadSql, EmptyStore, EvaluationError, MissingLabels, SettingsError
+from shotdex.analysis.probe.options import ProbeOptions, parse_shots
+from shotdex.store.errors import BadSql, EmptyStore, EvaluationError, MissingLabels, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Space
 from tests.conftest import index
@@ -29,7 +29,7 @@ def change(store: Store, sql: str) -> None:
 
 
 def test_the_splits_of_the_images_are_taken(shades: Store) -> None:
-    found = gather(shades, ProbeRequest())
+    found = gather(shades, ProbeOptions())
     problem = found.problem
     assert found.classes == SHADES  # in alphabetical order
     assert found.split.words == "train: split = 'train'; test: split = 'test'"
@@ -54,13 +54,13 @@ def test_the_splits_of_the_images_are_taken(shades: Store) -> None:
 
 
 def test_the_vision_space_is_probed_as_unit_vectors(shades: Store) -> None:
-    found = gather(shades, ProbeRequest(space=Space.VISION)).problem
-    assert (found.train.shape[1], gather(shades, ProbeRequest()).problem.train.shape[1]) == (VISION_DIM, DIM)
+    found = gather(shades, ProbeOptions(space=Space.VISION)).problem
+    assert (found.train.shape[1], gather(shades, ProbeOptions()).problem.train.shape[1]) == (VISION_DIM, DIM)
     assert np.linalg.norm(found.test, axis=1) == pytest.approx(np.ones(3 * TEST), abs=1e-6)
 
 
 def test_filters_say_which_are_which(shades: Store) -> None:
-    wanted = ProbeRequest("category <> 'teal' AND split = 'test'", "split = 'train'")
+    wanted = ProbeOptions("category <> 'teal' AND split = 'test'", "split = 'train'")
     found = gather(shades, wanted)
     assert found.classes == ("gray", "olive")
     assert (len(found.problem.train), len(found.problem.test)) == (2 * TEST, 3 * TRAIN)
@@ -69,35 +69,35 @@ def test_filters_say_which_are_which(shades: Store) -> None:
 
 
 def test_an_overlap_is_refused_and_counted(shades: Store) -> None:
-    with pytest.raises(SettingsError, match="16 images would be trained on and tested on") as caught:
-        gather(shades, ProbeRequest("split = 'train' OR category = 'gray'", "split = 'test'"))
+    with pytest.raises(OptionError, match="16 images would be trained on and tested on") as caught:
+        gather(shades, ProbeOptions("split = 'train' OR category = 'gray'", "split = 'test'"))
     assert "--train-where 'NOT (split = '\"'\"'test'\"'\"')'" in caught.value.hint
 
 
 @pytest.mark.parametrize(("train", "test"), [("true", None), (None, "true")])
 def test_one_side_alone_is_refused(train: str | None, test: str | None) -> None:
-    with pytest.raises(SettingsError, match="only one side"):
-        ProbeRequest(train, test)
+    with pytest.raises(OptionError, match="only one side"):
+        ProbeOptions(train, test)
 
 
 def test_other_splits_are_not_guessed_at(shades: Store) -> None:
     change(shades, "UPDATE stored_images SET split = 'val' WHERE split = 'test'")
-    with pytest.raises(SettingsError, match="not both train and test: train 72, val 48") as caught:
-        gather(shades, ProbeRequest())
+    with pytest.raises(OptionError, match="not both train and test: train 72, val 48") as caught:
+        gather(shades, ProbeOptions())
     assert "--train-where" in caught.value.hint
 
 
 def test_images_of_a_third_split_are_said_to_be_left_out(shades: Store) -> None:
     change(shades, "UPDATE stored_images SET split = 'val' WHERE image_id % 10 = 0")
     left_out = rows(shades, "SELECT count(*) FROM images WHERE split = 'val'")[0][0]
-    found = gather(shades, ProbeRequest())
+    found = gather(shades, ProbeOptions())
     assert found.notes[0].startswith(f"{left_out} images are in neither")
     assert found.coverage.train + found.coverage.test == 3 * (TRAIN + TEST) - left_out
 
 
 def test_without_splits_halves_are_drawn_by_the_seed(shades: Store) -> None:
     change(shades, "UPDATE stored_images SET split = NULL")
-    first, again, other = (gather(shades, ProbeRequest(seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (gather(shades, ProbeOptions(seed=seed)) for seed in (0, 0, 1))
     assert first.split.assumed
     assert "seed 0" in first.split.words
     assert np.bincount(first.problem.train_codes).tolist() == [20, 20, 20]
@@ -109,7 +109,7 @@ def test_unlabelled_images_are_counted_and_left_out(shades: Store) -> None:
     change(shades, "UPDATE stored_images SET category = NULL WHERE image_id % 6 = 0")
     for split in ("split", "NULL"):
         change(shades, f"UPDATE stored_images SET split = {split}")
-        found = gather(shades, ProbeRequest()).coverage
+        found = gather(shades, ProbeOptions()).coverage
         assert (found.indexed, found.unlabelled) == (120, 20)
         assert found.train + found.test == 100
 
@@ -121,12 +121,12 @@ def test_copies_across_the_sides_are_found(shades_once: Path, tmp_path: Path) ->
         shutil.copy(folder / "train" / "gray" / f"{i}.png", folder / "test" / "gray" / f"{i}.png")
     store = Store.create(tmp_path / "s")
     index(store, folder, FakeEncoder(), "{split}/{category}/*")
-    found = gather(store, ProbeRequest())
+    found = gather(store, ProbeOptions())
     names = dict(rows(store, "SELECT image_id, path FROM images"))
     copied = [names[i].rsplit("/", 2)[-2:] for i in found.test_ids[found.copies].tolist()]
     assert copied == [["gray", "2.png"], ["gray", "5.png"]]
     change(store, "UPDATE stored_images SET split = NULL")
-    assert not gather(store, ProbeRequest()).copies.any()
+    assert not gather(store, ProbeOptions()).copies.any()
 
 
 def test_what_failed_or_has_no_vector_is_counted(shades: Store, tmp_path: Path) -> None:
@@ -134,36 +134,36 @@ def test_what_failed_or_has_no_vector_is_counted(shades: Store, tmp_path: Path) 
     (tmp_path / "more" / "train" / "gray" / "bad.png").write_bytes(b"")
     save_shade(tmp_path / "more" / "train" / "gray" / "good.png", "gray", seed=7)
     index(shades, tmp_path / "more", FakeEncoder(fake_id("other", weights="2" * 64)), "{split}/{category}/*")
-    found = gather(shades, ProbeRequest(encoder_name="fake")).coverage
+    found = gather(shades, ProbeOptions(encoder_name="fake")).coverage
     assert (found.indexed, found.failed, found.train) == (120, 2, 72)
 
 
 def test_sides_with_nothing_to_learn_from_are_errors(shades: Store, store: Store) -> None:
     with pytest.raises(EmptyStore, match="no image to test on"):
-        gather(shades, ProbeRequest("split = 'train'", "false"))
+        gather(shades, ProbeOptions("split = 'train'", "false"))
     with pytest.raises(EvaluationError, match="all training images are of category 'gray'"):
-        gather(shades, ProbeRequest("split = 'train' AND category = 'gray'", "split = 'test'"))
+        gather(shades, ProbeOptions("split = 'train' AND category = 'gray'", "split = 'test'"))
     with pytest.raises(BadSql):
-        gather(shades, ProbeRequest("colour = 1", "split = 'test'"))
+        gather(shades, ProbeOptions("colour = 1", "split = 'test'"))
     with pytest.raises(EmptyStore, match="nothing has been indexed"):
-        gather(store, ProbeRequest())
+        gather(store, ProbeOptions())
     change(shades, "UPDATE stored_images SET category = NULL WHERE split = 'test'")
     with pytest.raises(MissingLabels, match="none of the 48 images to test on"):
-        gather(shades, ProbeRequest())
+        gather(shades, ProbeOptions())
     change(shades, "UPDATE stored_images SET category = NULL, split = NULL")
     with pytest.raises(MissingLabels, match="none of the 120 images"):
-        gather(shades, ProbeRequest())
+        gather(shades, ProbeOptions())
 
 
 def test_numbers_of_shots_are_read() -> None:
     assert parse_shots("4, 1,2,4") == (1, 2, 4)
     assert parse_shots(" None ") == ()
     for bad in ("", "0", "1,,2", "-1", "1.5", "a", "1;2"):
-        with pytest.raises(SettingsError, match="cannot read"):
+        with pytest.raises(OptionError, match="cannot read"):
             parse_shots(bad)
 
 
 @pytest.mark.parametrize("bad", [{"draws": 0}, {"shots": (0, 1)}])
 def test_numbers_that_cannot_be_are_refused(bad: dict) -> None:
-    with pytest.raises(SettingsError, match="cannot draw"):
-        ProbeRequest(**bad)
+    with pytest.raises(OptionError, match="cannot draw"):
+        ProbeOptions(**bad)

@@ -7,7 +7,7 @@ import pytest
 from shotdex.analysis.probe.references import outside_result
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.baselines import Baseline, Kind, save_baseline
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate
 
@@ -37,13 +37,13 @@ def test_a_value_alone_has_no_interval(store: Store) -> None:
 
 @pytest.mark.parametrize("bad", ["=0.5", "x=", "x=a", "x=0.5:", "x=0.5:0", "x=0.5:1.5", "x=0.5:-3", " =1"])
 def test_what_cannot_be_read_is_refused(store: Store, bad: str) -> None:
-    with pytest.raises(SettingsError, match="cannot read"):
+    with pytest.raises(OptionError, match="cannot read"):
         read(store, bad)
 
 
 @pytest.mark.parametrize("bad", ["x=91.9", "x=-0.1", "x=nan", "x=inf:10"])
 def test_what_is_no_share_is_refused(store: Store, bad: str) -> None:
-    with pytest.raises(SettingsError, match="is no share"):
+    with pytest.raises(OptionError, match="is no share"):
         read(store, bad)
 
 
@@ -54,7 +54,7 @@ def test_an_imported_baseline_gives_its_accuracy_over_all(store: Store) -> None:
         save_baseline(con, Baseline(0, "people", Kind.TABLE, "a paper", "", accuracies))
         save_baseline(con, Baseline(0, "parts", Kind.TABLE, "", "", {"blurred": accuracies["blurred"]}))
     assert read(store, "people") == ("people", "a paper", over_all)
-    with pytest.raises(SettingsError, match="'parts' has no accuracy over all conditions; it has blurred"):
+    with pytest.raises(OptionError, match="'parts' has no accuracy over all conditions; it has blurred"):
         read(store, "parts")
-    with pytest.raises(SettingsError, match="no baseline 'gone'"):
+    with pytest.raises(OptionError, match="no baseline 'gone'"):
         read(store, "gone")

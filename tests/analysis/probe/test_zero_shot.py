@@ -4,11 +4,11 @@ import pytest
 
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.options import ProbeRequest
+from shotdex.analysis.probe.options import ProbeOptions
 from shotdex.analysis.probe.references import zero_shot_runs
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.results import outcomes
-from shotdex.store.errors import EvaluationError, SettingsError
+from shotdex.store.errors import EvaluationError, OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from tests.support.fakes import FakeEncoder
@@ -18,7 +18,7 @@ from .test_gather import change, rows
 
 
 def zero(store: Store, *names: str):
-    material = gather(store, ProbeRequest())
+    material = gather(store, ProbeOptions())
     with store.reading() as con:
         return zero_shot_runs(con, names, material), material
 
@@ -67,7 +67,7 @@ def test_an_image_labelled_since_is_judged_by_its_label(shades: Store) -> None:
 
 
 def test_runs_that_are_not_there_or_saw_nothing_of_it(shades: Store) -> None:
-    with pytest.raises(SettingsError, match="no run 'gone'"):
+    with pytest.raises(OptionError, match="no run 'gone'"):
         zero(shades, "gone")
     wanted = Classification(from_names(SHADES), name="training", where="split = 'train'")
     classify(shades, wanted, lambda _: FakeEncoder())

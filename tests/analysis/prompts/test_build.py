@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdex.analysis.prompts.build import class_of_label, digest, from_names, make_prompt_set, only_templates
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.prompt_sets import find_prompt_set, list_prompt_sets, load_prompt_set, save_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.types import Combine
@@ -77,7 +77,7 @@ class TestAliases:
         ],
     )
     def test_a_label_belongs_to_exactly_one_class(self, aliases: Mapping[str, Sequence[str]], what: str) -> None:
-        with pytest.raises(SettingsError) as caught:
+        with pytest.raises(OptionError) as caught:
             make_prompt_set("x", CLOTHES, aliases=aliases)
         assert what in str(caught.value)
         assert caught.value.hint

@@ -9,7 +9,7 @@ import pytest
 
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.prompts.files import read_prompt_file, read_prompts
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.prompt_sets import load_prompt_set, save_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.types import Combine
@@ -81,7 +81,7 @@ def test_a_byte_order_mark(tmp_path: Path) -> None:
     ],
 )
 def test_bad_files(tmp_path: Path, text: str, what: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         read_prompt_file(write(tmp_path, text))
     assert what in str(caught.value)
     assert caught.value.hint
@@ -91,7 +91,7 @@ def test_bad_files(tmp_path: Path, text: str, what: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'classes = ["caf\xe9", "b"]')
     for name in ("latin.toml", "gone.toml", "."):
-        with pytest.raises(SettingsError, match="cannot be read"):
+        with pytest.raises(OptionError, match="cannot be read"):
             read_prompt_file(tmp_path / name)
 
 
@@ -140,10 +140,10 @@ def test_a_file_comes_before_the_shipped_set_of_that_name(tmp_path: Path, monkey
 
 def test_what_names_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="no prompt file fashion-mnist-discribed") as caught:
+    with pytest.raises(OptionError, match="no prompt file fashion-mnist-discribed") as caught:
         read_prompts("fashion-mnist-discribed")
     assert "fashion-mnist-described" in caught.value.hint
-    with pytest.raises(SettingsError, match="no prompt file zzz") as caught:
+    with pytest.raises(OptionError, match="no prompt file zzz") as caught:
         read_prompts("zzz")
     assert "sentences" in caught.value.hint
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.prompts.published import is_reference, published_classes, published_templates
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 
 # The first lines of CLIP_benchmark's files, in their form: https://github.com/LAION-AI/CLIP_benchmark (MIT).
 TEMPLATES = {
@@ -120,7 +120,7 @@ def test_a_byte_order_mark_and_other_scripts(tmp_path: Path) -> None:
     ],
 )
 def test_what_holds_no_class_names(tmp_path: Path, content: Any, name: str, what: str, hint: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(OptionError) as caught:
         published_classes(save(tmp_path, "n.json", content) + name)
     assert what in str(caught.value)
     assert hint in caught.value.hint
@@ -129,7 +129,7 @@ def test_what_holds_no_class_names(tmp_path: Path, content: Any, name: str, what
 
 @pytest.mark.parametrize("content", [{"x": {"cat": ["a cat"]}}, {"x": ["a {c}", 1]}, {"x": []}, {"x": "a {c}"}])
 def test_what_holds_no_templates(tmp_path: Path, content: Any) -> None:
-    with pytest.raises(SettingsError, match="holds no templates"):
+    with pytest.raises(OptionError, match="holds no templates"):
         published_templates(save(tmp_path, "t.json", content) + "#x")
 
 
@@ -139,7 +139,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     for name in ("broken.json#a", "latin.json#a", "gone.json#a", "gone.txt", "folder.txt"):
         for read in (published_classes, published_templates):
-            with pytest.raises(SettingsError, match="cannot be read"):
+            with pytest.raises(OptionError, match="cannot be read"):
                 read(str(tmp_path / name))
 
 

@@ -15,7 +15,7 @@ from shotdex.analysis.prompts.check import check_prompts
 from shotdex.analysis.prompts.files import find_prompt_file, read_prompt_file, shipped_files
 from shotdex.media.sources.idx import FASHION_MNIST
 from shotdex.models.model_files import token_counter
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, PromptSet
 from tests.conftest import index
@@ -35,7 +35,7 @@ DESCRIBED = (
 """The descriptive prompts of a coursework notebook, word for word."""
 
 FASHION = ("fashion-mnist-described", "fashion-mnist-many", "fashion-mnist-names", "fashion-mnist-photo")
-PICTURES = ("names", "sentences", "words")
+IMAGES = ("names", "sentences", "words")
 
 
 def shipped(name: str) -> PromptSet:
@@ -43,7 +43,7 @@ def shipped(name: str) -> PromptSet:
 
 
 def test_the_list() -> None:
-    assert tuple(shipped_files()) == (*FASHION, *PICTURES)
+    assert tuple(shipped_files()) == (*FASHION, *IMAGES)
     sets = [shipped(name) for name in shipped_files()]
     assert [prompts.name for prompts in sets] == list(shipped_files()), "a set is called as its file is"
     assert len({prompts.sha256 for prompts in sets}) == len(sets)
@@ -56,8 +56,8 @@ def test_fashion_mnist_sets_have_the_categories_that_its_reader_gives(name: str)
     assert set(class_of_label(shipped(name))) == set(FASHION_MNIST)
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_picture_sets_have_the_shipped_categories(name: str) -> None:
+@pytest.mark.parametrize("name", IMAGES)
+def test_image_sets_have_the_shipped_categories(name: str) -> None:
     assert tuple(shipped(name).classes) == demo.CATEGORIES
 
 
@@ -74,7 +74,7 @@ def test_the_texts_of_fashion_mnist() -> None:
     assert len({text for texts in many.classes.values() for text in texts}) == 40
 
 
-@pytest.mark.parametrize("name", [*FASHION, *PICTURES])
+@pytest.mark.parametrize("name", [*FASHION, *IMAGES])
 def test_nothing_is_wrong_or_odd_about_them(name: str) -> None:
     categories = FASHION_MNIST if name in FASHION else demo.CATEGORIES
     assert check_prompts(shipped(name), dict.fromkeys(categories, 1), token_counter("demo")) == []
@@ -85,26 +85,26 @@ def test_names_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_prompt_file("words") == demo.PROMPTS / "words.toml"
     (tmp_path / "words").write_text("x")
     assert find_prompt_file("words") == Path("words")
-    with pytest.raises(SettingsError, match="no prompt file wrods") as caught:
+    with pytest.raises(OptionError, match="no prompt file wrods") as caught:
         find_prompt_file("wrods")
     assert caught.value.hint == "did you mean the shipped words?"
     for name in ("", "names.toml", "../prompts/names"):
-        with pytest.raises(SettingsError):
+        with pytest.raises(OptionError):
             find_prompt_file(name)
 
 
 @pytest.fixture(scope="module")
 def realistic(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Any]:
-    """The realistic shipped pictures in a store, and the encoder that ships."""
-    from shotdex.models.transformers_encoder import EncoderSettings, load_encoder
+    """The realistic shipped images in a store, and the encoder that ships."""
+    from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 
     store = Store.create(tmp_path_factory.mktemp("realistic"))
-    encoder = load_encoder("demo", EncoderSettings("cpu", "float32"))
+    encoder = load_encoder("demo", EncoderOptions("cpu", "float32"))
     index(store, demo.EVALUATION / "realistic", encoder, "{category}*", demo.CATEGORIES)  # type: ignore[arg-type]
     return store, encoder
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_scores_of_the_demo_model(realistic: tuple[Store, Any], name: str) -> None:
     """Every cosine against the definition, prompt by prompt in float64: mean of unit vectors, or the best prompt."""
     store, encoder = realistic

@@ -9,7 +9,7 @@ import pytest
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.provenance.diff import RunDiff, diff
 from shotdex.store.encoders import add_encoder
-from shotdex.store.errors import SettingsError
+from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, Pooling, Precision
 from tests.support.evaluated import NAMES, WORDS, change, judged, run
@@ -119,7 +119,7 @@ def test_settings(own: Store, how: dict[str, Any], what: str, words: tuple[str, 
 def test_only_what_was_asked_otherwise_is_listed(own: Store) -> None:
     run(own, make_prompt_set("names", NAMES), name="other", where="split = 'test'")
     found = diff(own, "names", "other")
-    assert set(differences(found)) == {"filter", "pictures (digest)", "labels (digest)", "scored"}
+    assert set(differences(found)) == {"filter", "images (digest)", "labels (digest)", "scored"}
     assert differences(found)["scored"] == ("75", "30")
     assert counts(found) == counted(own, "names", "other") == (30, 0, 0, 0, 45, 0)
     assert counts(diff(own, "other", "names")) == (30, 0, 0, 0, 0, 45)
@@ -145,11 +145,11 @@ def test_labels(own: Store) -> None:
     assert found.gained + found.lost > 0
 
 
-def test_pictures(own: Store) -> None:
+def test_images(own: Store) -> None:
     change(own, "UPDATE stored_images SET removed_at = TIMESTAMP '2030-01-01' WHERE image_id = 4")
     run(own, make_prompt_set("names", NAMES), name="later")
     found = diff(own, "names", "later")
-    assert set(differences(found)) == {"pictures (digest)", "labels (digest)", "scored"}
+    assert set(differences(found)) == {"images (digest)", "labels (digest)", "scored"}
     assert counts(found) == (74, 0, 0, 0, 1, 0)
 
 
@@ -213,8 +213,8 @@ def test_runs_without_labels_can_be_compared_in_their_answers(own: Store) -> Non
 
 
 def test_unknown_runs(own: Store, store: Store) -> None:
-    with pytest.raises(SettingsError, match="no run 'gone'") as caught:
+    with pytest.raises(OptionError, match="no run 'gone'") as caught:
         diff(own, "names", "gone")
     assert "names, words, third" in caught.value.hint
-    with pytest.raises(SettingsError, match="no runs yet"):
+    with pytest.raises(OptionError, match="no runs yet"):
         diff(store, "a", "b")

@@ -26,8 +26,8 @@ from tests.support.fakes import FakeEncoder, fake_id
 LAYOUT = "{condition}/{category}/*"
 
 
-def save_pictures(folder: Path) -> Path:
-    """Save twelve pictures: three colours in two conditions, two of each."""
+def save_images(folder: Path) -> Path:
+    """Save twelve images: three colours in two conditions, two of each."""
     for i in range(12):
         place = folder / ("plain", "noisy")[i % 2] / ("red", "green", "blue")[i % 3]
         save_noisy_colour(place / f"{i}.png", place.name, 0.7, i)
@@ -35,14 +35,14 @@ def save_pictures(folder: Path) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    return save_pictures(tmp_path / "p")
+def images(tmp_path: Path) -> Path:
+    return save_images(tmp_path / "p")
 
 
 @pytest.fixture
-def live(store: Store, pictures: Path) -> Store:
-    """A store with the run `first`, of all the `pictures`."""
-    index(store, pictures, FakeEncoder(), LAYOUT)
+def live(store: Store, images: Path) -> Store:
+    """A store with the run `first`, of all the `images`."""
+    index(store, images, FakeEncoder(), LAYOUT)
     run(store, WORDS, name="first")
     return store
 
@@ -51,14 +51,14 @@ def live(store: Store, pictures: Path) -> Store:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     store = Store.create(folder / "store")
-    index(store, save_pictures(folder / "p"), FakeEncoder(), LAYOUT)
+    index(store, save_images(folder / "p"), FakeEncoder(), LAYOUT)
     run(store, WORDS, name="first")
     return store.root
 
 
 @pytest.fixture
 def ran(template: Path, tmp_path: Path) -> Store:
-    """The same, for tests that leave the pictures alone."""
+    """The same, for tests that leave the images alone."""
     shutil.copytree(template, tmp_path / "ran")
     return Store(tmp_path / "ran")
 
@@ -90,10 +90,10 @@ class TestNothingChanged:
         assert (found.largest, found.changes, found.identical) == (0, (), True)
         assert (rows(ran, "FROM runs"), rows(ran, "FROM predictions ORDER BY ALL")) == before, "nothing is recorded"
 
-    def test_with_a_filter_pictures_outside_it_do_not_count(self, live: Store, pictures: Path) -> None:
+    def test_with_a_filter_images_outside_it_do_not_count(self, live: Store, images: Path) -> None:
         run(live, NAMES, name="plain", where="condition = 'plain'")
-        save_noisy_colour(pictures / "noisy" / "red" / "new.png", "red", 0.5, 77)
-        index(live, pictures, FakeEncoder(), LAYOUT)
+        save_noisy_colour(images / "noisy" / "red" / "new.png", "red", 0.5, 77)
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live, "plain")
         assert (counts(found), found.changes) == ((6, 0, 0, 0), ())
         assert counts(again(live)) == (12, 0, 0, 1)
@@ -127,18 +127,18 @@ class TestNothingChanged:
         found = again(ran, encoder=Other())
         assert len(found.changes) == 1 and found.changes[0].startswith("the text vectors, by up to ")
 
-    def test_a_moved_picture_is_the_same_picture(self, live: Store, pictures: Path) -> None:
-        (pictures / "plain" / "red" / "0.png").rename(pictures / "plain" / "red" / "renamed.png")
-        assert index(live, pictures, FakeEncoder(), LAYOUT).moved == 1
+    def test_a_moved_image_is_the_same_image(self, live: Store, images: Path) -> None:
+        (images / "plain" / "red" / "0.png").rename(images / "plain" / "red" / "renamed.png")
+        assert index(live, images, FakeEncoder(), LAYOUT).moved == 1
         found = again(live)
         assert (counts(found), found.changes) == ((12, 0, 0, 0), ())
 
-    def test_a_picture_that_went_and_came_back(self, live: Store, pictures: Path, tmp_path: Path) -> None:
-        shutil.move(pictures / "plain" / "red" / "0.png", tmp_path / "kept.png")
-        index(live, pictures, FakeEncoder(), LAYOUT)
+    def test_a_image_that_went_and_came_back(self, live: Store, images: Path, tmp_path: Path) -> None:
+        shutil.move(images / "plain" / "red" / "0.png", tmp_path / "kept.png")
+        index(live, images, FakeEncoder(), LAYOUT)
         assert counts(again(live)) == (11, 0, 1, 0)
-        shutil.move(tmp_path / "kept.png", pictures / "plain" / "red" / "0.png")
-        index(live, pictures, FakeEncoder(), LAYOUT)
+        shutil.move(tmp_path / "kept.png", images / "plain" / "red" / "0.png")
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert (counts(found), found.changes) == ((12, 0, 0, 0), ())
 
@@ -147,88 +147,88 @@ class TestNothingChanged:
         run(ran, NAMES, name="blind")
         assert again(ran, "blind").identical
 
-    def test_duplicates_are_pictures_of_their_own(self, store: Store, pictures: Path) -> None:
+    def test_duplicates_are_images_of_their_own(self, store: Store, images: Path) -> None:
         for name in ("a", "b"):
-            shutil.copy(pictures / "plain" / "red" / "0.png", pictures / "plain" / "red" / f"{name}.png")
-        index(store, pictures, FakeEncoder(), LAYOUT)
+            shutil.copy(images / "plain" / "red" / "0.png", images / "plain" / "red" / f"{name}.png")
+        index(store, images, FakeEncoder(), LAYOUT)
         run(store, WORDS, name="first")
         found = again(store)
         assert (counts(found), found.changes) == ((14, 0, 0, 0), ())
-        (pictures / "plain" / "red" / "b.png").unlink()
-        index(store, pictures, FakeEncoder(), LAYOUT)
+        (images / "plain" / "red" / "b.png").unlink()
+        index(store, images, FakeEncoder(), LAYOUT)
         found = again(store)
         assert counts(found) == (13, 0, 1, 0)
-        assert found.changes == ("the pictures: 14 were scored then, 13 are there now, not all alike",)
+        assert found.changes == ("the images: 14 were scored then, 13 are there now, not all alike",)
 
 
-class TestPicturesChanged:
-    """What became of the pictures and their labels."""
+class TestImagesChanged:
+    """What became of the images and their labels."""
 
-    def test_another_content(self, live: Store, pictures: Path) -> None:
-        save_noisy_colour(pictures / "plain" / "red" / "0.png", "red", 0.3, 99)
-        assert index(live, pictures, FakeEncoder(), LAYOUT).changed == 1
+    def test_another_content(self, live: Store, images: Path) -> None:
+        save_noisy_colour(images / "plain" / "red" / "0.png", "red", 0.3, 99)
+        assert index(live, images, FakeEncoder(), LAYOUT).changed == 1
         found = again(live)
         assert counts(found) == (11, 0, 1, 1)
-        assert found.changes == ("the pictures: 12 were scored then, 12 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 12 are there now, not all alike",)
         assert not found.identical
 
-    def test_added(self, live: Store, pictures: Path) -> None:
-        save_noisy_colour(pictures / "plain" / "red" / "new.png", "red", 0.3, 99)
-        index(live, pictures, FakeEncoder(), LAYOUT)
+    def test_added(self, live: Store, images: Path) -> None:
+        save_noisy_colour(images / "plain" / "red" / "new.png", "red", 0.3, 99)
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert counts(found) == (12, 0, 0, 1)
-        assert found.changes == ("the pictures: 12 were scored then, 13 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 13 are there now, not all alike",)
         assert not found.identical
 
-    def test_a_copy_added(self, live: Store, pictures: Path) -> None:
-        shutil.copy(pictures / "plain" / "red" / "0.png", pictures / "plain" / "red" / "copy.png")
-        index(live, pictures, FakeEncoder(), LAYOUT)
+    def test_a_copy_added(self, live: Store, images: Path) -> None:
+        shutil.copy(images / "plain" / "red" / "0.png", images / "plain" / "red" / "copy.png")
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert counts(found) == (12, 0, 0, 1)
-        assert found.changes == ("the pictures: 12 were scored then, 13 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 13 are there now, not all alike",)
 
-    def test_removed(self, live: Store, pictures: Path) -> None:
-        (pictures / "plain" / "red" / "0.png").unlink()
-        index(live, pictures, FakeEncoder(), LAYOUT)
+    def test_removed(self, live: Store, images: Path) -> None:
+        (images / "plain" / "red" / "0.png").unlink()
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert counts(found) == (11, 0, 1, 0)
-        assert found.changes == ("the pictures: 12 were scored then, 11 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 11 are there now, not all alike",)
 
     def test_all_removed(self, ran: Store) -> None:
         change(ran, "UPDATE stored_images SET removed_at = TIMESTAMP '2030-01-01'")
         with pytest.raises(EmptyStore, match="no image to classify"):
             again(ran)
 
-    def test_relabelled(self, live: Store, pictures: Path) -> None:
+    def test_relabelled(self, live: Store, images: Path) -> None:
         """The predictions are the same, but what they are worth is not: it is said."""
-        shutil.move(pictures / "plain" / "red" / "0.png", pictures / "plain" / "blue" / "0.png")
-        index(live, pictures, FakeEncoder(), LAYOUT)
+        shutil.move(images / "plain" / "red" / "0.png", images / "plain" / "blue" / "0.png")
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert (counts(found), found.identical) == ((12, 0, 0, 0), True)
-        assert found.changes == ("the labels of 1 picture",)
+        assert found.changes == ("the labels of 1 image",)
 
-    def test_relabelled_while_another_was_added(self, live: Store, pictures: Path) -> None:
+    def test_relabelled_while_another_was_added(self, live: Store, images: Path) -> None:
         for number in ("0", "6"):
-            shutil.move(pictures / "plain" / "red" / f"{number}.png", pictures / "plain" / "blue" / f"{number}.png")
-        save_noisy_colour(pictures / "plain" / "red" / "new.png", "red", 0.3, 99)
-        index(live, pictures, FakeEncoder(), LAYOUT)
+            shutil.move(images / "plain" / "red" / f"{number}.png", images / "plain" / "blue" / f"{number}.png")
+        save_noisy_colour(images / "plain" / "red" / "new.png", "red", 0.3, 99)
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert counts(found) == (12, 0, 0, 1)
         assert found.changes == (
-            "the pictures: 12 were scored then, 13 are there now, not all alike",
-            "the labels of 2 pictures",
+            "the images: 12 were scored then, 13 are there now, not all alike",
+            "the labels of 2 images",
         )
 
     @pytest.mark.parametrize("label", ["NULL", "'mauve'"])
     def test_a_label_that_was_taken_away(self, ran: Store, label: str) -> None:
         change(ran, f"UPDATE stored_images SET category = {label} WHERE image_id <= 3")
-        assert again(ran).changes == ("the labels of 3 pictures",)
+        assert again(ran).changes == ("the labels of 3 images",)
 
     def test_another_label_of_the_same_class(self, ran: Store) -> None:
         """No answer and no number changes, but the digest of the labels does."""
         run(ran, make_prompt_set("x", NAMES, aliases={"red": ["crimson"]}), name="aliased")
         change(ran, "UPDATE stored_images SET category = 'crimson' WHERE category = 'red'")
-        assert again(ran, "aliased").changes == ("the labels of some pictures",)
+        assert again(ran, "aliased").changes == ("the labels of some images",)
 
     def test_labels_that_are_of_no_class_any_more(self, ran: Store) -> None:
         change(ran, "UPDATE stored_images SET category = 'mauve'")
@@ -239,20 +239,20 @@ class TestPicturesChanged:
         change(ran, "UPDATE stored_images SET condition = 'other'")
         assert again(ran).changes == ()
 
-    def test_a_picture_that_cannot_be_read_any_more(self, live: Store, pictures: Path) -> None:
-        (pictures / "plain" / "red" / "0.png").write_bytes(b"")
-        index(live, pictures, FakeEncoder(), LAYOUT)
+    def test_a_image_that_cannot_be_read_any_more(self, live: Store, images: Path) -> None:
+        (images / "plain" / "red" / "0.png").write_bytes(b"")
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert not found.identical
-        assert "pictures that could not be scored: 0 then, 1 now" in found.changes
+        assert "images that could not be scored: 0 then, 1 now" in found.changes
 
-    def test_two_that_changed_places(self, live: Store, pictures: Path) -> None:
-        """The same pictures under other labels: their digest is the same, that with the labels is not."""
-        first, second = (pictures / "plain" / "red" / "0.png", pictures / "plain" / "blue" / "2.png")
+    def test_two_that_changed_places(self, live: Store, images: Path) -> None:
+        """The same images under other labels: their digest is the same, that with the labels is not."""
+        first, second = (images / "plain" / "red" / "0.png", images / "plain" / "blue" / "2.png")
         contents = first.read_bytes(), second.read_bytes()
         first.write_bytes(contents[1])
         second.write_bytes(contents[0])
-        index(live, pictures, FakeEncoder(), LAYOUT)
+        index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert found.same + found.gone == 12
         assert found.gone == found.new
@@ -310,19 +310,19 @@ class TestEncoder:
         with pytest.raises(ModelUnavailable, match="fake is not there"):
             rerun(ran, recorded, gone)
 
-    def test_the_run_s_own_is_taken_among_several(self, live: Store, pictures: Path) -> None:
+    def test_the_run_s_own_is_taken_among_several(self, live: Store, images: Path) -> None:
         other = FakeEncoder(fake_id("other", weights="7" * 64))
-        index(live, pictures, other, LAYOUT)
+        index(live, images, other, LAYOUT)
         run(live, WORDS, other, name="second", encoder_name="other")
         assert again(live).identical
         assert again(live, "second", other).identical
 
-    def test_a_picture_that_it_has_not_encoded(self, live: Store, pictures: Path) -> None:
-        save_noisy_colour(pictures / "plain" / "red" / "new.png", "red", 0.3, 99)
-        index(live, pictures, FakeEncoder(fake_id("other", weights="7" * 64)), LAYOUT)
+    def test_a_image_that_it_has_not_encoded(self, live: Store, images: Path) -> None:
+        save_noisy_colour(images / "plain" / "red" / "new.png", "red", 0.3, 99)
+        index(live, images, FakeEncoder(fake_id("other", weights="7" * 64)), LAYOUT)
         found = again(live)
         assert counts(found) == (12, 0, 0, 0)
-        assert found.changes == ("pictures that could not be scored: 0 then, 1 now",)
+        assert found.changes == ("images that could not be scored: 0 then, 1 now",)
 
 
 class TestVersions:
@@ -353,7 +353,7 @@ def test_a_run_older_than_the_digests(ran: Store) -> None:
     found = again(ran)
     assert found.identical
     assert found.changes == ()
-    assert found.unchecked == ("the run is older than data digests, so the pictures could not be compared",)
+    assert found.unchecked == ("the run is older than data digests, so the images could not be compared",)
 
 
 class TestKept:

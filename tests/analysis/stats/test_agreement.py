@@ -65,7 +65,7 @@ def test_two_that_are_never_wrong_have_no_kappa() -> None:
     assert error_consistency(np.full(7, True), np.full(7, False)).kappa == 0
 
 
-def test_no_pictures_have_no_agreement() -> None:
+def test_no_images_have_no_agreement() -> None:
     nothing = np.array([], dtype=bool)
     answer = error_consistency(nothing, nothing)
     assert np.isnan([answer.kappa, answer.observed, answer.expected]).all() and answer.n == 0

@@ -23,7 +23,7 @@ def frozen(values: object, dtype: type = np.int64) -> np.ndarray:
 
 
 def drawn(codes: np.ndarray, resamples: int, seed: int) -> list[list[int]]:
-    """The index arrays that the statistic is asked about, the first being all pictures in order."""
+    """The index arrays that the statistic is asked about, the first being all images in order."""
     seen: list[list[int]] = []
 
     def note(indices: np.ndarray) -> float:
@@ -56,7 +56,7 @@ def test_every_resample_takes_from_a_stratum_as_many_as_it_holds(codes: list[int
         assert [codes[i] for i in indices] == codes
 
 
-def test_every_picture_of_a_stratum_is_as_likely() -> None:
+def test_every_image_of_a_stratum_is_as_likely() -> None:
     codes = np.repeat([0, 1], [3, 7])
     draws = np.array(drawn(codes, 5000, 1)[1:])
     for place in range(10):  # each of the places, on its own, is an even draw from its stratum
@@ -189,11 +189,11 @@ def test_estimates_carry_their_count_and_method() -> None:
         answer.estimates([4])
 
 
-def test_a_stratum_of_one_always_gives_its_picture() -> None:
+def test_a_stratum_of_one_always_gives_its_image() -> None:
     assert drawn(np.array([3, 1, 2]), 4, 0) == [[0, 1, 2]] * 5
 
 
-def test_without_pictures_everything_is_undefined() -> None:
+def test_without_images_everything_is_undefined() -> None:
     answer = bootstrap(lambda i: np.array([len(i), 2.0]), np.array([], dtype=np.int64))
     assert np.isnan([answer.values, answer.low, answer.high]).all() and answer.values.shape == (2,)
     assert [estimate.n for estimate in answer.estimates()] == [0, 0]
@@ -209,5 +209,5 @@ def test_what_cannot_be_drawn_or_is_no_vector_is_refused() -> None:
         bootstrap(lambda i: 1.0, np.zeros((2, 2), np.int64))
     with pytest.raises(ValueError, match="not a vector"):
         bootstrap(lambda i: np.zeros((2, 2)), codes)
-    with pytest.raises(ValueError, match="for the pictures and"):
+    with pytest.raises(ValueError, match="for the images and"):
         bootstrap(lambda i: np.zeros(len(set(i.tolist()))), codes)

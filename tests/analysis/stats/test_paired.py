@@ -106,14 +106,14 @@ def test_it_is_the_bootstrap_of_the_difference_without_drawing_indices() -> None
     a, b = rng.random(500) < 0.5 + codes / 12, rng.random(500) < 0.55 + codes / 12
     quick = paired(a, b, codes, resamples=10_000, seed=0).difference
     slow = bootstrap(lambda i: float(b[i].mean() - a[i].mean()), codes, 10_000, seed=0)
-    # Four standard errors of a 0.025 quantile of 10,000 draws, times sqrt 2, and one picture as both are discrete.
+    # Four standard errors of a 0.025 quantile of 10,000 draws, times sqrt 2, and one image as both are discrete.
     tolerance = 4 * np.sqrt(2) * 0.027 * (slow.high[0] - slow.low[0]) / 3.92 + 1 / 500
     assert quick.value == pytest.approx(slow.values[0], abs=1e-12)
     assert quick.low == pytest.approx(slow.low[0], abs=tolerance)
     assert quick.high == pytest.approx(slow.high[0], abs=tolerance)
 
 
-def test_neither_the_order_of_pictures_nor_the_numbers_of_strata_matter() -> None:
+def test_neither_the_order_of_images_nor_the_numbers_of_strata_matter() -> None:
     rng = np.random.default_rng(5)
     codes = rng.integers(0, 4, 90)
     a, b = rng.random(90) < 0.6, rng.random(90) < 0.7
@@ -148,7 +148,7 @@ def test_equal_answers_have_no_difference() -> None:
     assert (answer.difference.value, answer.difference.low, answer.difference.high, answer.p_value) == (0, 0, 0, 1)
 
 
-def test_without_pictures_everything_is_undefined() -> None:
+def test_without_images_everything_is_undefined() -> None:
     nothing = np.array([], dtype=bool)
     answer = paired(nothing, nothing, np.array([], dtype=np.int64))
     assert isinstance(answer, Paired)

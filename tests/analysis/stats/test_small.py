@@ -11,7 +11,7 @@ from shotdex.store.types import Estimate
 @pytest.mark.parametrize(
     ("estimate", "remark"),
     [
-        (wilson(0, 0), "no pictures"),
+        (wilson(0, 0), "no images"),
         (Estimate(0.835, nan, nan, 0, "a paper"), "n not known"),
         (wilson(1, 1), "small n"),
         (wilson(29, 29), "small n"),

@@ -30,7 +30,7 @@ def test_the_ends_are_exact(correct, n, low, high):
     assert estimate.low == 0 or estimate.high == 1
 
 
-def test_no_pictures_have_no_accuracy():
+def test_no_images_have_no_accuracy():
     estimate = wilson(0, 0)
     assert isnan(estimate.value) and isnan(estimate.low) and isnan(estimate.high)
     assert estimate.n == 0

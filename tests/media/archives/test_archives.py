@@ -25,7 +25,7 @@ from shotdex.media.archives.tar_archive import TarArchive
 from shotdex.media.archives.zip_archive import ZipArchive
 from shotdex.media.files import kept
 from shotdex.media.files.places import Facts, TooManyBytes
-from shotdex.store.errors import Damaged
+from shotdex.store.errors import ContainerFailure
 from tests.support.archives import (
     END,
     MTIME,
@@ -58,8 +58,8 @@ def read(path: Path, member: str, limit: int = 10**6) -> bytes:
     return opening.read_member(str(path), member, limit)
 
 
-def refusal(path: Path, member: str, limit: int = 10**6) -> str:
-    with pytest.raises(Damaged) as caught:
+def failure(path: Path, member: str, limit: int = 10**6) -> str:
+    with pytest.raises(ContainerFailure) as caught:
         read(path, member, limit)
     return str(caught.value)
 
@@ -152,7 +152,7 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
     for name, content in {"a.png": b"\x89PNG", "b.zip": b"", "c.tar": b"x" * 5000, "d.gz": gzip.compress(b"x")}.items():
         (tmp_path / name).write_bytes(content)
         assert opening.kind_of(str(tmp_path / name)) is None
-        with pytest.raises(Damaged, match="neither"):
+        with pytest.raises(ContainerFailure, match="neither"):
             read(tmp_path / name, "x.png")
     os.mkfifo(tmp_path / "pipe.zip")
     assert opening.kind_of(str(tmp_path / "pipe.zip")) is None, "and it did not wait for a writer"
@@ -248,7 +248,7 @@ class TestZipFormat:
         path = tmp_path / "s.zip"
         local, central = entry(b"a.png", b"content", **({"offset": 0} | change))
         path.write_bytes(local + central + zip_end(1, len(central), len(local)))
-        with pytest.raises(Damaged, match=said):
+        with pytest.raises(ContainerFailure, match=said):
             read(path, "a.png")
 
     def test_a_member_that_unpacks_to_more_than_it_says(self, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ class TestZipFormat:
         path = tmp_path / "s.zip"
         path.write_bytes(local + central + zip_end(1, len(central), len(local)))
         with memory_below(2_000_000):
-            assert "does not hold the 1,000 bytes" in refusal(path, "a.png", 10**9)
+            assert "does not hold the 1,000 bytes" in failure(path, "a.png", 10**9)
 
     def test_an_overlapping_bomb(self, tmp_path: Path) -> None:
         path = tmp_path / "bomb.zip"
@@ -270,7 +270,7 @@ class TestZipFormat:
             sum(info.file_size for info in zipfile.ZipFile(path).infolist()) > 200_000_000 > 5000 * path.stat().st_size
         )
         for name in names[:-1]:
-            assert "overlap" in refusal(path, name, 10**9)
+            assert "overlap" in failure(path, name, 10**9)
         assert read(path, names[-1], 10**9) == bytes(1_000_000)
 
     def test_an_lzma_member_that_asks_for_gigabytes(self, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ class TestZipFormat:
         local, central = entry(b"a.png", head + b"x" * 50, 0, method=14, size=1000)
         path = tmp_path / "s.zip"
         path.write_bytes(local + central + zip_end(1, len(central), len(local)))
-        assert "LZMA header" in refusal(path, "a.png")
+        assert "LZMA header" in failure(path, "a.png")
 
     def test_a_directory_that_is_broken_in_the_middle(self, tmp_path: Path) -> None:
         data = bytearray(raw_zip([(b"%d.png" % i, b"x", 0) for i in range(5)]))
@@ -287,7 +287,7 @@ class TestZipFormat:
         path = tmp_path / "s.zip"
         path.write_bytes(data)
         names = []
-        with pytest.raises(Damaged, match="directory is broken"):
+        with pytest.raises(ContainerFailure, match="directory is broken"):
             for each in ZipArchive(str(path)).walk():
                 names.append(each.name)
         assert names == ["0.png", "1.png", "2.png"]
@@ -297,7 +297,7 @@ class TestZipFormat:
         local, central = entry(b"a.png", b"1", 0)
         path = tmp_path / "s.zip"
         path.write_bytes(local + central + zip_end(4, len(central), len(local)))
-        with pytest.raises(Damaged, match="1 entries where it says 4"):
+        with pytest.raises(ContainerFailure, match="1 entries where it says 4"):
             list(ZipArchive(str(path)).walk())
 
     def test_cut_anywhere(self, tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ class TestZipFormat:
             for name, data in (("a.png", b"first"), ("b.png", b"second" * 100)):
                 try:
                     got = read(path, name)
-                except Damaged:
+                except ContainerFailure:
                     continue
                 assert got == data
 
@@ -323,7 +323,7 @@ class TestZipFormat:
         for name, content in contents(["a.png", "b.png"]):
             try:
                 got = ZipArchive("memory://changed.zip").read(name, 10**6)
-            except (Damaged, KeyError, TooManyBytes):
+            except (ContainerFailure, KeyError, TooManyBytes):
                 continue
             assert got == content
 
@@ -339,7 +339,7 @@ class TestTarFormat:
         try:
             for passed in TarArchive(str(path)).walk():
                 names.append(passed.member.shown)
-        except Damaged as error:
+        except ContainerFailure as error:
             said = str(error)
         return names, said
 
@@ -469,7 +469,7 @@ class TestTarFormat:
         if sys.version_info < (3, 14):
             path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
             assert opening.is_tar(str(path))
-            assert "Zstandard needs Python 3.14" in refusal(path, "a.png")
+            assert "Zstandard needs Python 3.14" in failure(path, "a.png")
         else:
             from importlib import import_module
 

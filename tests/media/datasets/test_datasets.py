@@ -20,13 +20,13 @@ from PIL import Image
 from shotdex.media.datasets import by_name as datasets
 from shotdex.media.datasets import torchvision_classes
 from shotdex.media.datasets import torchvision_rows as torchvision_sets
-from shotdex.media.datasets.dataset_rows import Row, picture_file, plain
+from shotdex.media.datasets.dataset_rows import Row, image_file, plain
 from shotdex.media.datasets.hf import HfRows
 from shotdex.media.decoding.decode import decode
 from shotdex.media.files.places import TooManyBytes
 from shotdex.store.errors import SourceError
 from tests.support.beside import torchvision_on_path
-from tests.support.pictures import encoded, noise, save_noise
+from tests.support.images import encoded, noise, save_noise
 
 LIMIT = 1 << 20
 
@@ -70,10 +70,10 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "1", "LA", "P", "RGBA", "I;16", "I", "F", "CMYK", "LAB", "YCbCr"])
-def test_a_picture_without_a_file_becomes_one_without_loss(mode: str) -> None:
+def test_a_image_without_a_file_becomes_one_without_loss(mode: str) -> None:
     image = noise(3).convert("L").convert(mode) if mode in ("1", "I;16", "I", "F") else noise(3).convert(mode)
-    data = picture_file(image)
-    assert picture_file(image) == data
+    data = image_file(image)
+    assert image_file(image) == data
     again = Image.open(io.BytesIO(data))
     assert (again.mode, again.tobytes()) == (mode, image.tobytes())
     assert decode(data).size == image.size
@@ -121,7 +121,7 @@ class TestTorchvision:
         datasets.forget()
         assert next(datasets.open_dataset("torchvision:FashionMNIST").rows("test")).modified_ns != mark
 
-    def test_pictures_that_are_files_stay_what_they_are(self, torchvision: None, root: Path) -> None:
+    def test_images_that_are_files_stay_what_they_are(self, torchvision: None, root: Path) -> None:
         for split in ("train", "valid", "test"):
             for i, country in enumerate(("AD", "US")):
                 path = save_noise(root / "country211" / split / country / f"{i}.png", i)
@@ -278,8 +278,8 @@ class TestHf:
         gc.collect()
 
     @pytest.fixture
-    def pictures(self, tmp_path: Path) -> Path:
-        """A folder of pictures: two splits, and a table about one of them."""
+    def images(self, tmp_path: Path) -> Path:
+        """A folder of images: two splits, and a table about one of them."""
         folder = tmp_path / "pictures"
         for split, number in (("train", 3), ("test", 2)):
             lines = ["file_name,label,year,note"]
@@ -289,8 +289,8 @@ class TestHf:
             (folder / split / "metadata.csv").write_text("\n".join(lines) + "\n")
         return folder
 
-    def test_a_folder_of_pictures(self, pictures: Path) -> None:
-        name = f"hf:{pictures}"
+    def test_a_folder_of_images(self, images: Path) -> None:
+        name = f"hf:{images}"
         assert set(datasets.open_dataset(name).splits) == {"train", "test"}
         found = rows(name, "train")
         assert [(row.category, row.metadata) for row in found] == [
@@ -299,7 +299,7 @@ class TestHf:
             ("cat", {"year": 1992, "note": None, "file_name": "2.png"}),
         ]
         for i, row in enumerate(found):
-            path = pictures / "train" / f"{i}.png"
+            path = images / "train" / f"{i}.png"
             assert (row.size_bytes, row.modified_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
             assert datasets.read_item(name, f"train/{i}", LIMIT) == path.read_bytes()
         with pytest.raises(TooManyBytes):
@@ -309,7 +309,7 @@ class TestHf:
                 datasets.read_item(name, member, LIMIT)
 
     @pytest.mark.parametrize("form", ["parquet", "saved"])
-    def test_pictures_in_a_table(self, tmp_path: Path, form: str) -> None:
+    def test_images_in_a_table(self, tmp_path: Path, form: str) -> None:
         import datasets as hf
 
         jpegs = [encoded(noise(i), "JPEG") for i in range(3)]
@@ -370,17 +370,17 @@ class TestHf:
         opened = HfRows(str(folder), {"train": made}, "image", None, [str(folder)])
         assert [row.size_bytes for row in opened.rows("train")] == [0, 0, 0, 0, inside.stat().st_size, 0]
         for i in (0, 1, 2, 3, 5):
-            with pytest.raises(KeyError, match="has no picture"):
+            with pytest.raises(KeyError, match="has no image"):
                 opened.file("train", i, LIMIT)
         assert opened.file("train", 4, LIMIT) == inside.read_bytes()
 
-    def test_no_pictures(self, tmp_path: Path) -> None:
+    def test_no_images(self, tmp_path: Path) -> None:
         (tmp_path / "texts").mkdir()
         (tmp_path / "texts" / "a.csv").write_text("text,label\nhello,1\n")
-        with pytest.raises(SourceError, match="no column of pictures; it has text, label"):
+        with pytest.raises(SourceError, match="no column of images; it has text, label"):
             datasets.open_dataset(f"hf:{tmp_path}/texts")
 
-    def test_what_is_not_there(self, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_is_not_there(self, tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         began = time.monotonic()
         for name in ("hf:no-such-user/no-such-set", "hf:mnist-of-nobody:small", f"hf:{tmp_path}/gone"):
             with pytest.raises(SourceError, match="cannot be loaded") as caught:
@@ -391,7 +391,7 @@ class TestHf:
         with pytest.raises(SourceError, match="cannot be loaded"):
             datasets.open_dataset(f"hf:{tmp_path}/empty")
         with pytest.raises(SourceError, match="cannot be loaded") as caught:
-            datasets.open_dataset(f"hf:{pictures}:nosuch")
+            datasets.open_dataset(f"hf:{images}:nosuch")
         assert "name one of its configurations" in caught.value.hint
 
     def test_a_script_is_not_run(self, tmp_path: Path) -> None:

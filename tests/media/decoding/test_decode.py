@@ -1,4 +1,4 @@
-"""From bytes to an upright RGB picture, or a refusal with a reason; nothing else."""
+"""From bytes to an upright RGB image, or a refusal with a reason; nothing else."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from shotdex.media.decoding.decode import PIXEL_LIMIT, PictureRefused, decode, extensions, looks_like_picture
-from shotdex.media.open_image import open_picture
+from shotdex.media.decoding.decode import PIXEL_LIMIT, decode, extensions, looks_like_image
+from shotdex.media.open_image import open_image
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import Reason
-from tests.support.pictures import encoded, gradient
+from tests.support.images import encoded, gradient
 
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def refused(data: bytes) -> PictureRefused:
-    with pytest.raises(PictureRefused) as caught:
+def refused(data: bytes) -> ImageFailure:
+    with pytest.raises(ImageFailure) as caught:
         decode(data)
     return caught.value
 
@@ -120,7 +121,7 @@ class TestModes:
 
 
 class TestOrientation:
-    """EXIF orientations: the picture comes upright, with its size turned."""
+    """EXIF orientations: the image comes upright, with its size turned."""
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
@@ -207,7 +208,7 @@ def sample(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_truncated_file_never_gives_part_of_a_picture(name: str) -> None:
+def test_a_truncated_file_never_gives_part_of_a_image(name: str) -> None:
     data = sample(name)
     whole = pixels(decode(data))
     cuts = sorted({int(len(data) * i / 150) for i in range(150)} | set(range(max(0, len(data) - 24), len(data))))
@@ -215,16 +216,14 @@ def test_a_truncated_file_never_gives_part_of_a_picture(name: str) -> None:
     for cut in cuts:
         try:
             got = pixels(decode(data[:cut]))
-        except PictureRefused:
+        except ImageFailure:
             continue
         if got.shape != whole.shape or not (got == whole).all():
             wrong.append(cut)
-    assert wrong == [], (
-        f"{name}: {len(wrong)} of {len(cuts)} cuts of {len(data)} bytes give another picture: {wrong[:5]}"
-    )
+    assert wrong == [], f"{name}: {len(wrong)} of {len(cuts)} cuts of {len(data)} bytes give another image: {wrong[:5]}"
 
 
-def test_a_truncated_picture_says_so() -> None:
+def test_a_truncated_image_says_so() -> None:
     data = encoded(gradient(), "JPEG")
     assert refused(data[: len(data) // 2]).reason is Reason.TRUNCATED
 
@@ -236,7 +235,7 @@ def test_a_truncated_picture_says_so() -> None:
 def test_random_bytes_are_refused_and_nothing_else(data: bytes) -> None:
     try:
         decode(data)
-    except PictureRefused as error:
+    except ImageFailure as error:
         assert isinstance(error.reason, Reason)
         assert error.detail
 
@@ -260,7 +259,7 @@ def test_damaged_files_are_refused_or_give_rgb(name: str, data: st.DataObject) -
         pass
     try:
         assert decode(bytes(raw)).mode == "RGB"
-    except PictureRefused as error:
+    except ImageFailure as error:
         assert isinstance(error.reason, Reason)
 
 
@@ -268,7 +267,7 @@ def test_no_bytes() -> None:
     assert refused(b"").reason is Reason.EMPTY
 
 
-def test_a_text_file_with_a_pictures_name() -> None:
+def test_a_text_file_with_a_images_name() -> None:
     assert refused(b"<html>404 not found</html>\n" * 20).reason is Reason.NOT_AN_IMAGE
 
 
@@ -290,15 +289,15 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(size: tuple[int, 
 def test_extensions_are_those_pillow_reads() -> None:
     assert {".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".bmp", ".avif", ".jp2", ".ppm"} <= extensions()
     assert not {".h5", ".grib", ".mpg", ".pdf", ".txt", ""} & extensions()
-    assert looks_like_picture("A.B.JPG")
-    assert not looks_like_picture("jpg")
+    assert looks_like_image("A.B.JPG")
+    assert not looks_like_image("jpg")
 
 
-def test_open_picture_names_what_it_cannot_read(tmp_path: Any) -> None:
+def test_open_image_names_what_it_cannot_read(tmp_path: Any) -> None:
     from shotdex.store.errors import UnreadableImage
 
     (tmp_path / "a.png").write_bytes(b"no")
     for name in ("a.png", "gone.png"):
         with pytest.raises(UnreadableImage, match=name) as caught:
-            open_picture(str(tmp_path / name))
+            open_image(str(tmp_path / name))
         assert caught.value.hint

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shotdex.media.decoding.decode import PictureRefused, decode, looks_like_picture
+from shotdex.media.decoding.decode import decode, looks_like_image
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import Limits, Reason
-from tests.support.pictures import noise
+from tests.support.images import noise
 
 heif = pytest.importorskip("pillow_heif")
 
@@ -22,12 +23,12 @@ def heic(image: Image.Image, **options: object) -> bytes:
     return data.getvalue()
 
 
-def test_a_whole_picture() -> None:
+def test_a_whole_image() -> None:
     decoded = decode(heic(noise(1, 64, 48)))
     assert (decoded.mode, decoded.size) == ("RGB", (64, 48))
     difference = np.abs(np.asarray(decoded, int) - np.asarray(noise(1, 64, 48), int))
     assert difference.max() <= 4, "lossless but for the way through YCbCr"
-    assert looks_like_picture("IMG_0001.HEIC")
+    assert looks_like_image("IMG_0001.HEIC")
 
 
 def test_alpha_over_white() -> None:
@@ -38,11 +39,11 @@ def test_alpha_over_white() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
 def test_a_cut_one_is_refused(share: float) -> None:
     data = heic(noise(1, 64, 48))
-    with pytest.raises(PictureRefused):
+    with pytest.raises(ImageFailure):
         decode(data[: int(len(data) * share)])
 
 
 def test_the_limit_on_pixels_counts() -> None:
-    with pytest.raises(PictureRefused) as refused:
+    with pytest.raises(ImageFailure) as refused:
         decode(heic(noise(1, 64, 48)), Limits(pixels=1000))
     assert refused.value.reason is Reason.TOO_LARGE

@@ -1,4 +1,4 @@
-"""A corpus of bad and odd pictures: each is shown whole or refused for a reason that fits; nothing else happens."""
+"""A corpus of bad and odd images: each is shown whole or refused for a reason that fits; nothing else happens."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from shotdex.media.decoding.decode import PictureRefused, decode
+from shotdex.media.decoding.decode import decode
 from shotdex.media.decoding.loading import SMALL_SCAN
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import Limits, Reason
 from tests.conftest import ROOT
 from tests.support import hostile
-from tests.support.pictures import encoded
+from tests.support.images import encoded
 
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
 
@@ -26,7 +27,7 @@ quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_exa
 def pixels(data: bytes, limits: Limits = Limits()) -> np.ndarray | Reason:  # noqa: B008
     try:
         image = decode(data, limits)
-    except PictureRefused as error:
+    except ImageFailure as error:
         assert error.detail
         return error.reason
     assert image.mode == "RGB"
@@ -137,7 +138,7 @@ class TestLimits:
         assert np.shape(pixels(icon, Limits(pixels=None))) == (40, 50, 3)
 
     @pytest.mark.parametrize("wrap", [hostile.icon, hostile.icns])
-    def test_pixels_of_a_picture_within_a_picture(self, wrap: object) -> None:
+    def test_pixels_of_a_image_within_a_image(self, wrap: object) -> None:
         data = wrap(encoded(Image.new("RGB", (256, 256)), "PNG"))  # type: ignore[operator]
         assert pixels(data, Limits(pixels=256 * 256 - 1)) is Reason.TOO_LARGE
         assert np.shape(pixels(data, Limits(pixels=256 * 256))) == (256, 256, 3)

@@ -17,7 +17,7 @@ from shotdex.media.sources.datasets import DatasetSource
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
 from tests.support.beside import torchvision_on_path
-from tests.support.pictures import encoded, noise, save_noise
+from tests.support.images import encoded, noise, save_noise
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Twenty pictures in a Parquet file, made by the library itself."""
+    """Twenty images in a Parquet file, made by the library itself."""
     import datasets as hf
 
     features = hf.Features(

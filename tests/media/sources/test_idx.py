@@ -24,7 +24,7 @@ def scanned(place: Path) -> list[Candidate]:
     return [each for each in IdxSource(str(place)).scan() if isinstance(each, Candidate)]
 
 
-def test_pictures_and_labels(tmp_path: Path) -> None:
+def test_images_and_labels(tmp_path: Path) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte.gz", np.zeros((3, 4, 4)))
     write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.array([7, 0, 7]))
     write_idx(tmp_path / "t10k-images-idx3-ubyte", np.ones((2, 4, 4)))
@@ -50,7 +50,7 @@ def test_one_file_of_several(tmp_path: Path) -> None:
         write_idx(tmp_path / f"{start}-labels-idx1-ubyte.gz", np.array([5, 6]))
     candidates = scanned(tmp_path / "t10k-images-idx3-ubyte.gz")
     assert [c.labels for c in candidates] == [Labels("5", None, "test"), Labels("6", None, "test")]
-    assert {c.address for c in candidates} < {c.address for c in scanned(tmp_path)}, "it is the same picture"
+    assert {c.address for c in candidates} < {c.address for c in scanned(tmp_path)}, "it is the same image"
 
 
 def test_packed_and_unpacked_side_by_side_count_once(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_sizes_that_cannot_be(tmp_path: Path, shape: tuple[int, ...]) -> None:
 def test_labels_that_do_not_fit(tmp_path: Path) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((3, 4, 4)))
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([7, 0]))
-    with pytest.raises(SourceError, match="3 pictures but 2 labels"):
+    with pytest.raises(SourceError, match="3 images but 2 labels"):
         scanned(tmp_path)
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.zeros((3, 2)))
     with pytest.raises(SourceError, match="labels have 2 dimensions"):
@@ -110,7 +110,7 @@ def test_a_large_compressed_file_is_read_in_order(tmp_path: Path, monkeypatch: p
     assert IdxSource(str(tmp_path)).in_order
 
 
-def test_fashion_mnist_is_known_by_its_pictures(fashion_mnist: Path) -> None:
+def test_fashion_mnist_is_known_by_its_images(fashion_mnist: Path) -> None:
     found = scanned(fashion_mnist)
     labels = gzip.decompress((fashion_mnist / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:]
     test = [c.labels for c in found if c.labels and c.labels.split == "test"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shotdex.media.sources import listed
 from shotdex.media.sources.base import Candidate, Found
 from shotdex.media.sources.listed import ListedSource
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 
 
 def scan(data: bytes) -> list[Found]:
@@ -61,7 +61,7 @@ def test_what_is_refused(here: Path) -> None:
     os.mkfifo(here / "pipe.jpg")
     (here / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
     lines = [b"gone.jpg", b"sub", b"pipe.jpg", b"caf\xe9.jpg", b"x" * 100_000, b"y" * 20_000, b"ftp://h/a.jpg"]
-    found = [each for each in scan(b"\n".join([*lines, b"a.jpg"])) if isinstance(each, Rejection)]
+    found = [each for each in scan(b"\n".join([*lines, b"a.jpg"])) if isinstance(each, Failure)]
     assert [(each.path.removeprefix(f"{here}/")[:15], each.reason) for each in found] == [
         ("gone.jpg", Reason.UNREADABLE),
         ("sub", Reason.UNREADABLE),
@@ -71,7 +71,7 @@ def test_what_is_refused(here: Path) -> None:
         ("y" * 15, Reason.UNREADABLE),
         ("ftp://h/a.jpg", Reason.UNSUPPORTED),
     ]
-    assert found[1].detail == "a folder, not a picture; index the folder itself"
+    assert found[1].detail == "a folder, not an image; index the folder itself"
     assert found[4].detail == "entry 5 has more than 65,536 bytes"
     assert len(scan(b"\n".join([*lines, b"a.jpg"]))) == 8
 

@@ -1,4 +1,4 @@
-"""Tables of pictures: the same table gives the same pictures as CSV, JSONL and Parquet."""
+"""Tables of images: the same table gives the same images as CSV, JSONL and Parquet."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from shotdex.media.sources.located import locate
 from shotdex.media.sources.manifest import ManifestSource, is_manifest
 from shotdex.media.sources.values import csv_value
 from shotdex.media.sources.zipped import ZipSource
-from shotdex.store.errors import SettingsError, SourceError
+from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 from tests.support.web import Page, served
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -62,7 +62,7 @@ def candidates(path: Path | str, columns: str | None = None) -> list[Candidate]:
 
 
 def refusals(path: Path | str) -> list[tuple[str, Reason, str]]:
-    found = [each for each in scan(path) if isinstance(each, Rejection)]
+    found = [each for each in scan(path) if isinstance(each, Failure)]
     assert {each.stage for each in found} <= {"scan"}
     return [
         (each.path.removeprefix(f"{path}!").removeprefix(f"{Path(path).parent}/"), each.reason, each.detail)
@@ -171,7 +171,7 @@ class TestTheSameTable:
         assert ManifestSource(str(path), {}).read(found[0].address, 100) == b"member"
 
     @pytest.mark.parametrize("ending", ENDINGS)
-    def test_pictures_in_cells(self, tmp_path: Path, ending: str) -> None:
+    def test_images_in_cells(self, tmp_path: Path, ending: str) -> None:
         touch(tmp_path, "a.jpg")
         rows = [
             {"n": 1, "pic/ture": data_url(b"one")},
@@ -218,9 +218,9 @@ class TestTheSameTable:
             assert hint in error.value.hint
 
     @pytest.mark.parametrize("ending", ENDINGS)
-    def test_no_column_of_pictures(self, tmp_path: Path, ending: str) -> None:
+    def test_no_column_of_images(self, tmp_path: Path, ending: str) -> None:
         path = write_table(tmp_path / f"t{ending}", [{"what": "a.jpg", "label": "x"}])
-        with pytest.raises(SourceError, match="no column that names the pictures") as error:
+        with pytest.raises(SourceError, match="no column that names the images") as error:
             scan(path)
         assert error.value.hint == "say which with --columns image=NAME; its columns are what, label"
 
@@ -241,7 +241,7 @@ class TestTheSameTable:
             {"image": "http://h/3.jpg", "label": "   ", "more": ""},
         ]
         found = scan(write_table(tmp_path / f"t{ending}", rows))
-        details = [each.detail for each in found if isinstance(each, Rejection)]
+        details = [each.detail for each in found if isinstance(each, Failure)]
         assert [detail.partition(": ")[2] for detail in details] == [
             "a label has more than 1,024 characters", "further columns hold more than 262,144 characters",
         ]  # fmt: skip
@@ -296,7 +296,7 @@ class TestRemote:
     )
     def test_a_remote_table_cannot_name_files_of_this_machine(self, cell: str) -> None:
         found = locate(cell, "https://h/sets")
-        assert isinstance(found, Rejection)
+        assert isinstance(found, Failure)
         assert (found.reason, found.detail) == (Reason.UNREADABLE, "a remote list cannot name files of this machine")
 
     @pytest.mark.parametrize("ending", ENDINGS)
@@ -307,7 +307,7 @@ class TestRemote:
             source = ManifestSource(f"{site.url}/sets/t{ending}?v=1", {})
             found = list(source.scan())
             assert found[0] == Candidate(f"{site.url}/sets/in/a b.jpg", "sets/in/a b.jpg", 0, 0)
-            assert isinstance(found[1], Rejection) and isinstance(found[2], Candidate)
+            assert isinstance(found[1], Failure) and isinstance(found[2], Candidate)
             assert (found[2].address, found[2].relative) == (f"{source.root}!image/2", f"t{ending}/2")
             assert source.read(found[0].address, 100) == b"picture"
             assert source.read(found[2].address, 100) == b"in the cell"
@@ -316,7 +316,7 @@ class TestRemote:
 
     @pytest.mark.parametrize("cell", ["http://me:word@h/a.jpg", "http://h/zip::file:///etc/passwd", "http://[/a"])
     def test_urls_that_are_not_opened(self, cell: str) -> None:
-        assert isinstance(locate(cell, "/somewhere"), Rejection)
+        assert isinstance(locate(cell, "/somewhere"), Failure)
 
 
 class TestParquet:
@@ -324,7 +324,7 @@ class TestParquet:
 
     def test_the_datasets_library(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.jpg")
-        pictures = [
+        images = [
             {"bytes": b"one", "path": "x/1.png"},
             {"bytes": None, "path": "a.jpg"},
             None,
@@ -333,7 +333,7 @@ class TestParquet:
         ]
         features = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}
         schema = {b"huggingface": json.dumps({"info": {"features": features}})}
-        table = pa.table({"image": pictures, "label": [0, 1, 1, -1, 7], "mask": pictures})
+        table = pa.table({"image": images, "label": [0, 1, 1, -1, 7], "mask": images})
         for rows in (1, 2, 5):  # row groups with bytes only, without, and with both
             path = tmp_path / "t.parquet"
             pq.write_table(table.replace_schema_metadata(schema), path, row_group_size=rows)
@@ -345,7 +345,7 @@ class TestParquet:
             assert [each.labels for each in kept] == [Labels("cat"), Labels("dog"), Labels()]
             assert kept[0].modified_ns == path.stat().st_mtime_ns
             assert kept[0].metadata == {"mask": {"path": "x/1.png"}}
-            assert [each.path for each in found if isinstance(each, Rejection)] == [f"{path}!row 2", f"{path}!row 4"]
+            assert [each.path for each in found if isinstance(each, Failure)] == [f"{path}!row 2", f"{path}!row 4"]
 
     @pytest.mark.parametrize(
         "metadata", [b"", b"[]", b'{"info": 3}', b"[" * 9999, b'{"info": {"features": {"label": 3}}}']
@@ -405,10 +405,10 @@ class TestParquet:
         )
         pq.write_table(table, tmp_path / "t.parquet")
         found = scan(tmp_path / "t.parquet")
-        assert isinstance(found[0], Rejection) and "UnicodeDecodeError" in found[0].detail
+        assert isinstance(found[0], Failure) and "UnicodeDecodeError" in found[0].detail
         assert isinstance(found[1], Candidate) and found[1].metadata == {"text": "ok", "t": "1970-01-01T00:00:02"}
 
-    def test_a_picture_by_name_but_not_by_type(self, tmp_path: Path) -> None:
+    def test_a_image_by_name_but_not_by_type(self, tmp_path: Path) -> None:
         pq.write_table(
             pa.table({"image": [[1.0, 2.0]], "label": [[1]], "class": [3], "url": ["http://h/1"]}),
             tmp_path / "t.parquet",
@@ -472,9 +472,7 @@ class TestJsonLines:
             ("🎈", Labels(), None),
         ]
         said = [
-            (each.path.rpartition("!")[2], each.detail.partition(":")[0])
-            for each in found
-            if isinstance(each, Rejection)
+            (each.path.rpartition("!")[2], each.detail.partition(":")[0]) for each in found if isinstance(each, Failure)
         ]
         assert said == [
             *((f"row {n}", f"line {n + 1}") for n in (1, 2, 3, 4)),
@@ -532,12 +530,12 @@ def test_numbers_in_csv(text: str, value: Any) -> None:
         ("image=", "is not ROLE=NAME"),
         ("=a", "is not ROLE=NAME"),
         ("image=a,", "is not ROLE=NAME"),
-        ("picture=a", "no role 'picture'"),
+        ("image=a", "no role 'image'"),
         ("image=a,image=b", "given twice"),
     ],
 )
 def test_columns_that_make_no_sense(text: str, message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(OptionError, match=message):
         parse_columns(text)
 
 

@@ -1,4 +1,4 @@
-"""Pictures behind URLs, over a real server on this machine."""
+"""Images behind URLs, over a real server on this machine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 
 from shotdex.media.files import web_session
 from shotdex.media.files.places import TooManyBytes
-from shotdex.media.sources.base import Candidate, Ignored, NotEntered, Source
-from shotdex.media.sources.remote import PictureSource, RemoteFolderSource, open_remote
+from shotdex.media.sources.base import Candidate, FailedFolder, Ignored, Source
+from shotdex.media.sources.remote import RemoteFolderSource, SingleImageSource, open_remote
 from shotdex.store.errors import SourceError
-from shotdex.store.types import Reason, Rejection
-from tests.support.pictures import encoded, noise
+from shotdex.store.types import Failure, Reason
+from tests.support.images import encoded, noise
 from tests.support.web import Page, listing, served
 
 DATED = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
@@ -25,11 +25,11 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_on_the_web() -> None:
-    picture = encoded(noise(1), "PNG")
+    image = encoded(noise(1), "PNG")
     pages = {
         "/my%20pics/": listing("../", "b.png", "cat/", "notes.txt", ".hidden.png", ".git/", "gone.png", "lost/"),
         "/my%20pics/cat/": listing("a%20b.JPG"),
-        "/my%20pics/b.png": Page(picture, DATED),
+        "/my%20pics/b.png": Page(image, DATED),
         "/my%20pics/cat/a%20b.JPG": Page(b"12345", DATED),
     }
     with served(pages) as site:
@@ -38,23 +38,23 @@ def test_a_folder_on_the_web() -> None:
         found = list(source.scan())
         assert (source.root, source.kind) == (root, "remote folder")
         assert found[:2] == [
-            Candidate(root + "b.png", "b.png", len(picture), TIME_NS),
+            Candidate(root + "b.png", "b.png", len(image), TIME_NS),
             Candidate(root + "cat/a%20b.JPG", "cat/a b.JPG", 5, TIME_NS),
         ]
         gone, lost, notes = found[2:]
-        assert isinstance(gone, Rejection)
+        assert isinstance(gone, Failure)
         assert (gone.path, gone.stage, gone.reason) == (root + "gone.png", "scan", Reason.UNREADABLE)
-        assert isinstance(lost, NotEntered)
-        assert (lost.path, lost.rejection.path) == (root + "lost/", root + "lost/")
+        assert isinstance(lost, FailedFolder)
+        assert (lost.path, lost.failure.path) == (root + "lost/", root + "lost/")
         assert notes == Ignored(root + "notes.txt")
-        assert source.read(root + "b.png", 10_000) == picture
+        assert source.read(root + "b.png", 10_000) == image
         with pytest.raises(TooManyBytes):
             source.read(root + "b.png", 10)
         assert not [path for path, _ in site.asked if ".git" in path or "hidden" in path]
         assert list(source.scan()) == found, "each call starts anew"
 
 
-def test_a_folder_in_a_bucket_costs_no_request_for_each_picture() -> None:
+def test_a_folder_in_a_bucket_costs_no_request_for_each_image() -> None:
     memory = fsspec.filesystem("memory")
     for i in range(150):
         memory.pipe_file(f"/remote-test/pics/{i:03}.png", b"x" * i)
@@ -69,16 +69,16 @@ def test_a_folder_in_a_bucket_costs_no_request_for_each_picture() -> None:
     assert source.read("memory://remote-test/pics/007.png", 9) == b"x" * 7
 
 
-def test_one_picture() -> None:
+def test_one_image() -> None:
     with served({"/a%20b.png": Page(b"picture", DATED)}) as site:
         source: Source = open_remote(site.url + "/a%20b.png")
-        assert isinstance(source, PictureSource)
+        assert isinstance(source, SingleImageSource)
         assert list(source.scan()) == [Candidate(site.url + "/a%20b.png", "a b.png", 7, TIME_NS)]
         assert source.read(source.root, 7) == b"picture"
 
 
-@pytest.mark.parametrize("kind", [RemoteFolderSource, PictureSource])
-def test_what_cannot_be_reached(kind: type[RemoteFolderSource | PictureSource]) -> None:
+@pytest.mark.parametrize("kind", [RemoteFolderSource, SingleImageSource])
+def test_what_cannot_be_reached(kind: type[RemoteFolderSource | SingleImageSource]) -> None:
     with served({"/": Page(b"", before=[403] * 9)}) as site:
         for url in ("http://127.0.0.1:9/pics/", site.url + "/gone/?sig=geheim", site.url + "/"):
             with pytest.raises(SourceError) as caught:
@@ -97,5 +97,5 @@ def test_a_server_that_stops_answering_half_way(monkeypatch: pytest.MonkeyPatch)
             found = list(open_remote(site.url + "/").scan())
     finally:
         web_session._filesystem.cache_clear()
-    assert [type(one) for one in found] == [Rejection, NotEntered]
+    assert [type(one) for one in found] == [Failure, FailedFolder]
     assert all("did not answer" in str(one) for one in found)

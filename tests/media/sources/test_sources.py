@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from shotdex.indexer.inventory import Scan
+from shotdex.indexer.inventory import Inventory
 from shotdex.media.addresses import read_bytes
 from shotdex.media.sources import Candidate, open_source
 from shotdex.store.errors import SourceError
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 
 
 def touch(path: Path) -> Path:
@@ -26,20 +26,20 @@ class Looked:
     """What a scan found, candidates in the order in which they are indexed."""
 
     candidates: list[Candidate]
-    rejections: list[Rejection]
+    failures: list[Failure]
     ignored: int
 
 
 def look(place: Path) -> Looked:
     names = ("address", "relative", "size_bytes", "modified_ns")
-    with Scan(open_source(place)) as scan:
+    with Inventory(open_source(place)) as scan:
         scan.walk()
         rows = [row for chunk in scan.chunks("ordered") for row in chunk]
         assert scan.candidates == len(rows)
-        assert scan.rejected == len(scan.rejections(100))
+        assert scan.failed == len(scan.failures(100))
         return Looked(
             [Candidate(*(row[name] for name in names)) for row in rows],
-            sorted(scan.rejections(100), key=lambda rejection: rejection.path),
+            sorted(scan.failures(100), key=lambda failure: failure.path),
             scan.ignored,
         )
 
@@ -49,7 +49,7 @@ def found(looked: Looked) -> list[str]:
 
 
 class TestFolder:
-    """A folder of pictures, with the folders in it."""
+    """A folder of images, with the folders in it."""
 
     def test_names(self, tmp_path: Path) -> None:
         for name in (
@@ -70,7 +70,7 @@ class TestFolder:
         assert set(found(scan)) == {
             "b.png", "a.JPG", "B/x.Jpeg", "B/deep/er/y.webp", "a b/ü 🎈\n.gif", "x!y.png", "-r.png", "c.tar.png",
         }  # fmt: skip
-        assert (scan.ignored, scan.rejections) == (3, [])
+        assert (scan.ignored, scan.failures) == (3, [])
         assert all(read_bytes(candidate.address) == b"x" for candidate in scan.candidates)
         assert {candidate.size_bytes for candidate in scan.candidates} == {1}
 
@@ -87,7 +87,7 @@ class TestFolder:
         (tmp_path / "in" / "one.png").symlink_to(tmp_path / "out" / "o.png")
         scan = look(tmp_path / "in")
         assert found(scan) == ["a/x.png", "link/o.png", "one.png"]
-        assert scan.rejections == []
+        assert scan.failures == []
 
     def test_links_that_lead_nowhere(self, tmp_path: Path) -> None:
         touch(tmp_path / "x.png")
@@ -95,7 +95,7 @@ class TestFolder:
         (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
         scan = look(tmp_path)
         assert found(scan) == ["x.png"]
-        assert [(Path(r.path).name, r.reason) for r in scan.rejections] == [
+        assert [(Path(r.path).name, r.reason) for r in scan.failures] == [
             ("gone.png", Reason.UNREADABLE),
             ("round.png", Reason.UNREADABLE),
         ]
@@ -105,9 +105,9 @@ class TestFolder:
         (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))).write_bytes(b"x")
         scan = look(tmp_path)
         assert found(scan) == ["x.png"]
-        assert [(r.path, r.reason) for r in scan.rejections] == [(f"{tmp_path}/caf\\udce9.png", Reason.BAD_NAME)]
+        assert [(r.path, r.reason) for r in scan.failures] == [(f"{tmp_path}/caf\\udce9.png", Reason.BAD_NAME)]
 
-    def test_pipes_are_no_pictures(self, tmp_path: Path) -> None:
+    def test_pipes_are_no_images(self, tmp_path: Path) -> None:
         touch(tmp_path / "x.png")
         os.mkfifo(tmp_path / "pipe.png")  # reading one would wait for ever
         assert found(look(tmp_path)) == ["x.png"]

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from shotdex.media.addresses import read_bytes
 from shotdex.media.archives import opening
 from shotdex.media.sources import tarred
-from shotdex.media.sources.base import Candidate, Found, Ignored, NotEntered
-from shotdex.media.sources.samples import PICTURES_LIMIT, SIDECAR_LIMIT
+from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored
+from shotdex.media.sources.samples import IMAGES_LIMIT, SIDECAR_LIMIT
 from shotdex.media.sources.shards import expand
 from shotdex.media.sources.tarred import ShardsSource, TarSource, find_shards, is_tar
-from shotdex.store.errors import SettingsError, SourceError
+from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.types import Failure, Reason
 from tests.support.archives import END, MTIME, PACKINGS, header, memory_below, padded, save_tar, tar_bytes, zip_bytes
 
 Members = list[tuple[str | tarfile.TarInfo, bytes]]
@@ -34,12 +34,12 @@ def scan(path: Path, members: Members, **columns: str) -> list[Found]:
     return list(TarSource(str(path), columns).scan())
 
 
-def pictures(found: list[Found]) -> list[Candidate]:
+def images(found: list[Found]) -> list[Candidate]:
     return [each for each in found if isinstance(each, Candidate)]
 
 
-def rejections(found: list[Found]) -> list[tuple[str, Reason]]:
-    return [(each.path.rpartition("!")[2], each.reason) for each in found if isinstance(each, Rejection)]
+def failures(found: list[Found]) -> list[tuple[str, Reason]]:
+    return [(each.path.rpartition("!")[2], each.reason) for each in found if isinstance(each, Failure)]
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -48,12 +48,12 @@ def test_members(tmp_path: Path, packing: str) -> None:
     names = ["b/2.PNG", "./a.jpg", "../c/ü!.gif", "/x//y.webp"]
     rest = ["notes.md", "._a.jpg", ".git/x.png", "__MACOSX/a.jpg", "in.tar"]
     found = scan(path, [(name, name.encode()) for name in [*names, *rest]])
-    assert [each.relative for each in pictures(found)] == ["b/2.PNG", "a.jpg", "../c/ü!.gif", "x/y.webp"]
+    assert [each.relative for each in images(found)] == ["b/2.PNG", "a.jpg", "../c/ü!.gif", "x/y.webp"]
     source = TarSource(str(path))
-    assert [source.read(each.address, 100).decode() for each in pictures(found)] == names
-    assert [read_bytes(each.address).decode() for each in pictures(found)] == names
-    assert [each.size_bytes for each in pictures(found)] == [len(name.encode()) for name in names]
-    assert {each.modified_ns // 10**9 for each in pictures(found)} == {MTIME}
+    assert [source.read(each.address, 100).decode() for each in images(found)] == names
+    assert [read_bytes(each.address).decode() for each in images(found)] == names
+    assert [each.size_bytes for each in images(found)] == [len(name.encode()) for name in names]
+    assert {each.modified_ns // 10**9 for each in images(found)} == {MTIME}
     ignored = [each.path for each in found if isinstance(each, Ignored)]
     assert ignored == [f"{path}!notes.md", f"{path}!in.tar"]
     assert (source.by_path, source.complete, source.in_order, source.kind) == (False, True, bool(packing), "tar")
@@ -76,7 +76,7 @@ class TestSamples:
             ],
         )  # fmt: skip
         further = {"caption": "a dog", "size": {"w": 4}, "id": 12, "txt": "ein Hund"}
-        assert [(each.relative, each.labels, each.metadata) for each in pictures(found)] == [
+        assert [(each.relative, each.labels, each.metadata) for each in images(found)] == [
             ("x/000.jpg", Labels("7", "3", "train"), further),
             ("x/000.seg.png", Labels("7", "3", "train"), further),
             ("x/001.png", Labels("cat"), {"txt": "a cat"}),
@@ -91,10 +91,10 @@ class TestSamples:
         info = json.dumps({"label": 3, "category": "kept", "domain": " sketch ", "part": None}).encode()
         members: Members = [("0.jpg", b"1"), ("0.json", info), ("0.cls", b"8")]
         found = scan(tmp_path / "s.tar", members, category="label", condition="domain", split="part")
-        assert [(each.labels, each.metadata) for each in pictures(found)] == [
+        assert [(each.labels, each.metadata) for each in images(found)] == [
             (Labels("3", "sketch", None), {"category": "kept", "cls": "8"})
         ]
-        with pytest.raises(SettingsError, match="'image' says nothing"):
+        with pytest.raises(OptionError, match="'image' says nothing"):
             TarSource(str(tmp_path / "s.tar"), {"image": "jpg"})
 
     @pytest.mark.parametrize(
@@ -104,27 +104,27 @@ class TestSamples:
             b'{"label": [1]}', b'{"a": ' + b"1" * 6000 + b"}", b"{}" + b" " * SIDECAR_LIMIT, b"",
         ],
     )  # fmt: skip
-    def test_metadata_that_cannot_be_read_costs_no_picture(self, tmp_path: Path, broken: bytes) -> None:
+    def test_metadata_that_cannot_be_read_costs_no_image(self, tmp_path: Path, broken: bytes) -> None:
         members: Members = [("0.jpg", b"1"), ("0.json", broken), ("0.txt", b"said"), ("1.jpg", b"2")]
         found = scan(tmp_path / "s.tar", members, category="label")
-        assert [(each.relative, each.metadata) for each in pictures(found)] == [
+        assert [(each.relative, each.metadata) for each in images(found)] == [
             ("0.jpg", {"txt": "said"}), ("1.jpg", None)
         ]  # fmt: skip
-        assert rejections(found) == [("0.json", Reason.CORRUPT)]
+        assert failures(found) == [("0.json", Reason.CORRUPT)]
 
     def test_a_sample_has_no_more_metadata_than_the_limit(self, tmp_path: Path) -> None:
         part = b'{"%d": 1}' + b" " * (SIDECAR_LIMIT // 3)
         members: Members = [(f"0.{i}.json", part % i) for i in range(5)]
         found = scan(tmp_path / "s.tar", [*members, ("0.jpg", b"1")])
-        assert pictures(found)[0].metadata == {"0": 1, "1": 1}
-        assert rejections(found) == [(f"0.{i}.json", Reason.CORRUPT) for i in (2, 3, 4)]
+        assert images(found)[0].metadata == {"0": 1, "1": 1}
+        assert failures(found) == [(f"0.{i}.json", Reason.CORRUPT) for i in (2, 3, 4)]
 
-    def test_many_pictures_of_one_name(self, tmp_path: Path) -> None:
-        count = PICTURES_LIMIT + 5
+    def test_many_images_of_one_name(self, tmp_path: Path) -> None:
+        count = IMAGES_LIMIT + 5
         members: Members = [("IMG.0.json", b'{"roll": 4}'), *((f"IMG.{i}.jpg", b"") for i in range(count))]
         found = scan(tmp_path / "s.tar", members)
-        assert len(found) == len(pictures(found)) == count
-        assert all(each.metadata == {"roll": 4} for each in pictures(found))
+        assert len(found) == len(images(found)) == count
+        assert all(each.metadata == {"roll": 4} for each in images(found))
 
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
@@ -145,7 +145,7 @@ class TestSamples:
                     labels = Labels(str(kinds["cls"])) if "cls" in kinds else None
                     expected.append((f"{key}.{kind}", labels, {"n": kinds["json"]} if "json" in kinds else None))
             start = i
-        assert [(each.relative, each.labels, each.metadata) for each in pictures(found)] == expected
+        assert [(each.relative, each.labels, each.metadata) for each in images(found)] == expected
 
 
 def test_links_devices_and_sparse_files(tmp_path: Path) -> None:
@@ -169,12 +169,12 @@ def test_links_devices_and_sparse_files(tmp_path: Path) -> None:
             member("folder", tarfile.DIRTYPE),
         ],
     )
-    assert [each.relative for each in pictures(found)] == ["a.png"]
-    assert rejections(found) == [("hard.png", Reason.UNREADABLE), ("soft.png", Reason.UNREADABLE)]
+    assert [each.relative for each in images(found)] == ["a.png"]
+    assert failures(found) == [("hard.png", Reason.UNREADABLE), ("soft.png", Reason.UNREADABLE)]
     path.write_bytes(sparse + header(b"b.png", 1) + padded(b"2") + END)
     found = list(TarSource(str(path)).scan())
-    assert [each.relative for each in pictures(found)] == ["b.png"]
-    assert rejections(found) == [("sparse.png", Reason.UNREADABLE)]
+    assert [each.relative for each in images(found)] == ["b.png"]
+    assert failures(found) == [("sparse.png", Reason.UNREADABLE)]
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     body = b"".join(header(name, 1) + padded(b"1") for name in (b"caf\xe9.png", b"caf\xe9.txt", b"a.png"))
     path.write_bytes(body + END)
     found = list(TarSource(str(path)).scan())
-    assert [each.relative for each in pictures(found)] == ["a.png"]
-    assert rejections(found) == [("caf\\xe9.png", Reason.BAD_NAME)]
+    assert [each.relative for each in images(found)] == ["a.png"]
+    assert failures(found) == [("caf\\xe9.png", Reason.BAD_NAME)]
 
 
 @pytest.mark.parametrize("packing", ["", ".gz"])
@@ -198,11 +198,11 @@ def test_a_tar_that_was_cut(tmp_path: Path, packing: str) -> None:
                 list(source.scan())
             continue
         *found, damage = source.scan()
-        assert [each.relative for each in pictures(found)] == [f"{i}.png" for i in range(length // 1536)]
-        assert isinstance(damage, NotEntered)
-        assert damage.path == damage.rejection.path == str(path)
-        assert (damage.rejection.stage, damage.rejection.reason) == ("scan", Reason.TRUNCATED)
-        for i, each in enumerate(pictures(found)):
+        assert [each.relative for each in images(found)] == [f"{i}.png" for i in range(length // 1536)]
+        assert isinstance(damage, FailedFolder)
+        assert damage.path == damage.failure.path == str(path)
+        assert (damage.failure.stage, damage.failure.reason) == ("scan", Reason.TRUNCATED)
+        for i, each in enumerate(images(found)):
             assert source.read(each.address, 10_000) == members[i][1]
 
 
@@ -212,9 +212,9 @@ def test_a_checksum_that_is_wrong_at_the_end(tmp_path: Path) -> None:
     data[-5] ^= 1
     path.write_bytes(data)
     *found, damage = TarSource(str(path)).scan()
-    assert 2 <= len(pictures(found)) < 4, "what was unpacked together with the end is not trusted"
-    assert isinstance(damage, NotEntered)
-    assert damage.rejection.reason is Reason.CORRUPT
+    assert 2 <= len(images(found)) < 4, "what was unpacked together with the end is not trusted"
+    assert isinstance(damage, FailedFolder)
+    assert damage.failure.reason is Reason.CORRUPT
     data = bytearray(gzip.compress(tar_bytes([("a.png", b"1")])))
     data[-5] ^= 1
     path.write_bytes(data)
@@ -230,9 +230,9 @@ def test_an_archive_that_grew_changes_no_member(tmp_path: Path, packing: str) ->
     before = scan(path, members)
     after = scan(path, [*members, ("c.png", b"3"), ("a.png", b"new")])
     assert after[:2] == before
-    assert [each.relative for each in pictures(after)] == ["a.png", "b.png", "c.png", "a.png"]
+    assert [each.relative for each in images(after)] == ["a.png", "b.png", "c.png", "a.png"]
     assert after[3] != after[0]
-    assert TarSource(str(path)).read(pictures(after)[0].address, 10) == b"new", "the last of a name counts"
+    assert TarSource(str(path)).read(images(after)[0].address, 10) == b"new", "the last of a name counts"
 
 
 def test_read_in_order_walks_a_packed_archive_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,7 @@ def test_read_in_order_walks_a_packed_archive_once_more(tmp_path: Path, monkeypa
     monkeypatch.setattr(opening.TarArchive, "walk", lambda *_: pytest.fail("the scan's table should do"))
     source = TarSource(str(path))
     for i in range(0, 30, 4):
-        assert source.read(pictures(found)[i].address, 10_000) == members[i][1]
+        assert source.read(images(found)[i].address, 10_000) == members[i][1]
 
 
 @pytest.mark.parametrize("packing", ["", ".gz"])
@@ -269,7 +269,7 @@ class TestShards:
         (place / ".cache").mkdir()
         assert find_shards(str(place)) == [str(place / name) for name in ("n01.tar.gz", "n02.tar", "n03.TAR")]
         source = ShardsSource(str(place), {})
-        found = pictures(list(source.scan()))
+        found = images(list(source.scan()))
         assert [each.relative for each in found] == ["n01/0.png", "n02/0.png", "n03/0.png"]
         assert [source.read(each.address, 99) for each in found] == [b"n01.tar.gz", b"n02.tar", b"n03.TAR"]
         assert found[1].address == f"{place}/n02.tar!0.png"
@@ -292,11 +292,11 @@ class TestShards:
         (place / "s-012.tar").write_bytes((place / "s-008.tar").read_bytes()[:1536])
         source = ShardsSource(str(place / "s-{008..012}.tar"))
         found = list(source.scan())
-        assert [each.address for each in pictures(found)] == [f"{place}/s-{i}.tar!0.png" for i in ("008", "010", "012")]
-        assert [each.relative for each in pictures(found)] == ["0.png"] * 3
-        damage = [each for each in found if isinstance(each, NotEntered)]
+        assert [each.address for each in images(found)] == [f"{place}/s-{i}.tar!0.png" for i in ("008", "010", "012")]
+        assert [each.relative for each in images(found)] == ["0.png"] * 3
+        damage = [each for each in found if isinstance(each, FailedFolder)]
         assert [each.path for each in damage] == [f"{place}/s-{i}.tar" for i in ("009", "011", "012")]
-        assert [each.rejection.reason for each in damage] == [Reason.UNREADABLE, Reason.UNREADABLE, Reason.TRUNCATED]
+        assert [each.failure.reason for each in damage] == [Reason.UNREADABLE, Reason.UNREADABLE, Reason.TRUNCATED]
         with pytest.raises(SourceError, match="none of the archives"):
             list(ShardsSource(str(place / "t-{0..2}.tar")).scan())
 
@@ -305,7 +305,7 @@ class TestShards:
         for i in range(2):
             files.pipe_file(f"/w/s-{i}.tar", tar_bytes([("a.png", b"%d" % i)]))
         source = ShardsSource("memory://w/s-{0..1}.tar")
-        found = pictures(list(source.scan()))
+        found = images(list(source.scan()))
         assert [each.address for each in found] == ["memory://w/s-0.tar!a.png", "memory://w/s-1.tar!a.png"]
         assert [source.read(each.address, 9) for each in found] == [b"0", b"1"]
         assert source.in_order
@@ -316,7 +316,7 @@ class TestShards:
         assert expand("{b,a}-{2..1}.tar") == ["b-2.tar", "b-1.tar", "a-2.tar", "a-1.tar"]
         assert expand("{x}{}.tar") == ["{x}{}.tar"]
         for pattern in ("{0..999999999999}.tar", "{0..999}{0..999}.tar", "{1,2}" * 40 + ".tar"):
-            with pytest.raises(SettingsError, match="more than 100,000"):
+            with pytest.raises(OptionError, match="more than 100,000"):
                 expand(pattern)
         self.save(tmp_path, "s-{1,2}.tar")
         assert find_shards(str(tmp_path / "s-{1,2}.tar")) == [], "a file of that very name"

@@ -10,10 +10,10 @@ import fsspec
 import pytest
 
 from shotdex.media.addresses import read_bytes
-from shotdex.media.sources.base import Candidate, Found, Ignored, NotEntered
+from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored
 from shotdex.media.sources.zipped import ZipSource, is_zip
-from shotdex.store.errors import Damaged, SourceError
-from shotdex.store.types import Reason, Rejection
+from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.types import Failure, Reason
 from tests.support.archives import memory_below, overlapping_zip, raw_zip, zip_bytes
 
 
@@ -71,11 +71,11 @@ def test_links_and_names_that_are_not_utf8(tmp_path: Path) -> None:
     link.create_system, link.external_attr = 3, 0o120777 << 16
     source = save(tmp_path / "p.zip", zip_bytes([(link, b"/etc/passwd")]))
     address = f"{tmp_path}/p.zip!link.png"
-    assert list(source.scan()) == [Rejection(address, "scan", Reason.UNREADABLE, "a link, which is not followed")]
+    assert list(source.scan()) == [Failure(address, "scan", Reason.UNREADABLE, "a link, which is not followed")]
     source = save(tmp_path / "q.zip", raw_zip([(b"\xff.png", b"1", 0x800), (b"\xff.txt", b"1", 0x800)]))
-    rejection, ignored = source.scan()
-    assert isinstance(rejection, Rejection)
-    assert (rejection.path, rejection.reason) == (f"{tmp_path}/q.zip!\\xff.png", Reason.BAD_NAME)
+    failure, ignored = source.scan()
+    assert isinstance(failure, Failure)
+    assert (failure.path, failure.reason) == (f"{tmp_path}/q.zip!\\xff.png", Reason.BAD_NAME)
     assert isinstance(ignored, Ignored)
 
 
@@ -105,9 +105,9 @@ def test_a_broken_directory(tmp_path: Path) -> None:
     data[entries[1]] = 0
     first, damage = save(tmp_path / "p.zip", bytes(data)).scan()
     assert isinstance(first, Candidate)
-    assert isinstance(damage, NotEntered)
-    assert damage.path == damage.rejection.path == str(tmp_path / "p.zip")
-    assert (damage.rejection.stage, damage.rejection.reason) == ("scan", Reason.CORRUPT)
+    assert isinstance(damage, FailedFolder)
+    assert damage.path == damage.failure.path == str(tmp_path / "p.zip")
+    assert (damage.failure.stage, damage.failure.reason) == ("scan", Reason.CORRUPT)
     data[entries[0]] = 0
     with pytest.raises(SourceError, match="cannot be read as a zip") as caught:
         list(save(tmp_path / "p.zip", bytes(data)).scan())
@@ -129,7 +129,7 @@ def test_whole_directory_but_broken_data(tmp_path: Path) -> None:
     first, second = source.scan()
     assert isinstance(first, Candidate)
     assert isinstance(second, Candidate)
-    with pytest.raises(Damaged):
+    with pytest.raises(ContainerFailure):
         source.read(first.address, 1000)
     assert source.read(second.address, 1000) == b"whole"
 
@@ -142,7 +142,7 @@ def test_a_bomb_costs_nothing(tmp_path: Path) -> None:
     with memory_below(1_000_000):
         found = [each for each in source.scan() if isinstance(each, Candidate)]
         for each in found[:-1]:
-            with pytest.raises(Damaged, match="overlap"):
+            with pytest.raises(ContainerFailure, match="overlap"):
                 source.read(each.address, 10**9)
     assert len(found) == 100
 

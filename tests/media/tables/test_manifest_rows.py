@@ -1,4 +1,4 @@
-"""Rows of text files, wherever they begin, and the pictures in tables' cells."""
+"""Rows of text files, wherever they begin, and the images in tables' cells."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def data_url(data: bytes) -> str:
 
 
 def numbered(count: int) -> list[bytes]:
-    return [f"picture {i} ".encode() * (1 + i % 7) for i in range(count)]
+    return [f"image {i} ".encode() * (1 + i % 7) for i in range(count)]
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)
@@ -163,27 +163,27 @@ class TestCsv:
 
 
 class TestText:
-    """Pictures in base64, in rows that may be asked for in any order."""
+    """Images in base64, in rows that may be asked for in any order."""
 
     @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".ndjson"])
     def test_any_order(self, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
         from shotdex.media.tables import manifest_rows
 
         monkeypatch.setattr(manifest_rows, "CHECKPOINT", 500)
-        pictures = numbered(100)
+        images = numbered(100)
         path = tmp_path / f"t{ending}"
         with path.open("w", newline="") as file:
             if "j" in ending:
-                file.writelines(json.dumps({"n": i, "a/b": data_url(p)}) + "\n" for i, p in enumerate(pictures))
+                file.writelines(json.dumps({"n": i, "a/b": data_url(p)}) + "\n" for i, p in enumerate(images))
             else:
                 delimiter = "\t" if ending == ".tsv" else ";"
                 writer = csv.writer(file, delimiter=delimiter)
-                writer.writerows([("n", "a/b"), *((f"{i}\n", data_url(p)) for i, p in enumerate(pictures))])
+                writer.writerows([("n", "a/b"), *((f"{i}\n", data_url(p)) for i, p in enumerate(images))])
         order = list(range(100))
         random.Random(1).shuffle(order)
         for i in order:
-            assert read_cell(str(path), f"a/b/{i}", 1000) == pictures[i]
-        assert read_bytes(f"{path}!a/b/17") == pictures[17]
+            assert read_cell(str(path), f"a/b/{i}", 1000) == images[i]
+        assert read_bytes(f"{path}!a/b/17") == images[17]
 
     def test_what_is_not_there(self, tmp_path: Path) -> None:
         path = tmp_path / "t.csv"
@@ -194,7 +194,7 @@ class TestText:
         with pytest.raises(ValueError, match="1 values where the header has 2"):
             read_cell(str(path), "image/1", 100)
         for row in (2, 3):
-            with pytest.raises(ValueError, match=r"no picture in base64|Invalid base64"):
+            with pytest.raises(ValueError, match=r"no image in base64|Invalid base64"):
                 read_cell(str(path), f"image/{row}", 100)
         with pytest.raises(TooManyBytes):
             read_cell(str(path), "image/0", 4)
@@ -261,10 +261,10 @@ class TestParquet:
         ids=str,
     )
     def test_types_of_columns(self, tmp_path: Path, kind: Any) -> None:
-        pictures = numbered(30)
-        pq.write_table(pa.table({"a.b/c": pa.array(pictures, kind)}), tmp_path / "t.parquet", row_group_size=7)
+        images = numbered(30)
+        pq.write_table(pa.table({"a.b/c": pa.array(images, kind)}), tmp_path / "t.parquet", row_group_size=7)
         for i in [*range(30), 3, 29, 0]:
-            assert read_cell(str(tmp_path / "t.parquet"), f"a.b/c/{i}", 1000) == pictures[i]
+            assert read_cell(str(tmp_path / "t.parquet"), f"a.b/c/{i}", 1000) == images[i]
 
     def test_the_struct_of_the_datasets_library_and_data_urls(self, tmp_path: Path) -> None:
         path = tmp_path / "t.parquet"
@@ -273,7 +273,7 @@ class TestParquet:
         assert read_bytes(f"{path}!image/0") == b"one"
         assert read_cell(str(path), "url/0", 100) == b"three"
         for member in ("image/1", "image/2", "url/1", "url/2", "n/0"):
-            with pytest.raises(ValueError, match=r"the cell is empty|no picture in base64"):
+            with pytest.raises(ValueError, match=r"the cell is empty|no image in base64"):
                 read_cell(str(path), member, 100)
         for member in ("image/3", "other/0", "image.bytes/0", "image"):
             with pytest.raises(KeyError):
@@ -284,20 +284,20 @@ class TestParquet:
     def test_in_order_from_several_threads_each_row_is_decoded_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path, pictures, seen = tmp_path / "t.parquet", numbered(600), counted(monkeypatch)
-        pq.write_table(pa.table({"image": pictures}), path, row_group_size=250)
+        path, images, seen = tmp_path / "t.parquet", numbered(600), counted(monkeypatch)
+        pq.write_table(pa.table({"image": images}), path, row_group_size=250)
         with ThreadPoolExecutor(6) as threads:
             found = list(threads.map(lambda i: read_cell(str(path), f"image/{i}", 1000), range(600)))
-        assert found == pictures
+        assert found == images
         assert len(seen) == 600
 
     def test_a_huge_row_group_is_never_held(self, tmp_path: Path) -> None:
         path = tmp_path / "t.parquet"
-        pictures = [os.urandom(200_000) for _ in range(100)]
-        pq.write_table(pa.table({"image": pictures}), path, compression="none", use_dictionary=False)
+        images = [os.urandom(200_000) for _ in range(100)]
+        pq.write_table(pa.table({"image": images}), path, compression="none", use_dictionary=False)
         before, peak = pa.total_allocated_bytes(), 0
-        for i, picture in enumerate(pictures):
-            assert read_cell(str(path), f"image/{i}", 1_000_000) == picture
+        for i, image in enumerate(images):
+            assert read_cell(str(path), f"image/{i}", 1_000_000) == image
             peak = max(peak, pa.total_allocated_bytes() - before)
         assert peak < 8_000_000  # of 20,000,000
 
@@ -318,18 +318,18 @@ class TestParquet:
 
     def test_a_broken_row_group_costs_its_rows_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path, seen = tmp_path / "t.parquet", counted(monkeypatch)
-        pictures = [os.urandom(5_000) for _ in range(900)]
+        images = [os.urandom(5_000) for _ in range(900)]
         pq.write_table(
-            pa.table({"image": pictures}), path, row_group_size=300, use_dictionary=False, write_page_checksum=True
+            pa.table({"image": images}), path, row_group_size=300, use_dictionary=False, write_page_checksum=True
         )
         raw = bytearray(path.read_bytes())
-        start = raw.index(pictures[450])
+        start = raw.index(images[450])
         raw[start - 200_000 : start + 200_000] = bytes(400_000)
         path.write_bytes(raw)
         lost = []
         for i in range(900):
             try:
-                assert read_cell(str(path), f"image/{i}", 10_000) == pictures[i] or 400 < i < 500
+                assert read_cell(str(path), f"image/{i}", 10_000) == images[i] or 400 < i < 500
             except Exception:
                 lost.append(i)
         assert min(lost) > 450 or lost == list(range(min(lost), 600))

@@ -291,7 +291,7 @@ class TestShape:
         assert (found.vision.tokens, found.vision.output_dim, found.text.output_dim) == (16, 32, 32)
         assert "padded to that" in found.convention
 
-    def test_siglip_2_keeps_the_shape_of_a_picture(self, siglip2_folder: Path) -> None:
+    def test_siglip_2_keeps_the_shape_of_a_image(self, siglip2_folder: Path) -> None:
         found = describe(str(siglip2_folder))
         assert found.vision.input == ImageInput(None, 8, 3, 16, False)
         assert "16 patches, the most it may have" in found.convention

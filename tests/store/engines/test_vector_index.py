@@ -247,7 +247,7 @@ class TestTheFile:
         assert not vectors.flags.writeable
         assert np.array_equal(vectors, self.vectors)
 
-    def test_an_older_catalog_brought_back_and_other_pictures_indexed(
+    def test_an_older_catalog_brought_back_and_other_images_indexed(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The file's stamp was compared once and agreed; the older catalog remembers another one, or none."""
@@ -266,7 +266,7 @@ class TestTheFile:
             )
             add_vectors(con, 1, self.ids[30:].tolist(), ImageVectors(self.vectors[30:], np.zeros((30, 2), np.float32)))
         self.check(store)
-        assert "not written for the pictures" in caplog.text
+        assert "not written for the images" in caplog.text
 
     def vouch(self, store: Store, stamp: bytes | None = None) -> None:
         with store.writing() as con:
@@ -397,8 +397,8 @@ class TestTheFile:
         with store.reading() as con:
             assert len(open_index(store, con, 1, self.encoder)) == 60
 
-    def test_a_picture_under_the_id_of_another(self, tmp_path: Path) -> None:
-        """As where an older copy of the catalog is brought back and other pictures are indexed: few of many differ."""
+    def test_a_image_under_the_id_of_another(self, tmp_path: Path) -> None:
+        """As where an older copy of the catalog is brought back and other images are indexed: few of many differ."""
         rng = np.random.default_rng(9)
         self.ids, self.vectors = np.arange(1, 2001), unit(rng.normal(size=(2000, 16)))
         store = self.make(tmp_path, 2000)

@@ -1,4 +1,4 @@
-"""Pictures made on the spot."""
+"""Images made on the spot."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PIL import Image
 
 
 def noise(seed: int, width: int = 24, height: int = 20) -> Image.Image:
-    """A picture of smooth noise: every one differs, and small losses do not change it much."""
+    """An image of smooth noise: every one differs, and small losses do not change it much."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
     return small.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def gradient(width: int = 40, height: int = 30) -> Image.Image:
-    """A picture in which no two parts are alike, so that a missing part shows."""
+    """An image in which no two parts are alike, so that a missing part shows."""
     y, x = np.mgrid[0:height, 0:width]
     values = np.stack([40 + x * 5 % 200, 40 + y * 7 % 200, 40 + (x + 2 * y) * 3 % 200], axis=-1)
     return Image.fromarray(values.astype(np.uint8))
