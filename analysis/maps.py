@@ -14,6 +14,7 @@ from shotdex.query.text_lookup import text_vectors
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, ModelUnavailable, OptionError, StoreError
 from shotdex.store.ids import encoded_ids
+from shotdex.store.progress import Progress
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
@@ -25,7 +26,7 @@ from .figures.map_extras import MapExtras
 from .figures.map_points import point_map
 from .figures.map_thumbnails import thumbnail_map
 from .modality_gap import modality_gap
-from .projections import ProjectionOptions, Watch, project
+from .projections import ProjectionOptions, project
 from .scoring import class_means
 from .thumbnails import load_thumbnails
 
@@ -114,7 +115,7 @@ class Coordinates:
     caption: str = ""
 
 
-def coordinates(store: Store, options: MapOptions, watch: Watch | None = None) -> Coordinates:
+def coordinates(store: Store, options: MapOptions, progress: Progress | None = None) -> Coordinates:
     """Return the coordinates of a map, from the catalog where the same map was made before.
 
     Raises:
@@ -137,7 +138,7 @@ def coordinates(store: Store, options: MapOptions, watch: Watch | None = None) -
         if kept is not None:
             return Coordinates(ids, kept, len(every), True, encoder.name)
         _, vectors = load_vectors(con, encoder_id, encoder, options.space, ids)
-    xy = project(vectors, options.projection, watch)
+    xy = project(vectors, options.projection, progress)
     try:
         with store.writing() as con:
             save_projection(con, key, ids, xy)
@@ -162,7 +163,7 @@ def _no_model(encoder: EncoderId) -> Encoder:
 
 
 def coordinates_with_prompts(
-    store: Store, options: MapOptions, load: LoadEncoder, watch: Watch | None = None
+    store: Store, options: MapOptions, load: LoadEncoder, progress: Progress | None = None
 ) -> Coordinates:
     """Return the coordinates of images and of a run's prompts, projected together; they are not kept.
 
@@ -179,7 +180,7 @@ def coordinates_with_prompts(
     ids = _drawn(every, options)
     with store.reading() as con:
         ids, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
-    xy = project(np.concatenate([images, texts.vectors]), options.projection, watch)
+    xy = project(np.concatenate([images, texts.vectors]), options.projection, progress)
     places = [(float(x), float(y)) for x, y in xy[len(ids) :]]
     drawn = tuple(zip(texts.labels, places, strict=True))
     caption = str(modality_gap(images, texts.vectors))
@@ -187,10 +188,11 @@ def coordinates_with_prompts(
 
 
 def draw_map(
-    store: Store, options: MapOptions, load: LoadEncoder | None = None, watch: Watch | None = None
+    store: Store, options: MapOptions, load: LoadEncoder | None = None, progress: Progress | None = None
 ) -> tuple[Figure, Coordinates]:
-    """Draw a map and return it with its coordinates. `load` is needed for prompts that the store has not met; `watch`
-    is told of the rounds of the projection.
+    """Draw a map and return it with its coordinates.
+
+    `load` is needed for prompts that the store has not met; `progress` counts the rounds of the projection.
 
     Raises:
         OptionError: nothing to colour by, or no run to say what is correct.
@@ -200,9 +202,9 @@ def draw_map(
         raise OptionError(f"cannot colour by {options.colour!r}", f"colour by one of: {', '.join(COLOURS)}")
     labels_of, run_name = _labels(store, options)
     if options.prompts:
-        placed = coordinates_with_prompts(store, options, load or _no_model, watch)
+        placed = coordinates_with_prompts(store, options, load or _no_model, progress)
     else:
-        placed = coordinates(store, options, watch)
+        placed = coordinates(store, options, progress)
     labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
     title = _title(options, placed, run_name)
     extras = MapExtras(placed.texts, placed.caption)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,34 +14,37 @@ import numpy.typing as npt
 
 from shotdex.store.engines.flat_search import faiss_module
 from shotdex.store.errors import OptionError
+from shotdex.store.progress import Progress
 from shotdex.store.types import Vectors
-
-Watch = Callable[[int, int], None]
-"""Told how many rounds of how many are done, again and again."""
 
 _ROUND = re.compile(r"Iteration (\d+)|(\d+)/(\d+)")
 
 
 class Rounds(io.TextIOBase):
-    """A stream that takes what is printed and tells a watch of the rounds in it, `of` in all where it does not say.
+    """A stream that reads rounds from what is printed to it and passes them on; `total` is used where none is printed.
 
-    What has no number is dropped: a line that reads otherwise in another version costs the progress, not the map.
+    Text without a number is dropped: a line that another version prints differently costs the progress, not the map.
     """
 
-    def __init__(self, watch: Watch, of: int = 0) -> None:
-        self._watch = watch
-        self._of = of
+    def __init__(self, progress: Progress, total: int = 0) -> None:
+        self._progress = progress
+        self._total = total
+        self._done: int | None = None
 
     def write(self, text: str, /) -> int:
         """Take some text."""
-        for alone, done, of in _ROUND.findall(text):
-            self._watch(int(alone or done), int(of or self._of))
+        for alone, done, total in _ROUND.findall(text):
+            if self._done is None:
+                self._progress.start(int(total or self._total))
+            reached = int(alone or done)
+            self._progress.advance(reached - (self._done or 0))
+            self._done = reached
         return len(text)
 
 
-def tqdm_settings(watch: Watch) -> dict[str, Any]:
-    """Return the settings with which a tqdm bar tells a watch instead of drawing itself."""
-    return {"file": Rounds(watch), "disable": False, "bar_format": "{n_fmt}/{total_fmt}", "mininterval": 0.1}
+def tqdm_settings(progress: Progress) -> dict[str, Any]:
+    """Return the settings with which a tqdm bar reports to `progress` instead of drawing itself."""
+    return {"file": Rounds(progress), "disable": False, "bar_format": "{n_fmt}/{total_fmt}", "mininterval": 0.1}
 
 
 Points = npt.NDArray[np.float64]
@@ -95,7 +97,7 @@ class ProjectionOptions:
             raise OptionError(f"seed is {self.seed}, outside 0 to 2**32 - 1")
 
 
-def project(vectors: Vectors, options: ProjectionOptions | None = None, watch: Watch | None = None) -> Points:
+def project(vectors: Vectors, options: ProjectionOptions | None = None, progress: Progress | None = None) -> Points:
     """Place N vectors in the plane so that neighbours by cosine stay neighbours.
 
     Rows are made unit length first: then squared Euclidean distance is 2 - 2 cosine, and Euclidean neighbours, which
@@ -108,7 +110,7 @@ def project(vectors: Vectors, options: ProjectionOptions | None = None, watch: W
     Args:
         vectors: (N, D) float, finite.
         settings: UMAP with its defaults when absent.
-        watch: told of the rounds in which the points are moved; what comes before, finding neighbours, has none.
+        progress: counts the rounds in which the points are moved; finding neighbours, which comes before, has none.
 
     Returns:
         (N, 2) float64, in no particular unit.
@@ -126,7 +128,7 @@ def project(vectors: Vectors, options: ProjectionOptions | None = None, watch: W
     if count < FEWEST:
         return _padded(_principal(rows, 2, chosen.seed))
     reduced = _principal(rows, chosen.pca, chosen.seed) if rows.shape[1] > chosen.pca else rows
-    return _umap(reduced, chosen, watch) if chosen.method == "umap" else _tsne(reduced, chosen, watch)
+    return _umap(reduced, chosen, progress) if chosen.method == "umap" else _tsne(reduced, chosen, progress)
 
 
 def _unit(vectors: Vectors) -> Vectors:
@@ -150,7 +152,7 @@ def _padded(scores: Vectors) -> Points:
     return np.pad(scores.astype(np.float64), ((0, 0), (0, 2 - scores.shape[1])))
 
 
-def _umap(rows: Vectors, options: ProjectionOptions, watch: Watch | None) -> Points:
+def _umap(rows: Vectors, options: ProjectionOptions, progress: Progress | None) -> Points:
     # UMAP warns of a missing TensorFlow, of its own thread count and of spectral fallbacks on tied rows: nothing that
     # a user of ours can act on.
     with warnings.catch_warnings():
@@ -167,7 +169,7 @@ def _umap(rows: Vectors, options: ProjectionOptions, watch: Watch | None) -> Poi
             n_jobs=1,  # what a fixed random_state forces anyway
             # UMAP itself calls a Python function for each pair of few, and of many compiles its search for 20 to 60 s.
             precomputed_knn=(_nearest if len(rows) < ALL_PAIRS else _nearest_of_many)(rows, neighbours),
-            tqdm_kwds=None if watch is None else tqdm_settings(watch),
+            tqdm_kwds=None if progress is None else tqdm_settings(progress),
         )
         return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
 
@@ -220,7 +222,7 @@ def _keep_compiled() -> None:
         layouts._nb_optimize_layout_euclidean_single_epoch.enable_caching()
 
 
-def _tsne(rows: Vectors, options: ProjectionOptions, watch: Watch | None) -> Points:
+def _tsne(rows: Vectors, options: ProjectionOptions, progress: Progress | None) -> Points:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
@@ -233,9 +235,9 @@ def _tsne(rows: Vectors, options: ProjectionOptions, watch: Watch | None) -> Poi
         learning_rate="auto",
         random_state=options.seed,
         max_iter=TSNE_ROUNDS,
-        verbose=0 if watch is None else 2,
+        verbose=0 if progress is None else 2,
     )
     # Threads add up their parts of the gradient in the order in which they finish: with one the sum is always the same.
-    heard = nullcontext() if watch is None else redirect_stdout(Rounds(watch, TSNE_ROUNDS))
+    heard = nullcontext() if progress is None else redirect_stdout(Rounds(progress, TSNE_ROUNDS))
     with threadpool_limits(1, user_api="openmp"), heard:
         return np.asarray(tsne.fit_transform(rows), dtype=np.float64)

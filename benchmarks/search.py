@@ -31,6 +31,7 @@ from shotdex.query.search import ask
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.vector_index import VectorIndex, drop_index, open_index, write_index
 from shotdex.store.ids import filtered_ids
+from shotdex.store.progress import NoProgress
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
 from shotdex.store.types import Query
@@ -38,13 +39,6 @@ from shotdex.store.types import Query
 DIM = 512
 TEXTS = 200
 FILTERS = {"1 %": "image_id % 100 = 7", "10 %": "image_id % 10 = 7", "50 %": "image_id % 2 = 0"}
-
-
-class Quiet:
-    """Hears of progress and says nothing."""
-
-    def start(self, total: int) -> None: ...
-    def advance(self, images: int) -> None: ...
 
 
 def main() -> None:
@@ -167,7 +161,7 @@ def memory(store: Store, rows: int) -> None:
 
 
 def approximate(store: Store) -> None:
-    figures = build(store, None, 0.98, Quiet())
+    figures = build(store, None, 0.98, NoProgress())
     line("built", f"{figures.built_seconds:.0f} s, {figures.cells:,} cells, {figures.probes:,} looked into")
     line("recall@10 of held-out images", f"{figures.images.value:.4f} of {figures.images.questions}", "at least 0.98")
     assert figures.texts is not None

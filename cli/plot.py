@@ -207,9 +207,8 @@ def map_(
     projection = ProjectionOptions(method, seed)
     options = MapOptions(Space(space), projection, colour, thumbnails, where, run, model, limit, prompts)
     store = open_store(store_path)
-    rounds = Rounds("placing", " rounds")
-    with rounds:
-        figure, placed = draw_map(store, options, encoder_loader(device, store), rounds.reached)
+    with Bar("placing", " rounds") as bar:
+        figure, placed = draw_map(store, options, encoder_loader(device, store), bar)
     if placed.caption:
         note(placed.caption)
     note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")
@@ -217,19 +216,6 @@ def map_(
         left_out = placed.of - len(placed.ids)
         note(f"a sample of {placed.of:,} images (seed {seed}); left out {left_out:,}; all: --limit {placed.of}")
     _save(figure, target)
-
-
-class Rounds(Bar):
-    """A bar over the rounds of a projection."""
-
-    _done: int | None = None
-
-    def reached(self, done: int, of: int) -> None:
-        """Say that so many rounds of so many are done."""
-        if self._done is None:
-            self.start(of)
-        self.advance(done - (self._done or 0))
-        self._done = done
 
 
 def _save(figure: Figure, target: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Bar:
-    """Implements the indexer's `Progress` with tqdm; use it as a context."""
+    """Implements `Progress` with tqdm; use it as a context."""
 
     def __init__(self, title: str, unit: str = " images") -> None:
         self._title = title
@@ -24,7 +24,7 @@ class Bar:
         self.close()
 
     def start(self, total: int) -> None:
-        """Say how many images there are to do."""
+        """Say how much there is to do."""
         if sys.stderr.isatty() and total:
             from tqdm import tqdm
 
@@ -46,7 +46,7 @@ class Bar:
             self._bar.close()
             self._bar = None
 
-    def advance(self, images: int) -> None:
+    def advance(self, count: int) -> None:
         """Say that some more are done."""
         if self._bar is not None:
-            self._bar.update(images)
+            self._bar.update(count)

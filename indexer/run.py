@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from shotdex.media.decoding.decode import quiet_pillow
 from shotdex.media.sources import Source
@@ -15,6 +14,7 @@ from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
 from shotdex.store.encoders import add_encoder, number_of
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.images import clear_failures, count_unlabelled, mark_removed, move_table, next_image_id
+from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.source_records import record_source, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
@@ -37,26 +37,6 @@ AHEAD = 64
 
 COMMIT_WAIT = 600.0
 """Seconds to wait, at a commit, for a reader that holds the catalog: a long query must not cost an indexing."""
-
-
-class Progress(Protocol):
-    """Something that shows how far a long piece of work is."""
-
-    def start(self, total: int) -> None:
-        """Say how many images there are to do."""
-
-    def advance(self, images: int) -> None:
-        """Say that some more are done."""
-
-
-class NoProgress:
-    """Shows nothing."""
-
-    def start(self, total: int) -> None:
-        """Do nothing."""
-
-    def advance(self, images: int) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)

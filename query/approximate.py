@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from shotdex.store.engines.ivf import CHUNK, MEASURED_K, ROUNDS, SAMPLE, Cells, 
 from shotdex.store.engines.ivf_file import cells_file, write_cells
 from shotdex.store.engines.vector_index import VectorIndex, open_index, write_index
 from shotdex.store.errors import OptionError
+from shotdex.store.progress import Progress
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
@@ -97,16 +97,6 @@ TIMED = 15
 """Searches whose time is taken, each exactly and through the cells in turn."""
 
 
-class Watcher(Protocol):
-    """Hears how much there is to do and how much of it is done, in vectors."""
-
-    def start(self, total: int) -> None:
-        """Say how many there are."""
-
-    def advance(self, images: int) -> None:
-        """Say that some more are done."""
-
-
 @dataclass(frozen=True, slots=True)
 class Truths:
     """Questions (Q, D), and for each the rows of its true nearest (Q, 10), fewer only where there are fewer."""
@@ -115,7 +105,7 @@ class Truths:
     rows: Ids
 
 
-def build(store: Store, encoder_name: str | None, recall: float, watcher: Watcher, seed: int = 0) -> Figures:
+def build(store: Store, encoder_name: str | None, recall: float, progress: Progress, seed: int = 0) -> Figures:
     """Build the cells of an encoder's vectors, so that `recall` of the true ten nearest are found, and keep them.
 
     The fewest cells are looked into with which both image vectors that had no part in the training and the texts that
@@ -138,9 +128,9 @@ def build(store: Store, encoder_name: str | None, recall: float, watcher: Watche
     held_out = np.sort(rng.choice(rows.wanted(None), min(QUESTIONS, int(rows.present.sum())), replace=False))
     others = np.setdiff1d(np.arange(count), held_out, assume_unique=True)
     sample = np.sort(rng.choice(others, min(len(others), SAMPLE * wanted), replace=False))
-    watcher.start(ROUNDS * len(sample) + 2 * count)
-    cells = make_cells(rows.vectors, sample, wanted, seed, watcher.advance)
-    images, asked = truths(rows, np.array(rows.vectors[held_out]), texts, held_out, watcher.advance)
+    progress.start(ROUNDS * len(sample) + 2 * count)
+    cells = make_cells(rows.vectors, sample, wanted, seed, progress.advance)
+    images, asked = truths(rows, np.array(rows.vectors[held_out]), texts, held_out, progress.advance)
     chosen = _choose(cells, [images, asked], recall)
     cells = replace(cells, probes=chosen)
     exact_seconds, seconds = _times(replace(index, cells=cells), np.concatenate([images.questions, asked.questions]))

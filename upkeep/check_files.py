@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shotdex.indexer.run import NoProgress, Progress
 from shotdex.media.addresses import facts, read_bytes, split
 from shotdex.media.files.places import Facts, is_url
+from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.store import Store
 
 from .check import Check, index_again

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from shotdex.indexer.run import Progress
 from shotdex.models.protocols import LoadEncoder
 from shotdex.store.connection import Connection
 from shotdex.store.errors import StoreError, StoreLocked
+from shotdex.store.progress import Progress
 from shotdex.store.store import Store
 
 from .check import LOST, Check

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotdex.indexer.run import Progress
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.ids import encoded_ids, filtered_ids
+from shotdex.store.progress import Progress
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Space
 from shotdex.store.vectors import load_vectors

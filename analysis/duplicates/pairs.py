@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.indexer.run import NoProgress, Progress
 from shotdex.store.errors import OptionError
+from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.types import Vectors
 
 Rows = npt.NDArray[np.int64]

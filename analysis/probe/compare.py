@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shotdex.analysis.figures.comparison import ComparisonLine, comparison_figure
-from shotdex.indexer.run import NoProgress, Progress
 from shotdex.store.connection import Connection
+from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Space
 

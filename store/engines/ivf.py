@@ -30,8 +30,6 @@ ROUNDS = 10
 CHUNK = 8_192
 """Vectors put into cells at a time."""
 
-Advance = Callable[[int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Recall:
@@ -123,7 +121,7 @@ class Cells:
         return cells
 
 
-def make_cells(vectors: Vectors, sample: Ids, count: int, seed: int, advance: Advance) -> Cells:
+def make_cells(vectors: Vectors, sample: Ids, count: int, seed: int, advance: Callable[[int], None]) -> Cells:
     """Put every vector (N, D) into one of `count` cells whose centres are trained on the rows of a sample.
 
     Beside the result it takes the memory of the sample. `advance` is told how many vectors were compared with every
@@ -142,7 +140,7 @@ def make_cells(vectors: Vectors, sample: Ids, count: int, seed: int, advance: Ad
     return Cells(centres, starts, np.argsort(cells, kind="stable").astype(np.int32), 1)
 
 
-def _centres(sample: Vectors, count: int, seed: int, advance: Advance) -> Vectors:
+def _centres(sample: Vectors, count: int, seed: int, advance: Callable[[int], None]) -> Vectors:
     """Return unit rows (count, D). Round by round, so that the work can be watched, and ended."""
     faiss = faiss_module()
     centres = None

@@ -23,6 +23,7 @@ from shotdex.media.addresses import read_bytes
 from shotdex.media.sources import open_source
 from shotdex.media.sources.folder import FolderSource
 from shotdex.store.errors import SourceError
+from shotdex.store.progress import NoProgress
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Reason, Space
 from shotdex.store.vectors import load_vectors
@@ -264,7 +265,7 @@ class TestFailures:
             index(store, tmp_path / "none", fake)
 
     def test_a_file_that_vanishes_between_scan_and_read(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
-        from shotdex.indexer.run import Indexing, NoProgress, scan_source
+        from shotdex.indexer.run import Indexing, scan_source
 
         with scan_source(open_source(folder)) as scan:
             (folder / "cat" / "a.png").unlink()
@@ -557,8 +558,8 @@ def test_progress_counts_every_image(store: Store, folder: Path, fake: FakeEncod
         def start(self, total: int) -> None:
             self.total = total
 
-        def advance(self, images: int) -> None:
-            self.done += images
+        def advance(self, count: int) -> None:
+            self.done += count
 
     (folder / "cat" / "bad.png").write_bytes(b"")
     watch = Watch()

@@ -31,8 +31,8 @@ class Quiet:
     def start(self, total: int) -> None:
         self.left = total
 
-    def advance(self, images: int) -> None:
-        self.left -= images
+    def advance(self, count: int) -> None:
+        self.left -= count
 
 
 @pytest.fixture(scope="module")

@@ -152,8 +152,8 @@ def test_page_by_page(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatc
         def start(self, total: int) -> None:
             seen.append(total)
 
-        def advance(self, images: int) -> None:
-            seen.append(images)
+        def advance(self, count: int) -> None:
+            seen.append(count)
 
     assert check_files(store, Shown()).text.startswith("8 images")
     assert seen == [8] + [1] * 8
@@ -166,7 +166,7 @@ def test_the_catalog_is_free_while_files_are_read(store: Store, folder: Path) ->
         def start(self, total: int) -> None:
             pass
 
-        def advance(self, images: int) -> None:
+        def advance(self, count: int) -> None:
             with store.writing() as con:
                 con.run("UPDATE stored_images SET split = 'x'")
 

@@ -139,8 +139,8 @@ def test_progress_is_told_of_every_block(monkeypatch: pytest.MonkeyPatch) -> Non
         def start(self, total: int) -> None:
             self.total = total
 
-        def advance(self, images: int) -> None:
-            self.done += images
+        def advance(self, count: int) -> None:
+            self.done += count
 
     monkeypatch.setattr(pairs, "ROWS", 4)
     monkeypatch.setattr(pairs, "COLUMNS", 4)

@@ -211,8 +211,8 @@ def test_progress_reaches_its_total(shades: Store) -> None:
         def start(self, total: int) -> None:
             self.total = total
 
-        def advance(self, images: int) -> None:
-            self.done += images
+        def advance(self, count: int) -> None:
+            self.done += count
 
     watched = Watched()
     probe(shades, QUICK, watched)
