@@ -18,8 +18,9 @@ from shotdex.store.store import Store
 from shotdex.store.types import Estimate, PromptSet, Run
 
 from .groups import ALL, Grouping, group_rows
+from .metrics.metric import Outcomes
 from .prompts.build import class_of_label
-from .results import Outcomes, outcomes
+from .results import outcomes
 from .stats.paired import holm, paired
 from .stats.proportions import difference_interval, wilson
 

@@ -15,24 +15,22 @@ from shotdex.store.types import Estimate, Run
 
 from .coverage import Coverage, coverage
 from .groups import group_rows
+from .metrics import registry
 from .metrics.calibration import BINS, expected_calibration_error
-from .metrics.confusion import mean_per_class_recall, per_class
-from .metrics.shares import mean_reciprocal_rank, top_k
-from .results import Outcomes, outcomes
+from .metrics.confusion import per_class
+from .metrics.metric import MetricOptions, Outcomes
+from .metrics.shares import top_k
+from .results import outcomes
 from .stats.bootstrap import Bootstrap, Floats, Indices, bootstrap
 from .stats.proportions import wilson
 
-SUMMARY = ("mean per-class recall", "macro F1", "mean reciprocal rank", "expected calibration error")
-"""The numbers that are no plain shares; their intervals come from the bootstrap."""
-
-
 MOST_GROUPS = 500
-"""Each group is resampled by itself; more of them nobody reads."""
+"""The most groups in a report: each is resampled by itself, and nobody reads more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """Columns of `images` to report by, and the bootstrap's resamples and seed (the run's own where None)."""
+    """Columns of `images` to report by, the bootstrap's resamples and seed (None: the run's), and calibration bins."""
 
     by: tuple[str, ...] = ()
     resamples: int = 1000
@@ -42,8 +40,8 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One class: recall and precision with Wilson intervals, F1 with the bootstrap's. `n` of the recall is its images,
-    `n` of the precision how many were taken for it.
+    """One class: recall and precision with Wilson intervals, F1 with the bootstrap's. `n` of the recall is the number
+    of its images, `n` of the precision the number of images predicted to be of it.
     """
 
     name: str
@@ -54,7 +52,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """One group of images, or all of them: accuracy@1 and the numbers named in `SUMMARY`."""
+    """One group of images, or all of them: accuracy@1, and every metric of the registry by its name."""
 
     name: str
     accuracy: Estimate
@@ -75,7 +73,7 @@ class Report:
 
 
 def report(store: Store, name: str | None, options: ReportOptions) -> Report:
-    """Return the report of a run, the newest where none is named.
+    """Return the report of a run, by default the newest.
 
     Raises:
         OptionError: no such run or column; MissingLabels: nothing was right or wrong.
@@ -93,11 +91,11 @@ def report(store: Store, name: str | None, options: ReportOptions) -> Report:
 
 def calibration_error(found: Outcomes, bins: int, seed: int, resamples: int = 1000) -> Estimate:
     """Return the expected calibration error of some outcomes with its stratified bootstrap interval."""
+    correct = found.correct
 
     def statistic(indices: Indices) -> float:
         return expected_calibration_error(found.probability[indices], correct[indices], bins)
 
-    correct = found.correct
     return bootstrap(statistic, found.truth, resamples, seed).estimates()[0]
 
 
@@ -108,7 +106,7 @@ def _parts(con: Connection, found: Outcomes, by: Sequence[str]) -> list[tuple[st
     if len(grouping.names) > MOST_GROUPS:
         raise OptionError(
             f"by {', '.join(by)} there are {len(grouping.names):,} groups; a report has at most {MOST_GROUPS}",
-            'choose coarser columns, or ask in SQL: shotdex sql "FROM outcomes"',
+            'choose coarser columns, or use SQL: shotdex sql "FROM outcomes"',
         )
     return [(name, np.flatnonzero(grouping.codes == code)) for code, name in enumerate(grouping.names)]
 
@@ -120,41 +118,31 @@ def _whole(found: Outcomes, options: ReportOptions, seed: int) -> tuple[GroupRow
     def statistic(indices: Indices) -> Floats:
         rows = found.only(indices)
         f1 = per_class(rows.truth, rows.predicted, count).f1
-        return np.concatenate([_summary(rows, options.bins), f1])
+        return np.concatenate([_summary(rows, options), f1])
 
     drawn = bootstrap(statistic, found.truth, options.resamples, seed)
     support = np.bincount(found.truth, minlength=count)
-    sizes = [len(found)] * len(SUMMARY) + support.tolist()
-    estimates = drawn.estimates(sizes)
-    return _named("all", found, estimates[: len(SUMMARY)]), estimates[len(SUMMARY) :]
+    metrics = len(registry.METRICS)
+    estimates = drawn.estimates([len(found)] * metrics + support.tolist())
+    return _named("all", found, estimates[:metrics]), estimates[metrics:]
 
 
 def _row(name: str, found: Outcomes, options: ReportOptions, seed: int) -> GroupRow:
     drawn: Bootstrap = bootstrap(
-        lambda indices: _summary(found.only(indices), options.bins), found.truth, options.resamples, seed
+        lambda indices: _summary(found.only(indices), options), found.truth, options.resamples, seed
     )
     return _named(name, found, drawn.estimates())
 
 
 def _named(name: str, found: Outcomes, estimates: Sequence[Estimate]) -> GroupRow:
     accuracy = wilson(int(found.correct.sum()), len(found))
-    return GroupRow(name, accuracy, dict(zip(SUMMARY, estimates, strict=True)))
+    return GroupRow(name, accuracy, dict(zip((m.name for m in registry.METRICS), estimates, strict=True)))
 
 
-def _summary(rows: Outcomes, bins: int) -> Floats:
-    """Return the numbers of `SUMMARY`, in its order, (4,) float64."""
-    count = len(rows.classes)
-    f1 = per_class(rows.truth, rows.predicted, count).f1
-    # Over the classes that have images, as for the recall: a class that is only ever a wrong guess has no F1 to share.
-    present = np.bincount(rows.truth, minlength=count) > 0
-    return np.array(
-        [
-            mean_per_class_recall(rows.truth, rows.predicted, count),
-            float(f1[present].mean()) if present.any() else np.nan,
-            mean_reciprocal_rank(rows.true_rank),
-            expected_calibration_error(rows.probability, rows.correct, bins),
-        ]
-    )
+def _summary(rows: Outcomes, options: ReportOptions) -> Floats:
+    """Return the value of each metric, in the order of the registry, (M,) float64."""
+    metric_options = MetricOptions(options.bins)
+    return np.array([metric.function(rows, metric_options) for metric in registry.METRICS])
 
 
 def _class_rows(found: Outcomes, f1: Sequence[Estimate]) -> tuple[ClassRow, ...]:

@@ -4,58 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.ids import filtered_ids
 from shotdex.store.prompt_sets import load_prompt_set
-from shotdex.store.types import Estimate, Ids, Run
+from shotdex.store.types import Estimate, Run
 
 from .groups import UNLABELLED, group_rows
-from .metrics.confusion import Codes
+from .metrics.metric import Outcomes
 from .stats.proportions import wilson
 
 GROUPS = ("category", "condition", "split")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """The images of a run that have a category among its classes, row for row, by rising image id.
-
-    With N images and C classes: `image_ids` (N,) int64; `truth` and `predicted` (N,) int64, numbers of classes from 0;
-    `true_rank` (N,) int64 from 1 to C; `probability`, of the predicted class, and `true_probability` (N,) float64.
-    """
-
-    classes: tuple[str, ...]
-    image_ids: Ids
-    truth: Codes
-    predicted: Codes
-    true_rank: Codes
-    probability: npt.NDArray[np.float64]
-    true_probability: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    @property
-    def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether each image was taken for what it is, (N,) bool."""
-        return np.asarray(self.truth == self.predicted)
-
-    @property
-    def categories(self) -> list[str]:
-        """The name of each image's own class, N of them: its label when the run was made, or the class of its alias."""
-        return [self.classes[code] for code in self.truth.tolist()]
-
-    def only(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Outcomes:
-        """Return the outcomes of some rows, given as a mask or as indices."""
-        parts = (getattr(self, name)[rows] for name in self.__slots__[1:])
-        return Outcomes(self.classes, *parts)
 
 
 def outcomes(con: Connection, run: Run) -> Outcomes:

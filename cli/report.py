@@ -8,20 +8,38 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.groups import split_columns
-from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportOptions, report
+from shotdex.analysis.metrics import registry
+from shotdex.analysis.report import GroupRow, Report, ReportOptions, report
 from shotdex.analysis.stats.proportions import SMALL, small_sample
 
 from .options import by_option, json_option, open_store, resamples_option, store_option
 from .render import as_json as to_json
 from .render import compact, estimate_cells, out, table, visible
 
+HELP = f"""Report every number about a RUN (default: the newest), each with its n and 95 % interval.
 
-@click.command("report")
+Accuracy, top-k, {", ".join(metric.name for metric in registry.METRICS)}; recall, precision and F1 of each class.
+--by takes any columns of `images`, alone or together.
+
+\b
+shotdex report
+shotdex report names --by condition
+shotdex report names --by condition,category
+"""
+
+
+@click.command("report", help=HELP)
 @click.argument("run", required=False, metavar="[RUN]")
 @by_option
 @resamples_option(1000)
-@click.option("--seed", type=click.IntRange(0), help="Of the bootstrap. [default: the run's]")
-@click.option("--bins", type=click.IntRange(1, 1000), default=15, show_default=True, help="Of the calibration error.")
+@click.option("--seed", type=click.IntRange(0), help="Random seed for the bootstrap. [default: the run's]")
+@click.option(
+    "--bins",
+    type=click.IntRange(1, 1000),
+    default=15,
+    show_default=True,
+    help="Number of bins of the calibration error.",
+)
 @store_option
 @json_option
 def command(
@@ -33,16 +51,7 @@ def command(
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Report every number about a RUN (the newest where none is named), each with its n and 95 % interval.
-
-    Accuracy, top-k, mean per-class recall, macro F1, mean reciprocal rank, expected calibration error; recall,
-    precision and F1 of each class. --by takes any columns of `images`, alone or together.
-
-    \b
-    shotdex report
-    shotdex report names --by condition
-    shotdex report names --by condition,category
-    """
+    """Print the report."""
     found = report(open_store(store_path), run, ReportOptions(split_columns(by), resamples, seed, bins))
     out(to_json(found) if as_json else as_text(found))
 
@@ -54,7 +63,7 @@ def as_text(found: Report) -> str:
     if found.groups:
         lines += ["", _groups(found.by, found.groups)]
     lines += ["", _classes(found), ""]
-    method = everything.summary[SUMMARY[0]].method
+    method = next(iter(everything.summary.values())).method
     lines.append(f"intervals: shares Wilson 95 %, the rest {method}")
     resting = [everything.accuracy, *(row.accuracy for row in found.groups)]
     resting += [part for row in found.classes for part in (row.recall, row.precision)]
@@ -78,14 +87,13 @@ def _top_k(found: Report) -> str:
 
 
 def _groups(by: Sequence[str], rows: Sequence[GroupRow]) -> str:
-    short = {SUMMARY[0]: "recall", SUMMARY[1]: "F1", SUMMARY[2]: "MRR", SUMMARY[3]: "ECE"}
-    columns = [", ".join(by), "n", "accuracy@1", *(short[name] for name in SUMMARY), ""]
+    columns = [", ".join(by), "n", "accuracy@1", *(metric.short for metric in registry.METRICS), ""]
     cells = [
         [
             row.name,
             row.accuracy.n,
             compact(row.accuracy),
-            *(compact(row.summary[name]) for name in SUMMARY),
+            *(compact(row.summary[metric.name]) for metric in registry.METRICS),
             small_sample(row.accuracy),
         ]
         for row in rows

@@ -8,11 +8,10 @@ import numpy as np
 
 from shotdex.analysis.stats.proportions import wilson
 
-from .confusion import Counts, Floats
-from .shares import Flags
+from .metric import Counts, Flags, Floats, Metric, MetricOptions
 
-BINS = 15
-"""As many as Guo et al. (2017) take, and most papers after them."""
+BINS = MetricOptions().bins
+"""15, as many as Guo et al. (2017) use, and most papers after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +85,14 @@ def _binned(probability: Floats, correct: Flags, bins: int) -> tuple[Counts, Cou
     counts = np.bincount(place, minlength=bins).astype(np.int64)
     right = np.bincount(place[flags], minlength=bins).astype(np.int64)
     return counts, right, np.bincount(place, weights=chances, minlength=bins).astype(np.float64)
+
+
+CALIBRATION_ERROR = Metric(
+    "expected calibration error",
+    "ECE",
+    lambda rows, options: expected_calibration_error(rows.probability, rows.correct, options.bins),
+    "lower",
+    "Mean gap between probability and accuracy over bins of equal width, 15 by default, weighted by their images (Guo "
+    "et al. 2017); a small sample overstates it",
+    ("truth", "predicted", "probability"),
+)

@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Codes = npt.NDArray[np.integer[Any]]
-"""A class an image, as its number from 0, shape (N,)."""
-
-Counts = npt.NDArray[np.int64]
-
-Floats = npt.NDArray[np.float64]
+from .metric import Codes, Counts, Floats, Metric
 
 
 def confusion(truth: Codes, predicted: Codes, classes: int) -> Counts:
@@ -132,6 +127,37 @@ def mean_per_class_recall(truth: Codes, predicted: Codes, classes: int) -> float
     return float((matrix.diagonal()[present] / support[present]).mean())
 
 
+def macro_f1(truth: Codes, predicted: Codes, classes: int) -> float:
+    """Return the mean F1 over the classes that have images, in [0, 1]; NaN where none has.
+
+    A class without images that is only ever a wrong prediction is left out, as it is of the mean recall. Arguments and
+    errors are those of `per_class`.
+    """
+    found = per_class(truth, predicted, classes)
+    present = found.support > 0
+    return float(found.f1[present].mean()) if present.any() else float("nan")
+
+
 def _ratio(part: Counts, whole: Counts) -> Floats:
     shares: Floats = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
     return shares
+
+
+MEAN_RECALL = Metric(
+    "mean per-class recall",
+    "recall",
+    lambda rows, options: mean_per_class_recall(rows.truth, rows.predicted, len(rows.classes)),
+    "higher",
+    "Mean over the classes of the share of their images that are classified correctly, so that every class counts the "
+    "same; also called balanced accuracy (Brodersen et al. 2010)",
+    ("truth", "predicted"),
+)
+
+MACRO_F1 = Metric(
+    "macro F1",
+    "F1",
+    lambda rows, options: macro_f1(rows.truth, rows.predicted, len(rows.classes)),
+    "higher",
+    "Mean over the classes of F1, the harmonic mean of precision and recall (van Rijsbergen 1979)",
+    ("truth", "predicted"),
+)

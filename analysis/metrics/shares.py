@@ -1,8 +1,7 @@
-"""Shares of right answers with Wilson intervals: accuracy@1, by group and top-k; and the mean reciprocal rank."""
+"""Shares of right answers with Wilson intervals: accuracy@1 and top-k; and the mean reciprocal rank."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,35 +10,13 @@ import numpy.typing as npt
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
 
-from .confusion import Codes
-
-Flags = npt.NDArray[np.bool_]
-"""One truth value an image, shape (N,)."""
+from .metric import Codes, Flags, Metric
 
 
 def accuracy(correct: Flags) -> Estimate:
     """Return the share of True in `correct`, shape (N,), with its Wilson interval; NaN when N is 0."""
     flags = np.asarray(correct, dtype=bool)
     return wilson(int(flags.sum()), flags.size)
-
-
-def by_group(groups: Sequence[str], correct: Flags) -> dict[str, Estimate]:
-    """Return the accuracy of each group, in the order in which the groups first appear.
-
-    Args:
-        groups: N names, one an image, such as its condition.
-        correct: (N,) bool.
-
-    Raises:
-        ValueError: the two differ in length.
-    """
-    flags = np.asarray(correct, dtype=bool)
-    tally: dict[str, list[int]] = {}
-    for group, right in zip(groups, flags.tolist(), strict=True):
-        counts = tally.setdefault(group, [0, 0])
-        counts[0] += right
-        counts[1] += 1
-    return {group: wilson(right, n) for group, (right, n) in tally.items()}
 
 
 def top_k(true_rank: npt.NDArray[np.integer[Any]], classes: int) -> list[Estimate]:
@@ -83,3 +60,13 @@ def mean_reciprocal_rank(true_rank: Codes) -> float:
     if ranks.min() < 1:
         raise ValueError(f"a rank is {ranks.min()}, but ranks count from 1")
     return float((1.0 / ranks).mean())
+
+
+RECIPROCAL_RANK = Metric(
+    "mean reciprocal rank",
+    "MRR",
+    lambda rows, options: mean_reciprocal_rank(rows.true_rank),
+    "higher",
+    "Mean of 1 / rank of the true class in the image's own ranking of all classes (Voorhees 1999)",
+    ("true_rank",),
+)

@@ -9,7 +9,8 @@ from math import nan
 import numpy as np
 
 from shotdex.analysis.figures.comparison import Kind
-from shotdex.analysis.metrics.shares import Flags, accuracy
+from shotdex.analysis.metrics.metric import Flags
+from shotdex.analysis.metrics.shares import accuracy
 from shotdex.analysis.stats.paired import holm, mcnemar_exact
 from shotdex.store.types import Estimate
 

@@ -17,7 +17,7 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.proportion import proportion_confint
 
-from shotdex.analysis.report import SUMMARY, GroupRow, Report, ReportOptions, report
+from shotdex.analysis.report import GroupRow, Report, ReportOptions, report
 from shotdex.analysis.results import accuracy_by
 from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.store import Store
@@ -178,12 +178,12 @@ def test_the_intervals_are_those_of_the_bootstrap_written_out(evaluated: Store, 
     images = judged(evaluated, "words")
     by_class = [[image for image in images if image.truth == name] for name in sorted({i.truth for i in images})]
     rng = np.random.default_rng(5)
-    drawn: dict[str, list[float]] = {name: [] for name in SUMMARY}
+    drawn: dict[str, list[float]] = {name: [] for name in INDEPENDENT}
     for _ in range(600):
         again = [part[i] for part in by_class for i in rng.integers(0, len(part), len(part))]
-        for name in SUMMARY:
+        for name in INDEPENDENT:
             drawn[name].append(INDEPENDENT[name](again))
-    for name in SUMMARY:
+    for name in INDEPENDENT:
         low, high = np.quantile(drawn[name], (0.025, 0.975))
         estimate = whole.overall.summary[name]
         assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=0.025), name

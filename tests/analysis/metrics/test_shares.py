@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
-from shotdex.analysis.metrics.shares import accuracy, by_group, top_k
+from shotdex.analysis.metrics.shares import accuracy, top_k
 from shotdex.analysis.stats.proportions import wilson
 
 flags = st.lists(st.booleans(), max_size=60)
@@ -27,29 +27,6 @@ def test_accuracy_is_the_share_of_right_answers(correct):
         assert estimate == wilson(sum(correct), len(correct))
     else:
         assert isnan(estimate.value) and estimate.n == 0
-
-
-def naive_by_group(groups, correct):
-    out = {}
-    for name in groups:
-        if name not in out:
-            mine = [right for group, right in zip(groups, correct, strict=True) if group == name]
-            out[name] = wilson(sum(mine), len(mine))
-    return out
-
-
-@given(st.lists(st.tuples(st.sampled_from("zab"), st.booleans()), max_size=40))
-def test_groups_match_a_naive_twin_and_keep_their_order(rows):
-    groups = [group for group, _ in rows]
-    correct = [right for _, right in rows]
-    answer = by_group(groups, frozen(correct, bool))
-    assert answer == naive_by_group(groups, correct)
-    assert list(answer) == list(dict.fromkeys(groups))
-
-
-def test_groups_and_answers_of_different_length_are_refused():
-    with pytest.raises(ValueError, match="zip"):
-        by_group(["a"], np.array([True, False]))
 
 
 def naive_ranks(scores, truth):
