@@ -1,6 +1,8 @@
-"""Which images: those that are present, those that an encoder has encoded, those that a filter keeps."""
+"""Which images: those that are present, encoded, or kept by a filter; and the token that says when they changed."""
 
 from __future__ import annotations
+
+import secrets
 
 import numpy as np
 
@@ -9,6 +11,28 @@ from .errors import BadSql
 from .schema import vectors_table
 from .sql_guard import QUERY_SECONDS, check_condition, sql_errors
 from .types import Ids
+
+GENERATION = "images_generation"
+"""The key in `meta` of a random token that is renewed with every change of images, vectors or removals."""
+
+
+def images_generation(con: Connection) -> str:
+    """Return the token of the images and vectors as they are now, 32 hex digits.
+
+    Texts, runs and maps do not change it. Whoever holds ids or vectors in memory knows by it that they are current. In
+    a store that no version with tokens has changed yet it is empty.
+    """
+    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": GENERATION})
+    return "" if value is None else str(value)
+
+
+def renew_images_generation(con: Connection) -> None:
+    """Say, within a transaction that changes images, vectors or removals, that what others hold is no longer current.
+
+    The functions of `images` and `vectors` do so themselves; whoever changes their tables in another way calls this.
+    """
+    con.run("DELETE FROM meta WHERE key = $key", {"key": GENERATION})
+    con.run("INSERT INTO meta VALUES ($key, $token)", {"key": GENERATION, "token": secrets.token_hex(16)})
 
 
 def stored_ids(con: Connection, encoder_id: int) -> Ids:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from .connection import Connection, now
+from .ids import renew_images_generation
 from .schema import vectors_table
 from .types import Failure, ImageRecord
 
@@ -60,6 +61,7 @@ def add_images(con: Connection, records: Sequence[ImageRecord]) -> None:
     if records:
         table = pa.table({name: [getattr(record, name) for record in records] for name in _IMAGES.names}, _IMAGES)
         con.append("stored_images", table.append_column("added_at", _times(len(records))))
+        renew_images_generation(con)
 
 
 def _times(rows: int) -> pa.Array:
@@ -92,6 +94,7 @@ def mark_removed(con: Connection, image_ids: Collection[int]) -> None:
             "UPDATE stored_images SET removed_at = $now WHERE image_id IN (SELECT unnest($ids))",
             {"now": now(), "ids": sorted(image_ids)},
         )
+        renew_images_generation(con)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ def move_table(con: Connection, places: pa.Table) -> None:
             f"UPDATE stored_images SET {settings}, removed_at = NULL FROM places "
             "WHERE stored_images.image_id = places.image_id"
         )
+    renew_images_generation(con)
 
 
 def _values(labels: Labels) -> tuple[str | None, str | None, str | None]:

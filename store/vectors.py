@@ -9,6 +9,7 @@ import numpy as np
 
 from .arrow import to_arrow, to_numpy, vectors_from_arrow, vectors_to_arrow
 from .connection import Connection
+from .ids import renew_images_generation
 from .schema import vectors_table
 from .types import EncoderId, Ids, ImageVectors, Space, Vectors
 
@@ -27,6 +28,7 @@ def add_vectors(con: Connection, encoder_id: int, image_ids: Sequence[int], vect
         }
     )
     con.append(vectors_table(encoder_id), table)
+    renew_images_generation(con)
 
 
 def copy_vectors(con: Connection, encoder_id: int, copies: Sequence[tuple[int, int]]) -> None:
@@ -40,6 +42,7 @@ def copy_vectors(con: Connection, encoder_id: int, copies: Sequence[tuple[int, i
             f"INSERT INTO {table} SELECT c.new_id, v.joint, v.vision FROM copies c JOIN {table} v "
             "ON v.image_id = c.old_id ORDER BY c.new_id"
         )
+    renew_images_generation(con)
 
 
 def owners_query(encoder_id: int) -> str:

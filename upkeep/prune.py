@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.vector_index import drop_index, write_index
+from shotdex.store.ids import renew_images_generation
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
@@ -62,6 +63,7 @@ def prune(store: Store) -> Pruned:
             _remember_next_id(con)
             vectors = {vectors_table(number): _forget_vectors(con, number) for number in encoders}
             images = _forget_rows(con)
+            renew_images_generation(con)
             holey = [
                 table for table, gone in (vectors | {"stored_images": images}).items() if _is_holey(con, table, gone)
             ]

@@ -10,6 +10,7 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.ivf_file import cells_file
 from shotdex.store.engines.vector_index import drop_index, index_file, write_index
+from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
 from shotdex.store.schema import texts_table, vectors_table
 from shotdex.store.store import Store
@@ -42,6 +43,7 @@ def mend(store: Store) -> list[str]:
             for number, encoder in encoders.items():
                 changed = _mend_vectors(con, number, encoder, doubtful[number])
                 if changed:
+                    renew_images_generation(con)
                     # Before the commit: a file that has vectors under ids that get new ones could pass for current.
                     drop_index(store, number)
                 done += changed + _mend_texts(con, number, encoder)

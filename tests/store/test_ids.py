@@ -7,10 +7,11 @@ import pytest
 
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import BadSql
-from shotdex.store.ids import encoded_ids, filtered_ids, present_ids, stored_ids
-from shotdex.store.images import add_images, mark_removed
+from shotdex.store.ids import encoded_ids, filtered_ids, images_generation, present_ids, stored_ids
+from shotdex.store.images import Labels, NewPlace, add_images, clear_failures, mark_removed, move_images
 from shotdex.store.store import Store
-from shotdex.store.vectors import add_vectors
+from shotdex.store.text_vectors import remember_texts
+from shotdex.store.vectors import add_vectors, copy_vectors
 from tests.support.fakes import fake_id
 
 from .test_vectors import record, vectors
@@ -68,3 +69,41 @@ def test_ids_rise_however_they_were_written(store: Store) -> None:
         assert stored_ids(con, number).tolist() == [1, 2, 5, 7, 9]
         assert present_ids(con).tolist() == encoded_ids(con, number).tolist() == [1, 5, 7, 9]
         assert all(ids.dtype == np.int64 for ids in (stored_ids(con, number), present_ids(con)))
+
+
+def test_every_change_of_images_vectors_or_removals_renews_the_generation(store: Store) -> None:
+    with store.writing() as con:
+        number = add_encoder(con, ID)
+        assert images_generation(con) == ""
+    seen = {""}
+    for change in (
+        lambda con: add_images(con, [record(i) for i in (1, 2, 3)]),
+        lambda con: add_vectors(con, number, [1, 2], vectors(2)),
+        lambda con: copy_vectors(con, number, [(3, 1)]),
+        lambda con: move_images(con, {2: NewPlace("/p/moved.png", "/p", 1, 1, Labels("cat"))}),
+        lambda con: mark_removed(con, [1]),
+    ):
+        with store.writing() as con:
+            change(con)
+            within = images_generation(con)
+        with store.reading() as con:
+            assert images_generation(con) == within
+        assert len(within) == 32
+        assert within not in seen
+        seen.add(within)
+    with store.writing() as con:
+        add_images(con, [])
+        remember_texts(con, number, ["a cat"], vectors(1).joint)
+        clear_failures(con, ["/p/moved.png"])
+        assert images_generation(con) == within
+
+
+def test_a_change_that_is_undone_leaves_the_generation(store: Store) -> None:
+    with store.writing() as con:
+        add_images(con, [record(1)])
+        before = images_generation(con)
+    with pytest.raises(ZeroDivisionError), store.writing() as con:
+        mark_removed(con, [1])
+        raise ZeroDivisionError
+    with store.reading() as con:
+        assert images_generation(con) == before

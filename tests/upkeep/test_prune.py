@@ -9,6 +9,7 @@ import pytest
 
 from shotdex.store.connection import Connection, Parameters
 from shotdex.store.engines.vector_index import index_file, open_index
+from shotdex.store.ids import images_generation
 from shotdex.store.images import next_image_id
 from shotdex.store.store import Store
 from shotdex.upkeep import prune as pruning
@@ -57,6 +58,18 @@ def test_what_runs_or_maps_have_stays_as_a_row(store: Store) -> None:
     assert rows(store, "FROM accuracy_by_condition ORDER BY ALL") == accuracy
     assert problems(store) == {}
     assert prune(store) == Pruned(0, 0, 4)
+
+
+def test_it_renews_the_generation_of_the_images(store: Store) -> None:
+    with store.reading() as con:
+        before = images_generation(con)
+    assert prune(store).images
+    with store.reading() as con:
+        after = images_generation(con)
+    assert after != before
+    assert not prune(store).images
+    with store.reading() as con:
+        assert images_generation(con) == after
 
 
 def test_a_image_that_comes_back_is_encoded_again(store: Store) -> None:
