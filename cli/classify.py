@@ -13,6 +13,7 @@ from shotdex.analysis.coverage import beyond_filter, counting_failures, coverage
 from shotdex.analysis.groups import UNLABELLED
 from shotdex.analysis.results import GROUPS, accuracy_by, outside_labels, overall
 from shotdex.analysis.stats.proportions import describe
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
@@ -21,7 +22,6 @@ from shotdex.store.types import Estimate, Run
 from .options import (
     command_line,
     device_option,
-    encoder_loader,
     json_option,
     model_option,
     open_store,
@@ -74,7 +74,7 @@ def command(
     chosen = choose_prompts(store, prompts, templates, classes, where)
     settings = {"prompts": prompts, "templates": list(templates), "classes": classes, "model": model}
     wanted = Classification(chosen, name, where, k, model, settings, command_line())
-    run = classify(store, wanted, encoder_loader(device, store))
+    run = classify(store, wanted, EncoderPool(store, device))
     out(to_json(run_as_dict(store, run)) if as_json else run_as_text(store, run))
 
 

@@ -6,23 +6,20 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.models.protocols import ImageEncoder
+from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
 from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Limits
+from shotdex.store.types import Limits
 
-from .index_model import EncoderChoice, ModelOptions, choose_encoder
 from .index_output import print_preview, print_report, show_examples
-from .late_encoder import LateEncoder
 from .options import SectionedCommand, device_option, json_option, store_option
 from .progress import Bar
 from .render import as_json as to_json
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from shotdex.indexer.layout import Layout
     from shotdex.indexer.run import IndexOptions
     from shotdex.media.sources import Source
+    from shotdex.models.protocols import ImageEncoder
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
@@ -174,25 +172,19 @@ def command(
     # What is wrong with the source is said before a model is loaded.
     with Bar("looking") as bar, scan_source(place, bar.count, may_be_empty=before is not None) as scan:
         bar.close()
-        model_options = ModelOptions(model, precision, device, compile_model)
-        choice = choose_encoder(root, model_options, lambda: sample_images(scan, settings.limits))
+        model_options = ModelOptions(model, precision, compile=compile_model)
+        pool = EncoderPool(Store(root), device)
+        choice = pool.for_indexing(model_options, note, lambda: sample_images(scan, settings.limits))
         if dry_run:
             _preview(root, scan, settings, choice, as_json)
         else:
-            _index(root, scan, settings, choice, IndexCommandOptions(prune, as_json))
+            encoder = _index(root, scan, settings, choice, as_json)
+            pool.keep_texts(encoder.id)  # so that a search need not load the model
+            if prune:
+                _prune(Store(root))
 
 
-@dataclass(frozen=True, slots=True)
-class IndexCommandOptions:
-    """What is to happen after an indexing."""
-
-    prune: bool
-    as_json: bool
-
-
-def _index(
-    root: Path, scan: Inventory, settings: IndexOptions, choice: EncoderChoice, wishes: IndexCommandOptions
-) -> None:
+def _index(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexEncoder, as_json: bool) -> ImageEncoder:
     from shotdex.indexer.run import Indexing
 
     encoder = choice.encoder()
@@ -203,26 +195,14 @@ def _index(
     except KeyboardInterrupt:  # before the first image, or after the last
         note(GO_ON)
         sys.exit(1)
-    if wishes.as_json:
+    if as_json:
         out(to_json(report))
     else:
         print_report(report, scan.source, store.root, encoder.id)
     if report.interrupted:
         note(GO_ON)
         sys.exit(1)
-    _keep_texts(store, encoder)
-    if wishes.prune:
-        _prune(store)
-
-
-def _keep_texts(store: Store, encoder: ImageEncoder) -> None:
-    """Keep the model's text tower beside the index, so that a search need not load the model."""
-    from shotdex.models.text_tower_export import keep_tower
-    from shotdex.models.transformers_encoder import TransformersEncoder
-
-    model = encoder.loaded if isinstance(encoder, LateEncoder) else encoder
-    if isinstance(model, TransformersEncoder):
-        keep_tower(store, model)
+    return encoder
 
 
 def _prune(store: Store) -> None:
@@ -234,22 +214,15 @@ def _prune(store: Store) -> None:
     note(f"pruned: {pruned.images:,} images and {pruned.vectors:,} vectors are forgotten{freed}{kept}")
 
 
-def _preview(root: Path, scan: Inventory, settings: IndexOptions, choice: EncoderChoice, as_json: bool) -> None:
+def _preview(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexEncoder, as_json: bool) -> None:
     from shotdex.indexer.preview import preview
 
-    named = [(number, one) for number, one in choice.known.items() if one.name == choice.wanted]
-    encoder: tuple[int | None, EncoderId] | None = named[0] if named else None
-    if encoder is None and choice.is_here():
-        identity = choice.load().id
-        encoder = (
-            next((number for number, one in choice.known.items() if one.key() == identity.key()), None),
-            identity,
-        )
+    encoder = choice.identity()
     found = preview(Store(root), scan, settings, encoder)
     if as_json:
         out(to_json(found))
     else:
-        print_preview(found, root, encoder[1] if encoder is not None else choice.wanted)
+        print_preview(found, root, encoder[1] if encoder is not None else choice.name)
 
 
 def _layout(pattern: str | None, categories: str | None, fixed: Labels) -> Layout:

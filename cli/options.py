@@ -7,17 +7,12 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from shotdex.store.location import find_store
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId
-
-if TYPE_CHECKING:
-    from shotdex.models.protocols import LoadEncoder
-
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -108,29 +103,6 @@ def open_store(store_path: Path | None) -> Store:
     context = click.get_current_context(silent=True)
     allowed = context is not None and bool(context.meta.get(_EXTERNAL))
     return Store.at(find_store(store_path, os.environ, Path.cwd()), allow_external=allowed)
-
-
-def model_loader(device: str) -> Callable[[EncoderId], Any]:
-    """Return what loads a model of the store when, and only when, one is needed; each is loaded once."""
-    loaded: dict[EncoderId, Any] = {}
-
-    def load(identity: EncoderId) -> Any:
-        if identity not in loaded:
-            from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
-
-            loaded[identity] = load_encoder(
-                identity.name, EncoderOptions(device, identity.precision.value, identity.pooling)
-            )
-        return loaded[identity]
-
-    return load
-
-
-def encoder_loader(device: str, store: Store) -> LoadEncoder:
-    """Return what encodes texts with the text towers kept in a store, and loads the model for everything else."""
-    from shotdex.models.encoder_pool import TextsFirst
-
-    return TextsFirst(store, model_loader(device))
 
 
 class SectionedCommand(click.Command):

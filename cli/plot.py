@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.types import Space
 
 from .options import (
     Command,
     device_option,
     drawable,
-    encoder_loader,
     model_option,
     open_store,
     run_option,
@@ -208,7 +208,7 @@ def map_(
     options = MapOptions(Space(space), projection, colour, thumbnails, where, run, model, limit, prompts)
     store = open_store(store_path)
     with Bar("placing", " rounds") as bar:
-        figure, placed = draw_map(store, options, encoder_loader(device, store), bar)
+        figure, placed = draw_map(store, options, EncoderPool(store, device), bar)
     if placed.caption:
         note(placed.caption)
     note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")

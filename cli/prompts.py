@@ -14,6 +14,7 @@ from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
 from shotdex.analysis.prompts.files import read_prompt_file, shipped_files
 from shotdex.analysis.results import category_counts
 from shotdex.analysis.stats.proportions import small_sample
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import ModelUnavailable, StoreNotFound
 from shotdex.store.location import named_store
@@ -21,7 +22,7 @@ from shotdex.store.prompt_sets import list_prompt_sets
 from shotdex.store.store import Store
 from shotdex.store.types import PromptSet
 
-from .options import device_option, encoder_loader, json_option, model_option, open_store, store_option, where_option
+from .options import device_option, json_option, model_option, open_store, store_option, where_option
 from .prompt_options import choose_prompts, classes_option, find_prompts, prompts_option, template_option
 from .render import as_json as to_json
 from .render import estimate_cells, note, out, table, visible
@@ -179,7 +180,7 @@ def sweep_(
     store = open_store(store_path)
     chosen = choose_prompts(store, prompts, templates, classes, where)
     settings = SweepOptions(choose_where, report_where, where, model, seed)
-    found = sweep(store, chosen, settings, encoder_loader(device, store))
+    found = sweep(store, chosen, settings, EncoderPool(store, device))
     out(to_json(found) if as_json else sweep_as_text(found))
 
 

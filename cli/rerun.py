@@ -9,9 +9,10 @@ import click
 
 from shotdex.analysis.classify import classify
 from shotdex.analysis.provenance.rerun import Rerun, rerun, wanted_again
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.runs import find_run, next_run
 
-from .options import command_line, device_option, external_option, json_option, model_loader, open_store, store_option
+from .options import command_line, device_option, external_option, json_option, open_store, store_option
 from .render import as_json as to_json
 from .render import out, plain, visible
 
@@ -33,7 +34,7 @@ def command(run: str, name: str | None, device: str, store_path: Path | None, as
     with store.reading() as con:
         recorded = find_run(con, run)
         next_run(con, name)  # a name already taken is said before the work, not after
-    load = model_loader(device)
+    load = EncoderPool(store, device).model
     found = rerun(store, recorded, load)
     if name is not None:
         with store.reading() as con:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.query.search import Answer, ask
 from shotdex.store.types import Hit, Query
 
-from .options import device_option, drawable, encoder_loader, model_option, open_store, store_option, where_option
+from .options import device_option, drawable, model_option, open_store, store_option, where_option
 from .render import as_json, as_json_line, note, out, shown_path, table
 
 SLOW = 0.1
@@ -86,7 +87,7 @@ def command(
     """
     store = open_store(store_path)
     query = Query(texts=(text,) if text else (), images=images, where=where, k=k)
-    answer = ask(store, query, encoder_loader(device, store), model, exact)
+    answer = ask(store, query, EncoderPool(store, device), model, exact)
     hits = answer.hits
     render(hits, form)
     _suggest(answer, exact)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.location import find_store
+from shotdex.store.store import Store
 from shotdex.upkeep.verify import Verified, VerifyOptions, verify
 
-from .options import device_option, json_option, model_loader, store_option
+from .options import device_option, json_option, store_option
 from .progress import Bar
 from .render import as_json as to_json
 from .render import out, shown_path, visible
@@ -33,7 +35,7 @@ def command(repair: bool, files: bool, model_check: bool, device: str, store_pat
     does not hold.
     """
     root = find_store(store_path, os.environ, Path.cwd())
-    load = model_loader(device) if model_check else None
+    load = EncoderPool(Store(root), device).model if model_check else None
     with Bar("looking at files") as bar:
         found = verify(root, VerifyOptions(repair, files, load), bar)
     if as_json:

@@ -1,94 +1,286 @@
-"""Encoders of the store whose texts go through the text tower beside the index: the model is loaded for images."""
+"""The encoders of one store: texts by the kept text tower first, a model when it is needed, and each loaded once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from shotdex.store.encoders import list_encoders
+from shotdex.store.errors import EncoderMismatch, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Vectors
 
-from .protocols import Encoder, checked
-from .text_tower_file import NOT_USED, TextTower, open_tower
+from .late_encoder import LateEncoder
+from .protocols import ImageEncoder, checked
+from .text_tower_file import NOT_USED, TextTower, open_tower, tower_file
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from .transformers_encoder import TransformersEncoder
+    from .transformers_encoder import EncoderOptions, Samples
 
 log = logging.getLogger(__name__)
 
 MANY = 2000
 """Texts from which on the model itself is loaded: it has all cores or a GPU, and its start no longer counts."""
 
-
-class TextFirstEncoder:
-    """Implements `Encoder` under an identity that the store knows."""
-
-    def __init__(self, identity: EncoderId, tower: TextTower, load: Callable[[], Encoder]) -> None:
-        """`load` returns the model itself, checked to be the one of `identity`; it is called at most once."""
-        self.id = identity
-        self._tower = tower
-        self._load = load
-
-    def at_hand(self, texts: Sequence[str]) -> Vectors | None:
-        """Return (N, D) unit rows for N texts, or None where the model has to be loaded for them."""
-        if not 0 < len(texts) < MANY:
-            return None
-        try:
-            return self._tower.encode(texts)
-        except Exception as error:  # what comes of a broken file is not foreseen; the model gives the same
-            log.warning(NOT_USED, "the kept text tower", (str(error).splitlines() or [type(error).__name__])[0])
-            return None
-
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """See `Encoder`."""
-        found = self.at_hand(texts)
-        return self._load().encode_texts(texts) if found is None else found
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """See `Encoder`."""
-        return self._load().encode_images(images)
+Note = Callable[[str], None]
+"""Receives a line about the work."""
 
 
-class TextsFirst:
-    """Implements `LoadEncoder` and `TextsAtHand` with the text towers that a store keeps.
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model an `index` takes, and how it runs. None: the store's own, or what the pool has.
 
-    Where a model has to be loaded for want of its text tower, the tower is kept for the next time.
+    `precision` is float32, bf16, fp16 or auto; `device` auto, cpu, cuda or mps.
     """
 
-    def __init__(self, store: Store, load_model: Callable[[EncoderId], TransformersEncoder]) -> None:
+    model: str | None = None
+    precision: str | None = None
+    device: str | None = None
+    compile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEncoder:
+    """The encoder for an `index`: the model `name`, run with `options`.
+
+    `known` are the store's encoders, by number; `stored` is the one of them that is meant where no model was named.
+    `load` returns the model itself, loaded once however often it is called; `is_here` tells whether that needs no
+    network.
+    """
+
+    name: str
+    options: EncoderOptions
+    known: Mapping[int, EncoderId]
+    stored: EncoderId | None
+    load: Callable[[], ImageEncoder]
+    is_here: Callable[[], bool]
+
+    def encoder(self) -> ImageEncoder:
+        """Return the store's encoder, to be loaded when an image needs it, or load the model that was named."""
+        return self.load() if self.stored is None else LateEncoder(self.stored, self._load_stored)
+
+    def _load_stored(self) -> ImageEncoder:
+        loaded = self.load()
+        if self.stored is not None and loaded.id.key() != self.stored.key():
+            raise EncoderMismatch(
+                f"the store has vectors of {self.stored}, but the model of that name is now {loaded.id}",
+                f"to add it alongside the other: --model {self.stored.name}",
+            )
+        return loaded
+
+    def identity(self) -> tuple[int | None, EncoderId] | None:
+        """Return its number in the store, None for a new one, and its identity, without fetching a model.
+
+        None where the store does not have a model of this name, and neither has this machine.
+        """
+        named = next(((number, one) for number, one in self.known.items() if one.name == self.name), None)
+        if named is not None or not self.is_here():
+            return named
+        found = self.load().id
+        return next((number for number, one in self.known.items() if one.key() == found.key()), None), found
+
+
+@dataclass(slots=True)
+class _Model:
+    lock: Lock = field(default_factory=Lock)
+    encoder: ImageEncoder | None = None
+
+
+@dataclass(slots=True)
+class _Texts:
+    """The text tower of an encoder: `tried` once it was opened, whether or not it can be used."""
+
+    lock: Lock = field(default_factory=Lock)
+    tried: bool = False
+    tower: TextTower | None = None
+
+
+_Files = tuple[tuple[str, int, int], ...]
+
+
+class EncoderPool:
+    """Implements `LoadEncoder` and `TextsAtHand` for a store; safe to use from several threads.
+
+    A text is encoded by the text tower that the store keeps, without the model. Where a model has to be loaded because
+    there is none, the tower is kept for the next time.
+    """
+
+    def __init__(self, store: Store, device: str = "auto") -> None:
+        """`store` need not exist yet; `device` is auto, cpu, cuda or mps."""
         self._store = store
-        self._load_model = load_model
-        self._encoders: dict[EncoderId, TextFirstEncoder | None] = {}
+        self._device = device
+        self._lock = Lock()
+        self._added: dict[tuple[str, ...], ImageEncoder] = {}
+        self._models: dict[tuple[str, EncoderOptions, _Files], _Model] = {}
+        self._texts: dict[EncoderId, _Texts] = {}
+
+    def add(self, encoder: ImageEncoder) -> None:
+        """Use this encoder wherever its identity, or a model of its name, is needed."""
+        with self._lock:
+            self._added[encoder.id.key()] = encoder
+
+    def close(self) -> None:
+        """Drop every encoder, and with it its memory. One that is needed again is loaded again."""
+        with self._lock:
+            self._added.clear()
+            self._models.clear()
+            self._texts.clear()
+        if "torch" in sys.modules:
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def __call__(self, identity: EncoderId) -> ImageEncoder:
+        """See `LoadEncoder`."""
+        added = self._added.get(identity.key())
+        if added is not None:
+            return added
+        return LateEncoder(identity, lambda: self._for_use(identity), lambda texts: self.at_hand(identity, texts))
 
     def at_hand(self, identity: EncoderId, texts: Sequence[str]) -> Vectors | None:
         """See `TextsAtHand`."""
-        encoder = self._with_tower(identity)
-        found = None if encoder is None else encoder.at_hand(texts)
-        if found is None:
-            self._encoders[identity] = None  # said once; from here on the model does it
-        return found
+        if not 0 < len(texts) < MANY or identity.key() in self._added:
+            return None
+        kept = self._texts_of(identity)
+        with kept.lock:
+            if not kept.tried:
+                kept.tower, kept.tried = open_tower(self._store, identity), True
+            tower = kept.tower
+        if tower is None:
+            return None
+        try:
+            return tower.encode(texts)
+        except Exception as error:  # what comes of a broken file is not foreseen; the model gives the same
+            log.warning(NOT_USED, "the kept text tower", (str(error).splitlines() or [type(error).__name__])[0])
+            kept.tower = None
+            return None
 
-    def __call__(self, identity: EncoderId) -> Encoder:
-        """See `LoadEncoder`."""
-        encoder = self._with_tower(identity)
-        if encoder is not None:
-            return encoder
-        from .text_tower_export import keep_tower
+    def model(self, identity: EncoderId) -> ImageEncoder:
+        """Return the model itself, as it is now: its identity may be another one if its files changed.
 
-        model = self._load_model(identity)
+        Raises:
+            ModelUnavailable: it cannot be found or loaded.
+            OptionError: there is no such device here.
+        """
+        from .transformers_encoder import EncoderOptions
+
+        added = self._added.get(identity.key())
+        if added is not None:
+            return added
+        return self._load(identity.name, EncoderOptions(self._device, identity.precision.value, identity.pooling))
+
+    def for_indexing(self, options: ModelOptions, note: Note, samples: Samples | None = None) -> IndexEncoder:
+        """Choose the named model, or the one that the store is already made with.
+
+        `note` is told what is loaded; `samples` are images to try number formats on, for a precision of `auto`.
+
+        Raises:
+            OptionError: the store has several encoders, and none is named.
+        """
+        from .model_files import DEFAULT_MODEL, canonical_name, is_here
+        from .transformers_encoder import EncoderOptions
+
+        known = self._known()
+        if options.model is None and len(known) > 1:
+            names = ", ".join(encoder.name for encoder in known.values())
+            raise OptionError(f"this store has several encoders: {names}", "choose one: --model NAME")
+        only = next(iter(known.values()), None)
+        name = options.model or (only.name if only is not None else DEFAULT_MODEL)
+        how = EncoderOptions(options.device or self._device, options.precision or "float32", compile=options.compile)
+        same = next((encoder for encoder in known.values() if encoder.name == canonical_name(name)), None)
+        # A second encoder of a model comes by naming its precision only, never by measuring.
+        keeps = options.precision in (None, "auto")
+        if same is not None and keeps:
+            how = replace(how, precision=same.precision.value, pooling=same.pooling)
+        stored = only if options.model is None and keeps else None
+        return IndexEncoder(
+            name,
+            how,
+            known,
+            stored,
+            load=lambda: self._load(name, how, samples, note),
+            is_here=lambda: self._added_as(name) is not None or is_here(name),
+        )
+
+    def keep_texts(self, identity: EncoderId) -> None:
+        """Keep the text tower of an encoder whose model was loaded, so that a search need not load it."""
+        with self._lock:
+            ready = [*self._added.values(), *(model.encoder for model in self._models.values())]
+        for encoder in ready:
+            if encoder is not None and encoder.id.key() == identity.key():
+                self._keep(identity, encoder)
+                return
+
+    def _for_use(self, identity: EncoderId) -> ImageEncoder:
+        model = self.model(identity)
         checked(model, identity)
-        keep_tower(self._store, model)
+        self._keep(identity, model)
         return model
 
-    def _with_tower(self, identity: EncoderId) -> TextFirstEncoder | None:
-        if identity not in self._encoders:
-            tower = open_tower(self._store, identity)
-            self._encoders[identity] = (
-                None
-                if tower is None
-                else TextFirstEncoder(identity, tower, lambda: checked(self._load_model(identity), identity))
-            )
-        return self._encoders[identity]
+    def _keep(self, identity: EncoderId, model: ImageEncoder) -> None:
+        from .text_tower_export import keep_tower
+        from .transformers_encoder import TransformersEncoder
+
+        kept = self._texts_of(identity)
+        with kept.lock:
+            if isinstance(model, TransformersEncoder) and not tower_file(self._store, identity).exists():
+                kept.tried = not keep_tower(self._store, model)
+
+    def _texts_of(self, identity: EncoderId) -> _Texts:
+        with self._lock:
+            return self._texts.setdefault(identity, _Texts())
+
+    def _added_as(self, name: str) -> ImageEncoder | None:
+        with self._lock:
+            named = [encoder for encoder in self._added.values() if encoder.id.name == name]
+        return named[-1] if named else None
+
+    def _known(self) -> dict[int, EncoderId]:
+        if not self._store.catalog_bytes():
+            return {}
+        with self._store.reading() as con:
+            return list_encoders(con)
+
+    def _load(
+        self, name: str, options: EncoderOptions, samples: Samples | None = None, note: Note | None = None
+    ) -> ImageEncoder:
+        """Return a model, loading it where no thread has yet; a folder whose files changed is loaded again."""
+        from . import transformers_encoder
+        from .model_files import canonical_name, place_of
+
+        added = self._added_as(name)
+        if added is not None:
+            return added
+        given, name = name, canonical_name(name)
+        files = _files_of(place_of(name))
+        with self._lock:
+            for old in [key for key in self._models if key[0] == name and key[2] != files]:
+                del self._models[old]
+            model = self._models.setdefault((name, options, files), _Model())
+        with model.lock:
+            if model.encoder is not None:
+                return model.encoder
+            if note is not None:
+                note(f"loading {given}")
+            loaded = transformers_encoder.load_encoder(given, options, samples)
+            if note is not None and options.precision == "auto":
+                note(str(loaded.choice))
+            model.encoder = loaded
+        exact = replace(options, precision=loaded.id.precision.value, compile=False)
+        with self._lock:  # what was chosen by measuring, or compiled, is also the model of its identity
+            self._models.setdefault((name, exact, files), model)
+        return loaded
+
+
+def _files_of(place: str) -> _Files:
+    """Return name, size and time of the files in a model's folder, by which a changed model is noticed."""
+    try:
+        found = [(file.name, file.stat()) for file in Path(place).iterdir()]
+    except OSError:  # a name on the hub, whose revision in the cache stays; or a folder that loading complains of
+        return ()
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))

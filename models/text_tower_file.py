@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ PARITY = 1e-5
 
 AT_ONCE, FEW = 64, 8
 """Texts that go through the tower together, and up to how many are few."""
+
+
+_ALONE = Lock()
+"""The number of BLAS threads is the process's: two that set it at once would put it back in the wrong order."""
 
 
 class TowerBroken(Exception):
@@ -76,7 +81,7 @@ class TextTower:
             ids = [row + [0] * (longest - len(row)) for row in ids]
         parts: dict[int, Vectors] = {}
         # For so little work a second thread brings nothing, and on a busy machine waits for its turn many times over.
-        with threadpool_limits(1 if len(texts) <= FEW else None, "blas"):
+        with _ALONE, threadpool_limits(1 if len(texts) <= FEW else None, "blas"):
             for group in by_length(ids, AT_ONCE):
                 vectors = text_vectors(self.weights, self.shape, np.array([ids[n] for n in group], dtype=np.int64))
                 parts |= dict(zip(group, vectors, strict=True))

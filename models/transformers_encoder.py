@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class TransformersEncoder:
         self._torch = torch
         self._place = loaded.place
         self._tokenizer: Any = None
+        self._tokenizing = Lock()
         self._family: Family = FAMILIES[loaded.model.config.model_type]
         self._preprocessing: Preprocessing = preprocessing_of(loaded.image_processor)
         self._device = torch.device(_device(options.device))
@@ -161,13 +163,14 @@ class TransformersEncoder:
     def _encode_text_batch(self, texts: Sequence[str]) -> Vectors:
         torch = self._torch
         with torch.inference_mode():
-            tokens = self._tokenizer(
-                [canonical_text(text, self._family, self._tokenizer) for text in texts],
-                padding=self._family.padding,
-                truncation=True,
-                max_length=self._model.config.text_config.max_position_embeddings,
-                return_tensors="pt",
-            ).to(self._device)
+            with self._tokenizing:  # each call sets it up again, and it must not be in use meanwhile
+                tokens = self._tokenizer(
+                    [canonical_text(text, self._family, self._tokenizer) for text in texts],
+                    padding=self._family.padding,
+                    truncation=True,
+                    max_length=self._model.config.text_config.max_position_embeddings,
+                    return_tensors="pt",
+                ).to(self._device)
             inputs = {"input_ids": tokens["input_ids"]}
             # SigLIP attends to its padding: it was trained that way, and its own tokenizer gives no mask.
             if not self._family.sigmoid:

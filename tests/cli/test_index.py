@@ -140,7 +140,7 @@ class TestTheNextTime:
         weights["visual_projection.weight"] = weights["visual_projection.weight"] + torch.tensor(0.5)
         save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
         save_noise(photos / "kind1" / "9.png", seed=9)
-        failed(shotdex("index", photos, "--store", root), 1, "is there under this name", "--model")
+        failed(shotdex("index", photos, "--store", root), 1, "the model of that name is now", "--model")
         assert column(root, "SELECT count(*) FROM images") == [6]
         assert shotdex("index", photos, "--model", model, "--store", root).status == 0
         assert column(root, "SELECT count(*) FROM encoders") == [2]

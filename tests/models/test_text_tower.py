@@ -14,13 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdex.models import text_tower_export as export
-from shotdex.models.encoder_pool import TextFirstEncoder
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.models.text_tower import ACTIVATIONS, by_length
 from shotdex.models.text_tower_export import PROBES, keep_tower
 from shotdex.models.text_tower_file import TextTower, TowerBroken, open_tower, tower_file
 from shotdex.models.transformers_encoder import EncoderOptions, TransformersEncoder, load_encoder
 from shotdex.store.store import Store
-from tests.support.fakes import FakeEncoder
 
 Kept = tuple[TransformersEncoder, Store, TextTower]
 
@@ -148,9 +147,8 @@ class TestWhatIsNotBelieved:
         assert tower is not None, "its form is right"
         with pytest.raises(TowerBroken, match="its weights changed"):
             tower.encode(["a dog"])
-        model = FakeEncoder()
-        first = TextFirstEncoder(encoder.id, tower, lambda: model)
-        np.testing.assert_array_equal(first.encode_texts(["a dog"]), model.encode_texts(["a dog"]))
+        found = EncoderPool(store)(encoder.id).encode_texts(["a dog"])
+        np.testing.assert_array_equal(found, encoder.encode_texts(["a dog"]), "the model's own answer")
         assert "its weights changed" in caplog.text
 
     def test_another_encoders(self, own: Any, demo_model: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -195,7 +195,7 @@ class TestTheCommand:
     def search(
         self, indexed: Store, shotdex: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
     ) -> Callable[..., Ran]:
-        monkeypatch.setattr("shotdex.cli.search.encoder_loader", lambda *_: lambda __: FakeEncoder())
+        monkeypatch.setattr("shotdex.cli.search.EncoderPool", lambda *_: lambda __: FakeEncoder())
         return lambda *more: shotdex("search", "red", "-k", 2, "--format", "paths", "--store", indexed.root, *more)
 
     def test_it_says_how_many(self, search: Callable[..., Ran], tmp_path: Path) -> None:

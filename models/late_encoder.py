@@ -1,39 +1,43 @@
-"""An encoder of the store that is loaded when an image needs it: where nothing is new, no model is."""
+"""An encoder of the store that is loaded when it is needed: where nothing is new, no model is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from shotdex.models.protocols import ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
-from shotdex.store.errors import EncoderMismatch
 from shotdex.store.types import EncoderId, ImageVectors, Vectors
+
+from .protocols import ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Texts = Callable[[Sequence[str]], Vectors | None]
+"""Encodes N texts without the model, as (N, D) unit rows; None where the model has to do it."""
 
 
 class LateEncoder:
     """Implements `ImageEncoder` and `Launching` under an identity that the store knows."""
 
-    def __init__(self, identity: EncoderId, load: Callable[[], ImageEncoder]) -> None:
+    def __init__(self, identity: EncoderId, load: Callable[[], ImageEncoder], texts: Texts | None = None) -> None:
+        """`load` returns the model, checked to be the one of `identity`; `texts` are tried before it is loaded."""
         self.id = identity
         self._load = load
+        self._texts = texts
 
     @cached_property
     def _loaded(self) -> ImageEncoder:
-        loaded = self._load()
-        if loaded.id.key() != self.id.key():
-            raise EncoderMismatch(
-                f"the store has vectors of {self.id}, and what is there under this name is {loaded.id} now",
-                f"to add it beside the other: --model {self.id.name}",
-            )
-        return loaded
+        return self._load()
 
-    @property
-    def loaded(self) -> ImageEncoder | None:
-        """The encoder itself, where it has been needed."""
-        return self.__dict__.get("_loaded")
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder`."""
+        found = None if self._texts is None else self._texts(texts)
+        return self._loaded.encode_texts(texts) if found is None else found
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """See `Encoder`."""
+        return self._loaded.encode_images(images)
 
     @property
     def portable(self) -> Mapping[str, Any] | None:
@@ -65,11 +69,3 @@ class LateEncoder:
     def good_batch(self) -> int:
         """See `Launching`."""
         return batch_size_for(self._loaded, None)
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """See `Encoder`."""
-        return self._loaded.encode_images(images)
-
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """See `Encoder`."""
-        return self._loaded.encode_texts(texts)
