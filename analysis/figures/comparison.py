@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, isnan
+from math import ceil, floor, isnan, nan
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy as np
 from shotdex.store.types import Estimate
 
 from . import legend, style
-from .labels import spread
 from .text import ONE_LINE, label
 
 if TYPE_CHECKING:
@@ -170,6 +169,26 @@ def _lines(axes: Axes, rows: Sequence[ComparisonLine], looks: Mapping[_Key, styl
         if not isnan(place):
             name, at = label(row.name, _LONGEST_LINE, _LONGEST_LINE), axes.get_yaxis_transform()
             axes.text(1.02, place, name, transform=at, va="center", fontsize=style.SMALL, color=colour)
+
+
+def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move values apart until neighbours are `gap` apart, inside `low` to `high`; all NaN where there is no room.
+
+    They keep their order, ties that of the sequence.
+    """
+    if len(values) * gap > high - low:
+        return [nan] * len(values)
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    moved = list(values)
+    least = low + gap / 2
+    for index in order:
+        moved[index] = max(moved[index], least)
+        least = moved[index] + gap
+    most = high - gap / 2
+    for index in reversed(order):
+        moved[index] = min(moved[index], most)
+        most = moved[index] - gap
+    return moved
 
 
 def _shots_of(row: ComparisonLine) -> int:

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import legend, style
-from .map_extras import MapExtras, caption_lines
-from .map_prompts import draw_prompts, star
+from .map_extras import MapExtras, caption_lines, draw_prompts
 from .text import label, safe
 
 if TYPE_CHECKING:
@@ -38,12 +37,12 @@ def point_map(
     legend_title: str = "",
     extras: MapExtras | None = None,
 ) -> Figure:
-    """Draw N points coloured by their labels, the legend beside them with the number of each.
+    """Draw N points coloured by their labels, the legend next to them with the number of each.
 
     Unlabelled points are grey and lie beneath. Labelled ones are drawn in a shuffled (seeded) order, so that no label
     hides another by coming later in the alphabet; but where the labels are `correct` and `wrong`, the wrong lie on top.
-    The points are a bitmap inside an SVG: 70,000 vectors would open in no browser. Prompts are stars on top, each with
-    its text where there is room.
+    The points are a bitmap inside an SVG: 70,000 vectors would open in no browser. Prompts are stars on top, named or
+    numbered.
 
     Args:
         xy: (N, 2) float, equal scale on both axes.
@@ -55,9 +54,7 @@ def point_map(
     extras = extras or MapExtras()
     side = extras.width or SIDE
     shown = looks_of(labels)
-    handles, texts = legend_entries(labels, shown)
-    if extras.prompts:
-        texts, handles = [*texts, extras.legend_text], [*handles, star()]
+    handles, texts = legend_entries(labels, shown, extras)
     caption = caption_lines(extras.caption, side)
     below = (caption.count("\n") + 1) * style.TICK * 1.4 / 72 if caption else 0.0
     figure = style.new_figure(side + legend.plan(texts, side).width + 0.4, side + 0.5 + below)
@@ -70,8 +67,7 @@ def point_map(
     style.heading(axes, title, side)
     axes.set_xlabel(caption, loc="left", fontsize=style.TICK, color=style.MUTED)
     legend.beside(figure, handles, texts, side, safe(legend_title))
-    if extras.prompts:
-        draw_prompts(figure, axes, extras)
+    draw_prompts(axes, extras, extras.places)
     return figure
 
 
@@ -114,16 +110,17 @@ def _layers(labels: Sequence[str | None], shown: dict[str | None, style.Look]) -
 
 
 def legend_entries(
-    labels: Sequence[str | None], shown: Mapping[str | None, style.Look]
+    labels: Sequence[str | None], shown: Mapping[str | None, style.Look], extras: MapExtras
 ) -> tuple[list[Artist], list[str]]:
-    """Return what the legend draws and says: each label with its number of images, and how many it leaves out."""
+    """Return what the legend draws and says: labels with their numbers of images, how many it leaves out, prompts."""
     counts = Counter(labels)
     listed = list(shown.items())[:MOST_LISTED]
     texts = [f"{UNLABELLED if name is None else label(name, 26)} ({counts[name]:,})" for name, _ in listed]
     handles = [swatch(look) for _, look in listed]
     if len(shown) > len(listed):
         texts, handles = [*texts, f"and {len(shown) - len(listed):,} more"], [*handles, swatch(_NOTHING)]
-    return handles, texts
+    stars, prompts = extras.legend()
+    return [*handles, *stars], [*texts, *prompts]
 
 
 def swatch(look: style.Look) -> Artist:

@@ -11,15 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import legend, style
-from .map_extras import MapExtras, caption_lines, unnamed
+from .map_extras import MapExtras, Points, caption_lines, draw_prompts
 from .map_points import legend_entries, looks_of
-from .map_prompts import PlacedPrompts, covered, draw_on_page, make_room, place_prompts, star
 from .pages import MARGIN, page_figure, pixels, tile, write
 from .text import fit, safe
 from .thumbnail_layout import ThumbnailLayout, place
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
@@ -44,7 +42,7 @@ def thumbnail_map(
     """Draw every image near its place, each in a cell of its own; the header says how many were drawn.
 
     Thumbnails are 24 to 200 pixels; where there are more images than fill 6 in 10 cells of 24 pixels, crowded
-    regions lose the rest (see `thumbnail_layout.place`). Prompts are stars with their texts; thumbnails make room.
+    regions lose the rest (see `thumbnail_layout.place`). Prompts are stars on top, named or numbered.
 
     Args:
         xy: (N, 2) float; the axes are stretched apart to fill the map.
@@ -53,7 +51,7 @@ def thumbnail_map(
             With more than 20 the colours repeat, so the legend leaves them out.
         title: what the figure says at its head.
         legend_title: what the labels are.
-        extras: prompts to draw in, a caption for the header, and the width, 12 inches unless told.
+        extras: prompts to draw in, a caption for the header, and the width, by default 12 inches.
 
     Raises:
         ValueError: not one place and label for each image.
@@ -67,15 +65,19 @@ def thumbnail_map(
     shown = {} if labels is None else looks_of(labels)
     borders = None if labels is None else [shown[name].colour for name in labels]
     canvas = _canvas(layout, images, borders, cell)
-    texts, handles = _legend(labels or (), shown, extras)
+    # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
+    listed = shown if len(shown) <= len(style.PALETTE) else {}
+    squares = {name: replace(look, marker="s") for name, look in listed.items()}
+    handles, texts = legend_entries(labels or (), squares, extras)
     lines = caption_lines(extras.caption, max(canvas.width, _NARROWEST) / style.DPI)
     top = MARGIN + _HEADER + (int(pixels(_CAPTION) * (lines.count("\n") + 1)) if lines else 0)
     planned = legend.plan(texts, canvas.height / style.DPI)
     page = Image.new("RGB", _page_size(canvas.size, planned.width, top), "white")
     page.paste(canvas, (MARGIN, top))
     figure, axes = page_figure(page)
-    _header(axes, [title, _drawn(layout, prompts), *lines.split("\n")], max(canvas.width, _NARROWEST))
-    draw_on_page(axes, prompts, (MARGIN, top))
+    _header(axes, [title, _drawn(layout), *lines.split("\n")], max(canvas.width, _NARROWEST))
+    area = MARGIN, page.height - top - canvas.height, *canvas.size
+    draw_prompts(axes, extras, prompts + np.array([MARGIN, top]), area)
     at = (2 * MARGIN + canvas.width) / page.width, 1 - top / page.height
     legend.beside(figure, handles, texts, canvas.height / style.DPI, safe(legend_title), at)
     return figure
@@ -86,8 +88,8 @@ def _page_size(canvas: tuple[int, int], legend_width: float, top: int) -> tuple[
     return max(canvas[0] + beside, _NARROWEST) + 2 * MARGIN, canvas[1] + MARGIN + top
 
 
-def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailLayout, PlacedPrompts, int]:
-    """Return where the images and the prompts go, and the pixels of a cell."""
+def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailLayout, Points, int]:
+    """Return where the images and the prompts go, the latter in pixels (P, 2), and the pixels of a cell."""
     width = int((extras.width or _WIDTH) * style.DPI)
     places = np.vstack([xy.reshape(-1, 2), extras.places])
     columns, rows = _grid(places, width)
@@ -95,17 +97,7 @@ def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailL
     every = place(places, columns, rows, ceil(columns * rows * _FULLEST) + len(extras.prompts))
     count = len(xy)
     layout = ThumbnailLayout(columns, rows, every.cells[:count], every.placed[:count], every.wanted[:count])
-    prompts = place_prompts(extras, every.wanted[count:], (columns * cell, rows * cell), cell)
-    return make_room(layout, covered(prompts, columns, rows, cell)), prompts, cell
-
-
-def _legend(
-    labels: Sequence[str | None], shown: dict[str | None, style.Look], extras: MapExtras
-) -> tuple[list[str], list[Artist]]:
-    # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
-    distinct = shown if len(shown) <= len(style.PALETTE) else {}
-    handles, texts = legend_entries(labels, {name: replace(look, marker="s") for name, look in distinct.items()})
-    return ([*texts, extras.legend_text], [*handles, star()]) if extras.prompts else (texts, handles)
+    return layout, (every.wanted[count:] + 0.5) * cell, cell
 
 
 def _grid(places: npt.NDArray[np.float64], width: int) -> tuple[int, int]:
@@ -132,10 +124,9 @@ def _canvas(
     return canvas
 
 
-def _drawn(layout: ThumbnailLayout, prompts: PlacedPrompts) -> str:
+def _drawn(layout: ThumbnailLayout) -> str:
     drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} images drawn, "
-    drawn += f"{layout.left_out:,} left out for want of room" if layout.left_out else "none left out"
-    return f"{drawn}; {unnamed(prompts.unnamed, len(prompts.stars))}" if prompts.unnamed else drawn
+    return drawn + (f"{layout.left_out:,} left out for lack of room" if layout.left_out else "none left out")
 
 
 def _header(axes: Axes, lines: Sequence[str], width: int) -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from math import nan
+from itertools import pairwise
+from math import isnan, nan
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from shotdex.analysis.figures import ComparisonLine, comparison_figure
+from shotdex.analysis.figures.comparison import spread
 from shotdex.analysis.figures.style import MUTED, OKABE_ITO
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
@@ -105,3 +109,18 @@ def test_a_few_shot_row_needs_its_shots(shots):
 
 def test_no_rows_are_an_empty_figure(check):
     check(comparison_figure([]), "Zero-shot against trained")
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_spread_values_keep_their_order_and_distance(values):
+    moved = spread(values, 0.05, 0.0, 1.0)
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    placed = [moved[index] for index in order]
+    assert all(later - earlier >= 0.05 - 1e-9 for earlier, later in pairwise(placed))
+    assert all(0.025 - 1e-9 <= place <= 0.975 + 1e-9 for place in placed)
+
+
+def test_values_that_are_apart_stay_and_too_many_are_nan():
+    assert spread([0.9, 0.2, 0.5], 0.1, 0.0, 1.0) == [0.9, 0.2, 0.5]
+    assert all(isnan(value) for value in spread([0.5] * 11, 0.1, 0.0, 1.0))
+    assert spread([], 0.1, 0.0, 1.0) == []

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from shotdex.analysis.figures import MapExtras, point_map, thumbnail_map
-from shotdex.analysis.figures.map_prompts import make_room
-from shotdex.analysis.figures.thumbnail_layout import place
+from shotdex.analysis.figures.map_extras import MOST_NUMBERED, SIZE, number_ranges, place_tags
 
 CAPTION = "Images and prompts lie apart: the mean cosine between an image and its own prompt is 0.27. " * 3
 WORDS = (
@@ -28,30 +31,97 @@ def stars(axes):
     return [line for line in axes.lines if line.get_marker() == "*"]
 
 
-def test_prompts_are_stars_in_their_places_with_their_texts(check):
+def tags(figure):
+    return [t for t in figure.axes[0].texts if t.get_fontsize() == SIZE]
+
+
+def numbers(figure):
+    """Return the numbers that the tags of a map have, abbreviated ones too."""
+    found = []
+    for part in ", ".join(t.get_text() for t in tags(figure)).replace("\n", " ").split(", "):
+        first, _, last = part.partition("\u2013")
+        found += range(int(first), int(last or first) + 1)
+    return sorted(found)
+
+
+def listed(figure):
+    texts = [t.get_text().replace("\n", " ") for t in figure.legends[0].get_texts()]
+    return texts[[text.startswith("prompts (") for text in texts].index(True) :]
+
+
+AREA = (400.0, 300.0)
+places = st.tuples(st.floats(0, 400), st.floats(0, 300))
+
+
+def assert_placed(found, count):
+    assert sorted(row for tag in found for row in tag.stars) == list(range(count)), "each star has one tag"
+    for tag in found:
+        assert (tag.corner >= 0).all() and (tag.corner + tag.size <= np.array(AREA) + 1e-9).all(), "it is outside"
+    for one, other in combinations(found, 2):
+        apart = (one.corner >= other.corner + other.size) | (other.corner >= one.corner + one.size)
+        assert apart.any(), "two tags overlap"
+
+
+@given(st.lists(places, max_size=40), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_no_tag_lies_on_another_or_outside(anchors, named):
+    stars = np.array(anchors, dtype=np.float64).reshape(-1, 2)
+    names = [f"name {row}" for row in range(len(stars))] if named and len(stars) <= 10 else None
+    found = place_tags(stars, names, AREA)
+    assert_placed(found, len(stars))
+    assert repr(found) == repr(place_tags(stars, names, AREA))
+
+
+@pytest.mark.parametrize("gap", [1.0, 10.0, 25.0])
+def test_crowded_stars_share_tags(gap):
+    grid = np.array([(x, y) for y in range(6) for x in range(7)]) * gap + 50
+    found = place_tags(grid, None, AREA)
+    assert_placed(found, 42)
+    assert (len(found) == 42) == (gap == 25)
+    assert len(place_tags(np.full((40, 2), 200.0), None, AREA)) == 1
+
+
+def test_stars_in_one_place_share_a_tag_that_lies_next_to_them():
+    (tag,) = place_tags(np.array([[100.0, 100.0], [101.0, 100.0], [100.0, 99.0]]), ["a", "b", "c"], AREA)
+    assert tag.text == "a, b, c" and tag.corner[0] == pytest.approx(107, abs=1)
+    (edge,) = place_tags(np.array([[399.0, 100.0]]), ["dog"], AREA)
+    assert edge.corner[0] + edge.size[0] <= 394
+
+
+def test_runs_of_numbers_are_abbreviated():
+    assert number_ranges([1, 2, 3, 4, 7, 9, 10]) == "1\u20134, 7, 9, 10"
+    assert number_ranges([5]) == "5"
+    assert number_ranges([]) == ""
+
+
+def test_a_few_short_prompts_are_named_on_the_map(check):
     xy = np.random.default_rng(1).normal(size=(300, 2)) * 4
     prompts = [("Dress", (0.0, 1.0)), ("a $5 bill$", (3.0, -2.0))]
     figure = point_map(xy, ["a", "b", None] * 100, "Map", "category", MapExtras(prompts, CAPTION))
     (drawn,) = stars(figure.axes[0])
     assert np.column_stack(drawn.get_data()).tolist() == [[0.0, 1.0], [3.0, -2.0]]
-    assert [t.get_text() for t in figure.legends[0].get_texts()][-1] == "prompts (2)"
+    assert listed(figure) == ["prompts (2)"]
     assert figure.axes[0].get_xlabel().replace("\n", " ") == CAPTION.strip()
     check(figure, "Dress", r"a \$5 bill\$")
 
 
-@pytest.mark.parametrize("count", [1, 12, 30])
+@pytest.mark.parametrize("count", [1, 12, 40])
 @pytest.mark.parametrize("spread", [0.02, 4.0])
-def test_texts_lie_neither_on_each_other_nor_outside(readable, count, spread):
+def test_other_prompts_are_numbered_and_listed_in_full(readable, count, spread):
     xy = np.random.default_rng(1).normal(size=(300, 2)) * 4 + 20
-    readable(point_map(xy, ["a"] * 300, extras=MapExtras(scattered(count, spread))))
+    prompts = scattered(count, spread)
+    figure = point_map(xy, ["a"] * 300, extras=MapExtras(prompts))
+    assert numbers(figure) == list(range(1, count + 1))
+    assert listed(figure)[1].startswith("1: A women's T-shirt/top with text on it")
+    assert len(listed(figure)) == count + 1
+    readable(figure)
 
 
-def test_prompts_without_room_for_a_name_are_counted(check):
+def test_beyond_the_most_prompts_are_only_counted(check):
     figure = point_map(np.zeros((2, 2)), ["a", "b"], extras=MapExtras(scattered(150), width=4.0))
-    named = [t.get_text() for t in figure.axes[0].texts if t.get_text()]
-    (missing,) = [text for text in named if "for want of room" in text]
-    assert missing == f"{150 - (len(named) - 1)} of 150 prompts have no name here for want of room"
-    assert 10 < len(named) < 101 and len(stars(figure.axes[0])[0].get_xdata()) == 150
+    assert numbers(figure) == list(range(1, MOST_NUMBERED + 1))
+    assert listed(figure)[-1] == "and 90 more, without a number"
+    assert len(stars(figure.axes[0])[0].get_xdata()) == 150
     check(figure)
 
 
@@ -70,12 +140,8 @@ def test_a_map_without_extras_stays_what_it_was():
         assert len(stars(one.axes[0])) == len(stars(other.axes[0])) == 0
 
 
-def page(figure):
-    return figure.axes[0].images[0].get_array()
-
-
 @pytest.mark.parametrize("gap", [0.0, 30.0])
-def test_thumbnails_leave_the_texts_their_room(check, gap):
+def test_prompts_lie_on_thumbnails(check, gap):
     rng = np.random.default_rng(2)
     prompts = [(text, (x + gap, y)) for text, (x, y) in scattered(8, 0.5)]
     images = [Image.new("RGB", (8, 8), "red")] * 200
@@ -83,51 +149,23 @@ def test_thumbnails_leave_the_texts_their_room(check, gap):
     extras = MapExtras(prompts, CAPTION, 6.0)
     figure = thumbnail_map(rng.normal(size=(200, 2)), images, labels, "Map", "correct", extras)
     check(figure, "200 of 200 images drawn, none left out")
-    pixels, axes = page(figure), figure.axes[0]
-    renderer = figure.canvas.get_renderer()
-    texts = [t for t in axes.texts if t.get_text().split("\n")[0].split(" ")[0] in ("A", "Dress", "a", "Sneaker")]
-    assert len(texts) == 8
-    for text in texts:
-        box = text.get_window_extent(renderer)
-        under = pixels[round(pixels.shape[0] - box.y1) : round(pixels.shape[0] - box.y0), round(box.x0) : round(box.x1)]
-        assert under.size and (under == 255).all(), f"{text.get_text()!r} lies on a thumbnail"
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["correct (100)", "wrong (100)", "prompts (8)"]
-    assert "\n".join(t.get_text() for t in axes.texts).replace("\n", " ").count("mean cosine") == 3
+    assert numbers(figure) == list(range(1, 9))
+    assert listed(figure)[2] == "2: Dress 1"
+    legend = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert legend[:3] == ["correct (100)", "wrong (100)", "prompts (8)"]
+    assert "\n".join(t.get_text() for t in figure.axes[0].texts).replace("\n", " ").count("mean cosine") == 3
 
 
-def test_among_thumbnails_only_30_prompts_are_named(check):
-    images = [Image.new("RGB", (8, 8), "red")] * 50
-    figure = thumbnail_map(
-        np.random.default_rng(0).normal(size=(50, 2)), images, extras=MapExtras(scattered(40), width=7.0)
-    )
-    (header,) = [t.get_text() for t in figure.axes[0].texts if "images drawn" in t.get_text()]
-    assert header.endswith("; 10 of 40 prompts have no name here for want of room")
-    check(figure)
-
-
-def test_images_move_out_of_taken_cells_to_the_nearest_free_ones():
-    xy = np.random.default_rng(0).uniform(size=(30, 2))
-    layout = place(xy, 8, 8)
-    taken = np.zeros((8, 8), dtype=bool)
-    taken[2:5, 1:6] = True
-    roomy = make_room(layout, taken)
-    assert roomy.placed.all() and len({tuple(cell) for cell in roomy.cells.tolist()}) == 30
-    assert not taken[roomy.cells[:, 1], roomy.cells[:, 0]].any()
-    stay = ~taken[layout.cells[:, 1], layout.cells[:, 0]]
-    assert (roomy.cells[stay] == layout.cells[stay]).all() and 0 < stay.sum() < 30
-    free = ~taken
-    free[layout.cells[stay, 1], layout.cells[stay, 0]] = False
-    first = int(np.flatnonzero(~stay)[0])
-    distances = [np.hypot(c - layout.wanted[first, 0], r - layout.wanted[first, 1]) for r, c in np.argwhere(free)]
-    assert np.hypot(*(roomy.cells[first] - layout.wanted[first])) == pytest.approx(min(distances))
-
-
-def test_images_without_a_free_cell_are_left_out():
-    layout = place(np.random.default_rng(0).uniform(size=(9, 2)), 3, 3)
-    taken = np.zeros((3, 3), dtype=bool)
-    taken[0] = True
-    roomy = make_room(layout, taken)
-    assert roomy.left_out == 3 and (roomy.cells[~roomy.placed] == -1).all()
-    assert layout.placed.all(), "the layout it was given stays"
-    some_left_out = make_room(place(np.random.default_rng(0).uniform(size=(20, 2)), 3, 3), taken)
-    assert some_left_out.left_out == 14
+def test_the_stars_on_thumbnails_lie_where_their_images_do(readable):
+    """A prompt with an image's coordinates lies in that image's cell, where nothing else claims it."""
+    xy = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    colours = ["red", "lime", "blue", "black"]
+    images = [Image.new("RGB", (8, 8), colour) for colour in colours]
+    prompts = [("one", (0.0, 0.0)), ("two", (10.0, 10.0))]
+    figure = thumbnail_map(xy, images, extras=MapExtras(prompts, width=6.0))
+    (drawn,) = stars(figure.axes[0])
+    pixels = figure.axes[0].images[0].get_array()
+    for (x, y), colour in zip(np.column_stack(drawn.get_data()), ((255, 0, 0), (0, 0, 0)), strict=True):
+        where = np.argwhere((pixels == colour).all(axis=-1)).mean(axis=0)
+        assert np.hypot(*(where - (y, x))) < 220
+    readable(figure)
