@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from shotdex.media.addresses import SEPARATOR
 from shotdex.media.sources import Candidate, is_gone
+from shotdex.media.sources.address import SEPARATOR
 from shotdex.store.connection import Connection
 from shotdex.store.images import KnownImage, Labels, known_query
 from shotdex.store.types import Failure, Reason

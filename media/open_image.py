@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PIL import Image
 
+from shotdex.media.sources import read_bytes
 from shotdex.store.errors import ImageFailure, UnreadableImage
 
-from . import addresses
 from .decoding.decode import decode
 
 
@@ -17,7 +17,7 @@ def open_image(address: str) -> Image.Image:
         UnreadableImage: it is gone or cannot be decoded.
     """
     try:
-        return decode(addresses.read_bytes(address))
+        return decode(read_bytes(address))
     except ImageFailure as error:
         raise UnreadableImage(
             f"{address} cannot be used: {error}", "give an image that opens in an image viewer"

@@ -11,8 +11,9 @@ from itertools import count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from shotdex.media import addresses
 from shotdex.media.decoding.formats import extensions, is_heif
+from shotdex.media.sources import read_bytes
+from shotdex.media.sources.address import split
 from shotdex.store.errors import OptionError, StoreError
 
 CHARACTERS = 100
@@ -70,7 +71,7 @@ def copy_images(found: Sequence[str], folder: Path) -> Copied:
         folder.mkdir(parents=True, exist_ok=True)
         for rank, address in enumerate(found, start=1):
             try:
-                data = addresses.read_bytes(address)
+                data = read_bytes(address)
             except Exception as error:  # whatever is wrong with one image, the others are copied
                 failed.append((address, f"{type(error).__name__}: {error}"))
                 continue
@@ -134,7 +135,7 @@ def safe_name(address: str, data: bytes) -> str:
 
     Its extension stays where it is one of an image's; else it is found from the content.
     """
-    place, member = addresses.split(address)
+    place, member = split(address)
     name = _last_part(place if member is None else member)
     if member is not None and _extension(name) is None:  # a row's or a position's number says little by itself
         name = f"{_last_part(place)}_{name}"

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shotdex.media.addresses import facts, read_bytes, split
 from shotdex.media.files.places import Facts, is_url
+from shotdex.media.sources import facts, read_bytes
+from shotdex.media.sources.address import split
 from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.store import Store
 

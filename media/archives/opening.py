@@ -8,7 +8,6 @@ from __future__ import annotations
 import stat
 from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from shotdex.media.files import places
 from shotdex.media.files.kept import Kept
@@ -16,26 +15,13 @@ from shotdex.media.files.places import Facts
 from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
+from .names import TAR_ENDINGS, ZIP_ENDINGS, path_of
 from .reader import Reader
 from .tar_archive import TarArchive
 from .tar_headers import BLOCK, is_header
 from .unpacking import packing_of
 from .zip_archive import ZipArchive
 from .zip_directory import find_directory
-
-ZIP_ENDINGS = (".zip", ".cbz")
-TAR_ENDINGS = (
-    ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".cbt",
-)  # fmt: skip
-ENDINGS = ZIP_ENDINGS + TAR_ENDINGS
-
-
-def path_of(place: str) -> str:
-    """Return a place's path in lower case, without a URL's query, to look at its ending."""
-    try:
-        return (urlsplit(place).path if places.is_url(place) else place).lower()
-    except ValueError:  # what stands between the slashes is no host
-        return place.lower()
 
 
 def is_zip(place: str) -> bool:
@@ -66,7 +52,7 @@ def kind_of(place: str) -> type[ZipArchive] | type[TarArchive] | None:
         with suppress(FileNotFoundError, NotADirectoryError, ValueError):
             return _by_content(place) if is_regular(place) else None
         return None
-    if path_of(place).endswith(ENDINGS):
+    if path_of(place).endswith(ZIP_ENDINGS + TAR_ENDINGS):
         return ZipArchive if path_of(place).endswith(ZIP_ENDINGS) else TarArchive
     return _by_content(place) if places.is_file(place) else None
 

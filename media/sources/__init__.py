@@ -1,21 +1,34 @@
-"""Where images come from: one module a kind of source, imported when a source of that kind is opened."""
+"""Where images come from: opening what a user names, and reading what an address names, by the kinds in `kinds.py`."""
 
 from __future__ import annotations
 
-import sys
+import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
-from shotdex.media.decoding.decode import looks_like_image
+from shotdex.media.archives.names import path_of
 from shotdex.media.files import places
-from shotdex.store.errors import SourceError
+from shotdex.media.files.places import Facts
+from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.types import BYTES_LIMIT, Reason
 
-from .base import Candidate, FailedFolder, Found, Ignored, Source
-from .gone import GoneSource, is_gone
+from .address import kind_by_name, split
+from .base import Candidate, FailedFolder, Found, GoneSource, Ignored, Source, is_gone
+from .kinds import KINDS, Kind
 
-__all__ = ["Candidate", "FailedFolder", "Found", "GoneSource", "Ignored", "Source", "is_gone", "open_source"]
-
-STANDARD_INPUT = "-"
+__all__ = [
+    "Candidate",
+    "FailedFolder",
+    "Found",
+    "GoneSource",
+    "Ignored",
+    "Source",
+    "facts",
+    "is_gone",
+    "open_source",
+    "read_bytes",
+]
 
 
 def open_source(source: str | Path, columns: Mapping[str, str] | None = None) -> Source:
@@ -26,57 +39,78 @@ def open_source(source: str | Path, columns: Mapping[str, str] | None = None) ->
     Raises:
         SourceError: there is nothing, or nothing that can be indexed.
     """
-    from shotdex.media.datasets import by_name
-
-    from .datasets import DatasetSource
-    from .listed import ListedSource
-    from .remote import open_remote
-
     text = str(source)
-    if text == STANDARD_INPUT:
-        return ListedSource(sys.stdin.buffer)
-    if by_name.is_dataset(text):
-        return DatasetSource(by_name.absolute(text))
+    named = next((kind for kind in KINDS if kind.is_named(text)), None)
+    if named is not None:
+        return named.load().open_source(text, columns or {})
     root = places.absolute(text)
     try:
-        found = _archive_or_list(root, columns or {}) or (open_remote(root) if places.is_url(root) else _local(root))
+        for kind in _kinds_of(root):
+            module = kind.load()
+            if module.matches(root):
+                return module.open_source(root, columns or {})
     except OSError as error:
         raise SourceError(
             f"{places.shown(text)} cannot be opened: {error.strerror or error}", "check its permissions"
         ) from error
-    if found is not None:
-        return found
     if places.is_url(root) or Path(root).exists():
         raise SourceError(
-            f"{places.shown(text)} is no folder, archive, list or IDX file", "give the folder that the images are in"
+            f"{places.shown(text)} is not a folder, archive, manifest or IDX file",
+            "pass the folder that contains the images",
         )
     raise SourceError(f"there is nothing at {places.shown(text)}", "check the path")
 
 
-def _archive_or_list(root: str, columns: Mapping[str, str]) -> Source | None:
-    from .manifest import ManifestSource, is_manifest
-    from .tarred import ShardsSource, TarSource, find_shards, is_tar
-    from .zipped import ZipSource, is_zip
+def read_bytes(address: str, limit: int = BYTES_LIMIT) -> bytes:
+    """Return the file that an address names, archives included.
 
-    if find_shards(root):
-        return ShardsSource(root, columns)
-    if places.is_folder(root):
+    Raises:
+        TooManyBytes: it has more than `limit`; no more were read.
+        OSError: the file or archive cannot be read.
+        KeyError: the archive has no such member.
+        Exception: of other types, where the archive is broken, encrypted or packed in an unknown way.
+    """
+    place, member = split(address)
+    if member is None:
+        return places.read_all(place, limit)
+    return _kind_holding(place).load().read(place, member, limit)
+
+
+def facts(address: str) -> Facts | None:
+    """Return size and time as a scan gives them; None where only reading tells (manifests' cells, data sets).
+
+    Raises:
+        OSError: there is no file.
+        KeyError: the archive has no such member.
+        Exception: of other types, where the archive is broken.
+    """
+    place, member = split(address)
+    if member is not None:
+        return _kind_holding(place).load().facts(place, member)
+    if any(kind.is_named(place) for kind in KINDS):
         return None
-    if is_manifest(root) and places.is_file(root):
-        return ManifestSource(root, columns)
-    if is_zip(root):
-        return ZipSource(root)
-    return TarSource(root, columns) if is_tar(root) else None
+    if not places.is_url(place) and not stat.S_ISREG(Path(place).stat().st_mode):
+        raise OSError(f"{place} is not a regular file")
+    return places.facts(place)
 
 
-def _local(root: str) -> Source | None:
-    from .folder import FolderSource
-    from .idx import IdxSource, find_idx_files
-    from .remote import SingleImageSource
+def _kinds_of(place: str) -> list[Kind]:
+    """Return the kinds that a place may be of, by its name and whether it is a folder."""
+    path = path_of(place)
+    if places.is_folder(place):
+        return [kind for kind in KINDS if kind.folders]
+    return [kind for kind in KINDS if kind.any_file or (kind.endings and path.endswith(kind.endings))]
 
-    path = Path(root)
-    if path.exists() and find_idx_files(path):
-        return IdxSource(root)
-    if path.is_dir():
-        return FolderSource(root)
-    return SingleImageSource(root) if path.is_file() and looks_like_image(path.name) else None
+
+def _kind_holding(place: str) -> Kind:
+    return kind_by_name(place) or _kind_by_content(place)
+
+
+@lru_cache(maxsize=256)
+def _kind_by_content(place: str) -> Kind:
+    for kind in KINDS:
+        if kind.any_file and kind.has_members and kind.load().matches(place):
+            return kind
+    if not places.is_file(place):
+        raise FileNotFoundError(f"there is no file {place}")
+    raise ContainerFailure(Reason.UNREADABLE, f"{place} is not an archive")

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from shotdex.media.decoding.decode import looks_like_image
 from shotdex.store.images import Labels
-from shotdex.store.types import Failure
+from shotdex.store.types import Failure, Reason
+
+from .address import join
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,51 @@ class Source(Protocol):
     def read(self, address: str, limit: int) -> bytes:
         """Return an image's file, or raise `TooManyBytes` where it has more than `limit` bytes; any other error of
         any type means that it cannot be read."""
+
+
+def is_gone(root: str) -> bool:
+    """Tell whether a source on this machine is not there; False for URLs, data sets, and what cannot be looked at."""
+    try:
+        # Shards have a name with braces, of which no file has.
+        return Path(root).is_absolute() and "{" not in root and not Path(root).exists()
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class GoneSource:
+    """Nothing, under the name of what once was there: indexing it marks all that the store has from it as gone."""
+
+    root: str
+    kind: str
+    by_path: bool = True
+    complete: bool = True
+    in_order: bool = False
+
+    def scan(self) -> Iterator[Found]:
+        """Find nothing."""
+        return iter(())
+
+    def read(self, address: str, limit: int) -> bytes:
+        """Raise: there is nothing to read."""
+        raise FileNotFoundError(address)
+
+
+def hidden(name: str) -> bool:
+    """Tell whether a member is left out: a name that begins with a dot, or what macOS adds."""
+    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+    return parts[:1] == ["__MACOSX"] or any(part.startswith(".") for part in parts)
+
+
+def within(name: str) -> str:
+    """Return a member's path within the archive, as layouts read it: `./a//b.png` and `/a/b.png` are `a/b.png`."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def member_failure(place: str, shown: str, is_utf8: bool, is_link: bool) -> Failure | None:
+    """Return why a member cannot be read, as far as its header tells, or None; None also where it is no image."""
+    if (is_utf8 and not is_link) or not looks_like_image(shown):
+        return None
+    if not is_utf8:
+        return Failure(join(place, shown), "scan", Reason.BAD_NAME, "pack it again with names in UTF-8")
+    return Failure(join(place, shown), "scan", Reason.UNREADABLE, "a link, which is not followed")

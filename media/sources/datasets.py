@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from shotdex.media.addresses import SEPARATOR
 from shotdex.media.datasets import by_name as datasets
 from shotdex.media.datasets.dataset_rows import WHOLE
 from shotdex.store.images import Labels
 
+from .address import SEPARATOR
 from .base import Candidate, Found
+
+__all__ = ["DatasetSource", "facts", "matches", "open_source", "read"]
+
+matches, read = datasets.is_dataset, datasets.read_item
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> DatasetSource:
+    """Return a data set by its name; its columns are its own."""
+    return DatasetSource(datasets.absolute(place))
+
+
+def facts(place: str, member: str) -> None:
+    """Return None: that an image changed shows only when it is read."""
 
 
 @dataclass(frozen=True, slots=True)

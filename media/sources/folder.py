@@ -5,15 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotdex.media.addresses import read_bytes
 from shotdex.media.decoding.decode import looks_like_image
+from shotdex.media.files import places
 from shotdex.store.types import Failure, Reason
 
 from .base import Candidate, FailedFolder, Found, Ignored
+from .remote import SingleImageSource
+
+
+def matches(place: str) -> bool:
+    """Tell whether there is a folder on this machine, or a file that is named as an image."""
+    return not places.is_url(place) and (
+        places.is_folder(place) or (places.is_file(place) and looks_like_image(Path(place).name))
+    )
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> FolderSource | SingleImageSource:
+    """Return the folder or the one image at a path; neither has columns."""
+    return FolderSource(place) if places.is_folder(place) else SingleImageSource(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class FolderSource:
 
     def read(self, address: str, limit: int) -> bytes:
         """Return an image's file; see `Source`."""
-        return read_bytes(address, limit)
+        return places.read_all(address, limit)
 
     def _entry(self, entry: os.DirEntry[str], inner: list[str]) -> Iterator[Found]:
         if entry.name.startswith("."):

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotdex.media.addresses import join, split
-from shotdex.media.archives.idx import IdxFile, image_file, is_idx_name, open_idx, read_idx
+from shotdex.media.archives.idx import IdxFile, image_facts, image_file, is_idx_name, open_idx, read_idx
 from shotdex.media.files import places
+from shotdex.media.files.places import Facts
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
 
+from .address import join, split
 from .base import Candidate, Found
 
 # Source: https://github.com/zalandoresearch/fashion-mnist#labels
@@ -30,6 +31,32 @@ FASHION_MNIST_STARTS = frozenset(
 )
 
 SPLITS: Mapping[str, str] = {"train": "train", "t10k": "test", "test": "test"}
+
+
+def matches(place: str) -> bool:
+    """Tell whether there is an IDX file of images at a place, or a folder with one."""
+    return bool(find_idx_files(place))
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> IdxSource:
+    """Return the IDX files at a place; they have no columns."""
+    return IdxSource(place)
+
+
+def read(place: str, member: str, limit: int) -> bytes:
+    """Return an image as a PGM file, by its position; see `KindModule`."""
+    return image_file(place, _position(place, member), limit)
+
+
+def facts(place: str, member: str) -> Facts:
+    """Return the size of an image in bytes, and the file's time; see `KindModule`."""
+    return image_facts(place, _position(place, member))
+
+
+def _position(place: str, member: str) -> int:
+    if not (member.isascii() and member.isdigit() and len(member) < 20):
+        raise KeyError(f"{place} has no image {member}")
+    return int(member)
 
 
 def find_idx_files(place: str | Path) -> list[str]:

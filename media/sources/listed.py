@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from shotdex.media.addresses import read_bytes
 from shotdex.store.types import Reason
 
+from . import read_bytes
 from .base import Found
 from .located import NAME_LIMIT, locate, name_failure
 
 _CHUNK = 64 * 1024
 _ITEM_LIMIT = 4 * NAME_LIMIT
 _MARK = b"\xef\xbb\xbf"
+
+STANDARD_INPUT = "-"
+
+
+def matches(place: str) -> bool:
+    """Tell whether a place stands for standard input."""
+    return place == STANDARD_INPUT
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> ListedSource:
+    """Return the list on standard input; it has no columns."""
+    return ListedSource(sys.stdin.buffer)
 
 
 @dataclass(frozen=True, slots=True)

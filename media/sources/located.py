@@ -14,11 +14,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from shotdex.media.addresses import SEPARATOR, facts, join, split
 from shotdex.media.files.urls import checked, is_url, path_of, scheme_of
 from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure, Reason
 
+from . import facts
+from .address import SEPARATOR, join, split
 from .base import Candidate
 
 NAME_LIMIT = 16 * 1024

@@ -13,15 +13,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shotdex.media.addresses import join, read_bytes
 from shotdex.media.files import places
 from shotdex.media.tables.data_urls import data_size, is_data_url
 from shotdex.media.tables.lines import buffered
-from shotdex.media.tables.manifest_rows import table_kind
+from shotdex.media.tables.manifest_rows import read_cell, table_kind
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
+from . import read_bytes
+from .address import join
 from .base import Candidate, Found
 from .columns import Roles, find_roles
 from .located import locate, name_failure, plain_path
@@ -29,10 +30,21 @@ from .parquet_rows import ParquetTable
 from .table_rows import InCell, Row, Table, TextTable, image_name
 from .values import BadValue, csv_value, label, metadata
 
+read = read_cell
 
-def is_manifest(place: str) -> bool:
-    """Tell by its extension whether a path or URL is a table."""
-    return table_kind(place) is not None
+
+def matches(place: str) -> bool:
+    """Tell whether there is a file at a path or URL that is a table by its extension."""
+    return table_kind(place) is not None and places.is_file(place)
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> ManifestSource:
+    """Return the table at a place; `columns` maps roles to names of its columns."""
+    return ManifestSource(place, columns)
+
+
+def facts(place: str, member: str) -> None:
+    """Return None: that a cell changed shows only when it is read."""
 
 
 @dataclass(frozen=True, slots=True)

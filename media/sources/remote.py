@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -99,8 +99,13 @@ class SingleImageSource:
         return places.read_all(address, limit)
 
 
-def open_remote(url: str) -> RemoteFolderSource | SingleImageSource:
-    """Return the source at a URL that is no archive or manifest: a folder with `/` at its end, or one image."""
-    if not places.is_folder(url):
-        return SingleImageSource(url)
-    return RemoteFolderSource(url if url.endswith("/") else url + "/")
+def matches(place: str) -> bool:
+    """Tell whether a place is a URL; other kinds have been asked before."""
+    return places.is_url(place)
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> RemoteFolderSource | SingleImageSource:
+    """Return the source at a URL: a folder with `/` at its end, or one image; neither has columns."""
+    if not places.is_folder(place):
+        return SingleImageSource(place)
+    return RemoteFolderSource(place if place.endswith("/") else place + "/")

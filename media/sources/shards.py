@@ -8,7 +8,7 @@ from itertools import islice, product
 from math import prod
 
 from shotdex.media.archives.idx import is_idx_name
-from shotdex.media.archives.opening import TAR_ENDINGS, path_of
+from shotdex.media.archives.names import TAR_ENDINGS, path_of
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
 from shotdex.store.errors import OptionError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shotdex.media.addresses import SEPARATOR, join
-from shotdex.media.archives.opening import TAR_ENDINGS, is_tar, open_archive, read_member
+from shotdex.media.archives.names import TAR_ENDINGS
+from shotdex.media.archives.opening import is_tar, member_facts, open_archive, read_member
 from shotdex.media.archives.tar_archive import Passed, TarArchive
 from shotdex.media.archives.tar_headers import Kind, TarMember
 from shotdex.media.decoding.decode import looks_like_image
@@ -14,12 +14,24 @@ from shotdex.media.files import places
 from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure, Reason
 
-from .base import Candidate, FailedFolder, Found, Ignored
-from .members import hidden, member_failure, within
+from .address import SEPARATOR, join
+from .base import Candidate, FailedFolder, Found, Ignored, hidden, member_failure, within
 from .samples import IMAGES_LIMIT, SIDECAR_LIMIT, Sample, check_roles, sample_key, sidecar_kind
 from .shards import find_shards
 
-__all__ = ["ShardsSource", "TarSource", "find_shards", "is_tar"]
+__all__ = ["ShardsSource", "TarSource", "facts", "matches", "open_source", "read"]
+
+read, facts = read_member, member_facts
+
+
+def matches(place: str) -> bool:
+    """Tell whether there is a tar archive at a place, or several of them."""
+    return bool(find_shards(place)) or (not places.is_folder(place) and is_tar(place))
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> TarSource | ShardsSource:
+    """Return the tar archive or archives at a place; `columns` maps roles to keys of the json next to an image."""
+    return ShardsSource(place, columns) if find_shards(place) else TarSource(place, columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from shotdex.media.addresses import join
-from shotdex.media.archives.opening import is_zip, read_member
+from shotdex.media.archives.opening import is_zip, member_facts, read_member
 from shotdex.media.archives.zip_archive import ZipArchive
 from shotdex.media.archives.zip_directory import FAT, ZipEntry
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure
 
-from .base import Candidate, FailedFolder, Found, Ignored
-from .members import hidden, member_failure, within
+from .address import join
+from .base import Candidate, FailedFolder, Found, Ignored, hidden, member_failure, within
 
-__all__ = ["ZipSource", "is_zip"]
+__all__ = ["ZipSource", "facts", "matches", "open_source", "read"]
+
+matches, read, facts = is_zip, read_member, member_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,8 @@ class ZipSource:
         # Programs on Windows have written its separator into zips.
         path = entry.name.replace("\\", "/") if entry.system == FAT else entry.name
         return Candidate(join(self.root, entry.name), within(path), entry.size, entry.modified_ns)
+
+
+def open_source(place: str, columns: Mapping[str, str]) -> ZipSource:
+    """Return the zip archive at a place; it has no columns."""
+    return ZipSource(place)

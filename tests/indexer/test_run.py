@@ -19,8 +19,7 @@ import pytest
 from shotdex.indexer.decode_pool import Decoder
 from shotdex.indexer.decoder_processes import KILLED
 from shotdex.indexer.run import IndexOptions, index_source
-from shotdex.media.addresses import read_bytes
-from shotdex.media.sources import open_source
+from shotdex.media.sources import open_source, read_bytes
 from shotdex.media.sources.folder import FolderSource
 from shotdex.store.errors import SourceError
 from shotdex.store.progress import NoProgress
@@ -512,8 +511,7 @@ def test_a_image_of_extreme_shape_does_not_take_all_memory(
     from PIL import Image
 
     from shotdex.indexer.decode_pool import Decoder, FailedItem
-    from shotdex.media.addresses import read_bytes
-    from shotdex.media.sources import Candidate
+    from shotdex.media.sources import Candidate, read_bytes
     from shotdex.models.preprocessing import FixedSize
     from shotdex.store.types import PIXEL_LIMIT, Limits
 

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shotdex.media import addresses
 from shotdex.media.archives import idx
 from shotdex.media.files.places import Facts, TooManyBytes
+from shotdex.media.sources import facts, read_bytes
+from shotdex.media.sources.address import join, split
 from tests.support.archives import memory_below
 
 
 def test_a_file_is_its_path(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
-    assert addresses.split(str(tmp_path / "a.png")) == (str(tmp_path / "a.png"), None)
-    assert addresses.read_bytes(str(tmp_path / "a.png")) == b"one"
+    assert split(str(tmp_path / "a.png")) == (str(tmp_path / "a.png"), None)
+    assert read_bytes(str(tmp_path / "a.png")) == b"one"
 
 
 @pytest.mark.parametrize("name", ["a!b.png", "!a.png", "a!!.png", "x.zip!a.png"])
@@ -28,7 +29,7 @@ def test_a_name_with_an_exclamation_mark_is_a_name(tmp_path: Path, name: str) ->
     (tmp_path / name).write_bytes(b"mine")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.png", b"not mine")
-    assert addresses.read_bytes(str(tmp_path / name)) == b"mine"
+    assert read_bytes(str(tmp_path / name)) == b"mine"
 
 
 @pytest.mark.parametrize("member", ["a.png", "deep/er/b.png", "odd!name.png", "!x", "ünï 🎈.png", "a" * 250 + ".png"])
@@ -38,16 +39,16 @@ def test_members_of_a_zip(tmp_path: Path, member: str, archive_name: str) -> Non
     path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, b"content")
-    assert addresses.read_bytes(addresses.join(path, member)) == b"content"
+    assert read_bytes(join(path, member)) == b"content"
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
         archive.writestr("a.png", b"content")
     with pytest.raises(KeyError):
-        addresses.read_bytes(f"{tmp_path}/p.zip!b.png")
+        read_bytes(f"{tmp_path}/p.zip!b.png")
     with pytest.raises(FileNotFoundError):
-        addresses.read_bytes(f"{tmp_path}/q.zip!b.png")
+        read_bytes(f"{tmp_path}/q.zip!b.png")
 
 
 def test_a_zip_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_zip_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
         path.unlink(missing_ok=True)
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("a.png", content)
-        assert addresses.read_bytes(f"{path}!a.png") == content
+        assert read_bytes(f"{path}!a.png") == content
 
 
 @pytest.mark.parametrize(
@@ -79,29 +80,29 @@ def test_a_zip_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_on_this_machine_is_split_by_its_ending(address: str, place: str, member: str | None) -> None:
-    assert addresses.split(address) == (place, member)
+    assert split(address) == (place, member)
     if member is not None:
-        assert addresses.join(place, member) == address
+        assert join(place, member) == address
 
 
 def test_pipes_folders_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for place in (tmp_path / "pipe.png", tmp_path, Path("/dev/zero")):
         with pytest.raises(OSError, match="regular file"):
-            addresses.read_bytes(str(place))
+            read_bytes(str(place))
         with pytest.raises(OSError, match="regular file"):
-            addresses.facts(str(place))
+            facts(str(place))
 
 
 def test_no_more_than_the_limit(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"12345")
-    assert addresses.read_bytes(str(tmp_path / "a.png"), 5) == b"12345"
+    assert read_bytes(str(tmp_path / "a.png"), 5) == b"12345"
     with pytest.raises(TooManyBytes):
-        addresses.read_bytes(str(tmp_path / "a.png"), 4)
+        read_bytes(str(tmp_path / "a.png"), 4)
     path = write_idx(tmp_path / "t-images-idx3-ubyte", np.zeros((2, 3, 4)))
-    assert len(addresses.read_bytes(f"{path}!1", 12)) == 12 + len("P5 4 3 255\n")
+    assert len(read_bytes(f"{path}!1", 12)) == 12 + len("P5 4 3 255\n")
     with pytest.raises(TooManyBytes):
-        addresses.read_bytes(f"{path}!1", 11)
+        read_bytes(f"{path}!1", 11)
 
 
 def test_facts(tmp_path: Path) -> None:
@@ -109,15 +110,15 @@ def test_facts(tmp_path: Path) -> None:
     os.utime(tmp_path / "a.png", ns=(7, 7))
     path = write_idx(tmp_path / "t-images-idx3-ubyte", np.zeros((2, 3, 4)))
     os.utime(path, ns=(8, 8))
-    assert addresses.facts(str(tmp_path / "a.png")) == Facts(5, 7)
-    assert addresses.facts(f"{path}!1") == Facts(12, 8)
+    assert facts(str(tmp_path / "a.png")) == Facts(5, 7)
+    assert facts(f"{path}!1") == Facts(12, 8)
     for address in ("hf:me/set!train/1", f"{tmp_path}/set.parquet!image/1"):
-        assert addresses.facts(address) is None
+        assert facts(address) is None
     for address in (f"{path}!2", f"{path}!x"):
         with pytest.raises(KeyError):
-            addresses.facts(address)
+            facts(address)
     with pytest.raises(FileNotFoundError):
-        addresses.facts(str(tmp_path / "gone.png"))
+        facts(str(tmp_path / "gone.png"))
 
 
 def write_idx(path: Path, array: np.ndarray) -> Path:
@@ -138,7 +139,7 @@ def test_idx_images(tmp_path: Path, name: str) -> None:
     assert np.asarray(image)[:, :, 0].tolist() == array[1].tolist()
     for position in ("2", "-1", "x", "", "\uff11", "9" * 5000):
         with pytest.raises(KeyError):
-            addresses.read_bytes(f"{path}!{position}")
+            read_bytes(f"{path}!{position}")
 
 
 def test_idx_labels(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_an_idx_file_that_was_replaced_is_read_anew(tmp_path: Path, name: str) -
     for value in (1, 2):
         path = write_idx(tmp_path / name, np.full((2, 3, 4), value))
         os.utime(path, ns=(value, value))
-        assert addresses.read_bytes(f"{path}!1").endswith(bytes([value] * 12))
+        assert read_bytes(f"{path}!1").endswith(bytes([value] * 12))
 
 
 def test_a_large_compressed_idx_file_is_read_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,7 @@ def test_a_large_compressed_idx_file_is_read_forward(tmp_path: Path, monkeypatch
     path = write_idx(tmp_path / "t-images-idx3-ubyte.gz", array)
     assert not idx.open_idx(str(path)).in_memory
     for position in (0, 5, 39, 3, 4):
-        assert addresses.read_bytes(f"{path}!{position}").endswith(array[position].astype(np.uint8).tobytes())
+        assert read_bytes(f"{path}!{position}").endswith(array[position].astype(np.uint8).tobytes())
 
 
 @pytest.mark.parametrize("claimed", [10, 2**31])

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from shotdex.indexer.run import IndexOptions, index_source
-from shotdex.media.addresses import read_bytes
+from shotdex.media.sources import read_bytes
 from shotdex.media.sources.folder import FolderSource
 from shotdex.store.engines.vector_index import index_file
 from shotdex.store.errors import ShotdexError

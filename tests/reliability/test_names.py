@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shotdex.indexer.layout import parse_layout
 from shotdex.indexer.run import IndexOptions, index_source
-from shotdex.media.addresses import read_bytes
+from shotdex.media.sources import read_bytes
 from shotdex.media.sources.folder import FolderSource
 from shotdex.query.search import search
 from shotdex.store.store import Store

@@ -18,13 +18,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shotdex.media import addresses
 from shotdex.media.archives import opening, reader, unpacking
 from shotdex.media.archives.reader import Reader, Readers
 from shotdex.media.archives.tar_archive import TarArchive
 from shotdex.media.archives.zip_archive import ZipArchive
 from shotdex.media.files import kept
 from shotdex.media.files.places import Facts, TooManyBytes
+from shotdex.media.sources import read_bytes
+from shotdex.media.sources.address import join, split
 from shotdex.store.errors import ContainerFailure
 from tests.support.archives import (
     END,
@@ -73,7 +74,7 @@ def test_tar_members(tmp_path: Path, packing: str, kind: str) -> None:
     for order in (1, -1):
         for name, data in contents(NAMES)[::order]:
             assert read(path, name) == data
-            assert addresses.read_bytes(addresses.join(path, name)) == data
+            assert read_bytes(join(path, name)) == data
     assert list(tmp_path.iterdir()) == [path], "nothing was unpacked"
     with pytest.raises(KeyError):
         read(path, "b.png")
@@ -87,7 +88,7 @@ def test_zip_members(tmp_path: Path, method: int) -> None:
     assert not opening.is_tar(str(path))
     for name, data in contents(NAMES):
         assert read(path, name) == data
-        assert addresses.read_bytes(addresses.join(path, name)) == data
+        assert read_bytes(join(path, name)) == data
     assert [each.name for each in ZipArchive(str(path)).walk()] == NAMES
     with pytest.raises(KeyError):
         read(path, "b.png")
@@ -106,8 +107,8 @@ def test_any_name_gives_its_own_bytes_again(tmp_path: Path, names: list[str], ki
     else:
         save_tar(path, contents(names))
     for name, data in contents(names):
-        assert addresses.split(addresses.join(path, name)) == (str(path), name)
-        assert addresses.read_bytes(addresses.join(path, name)) == data
+        assert split(join(path, name)) == (str(path), name)
+        assert read_bytes(join(path, name)) == data
 
 
 @pytest.mark.parametrize("ending", ["", ".gz", ".zip"])
@@ -584,5 +585,5 @@ def test_archives_at_a_url() -> None:
         assert opening.is_zip(place) == place.endswith("zip")
         assert opening.is_tar(place) != place.endswith("zip")
         for name, data in contents(["a.png", "b!c.png"]):
-            assert addresses.split(addresses.join(place, name)) == (place, name)
-            assert addresses.read_bytes(addresses.join(place, name)) == data
+            assert split(join(place, name)) == (place, name)
+            assert read_bytes(join(place, name)) == data

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shotdex.media.addresses import read_bytes
 from shotdex.media.archives import idx
+from shotdex.media.sources import read_bytes
 from shotdex.media.sources.base import Candidate
 from shotdex.media.sources.idx import FASHION_MNIST, IdxSource, find_idx_files
 from shotdex.store.errors import SourceError

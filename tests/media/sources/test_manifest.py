@@ -26,9 +26,10 @@ from hypothesis import strategies as st
 from shotdex.media.sources.base import Candidate, Found
 from shotdex.media.sources.columns import parse_columns
 from shotdex.media.sources.located import locate
-from shotdex.media.sources.manifest import ManifestSource, is_manifest
+from shotdex.media.sources.manifest import ManifestSource
 from shotdex.media.sources.values import csv_value
 from shotdex.media.sources.zipped import ZipSource
+from shotdex.media.tables.manifest_rows import table_kind
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
@@ -543,7 +544,7 @@ def test_columns_and_kinds() -> None:
     assert parse_columns("image=a=b, category = my label ") == {"image": "a=b", "category": "my label"}
     kinds = {name: ManifestSource(name, {}).kind for name in ("/t.TSV", "https://h/t.pq?x=1", "/t.ndjson")}
     assert list(kinds.values()) == ["CSV manifest", "Parquet manifest", "JSONL manifest"]
-    assert not is_manifest("/t.txt") and not is_manifest("/csv") and is_manifest("/a/t.csv")
+    assert not table_kind("/t.txt") and not table_kind("/csv") and table_kind("/a/t.csv")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])

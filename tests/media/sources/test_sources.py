@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from shotdex.indexer.inventory import Inventory
-from shotdex.media.addresses import read_bytes
-from shotdex.media.sources import Candidate, open_source
+from shotdex.media.sources import Candidate, open_source, read_bytes
 from shotdex.store.errors import SourceError
 from shotdex.store.types import Failure, Reason
 
@@ -121,7 +120,7 @@ class TestFolder:
 @pytest.mark.parametrize(("name", "content"), [("x.txt", b"hello"), ("x.docx", b"PK"), ("x.zip", b"not a zip")])
 def test_a_file_that_is_no_source(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(SourceError, match="is no folder, archive, list or IDX file") as caught:
+    with pytest.raises(SourceError, match="is not a folder, archive, manifest or IDX file") as caught:
         open_source(tmp_path / name)
     assert caught.value.hint
 

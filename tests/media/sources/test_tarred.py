@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shotdex.media.addresses import read_bytes
 from shotdex.media.archives import opening
-from shotdex.media.sources import tarred
+from shotdex.media.archives.opening import is_tar
+from shotdex.media.sources import read_bytes, tarred
 from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored
 from shotdex.media.sources.samples import IMAGES_LIMIT, SIDECAR_LIMIT
-from shotdex.media.sources.shards import expand
-from shotdex.media.sources.tarred import ShardsSource, TarSource, find_shards, is_tar
+from shotdex.media.sources.shards import expand, find_shards
+from shotdex.media.sources.tarred import ShardsSource, TarSource
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason

@@ -9,9 +9,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from shotdex.media.addresses import read_bytes
+from shotdex.media.sources import read_bytes
 from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored
-from shotdex.media.sources.zipped import ZipSource, is_zip
+from shotdex.media.sources.zipped import ZipSource, matches
 from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure, Reason
 from tests.support.archives import memory_below, overlapping_zip, raw_zip, zip_bytes
@@ -19,7 +19,7 @@ from tests.support.archives import memory_below, overlapping_zip, raw_zip, zip_b
 
 def save(path: Path, data: bytes) -> ZipSource:
     path.write_bytes(data)
-    assert is_zip(str(path))
+    assert matches(str(path))
     return ZipSource(str(path))
 
 

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdex.media.addresses import read_bytes
 from shotdex.media.files.places import TooManyBytes
+from shotdex.media.sources import read_bytes
 from shotdex.media.tables import csv_records, lines, parquet_cells
 from shotdex.media.tables.csv_records import CsvTable, Record, open_csv
 from shotdex.media.tables.data_urls import data_bytes, data_size
