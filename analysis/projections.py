@@ -1,11 +1,10 @@
-"""From many dimensions to two: t-SNE and UMAP over unit vectors, the same image every time."""
+"""From many dimensions to two: t-SNE and UMAP over unit vectors, the same map every time."""
 
 from __future__ import annotations
 
 import io
-import re
 import warnings
-from contextlib import nullcontext, redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,38 +13,8 @@ import numpy.typing as npt
 
 from shotdex.store.engines.flat_search import faiss_module
 from shotdex.store.errors import OptionError
-from shotdex.store.progress import Progress
+from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.types import Vectors
-
-_ROUND = re.compile(r"Iteration (\d+)|(\d+)/(\d+)")
-
-
-class Rounds(io.TextIOBase):
-    """A stream that reads rounds from what is printed to it and passes them on; `total` is used where none is printed.
-
-    Text without a number is dropped: a line that another version prints differently costs the progress, not the map.
-    """
-
-    def __init__(self, progress: Progress, total: int = 0) -> None:
-        self._progress = progress
-        self._total = total
-        self._done: int | None = None
-
-    def write(self, text: str, /) -> int:
-        """Take some text."""
-        for alone, done, total in _ROUND.findall(text):
-            if self._done is None:
-                self._progress.start(int(total or self._total))
-            reached = int(alone or done)
-            self._progress.advance(reached - (self._done or 0))
-            self._done = reached
-        return len(text)
-
-
-def tqdm_settings(progress: Progress) -> dict[str, Any]:
-    """Return the settings with which a tqdm bar reports to `progress` instead of drawing itself."""
-    return {"file": Rounds(progress), "disable": False, "bar_format": "{n_fmt}/{total_fmt}", "mininterval": 0.1}
-
 
 Points = npt.NDArray[np.float64]
 """Places in the plane, shape (N, 2)."""
@@ -56,7 +25,7 @@ FEWEST = 10
 """Below this many images a neighbourhood says nothing: their first two principal components are drawn instead."""
 
 TSNE_ROUNDS = 1000
-"""What scikit-learn runs unless told otherwise."""
+"""Scikit-learn's default."""
 
 ALL_PAIRS = 4096
 """Up to here neighbours are what UMAP itself finds, to the last bit; beyond, it would look for them approximately."""
@@ -88,7 +57,7 @@ class ProjectionOptions:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise OptionError(f"unknown projection {self.method!r}", f"Choose one of {', '.join(METHODS)}.")
+            raise OptionError(f"unknown projection {self.method!r}", f"choose one of {', '.join(METHODS)}")
         if self.neighbours < 2 or self.perplexity <= 1 or self.pca < 2:
             raise OptionError("a projection needs neighbours >= 2, perplexity > 1 and pca >= 2")
         if not 0 <= self.min_dist <= 1:
@@ -101,7 +70,7 @@ def project(vectors: Vectors, options: ProjectionOptions | None = None, progress
     """Place N vectors in the plane so that neighbours by cosine stay neighbours.
 
     Rows are made unit length first: then squared Euclidean distance is 2 - 2 cosine, and Euclidean neighbours, which
-    both methods look for, are the cosine neighbours. Zero rows stay zero. The same input and settings give the same
+    both methods look for, are the cosine neighbours. Zero rows stay zero. The same input and options give the same
     output to the last bit on one machine. All N are projected: to draw fewer, pass fewer.
 
     Degenerate cases: no image gives (0, 2); one image, or images that are all the same, lie at the origin; two
@@ -109,8 +78,8 @@ def project(vectors: Vectors, options: ProjectionOptions | None = None, progress
 
     Args:
         vectors: (N, D) float, finite.
-        settings: UMAP with its defaults when absent.
-        progress: counts the rounds in which the points are moved; finding neighbours, which comes before, has none.
+        options: by default UMAP with its own defaults.
+        progress: counts the rounds in which UMAP moves the points, after it has found neighbours; t-SNE is one step.
 
     Returns:
         (N, 2) float64, in no particular unit.
@@ -152,6 +121,29 @@ def _padded(scores: Vectors) -> Points:
     return np.pad(scores.astype(np.float64), ((0, 0), (0, 2 - scores.shape[1])))
 
 
+class _Rounds(io.TextIOBase):
+    """The file to which UMAP's tqdm bar writes `done/total`; passes it on to a `Progress`. UMAP has no callback."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._done = -1
+
+    def write(self, text: str, /) -> int:
+        """Take what tqdm writes; cursor movements are ignored."""
+        done, _, total = text.strip().partition("/")
+        if total:
+            if self._done < 0:
+                self._progress.start(int(total))
+                self._done = 0
+            self._progress.advance(int(done) - self._done)
+            self._done = int(done)
+        return len(text)
+
+
+def _tqdm_arguments(progress: Progress) -> dict[str, Any]:
+    return {"file": _Rounds(progress), "disable": False, "bar_format": "{n_fmt}/{total_fmt}", "mininterval": 0.1}
+
+
 def _umap(rows: Vectors, options: ProjectionOptions, progress: Progress | None) -> Points:
     # UMAP warns of a missing TensorFlow, of its own thread count and of spectral fallbacks on tied rows: nothing that
     # a user of ours can act on.
@@ -169,7 +161,7 @@ def _umap(rows: Vectors, options: ProjectionOptions, progress: Progress | None) 
             n_jobs=1,  # what a fixed random_state forces anyway
             # UMAP itself calls a Python function for each pair of few, and of many compiles its search for 20 to 60 s.
             precomputed_knn=(_nearest if len(rows) < ALL_PAIRS else _nearest_of_many)(rows, neighbours),
-            tqdm_kwds=None if progress is None else tqdm_settings(progress),
+            tqdm_kwds=None if progress is None else _tqdm_arguments(progress),
         )
         return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
 
@@ -211,11 +203,11 @@ def _nearest_of_many(rows: Vectors, count: int) -> tuple[npt.NDArray[np.int32], 
 
 
 def _keep_compiled() -> None:
-    """Keep on disk what UMAP has compiled anew in every process, for 10 to 20 s; most of its parts it keeps itself."""
+    """Cache on disk what UMAP would compile again in every process, in 10 to 20 s; it caches its other parts itself."""
     from umap import layouts, umap_
 
     for name in ("smooth_knn_dist", "compute_membership_strengths"):
-        # Another UMAP may name them otherwise, and there may be no place to write to.
+        # Another version of UMAP may name them differently, and the cache may not be writable.
         with suppress(AttributeError, RuntimeError):
             getattr(umap_, name).enable_caching()
     with suppress(AttributeError, RuntimeError):
@@ -228,16 +220,14 @@ def _tsne(rows: Vectors, options: ProjectionOptions, progress: Progress | None) 
 
     # t-SNE looks at 3 x perplexity neighbours, so more than (N - 1) / 3 cannot be met.
     perplexity = min(options.perplexity, (len(rows) - 1) / 3)
-    # Its rounds can only be read off what it prints.
     tsne = TSNE(
-        perplexity=perplexity,
-        init="pca",
-        learning_rate="auto",
-        random_state=options.seed,
-        max_iter=TSNE_ROUNDS,
-        verbose=0 if progress is None else 2,
+        perplexity=perplexity, init="pca", learning_rate="auto", random_state=options.seed, max_iter=TSNE_ROUNDS
     )
+    # scikit-learn has no callback and no bar for the rounds, only printed lines: they are one step of the progress.
+    shown = progress or NoProgress()
+    shown.start(1)
     # Threads add up their parts of the gradient in the order in which they finish: with one the sum is always the same.
-    heard = nullcontext() if progress is None else redirect_stdout(Rounds(progress, TSNE_ROUNDS))
-    with threadpool_limits(1, user_api="openmp"), heard:
-        return np.asarray(tsne.fit_transform(rows), dtype=np.float64)
+    with threadpool_limits(1, user_api="openmp"):
+        points = np.asarray(tsne.fit_transform(rows), dtype=np.float64)
+    shown.advance(1)
+    return points

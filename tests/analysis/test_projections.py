@@ -50,8 +50,8 @@ def test_progress_counts_the_rounds_and_changes_nothing(method, capfd):
     points = project(vectors, settings, counted)
     assert tuple(capfd.readouterr()) == ("", "")
     (total,) = counted.totals
-    assert min(counted.done) >= 0 and counted.done[0] < total / 2
-    assert sum(counted.done) == total or method == "tsne"  # which stops where the points no longer move
+    assert min(counted.done) >= 0 and sum(counted.done) == total
+    assert method == "tsne" or (total > 100 and counted.done[0] < total / 2)
     assert np.array_equal(points, project(vectors, settings))
 
 
