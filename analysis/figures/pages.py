@@ -39,10 +39,9 @@ def tile(image: Image.Image, side: int, border: str = style.GRID, thickness: int
 def page_figure(page: Image.Image) -> tuple[Figure, Axes]:
     """Return a figure that is exactly the page, and its axes: one unit a pixel, y down, nothing else drawn."""
     import numpy as np
-    from matplotlib.figure import Figure
 
     width, height = page.size
-    figure = Figure(figsize=(width / style.DPI, height / style.DPI), dpi=style.DPI, facecolor="white")
+    figure = style.new_figure(width / style.DPI, height / style.DPI, arranged=False)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.imshow(np.asarray(page), extent=(0, width, height, 0), interpolation="nearest", aspect="auto")

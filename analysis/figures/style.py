@@ -68,16 +68,18 @@ def neutral_looks(count: int) -> list[Look]:
     return [Look(_NEUTRAL[turn % greys], MARKERS[turn % 8], _NEUTRAL_HATCHES[turn % hatches]) for turn in range(count)]
 
 
-def new_figure(width: float, height: float, fixed_aspect: bool = False) -> Figure:
-    """Return an empty white figure of `width` by `height` inches that keeps its parts from overlapping.
+def new_figure(width: float, height: float, fixed_aspect: bool = False, arranged: bool = True) -> Figure:
+    """Return an empty white figure of `width` by `height` inches that a notebook can show.
 
-    `fixed_aspect` closes the gaps that axes with square cells leave beside them.
+    It keeps its parts from overlapping unless `arranged` is false. `fixed_aspect` closes the gaps that axes with square
+    cells leave next to them.
     """
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, compress=fixed_aspect)
-    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
+    from .notebook import NotebookFigure
+
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, compress=fixed_aspect) if arranged else None
+    return NotebookFigure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
 
 
 def clean(axes: Axes, grid: str = "y") -> None:
@@ -94,13 +96,13 @@ def clean(axes: Axes, grid: str = "y") -> None:
 
 
 def heading(axes: Axes, title: str, width: float) -> None:
-    """Put the title above the axes, flush left, in as many lines as axes `width` inches wide ask for."""
+    """Put the title above the axes, flush left, in as many lines as axes `width` inches wide need."""
     per_line = int(width * 72 / TITLE / 0.58)
     axes.set_title(label(title, per_line, LONGEST_TITLE), loc="left", fontsize=TITLE, color=INK, pad=10)
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file that `save` could not write, before anything is computed for it.
+    """Raise for a file that `save` could not write, before anything is computed for it.
 
     Raises:
         OptionError: an extension other than .png, .svg and .pdf, or a folder that is not there.
@@ -109,7 +111,7 @@ def check_target(path: Path) -> None:
     if suffix not in FORMATS:
         raise OptionError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"use one of {', '.join(FORMATS)}")
     if not path.parent.is_dir():
-        raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "make it first")
+        raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "create it first")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,9 +1,13 @@
+import base64
+import io
 import os
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from shotdex.analysis.figures import contact_sheet, topk_figure
 from shotdex.analysis.figures.style import OKABE_ITO, looks, save
 from shotdex.store.errors import OptionError
 
@@ -74,3 +78,17 @@ def test_a_figure_is_as_readable_as_any_other_file(tmp_path):
     (tmp_path / "plain").touch()
     save(figure(), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("make", [lambda: topk_figure([]), lambda: contact_sheet([], [], "cat")])
+def test_a_notebook_shows_a_figure_without_a_backend(make):
+    formatters = pytest.importorskip("IPython.core.formatters")
+    from PIL import Image
+
+    drawn = make()
+    data, sizes = formatters.DisplayFormatter().format(drawn)
+    png = data["image/png"]
+    with Image.open(io.BytesIO(base64.b64decode(png) if isinstance(png, str) else png)) as image:
+        assert image.size == pytest.approx(drawn.get_size_inches() * 200, abs=1)
+        shown = sizes["image/png"]
+        assert (shown["width"], shown["height"]) == pytest.approx(np.array(image.size) / 2, abs=1)
