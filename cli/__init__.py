@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Show how two runs differ in what was asked and answered."),
     "rerun": ("rerun", "Make a run again and say whether anything changed."),
     "prompts": ("prompts", "List, show, check and compare prompt sets."),
-    "duplicates": ("duplicates", "Find exact and near duplicates, and leaks between splits."),
+    "duplicates": ("duplicates", "Find exact and near duplicates, leaks between splits and conflicting labels."),
     "baseline": ("baseline", "Bring in what people or other models reach, and compare."),
     "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),

@@ -1,279 +1,263 @@
-"""`shotdex duplicates`."""
+"""`shotdex duplicates`, `duplicates leaks` and `duplicates conflicts`."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from shotdex.analysis.coverage import coverage
 from shotdex.analysis.duplicates.effect import ALL_IMAGES, RunEffects, effects
 from shotdex.analysis.duplicates.find import SIDES, THRESHOLDS, DuplicateOptions, Duplicates, find_duplicates
-from shotdex.analysis.duplicates.pairs import Rows
-from shotdex.analysis.duplicates.selection import LEFT_OUT, SHOWN, choose_links, condition_without, left_out
-from shotdex.analysis.duplicates.summary import LABELS, Summary, group_rows, pair_table, summary
+from shotdex.analysis.duplicates.rows import (
+    all_links,
+    closest_links,
+    conflicts,
+    duplicate_pairs,
+    leaks,
+    pair_table,
+    summary,
+)
 from shotdex.store.errors import OptionError
 from shotdex.store.runs import find_run, list_runs
 from shotdex.store.types import Space
 
-from .options import drawable, json_option, model_option, open_store, store_option, where_option
+from .duplicates_output import Task, as_dict, as_text, draw, print_filter, write_pairs
+from .options import drawable, json_option, model_option, open_store, replaced_option, store_option, where_option
 from .progress import Bar
 from .render import as_json as to_json
-from .render import estimate_cells, note, out, shown_path, table, visible
-
-TITLES = {
-    "closest": "Closest pairs",
-    "weakest": "Weakest near pairs",
-    "leaks": "Pairs across {across}s",
-    "conflicts": "Pairs of two categories: one label may be wrong",
-}
-
-
-def as_text(found: Duplicates, shown: Rows, show: str, limit: int, changes: Sequence[RunEffects]) -> str:
-    """Return what was found as text: coverage, counts, pairs, accuracy."""
-    counts = summary(found)
-    parts = [header(found), counts_as_text(found, counts)]
-    if counts.conflicts.pairs and show != "conflicts" and limit:
-        parts.append(pairs_as_text(found, choose_links(found, "conflicts", limit), "conflicts"))
-    if len(shown):
-        parts.append(pairs_as_text(found, shown, show))
-    parts += [effects_as_text(found, made) for made in changes]
-    if not changes:
-        parts.append("no runs yet; after shotdex classify this prints accuracy with and without duplicates")
-    return "\n\n".join(parts)
-
-
-def title(found: Duplicates, show: str) -> str:
-    """Return what the pairs to show are."""
-    return TITLES[show].format(across=found.wanted.across)
-
-
-def header(found: Duplicates) -> str:
-    """Return which images were looked at, and how."""
-    filtered = " in the filter" if found.wanted.where else ""
-    labels = dict.fromkeys(("category", found.wanted.across))
-    missing = ", ".join(f"without a {label} {found.images.column(label).null_count:,}" for label in labels)
-    return (
-        f"images{filtered}: indexed {len(found.groups):,}, failed {found.failed:,}, {missing}; "
-        f"compared {found.compared:,}\n"
-        f"near: cosine {found.wanted.threshold:g} or more in the {found.wanted.space} space of {found.encoder}"
-    )
-
-
-def counts_as_text(found: Duplicates, counts: Summary) -> str:
-    """Return how many duplicates of each kind there are."""
-    kinds = {
-        "exact copies only": counts.copies,
-        "with near duplicates": counts.near,
-        "of several categories": counts.conflicts,
-        f"across {found.wanted.across}s (leaks)": counts.leaks,
-    }
-    rows = [[name, t.groups, t.images, t.pairs] for name, t in kinds.items()]
-    text = table(["duplicates", "groups", "images", "pairs"], rows)
-    if set(found.labels(found.wanted.across)) == {None}:
-        text += f"\nno image has a {found.wanted.across}, so nothing can leak"
-    if counts.largest > 2:
-        text += f"\nthe largest group has {counts.largest:,} images; chains link, so its ends may differ"
-    return text
-
-
-def pairs_as_text(found: Duplicates, links: Rows, show: str) -> str:
-    """Return some pairs as a table, two lines each."""
-    labels = [label for label in LABELS if found.images.column(label).null_count < len(found.groups)]
-    rows: list[Sequence[Any]] = []
-    for number, pair in enumerate(pair_table(found, links).to_pylist(), 1):
-        score = "exact" if pair["kind"] == "exact" else f"{pair['cosine']:.5f}"
-        for letter, start in (("a", [str(number), score]), ("b", ["", ""])):
-            names = [pair[f"{label}_{letter}"] for label in labels]
-            rows.append([*start, pair[f"image_id_{letter}"], *names, shown_path(visible(pair[f"path_{letter}"]))])
-    return f"{title(found, show)}\n" + table(["pair", "cosine", "image_id", *labels, "path"], rows)
-
-
-def effects_as_text(found: Duplicates, made: RunEffects) -> str:
-    """Return a run's accuracy with and without duplicates as a table."""
-    met = coverage(made.run)
-    lines = [f"run {visible(made.run.name)}: {met}"]
-    if made.looked_at != met.evaluated:
-        lines.append(f"  {made.looked_at:,} of the evaluated were compared here; the table is over those")
-    rows = [
-        [effect.side, effect.kept, effect.left_out, *estimate_cells(effect.accuracy)]
-        for effect in made.effects
-        if effect.left_out or effect.kept == ALL_IMAGES
-    ]
-    lines.append(table([found.wanted.across, "images", "left out", "accuracy@1", "95 % interval", "n"], rows))
-    if len(rows) < len(made.effects):
-        lines.append("rows that would leave out nothing are not shown")
-    return "\n".join(lines)
-
-
-LONGEST_ARGUMENT = 128 * 1024
-"""Bytes of one argument that Linux passes on: MAX_ARG_STRLEN in its binfmts.h."""
+from .render import out
 
 
 def writable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
     """Check that a file's folder is there before any work is done for it; a click callback."""
     if path is not None and not path.parent.is_dir():
-        raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "make it first")
+        raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "create it first")
     return path
 
 
-@click.command("duplicates")
-@click.option(
-    "--threshold",
-    type=float,
-    metavar="COSINE",
-    help="The least cosine of near duplicates, up to 1. "
-    f"[default: {THRESHOLDS[Space.JOINT]}; {THRESHOLDS[Space.VISION]} with --space vision]",
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that all three commands have."""
+
+    threshold: float | None
+    space: str
+    limit: int
+    sheet: Path | None
+    target: Path | None
+    as_filter: bool
+    run: tuple[str, ...]
+    where: str | None
+    model: str | None
+    store_path: Path | None
+    as_json: bool
+
+
+_COMMON: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--threshold",
+        type=float,
+        metavar="COSINE",
+        help="The lowest cosine of near duplicates, up to 1. "
+        f"[default: {THRESHOLDS[Space.JOINT]}; {THRESHOLDS[Space.VISION]} with --space vision]",
+    ),
+    click.option(
+        "--space",
+        type=click.Choice([space.value for space in Space]),
+        default=Space.JOINT.value,
+        show_default=True,
+        help="joint: what text is compared with; vision: the image tower before its projection.",
+    ),
+    click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="How many pairs to show."),
+    click.option(
+        "--sheet",
+        type=click.Path(path_type=Path),
+        callback=drawable,
+        metavar="FILE",
+        help="Draw those pairs (.png, .svg).",
+    ),
+    click.option(
+        "--out",
+        "target",
+        type=click.Path(path_type=Path, dir_okay=False),
+        callback=writable,
+        metavar="FILE",
+        help="Write all such pairs as CSV, with both image ids and the group.",
+    ),
+    click.option(
+        "--as-filter",
+        is_flag=True,
+        help="Print only a condition for --where that leaves these images out; of copies the first stays.",
+    ),
+    click.option("--run", multiple=True, metavar="RUN", help="Its accuracy; repeatable. [default: the newest, if any]"),
+    where_option,
+    model_option,
+    store_option,
+    json_option,
 )
-@click.option(
-    "--space",
-    type=click.Choice([space.value for space in Space]),
-    default=Space.JOINT.value,
-    show_default=True,
-    help="joint: what text is compared with; vision: the image tower before its projection.",
+
+
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that all three have; it gets them as its first argument, `Common`."""
+
+    @wraps(command)
+    def collected(*arguments: Any, **given: Any) -> None:
+        common = Common(**{field.name: given.pop(field.name) for field in fields(Common)})
+        command(common, *arguments, **given)
+
+    decorated = collected
+    for option in reversed(_COMMON):
+        decorated = option(decorated)
+    return decorated
+
+
+@click.group("duplicates", invoke_without_command=True)
+@click.option("--weakest", is_flag=True, help="Show the near pairs with the lowest cosine, not the closest pairs.")
+@common_options
+@replaced_option(
+    "--show",
+    {
+        "leaks": "shotdex duplicates leaks",
+        "conflicts": "shotdex duplicates conflicts",
+        "weakest": "shotdex duplicates --weakest",
+        "closest": "shotdex duplicates",
+    },
 )
+@replaced_option(
+    "--filter",
+    {
+        "copies": "shotdex duplicates --as-filter",
+        "leaks": "shotdex duplicates leaks --as-filter",
+        "conflicts": "shotdex duplicates conflicts --as-filter",
+    },
+)
+@replaced_option(
+    "--across",
+    {
+        "split": "shotdex duplicates leaks",
+        "condition": "shotdex duplicates leaks --across condition",
+    },
+)
+@click.pass_context
+def command(context: click.Context, common: Common, weakest: bool) -> None:
+    """Find exact copies and near duplicates of images, and what they do to a run's accuracy.
+
+    Exact copies have the same bytes (in IDX files: the same pixels). Near duplicates have vectors whose cosine is at
+    least the threshold; every pair is compared. Links chain: an image near one of a group belongs to the group. Which
+    images count as duplicates depends on the model: look at the weakest pairs before you trust a threshold.
+
+    \b
+    shotdex duplicates --weakest --sheet weakest.png
+    shotdex duplicates leaks --run my-run
+    shotdex classify --where "$(shotdex duplicates --as-filter)"
+    """
+    if context.invoked_subcommand is not None:
+        _check_unused(context)
+        return
+
+    def task(found: Duplicates) -> Task:
+        title = "Weakest near pairs" if weakest else "Closest pairs"
+        shown = duplicate_pairs(found, common.limit, weakest)
+        return Task(title, shown, all_links(found), "copies", summary(found))
+
+    run_task(common, "split", task)
+
+
+@command.command("leaks", short_help="Find duplicates in different splits.")
 @click.option(
     "--across",
     type=click.Choice(SIDES),
     default=SIDES[0],
     show_default=True,
-    help="What duplicates should not bridge. One drawing may be meant to be in several conditions.",
+    help="The label that duplicates should not bridge. One drawing may be in several conditions on purpose.",
 )
-@click.option(
-    "--show",
-    type=click.Choice(SHOWN),
-    default=SHOWN[0],
-    show_default=True,
-    help="The pairs to list and to draw. weakest: the near ones with the lowest cosine.",
-)
-@click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="How many pairs to show.")
-@click.option(
-    "--sheet", type=click.Path(path_type=Path), callback=drawable, metavar="FILE", help="Draw those pairs (.png, .svg)."
-)
-@click.option(
-    "--out",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    callback=writable,
-    metavar="FILE",
-    help="Write every pair as CSV, with both image ids and the group.",
-)
-@click.option(
-    "--filter",
-    "leave_out",
-    type=click.Choice(list(LEFT_OUT)),
-    help="Print only a condition for --where that leaves out: all copies but the first of a group, all leaked images, "
-    "or all with a duplicate of another category.",
-)
-@click.option("--run", multiple=True, metavar="RUN", help="Its accuracy; repeatable. [default: the newest, if any]")
-@where_option
-@model_option
-@store_option
-@json_option
-def command(
-    threshold: float | None,
-    space: str,
-    across: str,
-    show: str,
-    limit: int,
-    sheet: Path | None,
-    target: Path | None,
-    leave_out: str | None,
-    run: tuple[str, ...],
-    where: str | None,
-    model: str | None,
-    store_path: Path | None,
-    as_json: bool,
-) -> None:
-    """Find images that are there twice, those with two labels, and leaks between splits; accuracy without them.
+@common_options
+def leaks_(common: Common, across: str) -> None:
+    """Find duplicates in different splits, or conditions, and a run's accuracy without the leaked images.
 
-    Exact copies have the same bytes (in IDX files: the same pixels). Near duplicates have vectors whose cosine is at
-    least the threshold; every pair is compared. Chains link: near a near one is in the group, too. An image is leaked
-    when its group has an image in another split. What counts as the same depends on the model: look at the weakest
-    pairs before you trust a threshold.
+    An image is leaked when its group of duplicates has an image in another split.
 
     \b
-    shotdex duplicates --show weakest --sheet weakest.png
-    shotdex duplicates --show leaks --run my-run
-    shotdex classify --where "$(shotdex duplicates --filter copies)"
+    shotdex duplicates leaks --run my-run
+    shotdex classify --where "$(shotdex duplicates leaks --as-filter)"
     """
-    if leave_out is not None and as_json:
-        raise OptionError("--filter prints a condition and no JSON", "leave out --filter or --json")
-    store = open_store(store_path)
+
+    def task(found: Duplicates) -> Task:
+        return Task(
+            f"Pairs across {across}s",
+            leaks(found, common.limit),
+            closest_links(found, across),
+            "leaks",
+            summary(found).leaks,
+            found.leaked,
+            (ALL_IMAGES, "without leaked"),
+        )
+
+    run_task(common, across, task)
+
+
+@command.command("conflicts", short_help="Find duplicates of different categories.")
+@common_options
+def conflicts_(common: Common) -> None:
+    """Find duplicates of different categories, where one label may be wrong, and a run's accuracy without them.
+
+    \b
+    shotdex duplicates conflicts --sheet conflicts.png
+    shotdex duplicates conflicts --out conflicts.csv
+    """
+
+    def task(found: Duplicates) -> Task:
+        return Task(
+            "Pairs of two categories: one label may be wrong",
+            conflicts(found, common.limit),
+            closest_links(found, "category"),
+            "conflicts",
+            summary(found).conflicts,
+            found.conflicting,
+            (ALL_IMAGES, "without conflicts"),
+        )
+
+    run_task(common, "split", task)
+
+
+def _check_unused(context: click.Context) -> None:
+    """Refuse options in front of a sub-command, which would be lost."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        name = f"shotdex duplicates {context.invoked_subcommand}"
+        raise click.UsageError(f"Write {', '.join(given)} after the command: {name} {given[0]} ...", context)
+
+
+def run_task(common: Common, across: str, make: Callable[[Duplicates], Task]) -> None:
+    """Search, then print, write and draw what a command shows."""
+    if common.as_filter and common.as_json:
+        raise OptionError("--as-filter prints a condition, not JSON", "leave out --as-filter or --json")
+    store = open_store(common.store_path)
     with store.reading() as con:
-        runs = [find_run(con, name) for name in dict.fromkeys(run)] or list_runs(con)[-1:]
+        runs = [find_run(con, name) for name in dict.fromkeys(common.run)] or list_runs(con)[-1:]
+    options = DuplicateOptions(common.threshold, Space(common.space), across, common.where, common.model)
     with Bar("comparing", " blocks") as bar:
-        found = find_duplicates(store, DuplicateOptions(threshold, Space(space), across, where, model), bar)
-    shown = choose_links(found, show, limit)
-    if leave_out is not None:
-        print_filter(found, leave_out)
+        found = find_duplicates(store, options, bar)
+    task = make(found)
+    if common.as_filter:
+        print_filter(found, task.leave_out)
     else:
         with store.reading() as con:
-            changes = [effects(con, chosen, found) for chosen in runs]
-        out(to_json(as_dict(found, shown, changes)) if as_json else as_text(found, shown, show, limit, changes))
-    if target is not None:
-        write_pairs(found, target)
-    if sheet is not None:
-        draw(found, shown, show, sheet)
+            changes = [_only(effects(con, run, found), task.effects) for run in runs]
+        out(to_json(as_dict(found, task, changes)) if common.as_json else as_text(found, task, changes))
+    if common.target is not None:
+        write_pairs(pair_table(found, task.links), common.target)
+    if common.sheet is not None:
+        draw(found, task, common.sheet)
 
 
-def print_filter(found: Duplicates, which: str) -> None:
-    """Print the condition alone, and say beside it how much it leaves out."""
-    ids = left_out(found, which)
-    condition = condition_without(ids)
-    out(condition)
-    note(f"leaves out {len(ids):,} of {len(found.groups):,} images")
-    if len(condition) >= LONGEST_ARGUMENT:
-        note("that is more than some shells pass on as one argument; raise --threshold")
-
-
-def as_dict(found: Duplicates, shown: Rows, changes: Sequence[RunEffects]) -> dict[str, Any]:
-    """Return what was found: counts, every group, the pairs to show, and accuracies."""
-    return {
-        "search": found.wanted,
-        "encoder": found.encoder,
-        "images": {
-            "indexed": len(found.groups),
-            "compared": found.compared,
-            "failed": found.failed,
-            **{f"without_{label}": found.images.column(label).null_count for label in LABELS},
-        },
-        "counts": summary(found),
-        "groups": group_rows(found),
-        "pairs": pair_table(found, shown).to_pylist(),
-        "runs": [{"run": made.run, "looked_at": made.looked_at, "accuracies": made.effects} for made in changes],
-    }
-
-
-def write_pairs(found: Duplicates, target: Path) -> None:
-    """Write every pair as CSV.
-
-    Raises:
-        OptionError: the file cannot be written.
-    """
-    pairs = pair_table(found, np.arange(len(found.links)))
-    try:
-        with target.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(pairs.column_names)
-            for batch in pairs.to_batches(65_536):
-                writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-    except OSError as error:
-        raise OptionError(f"cannot write {target}: {error.strerror or error}") from error
-    note(f"wrote {len(pairs):,} pairs to {target}")
-
-
-def draw(found: Duplicates, shown: Rows, show: str, target: Path) -> None:
-    """Draw the pairs to show and write the image; without any, say so."""
-    if len(shown) == 0:
-        note(f"no pair to draw, so {target} is not written")
-        return
-    from shotdex.analysis.duplicates.selection import pairs_plot
-    from shotdex.analysis.figures.style import save
-
-    save(pairs_plot(found, shown, title(found, show)), target)
-    note(f"wrote {target}")
+def _only(made: RunEffects, kept: tuple[str, ...] | None) -> RunEffects:
+    chosen = tuple(effect for effect in made.effects if kept is None or effect.kept in kept)
+    return RunEffects(made.run, made.looked_at, chosen)

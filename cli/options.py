@@ -76,6 +76,21 @@ def resamples_option(default: int) -> Callable[[Command], Command]:
     )
 
 
+def replaced_option(name: str, now: Mapping[str, str]) -> Callable[[Command], Command]:
+    """Return a hidden option for a former spelling, which fails with the command that replaced each of its values."""
+
+    def fail(context: click.Context, option: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            use = now.get(value)
+            raise click.UsageError(
+                f"{name} {value} is now a command or option of its own; use: {use}"
+                if use
+                else f"{name} is gone; use one of: {', '.join(now.values())}"
+            )
+
+    return click.option(name, expose_value=False, hidden=True, callback=fail, help="Replaced.")
+
+
 def drawable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
     """Check the name of an image to be written before any work is done for it; a click callback.
 

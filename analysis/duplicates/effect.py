@@ -54,7 +54,7 @@ def effects(con: Connection, run: Run, found: Duplicates) -> RunEffects:
     row: whether they have duplicates is not known. Where one side holds all images, "all" is left out.
     """
     rows, correct = _evaluated(con, run, found)
-    labels = found.labels(found.wanted.across)
+    labels = found.labels(found.options.across)
     sides = np.array([labels[row] or "" for row in rows.tolist()], dtype=object)
     masks = {"without leaked": ~found.leaked[rows], "without conflicts": ~found.conflicting[rows]}
     names = sorted(set(sides.tolist()) - {""})

@@ -21,7 +21,7 @@ from shotdex.store.vectors import load_vectors
 from .pairs import Flags, Pairs, Rows, connected, elsewhere, near_pairs
 
 THRESHOLDS: Mapping[Space, float] = {Space.JOINT: 0.9975, Space.VISION: 0.9995}
-"""The least cosine of near duplicates where none is named, for each space.
+"""The least cosine of near duplicates by default, for each space.
 
 Chosen with the demo model by looking at pairs. Of the 47 pairs of Fashion-MNIST's 70,000 images that reach 0.9975, 46
 differ by less than 5 % of the grey scale (root mean square); at 0.995 it is 102 of 400, and most others are different
@@ -73,7 +73,7 @@ class Duplicates:
     could not be indexed and so were not looked at. `groups` (N,) int64 is the first row of each one's group.
     """
 
-    wanted: DuplicateOptions
+    options: DuplicateOptions
     encoder: EncoderId
     images: pa.Table
     compared: int
@@ -89,7 +89,7 @@ class Duplicates:
     @property
     def leaked(self) -> Flags:
         """Which images have a duplicate on another side, such as another split, (N,) bool."""
-        return elsewhere(self.groups, self.labels(self.wanted.across))
+        return elsewhere(self.groups, self.labels(self.options.across))
 
     @property
     def conflicting(self) -> Flags:
@@ -102,7 +102,7 @@ class Duplicates:
         return values
 
 
-def find_duplicates(store: Store, wanted: DuplicateOptions, progress: Progress | None = None) -> Duplicates:
+def find_duplicates(store: Store, options: DuplicateOptions, progress: Progress | None = None) -> Duplicates:
     """Compare every image with every other.
 
     Images are exact copies when their content hashes are equal: files byte for byte, images in IDX files pixel for
@@ -113,12 +113,12 @@ def find_duplicates(store: Store, wanted: DuplicateOptions, progress: Progress |
         OptionError: a bad threshold or label, or far too many pairs.
         BadSql, EncoderMismatch.
     """
-    if wanted.across not in SIDES:
-        raise OptionError(f"duplicates cannot bridge a {wanted.across!r}", f"use one of: {', '.join(SIDES)}")
-    chosen = THRESHOLDS[wanted.space] if wanted.threshold is None else wanted.threshold
+    if options.across not in SIDES:
+        raise OptionError(f"duplicates cannot bridge a {options.across!r}", f"use one of: {', '.join(SIDES)}")
+    chosen = THRESHOLDS[options.space] if options.threshold is None else options.threshold
     with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
-        images = _images(con, wanted.where)
+        encoder_id, encoder = choose_encoder(con, options.encoder_name)
+        images = _images(con, options.where)
         failed = int(con.value("SELECT count(*) FROM failures ANTI JOIN images USING (path)"))
         ids = np.asarray(images.column("image_id").to_numpy(), dtype=np.int64)
         encoded = np.isin(ids, encoded_ids(con, encoder_id), assume_unique=True)
@@ -126,10 +126,10 @@ def find_duplicates(store: Store, wanted: DuplicateOptions, progress: Progress |
         # One image stands for each content, so that copies are not found a second time as near duplicates.
         rows = np.flatnonzero(encoded)[np.unique(contents[encoded], return_index=True)[1]]
         rows.sort()
-        _, vectors = load_vectors(con, encoder_id, encoder, wanted.space, ids[rows])
+        _, vectors = load_vectors(con, encoder_id, encoder, options.space, ids[rows])
     links = _links((exact_first, exact_second), rows, near_pairs(vectors, chosen, progress))
     return Duplicates(
-        replace(wanted, threshold=chosen),
+        replace(options, threshold=chosen),
         encoder,
         images.drop_columns(["content_sha256"]),
         int(encoded.sum()),

@@ -55,12 +55,9 @@ def test_the_whole_report(shotdex: Run, here: Path) -> None:
         "of several categories": ["1", "2", "1"],
         "across splits (leaks)": ["3", "7", "4"],
     }
-    assert "the largest group has 3 images; chains link, so its ends may differ" in lines
-    conflict = lines.index("Pairs of two categories: one label may be wrong")
-    assert [line.split()[:-1] for line in lines[conflict + 3 : conflict + 5]] == [
-        ["1", "exact", lines[conflict + 3].split()[2], "red", "test"],
-        [lines[conflict + 4].split()[0], "blue", "train"],
-    ]
+    assert "the largest group has 3 images; links chain, so its ends may differ" in lines
+    assert "one label of a conflicting pair may be wrong: shotdex duplicates conflicts" in lines
+    assert "pairs across splits: shotdex duplicates leaks" in lines
     assert lines[lines.index("Closest pairs") + 1].split() == [
         "pair",
         "cosine",
@@ -100,7 +97,7 @@ def test_json_says_the_same(shotdex: Run, here: Path) -> None:
 
 
 def test_the_printed_filter_can_be_used(shotdex: Run, here: Path) -> None:
-    printed = shotdex("duplicates", "--threshold", "0.999", "--filter", "leaks")
+    printed = shotdex("duplicates", "leaks", "--threshold", "0.999", "--as-filter")
     assert printed.status == 0
     assert printed.out.startswith("image_id NOT IN (")
     assert printed.out.count("\n") == 1
@@ -109,13 +106,14 @@ def test_the_printed_filter_can_be_used(shotdex: Run, here: Path) -> None:
     assert (again["images"]["indexed"], again["counts"]["leaks"]["groups"]) == (10, 0)
     counted = shotdex("sql", f"SELECT count(*) AS n FROM images WHERE {printed.out.strip()}", "--json")
     assert strict_json(counted.out) == [{"n": 10}]
-    clean = shotdex("duplicates", "--where", printed.out.strip(), "--filter", "conflicts")
+    clean = shotdex("duplicates", "conflicts", "--where", printed.out.strip(), "--as-filter")
     assert clean.out == "true\n"
+    assert "leaves out 5 of 17" in shotdex("duplicates", "--threshold", "0.999", "--as-filter").err
 
 
 def test_a_filter_too_long_for_one_argument_is_said(shotdex: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shotdex.cli.duplicates.LONGEST_ARGUMENT", 20)
-    assert "more than some shells pass on" in shotdex("duplicates", "--filter", "copies").err
+    monkeypatch.setattr("shotdex.cli.duplicates_output.LONGEST_ARGUMENT", 20)
+    assert "more than some shells pass on" in shotdex("duplicates", "--as-filter").err
 
 
 def test_every_pair_as_csv_and_as_images(shotdex: Run, here: Path) -> None:
@@ -138,26 +136,66 @@ def test_every_pair_as_csv_and_as_images(shotdex: Run, here: Path) -> None:
 def test_nothing_to_draw_is_no_error(shotdex: Run, here: Path) -> None:
     ran = shotdex("duplicates", "--where", "path LIKE '%/04.png'", "--sheet", "none.png", "--out", "none.csv")
     assert ran.status == 0
-    assert "no pair to draw, so none.png is not written" in ran.err
+    assert "no pairs to draw, so none.png is not written" in ran.err
     assert not (here / "none.png").exists()
     assert (here / "none.csv").read_text().count("\n") == 1
     assert "images in the filter: indexed 1," in ran.out
     assert "1 of the evaluated were compared here" in ran.out
 
 
-def test_other_pairs_other_sides(shotdex: Run, here: Path) -> None:
-    leaks = shotdex("duplicates", "--show", "leaks", "--limit", "1").out
-    assert "Pairs across splits" in leaks
-    weakest = shotdex("duplicates", "--show", "weakest", "--threshold", "0.5", "--limit", "1").out
-    assert "Weakest near pairs" in weakest
-    conflicts = shotdex("duplicates", "--show", "conflicts").out
-    assert conflicts.count("one label may be wrong") == 1
-    conditions = shotdex("duplicates", "--across", "condition").out
-    assert "across conditions (leaks)" in conditions
+def test_leaks(shotdex: Run, here: Path) -> None:
+    lines = shotdex("duplicates", "leaks", "--threshold", "0.999", "--limit", "1").out.splitlines()
+    assert lines[5].split() == ["across", "splits", "(leaks)", "3", "7", "4"]
+    assert "Pairs across splits" in lines
+    assert not any("one of each group" in line or "without conflicts" in line for line in lines)
+    assert any("without leaked" in line for line in lines)
+    found = strict_json(shotdex("duplicates", "leaks", "--threshold", "0.999", "--json").out)
+    assert found["counts"] == {"groups": 3, "images": 7, "pairs": 4}
+    assert len(found["groups"]) == 3 and all(len(group["split"]) == 2 for group in found["groups"])
+    assert len(found["pairs"]) == 4 and all(pair["split_a"] != pair["split_b"] for pair in found["pairs"])
+    (run,) = found["runs"]
+    assert {row["kept"] for row in run["accuracies"]} == {"all images", "without leaked"}
+    conditions = shotdex("duplicates", "leaks", "--across", "condition").out
     assert "without a condition 17" in conditions
     assert "no image has a condition, so nothing can leak" in conditions
+
+
+def test_conflicts(shotdex: Run, here: Path) -> None:
+    lines = shotdex("duplicates", "conflicts", "--threshold", "0.999", "--out", "conflicts.csv").out.splitlines()
+    conflict = lines.index("Pairs of two categories: one label may be wrong")
+    assert [line.split()[:-1] for line in lines[conflict + 3 : conflict + 5]] == [
+        ["1", "exact", lines[conflict + 3].split()[2], "red", "test"],
+        [lines[conflict + 4].split()[0], "blue", "train"],
+    ]
+    (row,) = csv.DictReader((here / "conflicts.csv").read_text(encoding="utf-8").splitlines())
+    assert {row["category_a"], row["category_b"]} == {"red", "blue"}
+    found = strict_json(shotdex("duplicates", "conflicts", "--threshold", "0.999", "--json").out)
+    assert found["counts"] == {"groups": 1, "images": 2, "pairs": 1}
+    assert {row["kept"] for row in found["runs"][0]["accuracies"]} == {"all images", "without conflicts"}
+
+
+def test_other_pairs_and_spaces(shotdex: Run, here: Path) -> None:
+    weakest = shotdex("duplicates", "--weakest", "--threshold", "0.5", "--limit", "1").out
+    assert "Weakest near pairs" in weakest
     assert "Pairs" not in shotdex("duplicates", "--limit", "0").out
     assert "cosine 0.9995 or more in the vision space" in shotdex("duplicates", "--space", "vision").out
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("--show leaks", "use: shotdex duplicates leaks"),
+        ("--show conflicts", "use: shotdex duplicates conflicts"),
+        ("--show weakest", "use: shotdex duplicates --weakest"),
+        ("--filter copies", "use: shotdex duplicates --as-filter"),
+        ("--filter leaks", "use: shotdex duplicates leaks --as-filter"),
+        ("--across condition", "use: shotdex duplicates leaks --across condition"),
+        ("--show nonsense", "use one of: shotdex duplicates leaks, "),
+        ("--threshold 0.9 leaks", "shotdex duplicates leaks --threshold ..."),
+    ],
+)
+def test_a_former_spelling_answers_with_the_present_one(shotdex: Run, here: Path, former: str, now: str) -> None:
+    failed(shotdex("duplicates", *former.split()), 2, now)
 
 
 def test_runs(shotdex: Run, here: Path) -> None:
@@ -170,7 +208,7 @@ def test_runs(shotdex: Run, here: Path) -> None:
 
 def test_errors(shotdex: Run, here: Path, store: Store) -> None:
     failed(shotdex("duplicates", "--threshold", "1.5"), 2, "1.5 is no threshold", "try:")
-    failed(shotdex("duplicates", "--filter", "leaks", "--json"), 2, "--filter prints a condition")
+    failed(shotdex("duplicates", "leaks", "--as-filter", "--json"), 2, "--as-filter prints a condition")
     failed(shotdex("duplicates", "--out", "no/such/folder/x.csv"), 2, "there is no folder no/such/folder")
     failed(shotdex("duplicates", "--sheet", "x.gif"), 2, "x.gif")
     failed(shotdex("duplicates", "--model", "other"), 1, "other", "fake")

@@ -61,7 +61,7 @@ SHARED = {"store_path", "as_json", "model", "device", "where", "allow_external",
 
 @pytest.mark.parametrize("words", [words for words in every_command() if words])
 def test_every_option_has_help_and_there_are_not_too_many(words: str) -> None:
-    options = [p for p in parameters(words) if isinstance(p, click.Option)]
+    options = [p for p in parameters(words) if isinstance(p, click.Option) and not p.hidden]
     assert [option.name for option in options if not option.help] == []
     assert len({option.name for option in options} - SHARED) <= MANY.get(words, 8)
     assert all(option.name != "store_path" or option.opts == ["--store"] for option in options)

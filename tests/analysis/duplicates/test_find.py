@@ -6,6 +6,7 @@ import gzip
 import itertools
 import shutil
 import struct
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,21 @@ import pytest
 
 from shotdex.analysis.duplicates.effect import Effect, effects
 from shotdex.analysis.duplicates.find import THRESHOLDS, DuplicateOptions, Duplicates, find_duplicates
-from shotdex.analysis.duplicates.selection import choose_links, condition_without, left_out, pairs_plot
-from shotdex.analysis.duplicates.summary import Tally, group_rows, pair_table, summary
+from shotdex.analysis.duplicates.rows import (
+    Tally,
+    all_links,
+    closest_links,
+    condition_without,
+    conflicts,
+    duplicate_groups,
+    duplicate_pairs,
+    leaks,
+    left_out,
+    pair_table,
+    pairs_plot,
+    summary,
+    weakest_links,
+)
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.errors import BadSql, EmptyStore, OptionError, UnreadableImage
 from shotdex.store.ids import filtered_ids
@@ -84,7 +98,7 @@ def naive_groups(store: Store, threshold: float, space: str = "joint") -> list[l
 @pytest.mark.parametrize("threshold", [0.3, 0.6, 0.9, 0.9999, 1.0])
 def test_groups_match_a_loop_over_all_pairs(twins: Store, threshold: float, space: Space) -> None:
     found = find_duplicates(twins, DuplicateOptions(threshold, space))
-    assert [group["image_ids"] for group in group_rows(found)] == naive_groups(twins, threshold, space.value)
+    assert [list(group.image_ids) for group in duplicate_groups(found)] == naive_groups(twins, threshold, space.value)
     content = dict(rows(twins, "SELECT image_id, content_sha256 FROM images"))
     groups = naive_groups(twins, threshold, space.value)
     copies = [group for group in groups if len({content[i] for i in group}) == 1]
@@ -157,35 +171,33 @@ def test_no_leak_is_left_once_leaks_are_left_out(twins: Store) -> None:
 
 def test_which_pairs_to_show(twins: Store) -> None:
     found = find_duplicates(twins, DuplicateOptions(0.3))
-    table = pair_table(found, np.arange(len(found.links))).to_pylist()
-    order = {which: choose_links(found, which, 1000).tolist() for which in ("closest", "weakest", "leaks", "conflicts")}
-    by_score = sorted(range(len(table)), key=lambda i: (table[i]["kind"] != "exact", -table[i]["cosine"], i))
+    table = pair_table(found, all_links(found)).to_pylist()
+    by_cosine = sorted(range(len(table)), key=lambda i: (table[i]["kind"] != "exact", -table[i]["cosine"], i))
     near = [i for i in range(len(table)) if table[i]["kind"] == "near"]
     assert len(near) > 5
-    assert order["closest"] == by_score
-    assert order["weakest"] == sorted(near, key=lambda i: (table[i]["cosine"], i))
-    assert order["leaks"] == [i for i in by_score if table[i]["split_a"] != table[i]["split_b"]]
-    assert order["conflicts"] == [i for i in by_score if table[i]["category_a"] != table[i]["category_b"]]
-    assert choose_links(found, "closest", 2).tolist() == by_score[:2]
-    assert choose_links(found, "closest", 0).tolist() == []
-    with pytest.raises(OptionError, match="cannot show 'worst'"):
-        choose_links(found, "worst", 1)
+    assert closest_links(found).tolist() == by_cosine
+    assert weakest_links(found).tolist() == sorted(near, key=lambda i: (table[i]["cosine"], i))
+    split = [i for i in by_cosine if table[i]["split_a"] != table[i]["split_b"]]
+    category = [i for i in by_cosine if table[i]["category_a"] != table[i]["category_b"]]
+    for rows_of, order in ((leaks, split), (conflicts, category), (duplicate_pairs, by_cosine)):
+        assert [asdict(pair) for pair in rows_of(found, 1000)] == [table[i] for i in order]
+        assert [asdict(pair) for pair in rows_of(found, 2)] == [table[i] for i in order[:2]]
+        assert rows_of(found, 0) == []
+    assert duplicate_pairs(found, 1, weakest=True)[0].cosine == min(row["cosine"] for row in table)
 
 
-def test_the_pairs_as_a_table(twins: Store) -> None:
+def test_conflicts_as_rows(twins: Store) -> None:
     found = find_duplicates(twins, DuplicateOptions(0.999))
     ids = {name: image_id for image_id, name in names(twins).items()}
-    table = pair_table(found, choose_links(found, "conflicts", 10)).to_pylist()
     first, second = sorted([ids["02.png"], ids["copy-of-02.png"]])
-    assert [(row["kind"], row["cosine"], row["group"], row["image_id_a"], row["image_id_b"]) for row in table] == [
-        ("exact", 1.0, first, first, second)
-    ]
-    assert {table[0]["category_a"], table[0]["category_b"]} == {"blue", "red"}
-    assert {table[0]["split_a"], table[0]["split_b"]} == {"test", "train"}
-    assert {row["group"]: (row["category"], row["split"]) for row in group_rows(found)}[first] == (
-        ["blue", "red"],
-        ["test", "train"],
-    )
+    (pair,) = conflicts(found, 10)
+    assert (pair.kind, pair.cosine, pair.group) == ("exact", 1.0, first)
+    assert (pair.image_id_a, pair.image_id_b) == (first, second)
+    assert {pair.category_a, pair.category_b} == {"blue", "red"}
+    assert {pair.split_a, pair.split_b} == {"test", "train"}
+    (group,) = duplicate_groups(found, found.conflicting)
+    assert (group.group, group.image_ids) == (first, (first, second))
+    assert (group.category, group.condition, group.split) == (("blue", "red"), (), ("test", "train"))
 
 
 def naive_effects(store: Store, run: Run, groups: list[list[int]], column: str = "split") -> list[Effect]:
@@ -317,7 +329,7 @@ def test_unlabelled_images_leak_and_conflict_with_nothing(
 
 def test_thresholds_have_their_space(twins: Store) -> None:
     for space in Space:
-        assert find_duplicates(twins, DuplicateOptions(space=space)).wanted.threshold == THRESHOLDS[space]
+        assert find_duplicates(twins, DuplicateOptions(space=space)).options.threshold == THRESHOLDS[space]
 
 
 def test_one_image_and_none(store: Store, fake: FakeEncoder, tmp_path: Path) -> None:
@@ -326,10 +338,10 @@ def test_one_image_and_none(store: Store, fake: FakeEncoder, tmp_path: Path) -> 
     index(store, save_noise(tmp_path / "p" / "x.png", seed=1).parent, fake, "*")
     found = find_duplicates(store, DuplicateOptions())
     none = Tally(0, 0, 0)
-    assert (found.groups.tolist(), len(found.links), group_rows(found)) == ([0], 0, [])
+    assert (found.groups.tolist(), len(found.links), duplicate_groups(found)) == ([0], 0, [])
     counts = summary(found)
     assert (counts.copies, counts.near, counts.conflicts, counts.leaks, counts.largest) == (none, none, none, none, 0)
-    assert pair_table(found, choose_links(found, "weakest", 5)).num_rows == 0
+    assert duplicate_pairs(found, 5, weakest=True) == []
     with pytest.raises(EmptyStore, match="no image to compare"):
         find_duplicates(store, DuplicateOptions(where="false"))
     with pytest.raises(BadSql, match="nonsense"):
@@ -349,13 +361,13 @@ def test_all_images_the_same(store: Store, fake: FakeEncoder, tmp_path: Path) ->
 def test_pairs_are_drawn_from_their_files(tmp_path: Path) -> None:
     twins = build(tmp_path)
     found = find_duplicates(twins, DuplicateOptions(0.999))
-    links = choose_links(found, "closest", 10)
-    shown = [text.get_text() for text in pairs_plot(found, links, "Closest").axes[0].texts]
+    pairs = duplicate_pairs(found, 10)
+    shown = [text.get_text() for text in pairs_plot(found, pairs, "Closest").axes[0].texts]
     assert shown[:2] == ["Closest", "cosine 0.999 or more in the joint space of fake"]
     assert shown.count("exact copy") == 4
     assert {"resaved-03.jpg", "copy-of-02.png", "blue", "red", "train", "test"} <= set(shown)
     (tmp_path / "p" / "test" / "blue" / "00.png").unlink()
-    gone = pairs_plot(found, links, "x").axes[0].images[0].get_array()
+    gone = pairs_plot(found, pairs, "x").axes[0].images[0].get_array()
     assert (gone == 0xDD).all(axis=-1).sum() > 10_000, "a grey square stands for an image that is gone"
-    with pytest.raises(UnreadableImage, match="no pair to draw"):
-        pairs_plot(found, links[:0], "x")
+    with pytest.raises(UnreadableImage, match="no pairs to draw"):
+        pairs_plot(found, [], "x")
