@@ -20,8 +20,7 @@ from .reader import Reader
 from .tar_archive import TarArchive
 from .tar_headers import BLOCK, is_header
 from .unpacking import packing_of
-from .zip_archive import ZipArchive
-from .zip_directory import find_directory
+from .zips import ZipArchive
 
 
 def is_zip(place: str) -> bool:
@@ -76,9 +75,9 @@ def _by_content(place: str) -> type[ZipArchive] | type[TarArchive] | None:
         named = path_of(place).endswith(TAR_ENDINGS) and (first is None or first == bytes(BLOCK))
         if named or (first is not None and is_header(first)):
             return TarArchive
-        with suppress(ContainerFailure):  # behind a program that unpacks it, say
-            find_directory(_rewound(reader))
-            return ZipArchive
+    with suppress(ContainerFailure):  # behind a program that unpacks it, say
+        ZipArchive(place).rest()
+        return ZipArchive
     return None
 
 
@@ -88,11 +87,6 @@ def _unpacked_head(place: str) -> bytes | None:
             return reader.read_some(BLOCK)
     except ContainerFailure:
         return None
-
-
-def _rewound(reader: Reader) -> Reader:
-    reader.move_to(0)
-    return reader
 
 
 def _open(place: str) -> ZipArchive | TarArchive:

@@ -1,13 +1,11 @@
-"""Decompression in bounded steps: gzip, bzip2, xz and, from Python 3.14 on, Zstandard; deflate and LZMA as in zips."""
+"""Decompression in bounded steps: gzip, bzip2, xz and, from Python 3.14 on, Zstandard."""
 
 from __future__ import annotations
 
 import bz2
 import lzma
-import struct
 import sys
 import zlib
-from collections.abc import Callable
 from typing import Protocol
 
 from shotdex.store.errors import ContainerFailure
@@ -43,7 +41,7 @@ class Decompressor(Protocol):
 
 
 class Inflating:
-    """Deflate as a `Decompressor`; with `wbits` 31 gzip, its checksum included, with -15 bare, as in zips."""
+    """Deflate as a `Decompressor`; with `wbits` 31 gzip, its checksum included."""
 
     def __init__(self, wbits: int) -> None:
         self._inner = zlib.decompressobj(wbits)
@@ -94,58 +92,6 @@ def _zstd() -> Decompressor:
 
     made: Decompressor = import_module("compression.zstd").ZstdDecompressor()
     return made
-
-
-ZIP_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 14: "LZMA", 95: "XZ", 96: "JPEG", 97: "WavPack", 98: "PPMd"}
-
-
-def zip_decompressor(method: int) -> Decompressor:
-    """Return what unpacks a zip's member by the number of its method (APPNOTE.TXT 4.4.5); 14, LZMA, is not among them.
-
-    Raises:
-        ContainerFailure: the method is not supported.
-    """
-    if method == 8:
-        return Inflating(-15)
-    if method == 12:
-        return bz2.BZ2Decompressor()
-    if method == 93:
-        return _zstd()
-    raise ContainerFailure(Reason.UNSUPPORTED, f"packed by method {method} ({ZIP_METHODS.get(method, 'unknown')})")
-
-
-def zip_lzma(head: bytes) -> Decompressor:
-    """Return what unpacks a member of method 14, by its first nine bytes (APPNOTE.TXT 5.8.8).
-
-    Raises:
-        ContainerFailure: they make no sense, or ask for too much memory.
-    """
-    _, length, mode, dictionary = struct.unpack("<HHBI", head)
-    if length != 5 or mode >= 9 * 5 * 5 or dictionary > MEMORY_LIMIT:
-        raise ContainerFailure(Reason.CORRUPT, "its LZMA header makes no sense")
-    options = {"id": lzma.FILTER_LZMA1, "dict_size": dictionary}
-    options |= {"lc": mode % 9, "lp": mode // 9 % 5, "pb": mode // 45}
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[options])
-
-
-def unpack(inner: Decompressor, read: Callable[[int], bytes], packed: int, size: int) -> bytes:
-    """Return the `size` bytes that `packed` bytes hold; never makes more than one beyond.
-
-    Raises:
-        ContainerFailure: they hold fewer or more, or are broken.
-    """
-    pieces, made = [], 0
-    while not inner.eof and made <= size:
-        source = read(min(packed, CHUNK)) if inner.needs_input and packed else b""
-        packed -= len(source)
-        piece = decompress(inner, source, size + 1 - made)
-        if not piece and not source:
-            break
-        pieces.append(piece)
-        made += len(piece)
-    if made != size:
-        raise ContainerFailure(Reason.CORRUPT, f"it does not hold the {size:,} bytes that the archive says")
-    return b"".join(pieces)
 
 
 def decompress(inner: Decompressor, source: bytes, most: int) -> bytes:

@@ -16,8 +16,8 @@ from .places import Facts
 OPEN = 4
 """Files with open handles."""
 
-FILES, MEMBERS = 256, 4_000_000
-"""Files whose tables of members are remembered, and members in all of them: 64 to 100 MB."""
+FILES, MEMBERS = 256, 500_000
+"""Files whose tables of members are remembered, and members in all of them but the last: at most 300 MB."""
 
 URL_SECONDS = 60.0
 """Seconds for which a file behind a URL is taken to be as it was: asking costs a request."""

@@ -125,6 +125,11 @@ def within(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
+def link_failure(place: str, name: str) -> Failure:
+    """Return why a link in an archive is not an image."""
+    return Failure(join(place, name), "scan", Reason.UNREADABLE, "a link, which is not followed")
+
+
 def member_failure(place: str, shown: str, is_utf8: bool, is_link: bool) -> Failure | None:
     """Return why a member cannot be read, as far as its header tells, or None; None also where it is no image."""
     if (is_utf8 and not is_link) or not looks_like_image(shown):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from shotdex.media.archives.opening import is_zip, member_facts, read_member
-from shotdex.media.archives.zip_archive import ZipArchive
-from shotdex.media.archives.zip_directory import FAT, ZipEntry
+from shotdex.media.archives.opening import is_zip, member_facts, open_archive, read_member
+from shotdex.media.archives.zips import ZipArchive, ZipMember
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.store.errors import ContainerFailure, SourceError
-from shotdex.store.types import Failure
+from shotdex.store.types import Failure, Reason
 
 from .address import join
-from .base import Candidate, FailedFolder, Found, Ignored, hidden, member_failure, within
+from .base import Candidate, FailedFolder, Found, Ignored, hidden, link_failure, within
 
 __all__ = ["ZipSource", "facts", "matches", "open_source", "read"]
 
@@ -24,7 +23,7 @@ matches, read, facts = is_zip, read_member, member_facts
 class ZipSource:
     """Every image in a zip file, addressed as `archive.zip!member`. What macOS adds to its zips is left out.
 
-    A member's time is its entry's, with its checksum folded in (see `ZipEntry`), so that of an archive that grew only
+    A member's time is its entry's, with its checksum folded in (see `ZipMember`), so that of an archive that grew only
     the new members are read. Of one name, the last entry counts, as in every zip program.
     """
 
@@ -42,9 +41,12 @@ class ZipSource:
         """
         met = False
         try:
-            for entry in ZipArchive(self.root).walk():
+            archive = open_archive(self.root)
+            if not isinstance(archive, ZipArchive):
+                raise ContainerFailure(Reason.NOT_AN_IMAGE, "it is a tar archive")
+            for member in archive.walk():
                 met = True
-                found = self._found(entry)
+                found = self._found(member)
                 if found is not None:
                     yield found
         except (ContainerFailure, OSError) as error:
@@ -52,7 +54,7 @@ class ZipSource:
             if damage is None or not met:
                 raise SourceError(
                     f"{self.root} cannot be read as a zip archive: {damage.detail if damage else error}",
-                    "check it with: unzip -t; mend it with: zip -FF",
+                    "check it with: unzip -t; repair it with: zip -FF",
                 ) from error
             yield FailedFolder(self.root, Failure(self.root, "scan", damage.reason, damage.detail))
 
@@ -60,17 +62,14 @@ class ZipSource:
         """Return a member's content; safe to call from several threads."""
         return read_member(self.root, address.removeprefix(join(self.root, "")), limit)
 
-    def _found(self, entry: ZipEntry) -> Found | None:
-        if entry.is_folder or hidden(entry.shown):
+    def _found(self, member: ZipMember) -> Found | None:
+        if member.is_folder or hidden(member.name):
             return None
-        failure = member_failure(self.root, entry.shown, entry.name is not None, entry.is_link)
-        if failure is not None:
-            return failure
-        if entry.name is None or not looks_like_image(entry.name):
-            return Ignored(join(self.root, entry.shown))
-        # Programs on Windows have written its separator into zips.
-        path = entry.name.replace("\\", "/") if entry.system == FAT else entry.name
-        return Candidate(join(self.root, entry.name), within(path), entry.size, entry.modified_ns)
+        if not looks_like_image(member.name):
+            return Ignored(join(self.root, member.name))
+        if member.is_link:
+            return link_failure(self.root, member.name)
+        return Candidate(join(self.root, member.name), within(member.path), member.size, member.modified_ns)
 
 
 def open_source(place: str, columns: Mapping[str, str]) -> ZipSource:
