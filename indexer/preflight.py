@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from shotdex.store.errors import StoreError
-from shotdex.store.owners import ownership
+from shotdex.store.lock import ownership
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 

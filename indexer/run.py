@@ -89,6 +89,7 @@ class Indexing:
             StoreLocked: another process is indexing, or holds the catalog.
         """
         with self._store.indexing():
+            self._store.update_storage()
             return self._run(inventory)
 
     def _run(self, inventory: Inventory) -> IndexReport:

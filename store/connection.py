@@ -1,6 +1,6 @@
-"""A DuckDB connection with what shotdex asks of one: rows, columns, an Arrow table, a statement, a transaction.
+"""A DuckDB connection with what shotdex needs of one: rows, columns, an Arrow table, a statement, a transaction.
 
-pyarrow is imported where it is used, here and elsewhere in the store: that takes a tenth of what a whole question may.
+pyarrow is imported where it is used, here and elsewhere in the store: that takes a tenth of what a whole query may.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ ROW_GROUP = 2048
 one at most; with its own 122,880 (65,536 of wide vectors) it joins the pieces of several commits, which writes each
 vector four times over. The file keeps as much room again as the piece that was last rewritten. DuckDB does not remember
 the number: every writer says it again.
+"""
+
+STORAGE = "v1.2.0"
+"""The storage version of a catalog: the one that DuckDB 1.2 and everything since reads. DuckDB 2 writes by itself a
+version that no other program reads yet; it keeps the version of a catalog that is there.
 """
 
 T = TypeVar("T")
@@ -64,13 +69,12 @@ def _ctrl_c() -> Iterator[None]:
         raise
 
 
-def open_for_writing(catalog: Path, settings: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-    """Open a catalog to write to it, in pieces of `ROW_GROUP`."""
-    # What does not fit into memory goes beside the catalog, as for one that is opened by its name; not where we stand.
-    raw = duckdb.connect(config=dict(settings) | {"temp_directory": f"{catalog}.tmp"})
+def open_for_writing(catalog: Path) -> duckdb.DuckDBPyConnection:
+    """Open a catalog to write to it, in pieces of `ROW_GROUP`; a new one gets the storage version `STORAGE`."""
+    # What does not fit into memory goes next to the catalog, as for one that is opened by its name; not where we stand.
+    raw = duckdb.connect(config={"temp_directory": f"{catalog}.tmp", "storage_compatibility_version": STORAGE})
     try:
-        place = str(catalog).replace("'", "''")
-        raw.execute(f"ATTACH '{place}' AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
+        raw.execute(f"ATTACH {quoted(catalog)} AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
     except BaseException:
         raw.close()
         raise
@@ -78,7 +82,7 @@ def open_for_writing(catalog: Path, settings: Mapping[str, Any]) -> duckdb.DuckD
 
 
 class Connection:
-    """One open catalog. Parameters are named: `$name` in the SQL, `{"name": value}` beside it."""
+    """One open catalog. Parameters are named: `$name` in the SQL, `{"name": value}` next to it."""
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         self._raw = raw
@@ -210,10 +214,22 @@ class Connection:
             ended.wait(0.05)
         self._stuck = not ended.is_set()
 
+    def storage_version(self) -> str:
+        """Return the storage version of the catalog, such as `v1.2.0`."""
+        found = self.value(
+            "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = current_database()"
+        )
+        return str(found).rstrip("+")
+
     def close(self) -> None:
         """Close the catalog; it is checkpointed when this was the writer."""
         if not self._stuck:  # what cannot be ended would keep this waiting; it ends with the process
             self._raw.close()
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a text of SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _wait(ended: threading.Event, seconds: float) -> None:

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import StoreError, StoreLocked
-from .owners import ownership
 
 if sys.platform == "win32":
     import msvcrt
@@ -103,3 +102,19 @@ def _wait(descriptor: int, path: Path, deadline: float) -> None:
 def _holder(descriptor: int) -> str:
     os.lseek(descriptor, 0, os.SEEK_SET)
     return os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
+
+
+def ownership(path: Path) -> str:
+    """Return " (NAME belongs to OWNER)" for a file, or nothing where that cannot be told."""
+    owner = _owner(path)
+    return f" ({path.name} belongs to {owner})" if owner else ""
+
+
+def _owner(path: Path) -> str:
+    """Return the name of a file's owner, the number where it has no name."""
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
+    except (OSError, NotImplementedError):
+        return ""

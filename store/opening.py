@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
-from .connection import Connection, open_for_writing
+from .connection import Connection, open_for_writing, quoted
 from .errors import StoreCorrupt, StoreError, StoreLocked
 
 WAIT_SECONDS = 15.0
@@ -42,7 +43,8 @@ def to_read(catalog: Path, *, allow_external: bool) -> Connection:
     Raises:
         StoreLocked, StoreCorrupt, StoreError.
     """
-    raw = _connect(catalog, READING | {"autoload_known_extensions": allow_external}, read_only=True)
+    settings = READING | {"autoload_known_extensions": allow_external}
+    raw = _patiently(catalog, lambda: duckdb.connect(str(catalog), read_only=True, config=settings))
     _lock(raw, () if allow_external else SEALING)
     return Connection(raw)
 
@@ -53,7 +55,16 @@ def to_write(catalog: Path, seconds: float | None = None) -> Connection:
     Raises:
         StoreLocked, StoreCorrupt, StoreError.
     """
-    return Connection(_connect(catalog, {}, read_only=False, seconds=seconds))
+    return Connection(_patiently(catalog, lambda: open_for_writing(catalog), seconds))
+
+
+def attach(con: Connection, catalog: Path, name: str) -> None:
+    """Let a connection read one more catalog, under a name; while it does, nobody writes to that.
+
+    Raises:
+        StoreLocked, StoreCorrupt, StoreError.
+    """
+    _patiently(catalog, lambda: con.run(f"ATTACH {quoted(catalog)} AS {name} (READ_ONLY)"))
 
 
 _ELSEWHERE = "Could not set lock|Conflicting lock|being used by another process"
@@ -61,16 +72,16 @@ _HERE = "Unique file handle conflict|with a different configuration"
 """What DuckDB says where another process, or another thread of this one, has the catalog open in another way."""
 
 
-def _connect(
-    catalog: Path, settings: Settings, *, read_only: bool, seconds: float | None = None
-) -> duckdb.DuckDBPyConnection:
+T = TypeVar("T")
+
+
+def _patiently(catalog: Path, begin: Callable[[], T], seconds: float | None = None) -> T:
+    """Open a catalog as soon as nobody holds it in another way."""
     seconds = WAIT_SECONDS if seconds is None else seconds
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if not read_only:
-                return open_for_writing(catalog, settings)
-            return duckdb.connect(str(catalog), read_only=True, config=settings)
+            return begin()
         except duckdb.Error as error:
             if not re.search(f"{_ELSEWHERE}|{_HERE}", str(error)):
                 raise _unreadable(catalog, error) from error

@@ -7,15 +7,16 @@ who finds it taken waits a little, then says which process has it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from . import opening, schema
-from .connection import Connection
-from .create import begin_anew, bring_up, is_cut_short, unborn
+from .connection import STORAGE, Connection
+from .create import bring_up, create_catalog, is_cut_short, rewrite_catalog, unborn
 from .errors import SchemaTooNew, StoreCorrupt, StoreError, StoreNotFound
 from .location import CATALOG
 from .lock import only_one
@@ -97,7 +98,7 @@ class Store:
             ) from error
         with store.indexing():  # one at a time: what is unborn for one may be what another is just writing
             if not store.catalog.is_file() or store._is_unborn():
-                begin_anew(store.catalog)
+                create_catalog(store.catalog)
         return cls.open(root)
 
     @contextmanager
@@ -151,17 +152,30 @@ class Store:
         finally:
             con.close()
 
-    def compact(self, tables: Sequence[str]) -> None:
-        """Write tables anew, as DuckDB keeps the room of deleted rows; where there is no room for it they stay."""
-        if not tables:
-            return
+    def compact(self) -> bool:
+        """Write the catalog again, without the room of deleted rows; return whether that was done.
+
+        Where it cannot be done, for want of room on the disk or because somebody keeps writing, it stays as it was.
+        The caller holds the indexing lock.
+        """
         try:
-            with self.writing() as con:
-                for table in (*tables, "meta"):  # the last table of the file may be that small one
-                    con.run(f"CREATE TABLE compacted AS FROM {table}; DROP TABLE {table}")
-                    con.run(f"ALTER TABLE compacted RENAME TO {table}")
-        except (StoreError, duckdb.Error) as error:
-            log.info("the catalog was not made smaller: %s", error)
+            rewrite_catalog(self.catalog)
+        except (StoreError, duckdb.Error, OSError) as error:
+            log.info("the catalog was not written again: %s", error)
+            return False
+        return True
+
+    def update_storage(self) -> bool:
+        """Write a catalog again that other programs cannot open, as its storage version is newer than they are.
+
+        Return whether that was done. The caller holds the indexing lock.
+        """
+        return self.has_newer_storage() and self.compact()
+
+    def has_newer_storage(self) -> bool:
+        """Tell whether the catalog has a newer storage version than other programs read."""
+        with self.reading() as con:
+            return _numbers(con.storage_version()) > _numbers(STORAGE)
 
     def catalog_bytes(self) -> int:
         """Return the size of the catalog with its write-ahead log."""
@@ -209,3 +223,7 @@ def _facts(con: Connection, root: Path) -> tuple[int, str]:
         raise StoreCorrupt(
             f"{root / CATALOG} is not a catalog of shotdex", "index again into another folder: --store DIR"
         ) from error
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from shotdex.store import schema, views
+from shotdex.store import schema
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import SchemaTooNew, StoreCorrupt
@@ -52,8 +53,8 @@ def tables(con: Connection) -> list[Check]:
 
 def all_views(con: Connection) -> list[Check]:
     """Compare the views with those that this shotdex makes."""
-    expected, found = _as_made(_encoders(con)).views, dict(con.rows(_VIEWS))
-    names = [name for name, _ in views.VIEWS]
+    expected, found = _as_made(_encoders(con)).views, _views(con)
+    names = [name for name, _ in schema.VIEWS]
     missing = [name for name in names if name not in found]
     other = [name for name in names if name in found and found[name] != expected[name]]
     return [
@@ -76,6 +77,11 @@ class _Made:
     views: Mapping[str, str]
 
 
+def _views(con: Connection) -> dict[str, str]:
+    """Return the views (name -> SQL) without parentheses: not every storage version keeps those around joins."""
+    return {name: re.sub("[()]", "", sql) for name, sql in con.rows(_VIEWS)}
+
+
 def _encoders(con: Connection) -> tuple[tuple[int, int, int], ...]:
     return tuple((number, encoder.dim, encoder.vision_dim) for number, encoder in list_encoders(con).items())
 
@@ -84,9 +90,13 @@ def _encoders(con: Connection) -> tuple[tuple[int, int, int], ...]:
 def _as_made(encoders: tuple[tuple[int, int, int], ...]) -> _Made:
     """Return what this shotdex makes for these encoders (number, both lengths): made in memory, and read back."""
     made = Connection(duckdb.connect())
-    for statements in [*schema.MIGRATIONS, *(encoder_tables(*encoder) for encoder in encoders), views.statements()]:
+    for statements in [
+        *schema.MIGRATIONS,
+        *(encoder_tables(*encoder) for encoder in encoders),
+        schema.view_statements(),
+    ]:
         made.run(statements)
     tables_only = " AND table_name NOT IN (SELECT view_name FROM duckdb_views())"
-    found = _Made(frozenset(made.rows(_COLUMNS + tables_only)), dict(made.rows(_VIEWS)))
+    found = _Made(frozenset(made.rows(_COLUMNS + tables_only)), _views(made))
     made.close()
     return found

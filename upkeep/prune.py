@@ -16,7 +16,7 @@ NEXT_ID = "next_image_id"
 """The key in `meta` of an image id that no image ever had, nor any above it."""
 
 HOLES = 10
-"""A table of which a tenth or more went is written anew; of a smaller part the room stays with the catalog."""
+"""Where a tenth or more of a table went the catalog is written again; of a smaller part it keeps the room."""
 
 _REMOVED = "(SELECT image_id FROM stored_images WHERE removed_at IS NOT NULL)"
 _REFERRED = (
@@ -64,10 +64,9 @@ def prune(store: Store) -> Pruned:
             vectors = {vectors_table(number): _forget_vectors(con, number) for number in encoders}
             images = _forget_rows(con)
             renew_images_generation(con)
-            holey = [
-                table for table, gone in (vectors | {"stored_images": images}).items() if _is_holey(con, table, gone)
-            ]
-        store.compact(holey)
+            holey = any(_is_holey(con, table, gone) for table, gone in (vectors | {"stored_images": images}).items())
+        if holey:
+            store.compact()
         freed = max(0, before - store.catalog_bytes())
         _write_indexes(store, encoders)
         return Pruned(images, sum(vectors.values()), kept, freed)
@@ -101,7 +100,7 @@ def _forget_rows(con: Connection) -> int:
 
 
 def _is_holey(con: Connection, table: str, gone: int) -> bool:
-    """Tell whether so much of a table went that it is worth writing anew."""
+    """Tell whether so much of a table went that it is worth writing the catalog again."""
     return gone * HOLES > _count(con, table)
 
 

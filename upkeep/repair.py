@@ -5,8 +5,8 @@ No image, run or prediction is ever deleted. What is taken away of the vectors i
 
 from __future__ import annotations
 
-from shotdex.store import views
-from shotdex.store.connection import Connection
+from shotdex.store import schema
+from shotdex.store.connection import STORAGE, Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.ivf_file import cells_file
 from shotdex.store.engines.vector_index import drop_index, index_file, write_index
@@ -53,10 +53,23 @@ def mend(store: Store) -> list[str]:
         return done + [line for number, encoder in encoders.items() for line in _mend_index(store, number, encoder)]
 
 
+def update_storage(store: Store) -> list[str]:
+    """Write a catalog again that other programs cannot open yet, and return what was done.
+
+    Raises:
+        StoreLocked: another process is indexing.
+    """
+    if not store.has_newer_storage():
+        return []
+    with store.indexing():
+        again = store.update_storage()
+    return [f"wrote the catalog again in storage version {STORAGE}, which other programs can open"] * again
+
+
 def _mend_catalog(con: Connection) -> list[str]:
     done = []
     if not all(check.ok for check in all_views(con)):
-        con.run(views.statements())
+        con.run(schema.view_statements())
         done.append("made the views anew")
     older = [row[0] for row in con.rows(OLDER_ROWS)]
     if older:

@@ -33,7 +33,10 @@ class EncoderStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`labels` counts images by category, condition and split; None counts those without."""
+    """`labels` counts images by category, condition and split; None counts those without.
+
+    `storage_version` is that of the catalog's file, such as `v1.2.0`: that DuckDB and newer ones can open it.
+    """
 
     root: Path
     images: int
@@ -44,6 +47,7 @@ class Status:
     encoders: list[EncoderStatus]
     runs: list[Run]
     catalog_bytes: int
+    storage_version: str
 
 
 def status(store: Store) -> Status:
@@ -71,6 +75,7 @@ def status(store: Store) -> Status:
             ],
             runs=list_runs(con),
             catalog_bytes=_size(store.catalog) + _size(store.catalog.with_name(store.catalog.name + ".wal")),
+            storage_version=con.storage_version(),
         )
 
 

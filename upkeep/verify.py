@@ -24,7 +24,7 @@ from .check_images import coverage, failures, images
 from .check_runs import predictions, runs, truths
 from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
 from .check_vectors import copies, vector_rows, vector_values
-from .repair import mend
+from .repair import mend, update_storage
 
 TURN_SECONDS = 1.0
 """How long the catalog is kept open at a time: opening costs 20 ms and more, and an indexer may wait to commit."""
@@ -90,6 +90,7 @@ def verify(root: Path, wanted: VerifyOptions, progress: Progress | None = None) 
     if wanted.repair and checks[0].ok:
         done += mend(store) if not all(check.ok for check in checks) else []
         done += forget_wrong_texts(store, wanted.load) if wanted.load is not None else []
+        done += update_storage(store)
         checks = check_store(store) if done else checks
     checks += check_models(store, wanted.load) if wanted.load is not None else []
     checks += [check_files(store, progress)] if wanted.files else []

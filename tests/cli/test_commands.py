@@ -387,6 +387,7 @@ class TestStatus:
         assert found["encoders"][0]["images"] == 10
         assert found["encoders"][0]["index_bytes"] > 0
         assert found["catalog_bytes"] > 0
+        assert found["storage_version"] == "v1.2.0"
 
     def test_no_store(self, shotdex: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

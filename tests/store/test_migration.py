@@ -16,7 +16,7 @@ from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.provenance.rerun import rerun
 from shotdex.analysis.results import overall
 from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
-from shotdex.store import schema, views
+from shotdex.store import schema
 from shotdex.store.prompt_sets import list_prompt_sets
 from shotdex.store.runs import find_run, list_runs
 from shotdex.store.store import Store
@@ -77,8 +77,8 @@ def old(template: Store, tmp_path: Path) -> Store:
     with duckdb.connect(str(root / "catalog.duckdb")) as con:
         con.execute(schema.MIGRATIONS[0])
         con.execute(schema.encoder_tables(1, *dims))
-        assert ", metadata\n" in views.statements()
-        con.execute(views.statements().replace(", metadata\n", "\n"))
+        assert ", metadata\n" in schema.view_statements()
+        con.execute(schema.view_statements().replace(", metadata\n", "\n"))
         con.execute("INSERT INTO meta VALUES ('store_id', ?), ('schema_version', '1')", [store_id])
         con.execute("INSERT INTO meta VALUES ('shotdex_version', '0.1.0')")
         con.execute(f"ATTACH '{template.catalog}' AS made (READ_ONLY)")

@@ -190,7 +190,7 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
         {"predictions", "runs"},
         "bring back a copy",
     ),
-    "a truth lost": ("DELETE FROM truths WHERE run_id = 2 AND image_id = 3", {"runs", "pictures"}, "shotdex rerun"),
+    "a truth lost": ("DELETE FROM truths WHERE run_id = 2 AND image_id = 3", {"runs", "images"}, "shotdex rerun"),
     "a truth twice": ("INSERT INTO truths FROM truths WHERE run_id = 2 AND image_id = 3", {"runs", "truths"}, "rerun"),
     "a true rank of none": (
         "UPDATE truths SET true_rank = 0 WHERE run_id = 2 AND image_id = 3",
@@ -214,7 +214,7 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
     ),
     "another image behind a run": (
         "UPDATE stored_images SET content_sha256 = repeat('a', 64) WHERE image_id = 3",
-        {"pictures", "index"},
+        {"images", "index"},
         "shotdex rerun",
     ),
 }  # fmt: skip
