@@ -6,6 +6,7 @@ A member's name is only a name: `../x.png`, `/x.png` and `C:\\x.png` are looked 
 from __future__ import annotations
 
 import stat
+import tarfile
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -16,10 +17,8 @@ from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .names import TAR_ENDINGS, ZIP_ENDINGS, path_of
-from .reader import Reader
-from .tar_archive import TarArchive
-from .tar_headers import BLOCK, is_header
-from .unpacking import packing_of
+from .streams import Stream, packing_of
+from .tars import TarArchive, is_header
 from .zips import ZipArchive
 
 
@@ -66,15 +65,15 @@ def is_regular(place: str) -> bool:
 
 
 def _by_content(place: str) -> type[ZipArchive] | type[TarArchive] | None:
-    with closing(Reader(place, unpack=False)) as reader:
-        head = reader.read_some(BLOCK)
-        if head.startswith((b"PK\3\4", b"PK\5\6")):
-            return ZipArchive
-        first = _unpacked_head(place) if packing_of(head) else head
-        # By its name where it cannot be unpacked, or has no members and so begins with its end.
-        named = path_of(place).endswith(TAR_ENDINGS) and (first is None or first == bytes(BLOCK))
-        if named or (first is not None and is_header(first)):
-            return TarArchive
+    with closing(places.open_binary(place)) as file:
+        head = file.read(tarfile.BLOCKSIZE)
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
+        return ZipArchive
+    first = _unpacked_head(place) if packing_of(head) else head
+    # By its name where it cannot be unpacked, or has no members and so begins with its end.
+    named = path_of(place).endswith(TAR_ENDINGS) and (first is None or first == bytes(tarfile.BLOCKSIZE))
+    if named or (first is not None and is_header(first)):
+        return TarArchive
     with suppress(ContainerFailure):  # behind a program that unpacks it, say
         ZipArchive(place).rest()
         return ZipArchive
@@ -83,8 +82,8 @@ def _by_content(place: str) -> type[ZipArchive] | type[TarArchive] | None:
 
 def _unpacked_head(place: str) -> bytes | None:
     try:
-        with closing(Reader(place)) as reader:
-            return reader.read_some(BLOCK)
+        with closing(Stream(place)) as stream:
+            return stream.read(tarfile.BLOCKSIZE)
     except ContainerFailure:
         return None
 

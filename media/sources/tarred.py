@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from shotdex.media.archives.names import TAR_ENDINGS
 from shotdex.media.archives.opening import is_tar, member_facts, open_archive, read_member
-from shotdex.media.archives.tar_archive import Passed, TarArchive
-from shotdex.media.archives.tar_headers import Kind, TarMember
+from shotdex.media.archives.streams import Stream
+from shotdex.media.archives.tars import Kind, TarArchive, TarMember
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
 from shotdex.store.errors import ContainerFailure, SourceError
@@ -39,9 +40,9 @@ class TarSource:
     """Every image in a tar file, addressed as `archive.tar!member`, with the metadata beside it (see `samples.py`).
 
     `columns` maps the roles category, condition and split to keys of the json beside an image. `folder` stands before
-    the members' paths for layouts. A member's time is as `Passed` has it, so that of an archive that grew only the new
-    members are read. Of one name, the last member counts, as when tar unpacks. Nothing is known behind a damage: what
-    stands before it is indexed.
+    the members' paths for layouts. A member's time is as `TarMember` has it, so that of an archive that grew only the
+    new members are read. Of one name, the last member counts, as when tar unpacks. Nothing is known behind a damage:
+    what stands before it is indexed.
     """
 
     root: str
@@ -58,7 +59,10 @@ class TarSource:
     def in_order(self) -> bool:
         """Whether reading in another order costs starting anew: where it is compressed, or must be fetched."""
         try:
-            return places.is_url(self.root) or TarArchive(self.root).packed
+            if places.is_url(self.root):
+                return True
+            with closing(Stream(self.root)) as stream:
+                return stream.packing is not None
         except (OSError, ContainerFailure):
             return True
 
@@ -88,9 +92,9 @@ class TarSource:
     def _walk(self) -> Iterator[Found]:
         sample = Sample("", self.columns)
         try:
-            for passed in _open(self.root).walk(_is_sidecar):
-                name = passed.member.shown
-                if passed.member.kind is Kind.FOLDER or hidden(name):
+            for member in _open(self.root).walk(_is_sidecar):
+                name = member.shown
+                if member.kind is Kind.FOLDER or hidden(name):
                     continue
                 if sample_key(name) != sample.key:
                     yield from sample.found()
@@ -98,25 +102,25 @@ class TarSource:
                 elif len(sample.images) == IMAGES_LIMIT:
                     yield from sample.found()
                     sample.start_again()
-                yield from self._member(passed, sample)
+                yield from self._member(member, sample)
         except (ContainerFailure, OSError):
             yield from sample.found()
             raise
         yield from sample.found()
 
-    def _member(self, passed: Passed, sample: Sample) -> Iterator[Found]:
+    def _member(self, member: TarMember, sample: Sample) -> Iterator[Found]:
         """Put a member into its sample, or yield what it is where it belongs to none."""
-        member, address = passed.member, join(self.root, passed.member.shown)
+        address = join(self.root, member.shown)
         failure = member_failure(self.root, member.shown, member.name is not None, member.kind is Kind.LINK)
         if member.kind is Kind.SPARSE and looks_like_image(member.shown):
             failure = Failure(address, "scan", Reason.UNREADABLE, "a sparse file, which is not put together")
         if failure is not None and member.kind is not Kind.OTHER:
             yield failure
         elif member.kind is Kind.FILE and sidecar_kind(member.shown):
-            sample.add_sidecar(address, passed.data)
+            sample.add_sidecar(address, member.data)
         elif member.kind is Kind.FILE and looks_like_image(member.shown):
             relative = within(f"{self.folder}/{member.shown}")
-            sample.images.append(Candidate(address, relative, member.size, passed.modified_ns))
+            sample.images.append(Candidate(address, relative, member.size, member.modified_ns))
         else:
             yield Ignored(address)
 
