@@ -17,10 +17,9 @@ from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate, PromptSet, Run
 
-from .groups import ALL, Grouping, group_rows
 from .metrics.metric import Outcomes
 from .prompts.build import class_of_label
-from .results import outcomes
+from .results import ALL, Grouping, group_rows, outcomes
 from .stats.paired import holm, paired
 from .stats.proportions import difference_interval, wilson
 

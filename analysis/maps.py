@@ -1,4 +1,4 @@
-"""The map: every image a point or a thumbnail, near what it resembles; coordinates are kept and used again."""
+"""The map: every image a point or a thumbnail, near what it resembles; coordinates are cached in the catalog."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from shotdex.store.vectors import load_vectors
 from .figures.map_extras import MapExtras
 from .figures.map_points import point_map
 from .figures.map_thumbnails import thumbnail_map
-from .modality_gap import modality_gap
 from .projections import ProjectionOptions, project
 from .scoring import class_means
 from .thumbnails import load_thumbnails
@@ -234,3 +233,58 @@ def _title(options: MapOptions, placed: Coordinates, run_name: str) -> str:
     drawn = f"{len(placed.ids):,}" + (f" of {placed.of:,}" if len(placed.ids) < placed.of else "")
     run = f", run “{run_name}”" if run_name else ""
     return f"{method} of {drawn} images, {options.space} space of {placed.encoder.rsplit('/', 1)[-1]}{run}"
+
+
+CLEAR = 0.05
+"""A difference of mean cosines from which the gap is spoken of as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityGap:
+    """Mean cosines in [-1, 1] between different images, between different texts, and between images and texts; NaN
+    where there are no such pairs. `distance`, in [0, 2], is that between the mean image and the mean text vector.
+
+    Liang, Zhang, Kwon, Yeung and Zou (2022), "Mind the gap: understanding the modality gap in multi-modal contrastive
+    representation learning", NeurIPS.
+    """
+
+    images: float
+    texts: float
+    across: float
+    distance: float
+
+    @property
+    def apart(self) -> bool:
+        """Whether there is a gap to speak of: pairs across are less alike than pairs within, by over `CLEAR`."""
+        return bool((self.images + self.texts) / 2 - self.across > CLEAR)
+
+    def __str__(self) -> str:
+        between = [("two images", self.images), ("two prompts", self.texts), ("an image and a prompt", self.across)]
+        said = ", ".join(f"{mean:.2f} between {what}" for what, mean in between if not np.isnan(mean))
+        if np.isnan([self.images, self.texts, self.across]).any():
+            return f"The mean cosine is {said}." if said else ""
+        if not self.apart:
+            return f"Images and prompts share one region, with hardly a modality gap: the mean cosine is {said}."
+        return (
+            f"Images and prompts lie apart (the modality gap): the mean cosine is {said}. "
+            "How far a prompt is from an image on this map says little; to which prompt an image is nearest decides."
+        )
+
+
+def modality_gap(images: Vectors, texts: Vectors) -> ModalityGap:
+    """Return the gap between N image vectors (N, D) and T text vectors (T, D), all unit rows."""
+    first, second = np.asarray(images, dtype=np.float64), np.asarray(texts, dtype=np.float64)
+    if not len(first) or not len(second):
+        return ModalityGap(_within(first), _within(second), float("nan"), float("nan"))
+    mean_image, mean_text = first.mean(axis=0), second.mean(axis=0)
+    distance = float(np.linalg.norm(mean_image - mean_text))
+    return ModalityGap(_within(first), _within(second), float(mean_image @ mean_text), distance)
+
+
+def _within(rows: np.ndarray) -> float:
+    """Return the mean cosine over all pairs of different rows: from their sum, without the N x N products."""
+    count = len(rows)
+    if count < 2:
+        return float("nan")
+    total = rows.sum(axis=0)
+    return float((total @ total - np.square(rows).sum()) / (count * (count - 1)))

@@ -19,15 +19,13 @@ from shotdex.store.types import Hit, Run
 
 from .figures.bars import accuracy_figure, counts_figure
 from .figures.confusion import confusion_figure
+from .figures.curves import reliability_figure, topk_figure
 from .figures.pages import contact_sheet, samples_figure
-from .figures.reliability import reliability_figure
-from .figures.topk import topk_figure
-from .groups import UNLABELLED
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
 from .metrics.shares import top_k
 from .report import calibration_error
-from .results import accuracy_groups, count_by, outcomes
+from .results import UNLABELLED, accuracy_groups, count_by, outcomes
 from .thumbnails import read_small
 
 if TYPE_CHECKING:

@@ -14,13 +14,12 @@ from shotdex.store.store import Store
 from shotdex.store.types import Estimate, Run
 
 from .coverage import Coverage, coverage
-from .groups import group_rows
 from .metrics import registry
 from .metrics.calibration import BINS, expected_calibration_error
 from .metrics.confusion import per_class
 from .metrics.metric import MetricOptions, Outcomes
 from .metrics.shares import top_k
-from .results import outcomes
+from .results import group_rows, outcomes
 from .stats.bootstrap import Bootstrap, Floats, Indices, bootstrap
 from .stats.proportions import wilson
 

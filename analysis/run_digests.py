@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 
@@ -12,14 +11,6 @@ import pyarrow as pa
 from shotdex.store.arrow import joined, to_arrow
 from shotdex.store.connection import Connection
 from shotdex.store.types import Ids
-
-
-def digest_lines(lines: Iterable[str]) -> str:
-    """Return the SHA-256, in hex, over the lines, sorted and each ended by a line break: their order does not count."""
-    summed = hashlib.sha256()
-    for line in sorted(lines):
-        summed.update(line.encode() + b"\n")
-    return summed.hexdigest()
 
 
 def data_digests(con: Connection, ids: Ids) -> tuple[str, str]:

@@ -70,11 +70,6 @@ class ClassTexts:
         return np.take_along_axis(own, cosines.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
 
 
-def class_scores(images: Vectors, prompts: Vectors, class_sizes: Sequence[int], combine: Combine) -> Vectors:
-    """Return the cosines (N, C) of N images (N, D) with the classes of P prompts (P, D); see `ClassTexts`."""
-    return ClassTexts(prompts, class_sizes, combine).scores(images)[0]
-
-
 def class_means(prompts: Vectors, class_sizes: list[int]) -> Vectors:
     """Return unit class vectors (C, D): normalise, mean, normalise."""
     starts = np.concatenate([[0], np.cumsum(class_sizes)[:-1]])

@@ -10,8 +10,7 @@ import click
 
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.coverage import beyond_filter, counting_failures, coverage, unscored
-from shotdex.analysis.groups import UNLABELLED
-from shotdex.analysis.results import GROUPS, accuracy_by, outside_labels, overall
+from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, outside_labels, overall
 from shotdex.analysis.stats.proportions import describe
 from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.connection import Connection

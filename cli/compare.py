@@ -10,7 +10,7 @@ import click
 
 from shotdex.analysis.compare import CompareOptions, Comparison, compare_groups, compare_runs, disagreements
 from shotdex.analysis.coverage import coverage
-from shotdex.analysis.groups import ALL, split_columns
+from shotdex.analysis.results import ALL, split_columns
 from shotdex.analysis.stats.proportions import small_sample
 from shotdex.store.errors import OptionError
 from shotdex.store.runs import find_run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shotdex.analysis.provenance.diff import RunDiff, diff
+from shotdex.analysis.rerun import RunDiff, diff
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json

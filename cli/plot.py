@@ -94,8 +94,8 @@ def counts(target: Path, by: str, where: str | None, store_path: Path | None) ->
 @store_option
 def accuracy(target: Path, runs: tuple[str, ...], by: str, baselines: tuple[str, ...], store_path: Path | None) -> None:
     """Draw accuracy@1 with 95 % intervals, beside people or other models where a baseline is named."""
-    from shotdex.analysis.groups import split_columns
     from shotdex.analysis.plots import accuracy_plot
+    from shotdex.analysis.results import split_columns
 
     _save(accuracy_plot(open_store(store_path), runs, split_columns(by), baselines), target)
 

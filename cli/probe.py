@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from shotdex.analysis.probe.compare import ProbeComparison, probe
-from shotdex.analysis.probe.options import SHOTS, ProbeOptions, parse_shots
+from shotdex.analysis.probe.problem import SHOTS, ProbeOptions, parse_shots
 from shotdex.analysis.probe.rows import ComparisonRow
 from shotdex.analysis.stats.proportions import small_sample
 from shotdex.store.types import Space
@@ -95,7 +96,7 @@ def command(
         found = probe(store, wanted, bar)
     if found.split.assumed:
         note("no image has a split, so random halves were drawn; choose with --train-where and --test-where")
-    out(to_json(found) if as_json else as_text(found))
+    out(to_json(as_dict(found)) if as_json else as_text(found))
     if target is not None:
         from shotdex.analysis.figures.style import save
         from shotdex.analysis.probe.compare import comparison_plot
@@ -104,8 +105,14 @@ def command(
         note(f"wrote {target}")
 
 
+def as_dict(found: ProbeComparison) -> dict[str, Any]:
+    """Return a comparison under the names that its JSON has always had."""
+    names = {"options": "request", "rows": "rungs"}
+    return {names.get(field.name, field.name): getattr(found, field.name) for field in fields(found)}
+
+
 def as_text(found: ProbeComparison) -> str:
-    """Return a ladder as text: coverage, the table, and what one must know to read it."""
+    """Return a comparison as text: coverage, the table, and what one must know to read it."""
     zero = next((row.name for row in found.rows if row.kind == "zero-shot"), None)
     columns = ["method", "details", "accuracy", "95 % interval", "n"]
     columns += [f"p vs {zero}", "p (Holm)"] * (zero is not None) + [""]

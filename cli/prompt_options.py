@@ -10,8 +10,7 @@ import click
 
 from shotdex.analysis.classify import indexed_categories
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
-from shotdex.analysis.prompts.files import read_prompts
-from shotdex.analysis.prompts.published import is_reference, published_classes, published_templates
+from shotdex.analysis.prompts.files import is_reference, published_classes, published_templates, read_prompts
 from shotdex.store.errors import OptionError
 from shotdex.store.prompt_sets import find_prompt_set
 from shotdex.store.store import Store

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from shotdex.analysis.groups import split_columns
 from shotdex.analysis.metrics import registry
 from shotdex.analysis.report import GroupRow, Report, ReportOptions, report
+from shotdex.analysis.results import split_columns
 from shotdex.analysis.stats.proportions import SMALL, small_sample
 
 from .options import by_option, json_option, open_store, resamples_option, store_option

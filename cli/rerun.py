@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.classify import classify
-from shotdex.analysis.provenance.rerun import Rerun, rerun, wanted_again
+from shotdex.analysis.rerun import Rerun, rerun, wanted_again
 from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.runs import find_run, next_run
 

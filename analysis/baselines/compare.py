@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
-from shotdex.analysis.groups import UNLABELLED
-from shotdex.analysis.results import accuracy_by, overall
+from shotdex.analysis.results import UNLABELLED, accuracy_by, overall
 from shotdex.analysis.stats.proportions import Verdict, describe, difference_interval, small_sample, verdict
 from shotdex.store.baselines import OVERALL, Baseline, Kind, load_trials
 from shotdex.store.errors import MissingLabels, OptionError

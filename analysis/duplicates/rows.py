@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from shotdex.analysis.figures.pairs import ImageLabels, PairLabels, pair_sheet
+from shotdex.analysis.figures.pages import ImageLabels, PairLabels, pair_sheet
 from shotdex.analysis.thumbnails import read_small
 from shotdex.store.errors import OptionError, UnreadableImage
 from shotdex.store.types import Ids

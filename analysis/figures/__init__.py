@@ -6,13 +6,12 @@
 from .bars import accuracy_figure, counts_figure
 from .comparison import ComparisonLine, comparison_figure
 from .confusion import confusion_figure
+from .curves import reliability_figure, topk_figure
 from .map_extras import MapExtras
 from .map_points import point_map
 from .map_thumbnails import thumbnail_map
 from .pages import contact_sheet, samples_figure
-from .reliability import reliability_figure
 from .style import save
-from .topk import topk_figure
 
 __all__ = [
     "ComparisonLine",

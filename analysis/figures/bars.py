@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from shotdex.store.types import Estimate
 
-from . import legend, style
+from . import style
 from .style import INK, SMALL, TICK
 from .text import ONE_LINE, label, safe
 
@@ -118,18 +118,18 @@ def counts_figure(
     numbers = np.array([[row.get(condition, 0) for row in table.values()] for condition in conditions], dtype=np.int64)
     planned = plan(len(table))
     names = [label(condition, 26) for condition in conditions]
-    figure = style.new_figure(planned.width + legend.plan(names, planned.height).width + 0.9, planned.height)
+    figure = style.new_figure(planned.width + style.plan_legend(names, planned.height).width + 0.9, planned.height)
     axes = figure.add_subplot()
     _stack(axes, numbers.reshape(len(conditions), len(table)), planned)
     style.clean(axes)
     name_groups(axes, list(table), planned)
-    axes.set_ylabel("pictures")
+    axes.set_ylabel("images")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
     style.heading(axes, title, planned.width)
     patches = [Patch(facecolor=k.colour, hatch=k.hatch, edgecolor="white") for k in style.looks(len(names))]
     # The legend reads in the order of the stack, top first.
-    legend.beside(figure, patches[::-1], names[::-1], planned.height, safe(stacked_by))
+    style.draw_legend(figure, patches[::-1], names[::-1], planned.height, safe(stacked_by))
     return figure
 
 
@@ -185,7 +185,7 @@ def accuracy_figure(
     shown = [label(name, 26) for name, _ in every] if len(every) > 1 else []
     if chance is not None:
         shown = [*shown, f"chance {chance:.3f}"]
-    figure = style.new_figure(planned.width + legend.plan(shown, planned.height).width + 0.9, planned.height)
+    figure = style.new_figure(planned.width + style.plan_legend(shown, planned.height).width + 0.9, planned.height)
     axes = figure.add_subplot()
     handles = _draw(axes, _kinds(series, baselines), groups, planned)
     if chance is not None:
@@ -196,7 +196,7 @@ def accuracy_figure(
     axes.set_ylabel(safe(ylabel))
     axes.set_yticks(np.linspace(0, 1, 6))
     style.heading(axes, title, planned.width)
-    legend.beside(figure, handles, shown, planned.height)
+    style.draw_legend(figure, handles, shown, planned.height)
     return figure
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from shotdex.store.types import Estimate
 
-from . import legend, style
+from . import style
 from .text import ONE_LINE, label
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot ag
     keys = [label(f"few-shot: {name}" if name else _MEANINGS[kind], 26) for kind, name in looks]
     text = (style.longest(names) * style.TICK + style.longest(values) * style.SMALL) * 0.6 / 72
     width = text + _DOTS + (_CURVES + 0.8 + compared * 0.6 * style.SMALL / 72 if curves else 0.0)
-    figure = style.new_figure(width + legend.plan(keys, height).width + 0.8, height + 1.1)
+    figure = style.new_figure(width + style.plan_legend(keys, height).width + 0.8, height + 1.1)
     axes = figure.subplots(1, 2 if curves else 1, squeeze=False, width_ratios=[_DOTS, _CURVES] if curves else None)[0]
     limits = _limits(rows)
     _dots(axes[0], rows, looks, limits)
@@ -79,7 +79,7 @@ def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot ag
         _curves(axes[1], rows, looks, limits)
         _lines(axes[1], rows, looks, height)
     style.heading(axes[0], title, _DOTS)
-    legend.beside(figure, [_swatch(look) for look in looks.values()], keys, height)
+    style.draw_legend(figure, [_swatch(look) for look in looks.values()], keys, height)
     return figure
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from . import largest, style
-from .class_order import clustered_order
+from . import style
+from .class_order import clustered_order, draw_largest, plan_largest
 from .text import LONGEST, ONE_LINE, label
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def confusion_figure(
 
     With up to 12 classes each cell says its count and rate, with up to 30 one number; with more the colours speak
     alone, and with more than about 100 only every few classes are named. Beyond 12 the colours are on a square-root
-    scale, on which rare confusions can be seen, and the largest confusions stand beside the matrix as a list.
+    scale, on which rare confusions can be seen, and the largest confusions are listed next to the matrix.
 
     Args:
         matrix: (T, P) int, rows the true classes, columns the predicted ones.
@@ -116,7 +116,7 @@ def confusion_figure(
     """
     plan = _plan(matrix, labels, columns, cells, order)
     square = columns is None and plan.most > MOST_WITH_BOTH
-    listed = largest.plan(matrix, labels, plan.side) if square else None
+    listed = plan_largest(matrix, labels, plan.side) if square else None
     longest = min(style.longest([*plan.labels, *plan.across]), plan.name_width)
     names = 0.5 + longest * 0.6 * plan.name_size / 72
     width = plan.side + names + 1.3 + (listed.width if listed else 0)
@@ -128,7 +128,7 @@ def confusion_figure(
     style.heading(axes, title, plan.side)
     _explain_colours(figure, axes, plan, drawn)
     if listed is not None:
-        largest.beside(figure, listed)
+        draw_largest(figure, listed)
     return figure
 
 
@@ -207,7 +207,7 @@ def _name_cells(axes: Axes, plan: _Plan) -> None:
 
 def _explain_colours(figure: Figure, axes: Axes, plan: _Plan, drawn: ScalarMappable) -> None:
     bar = figure.colorbar(drawn, ax=axes, shrink=0.75, aspect=28, pad=0.02)
-    meaning = "pictures" if plan.cells == "counts" else "share of the true class"
+    meaning = "images" if plan.cells == "counts" else "share of the true class"
     if plan.most > MOST_WITH_BOTH:
         meaning += " (square-root scale)"
         ticks = sorted({round(tick * plan.top, 0 if plan.cells == "counts" else 2) for tick in _TICKS})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import legend, style
+from . import style
 from .map_extras import MapExtras, caption_lines, draw_prompts
 from .text import label, safe
 
@@ -57,7 +57,7 @@ def point_map(
     handles, texts = legend_entries(labels, shown, extras)
     caption = caption_lines(extras.caption, side)
     below = (caption.count("\n") + 1) * style.TICK * 1.4 / 72 if caption else 0.0
-    figure = style.new_figure(side + legend.plan(texts, side).width + 0.4, side + 0.5 + below)
+    figure = style.new_figure(side + style.plan_legend(texts, side).width + 0.4, side + 0.5 + below)
     axes = figure.add_subplot()
     _scatter(axes, np.asarray(xy, dtype=np.float64).reshape(-1, 2), labels, shown)
     axes.set_aspect("equal", adjustable="datalim")
@@ -66,7 +66,7 @@ def point_map(
     axes.spines[:].set_color(style.GRID)
     style.heading(axes, title, side)
     axes.set_xlabel(caption, loc="left", fontsize=style.TICK, color=style.MUTED)
-    legend.beside(figure, handles, texts, side, safe(legend_title))
+    style.draw_legend(figure, handles, texts, side, safe(legend_title))
     draw_prompts(axes, extras, extras.places)
     return figure
 

@@ -1,1 +1,1 @@
-"""What the stored vectors give once something is trained on them: the ladder from zero-shot to linear probe."""
+"""Methods trained on the stored vectors, compared with zero-shot: k-NN, linear probes and few-shot."""

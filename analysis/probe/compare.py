@@ -1,4 +1,4 @@
-"""The ladder: zero-shot, a few training images a class, all of them, and results from elsewhere, on one test set."""
+"""Zero-shot compared with few-shot, k-NN, linear probes and results from elsewhere, on one test set."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from .few_shot import FewShotOptions, FewShotResult, few_shot_probe, needed
 from .gather import Material, ProbeCoverage, Split, gather
 from .linear import LogisticResult, logistic_probe
 from .neighbours import NeighboursResult, neighbours_probe
-from .options import ProbeOptions
+from .problem import ProbeOptions
 from .references import ZeroShot, outside_result, zero_shot_runs
-from .remarks import few_shot_remarks, logistic_remarks, zero_shot_remarks
 from .rows import (
     LOGISTIC,
     NEIGHBOURS,
     ComparisonRow,
     adjusted,
+    few_shot_remarks,
     few_shot_row,
+    logistic_remarks,
     trained_row,
     without_copies_rows,
+    zero_shot_remarks,
     zero_shot_rows,
 )
 

@@ -17,8 +17,7 @@ from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Space, Vectors
 from shotdex.store.vectors import load_vectors
 
-from .options import ProbeOptions
-from .problem import Problem, halves, unit_rows
+from .problem import ProbeOptions, Problem, halves, unit_rows
 
 Names = npt.NDArray[np.object_]
 """A text for each image, or None, shape (N,)."""

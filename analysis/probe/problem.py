@@ -1,4 +1,4 @@
-"""What every trained method is given: training and test vectors with their classes."""
+"""What every trained method is given: the options, and training and test vectors with their classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.types import Vectors
+from shotdex.store.errors import OptionError
+from shotdex.store.types import Space, Vectors
 
 Codes = npt.NDArray[np.int64]
 """The class of each image as its number, shape (N,)."""
@@ -123,3 +124,57 @@ def unit_rows(vectors: Vectors) -> Vectors:
     rows = np.asarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+SHOTS = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """What to compare. Without `train_where` and `test_where` the images' own splits are taken, see `gather`.
+
+    `shots` are numbers of images a class, each with `draws` draws; `runs` names the zero-shot runs, the newest of the
+    same encoder where it is empty; `outside` holds results from elsewhere, see `outside_rung`.
+    """
+
+    train_where: str | None = None
+    test_where: str | None = None
+    shots: tuple[int, ...] = SHOTS
+    draws: int = 10
+    space: Space = Space.JOINT
+    seed: int = 0
+    runs: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    encoder_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.train_where is None) != (self.test_where is None):
+            given, other = (
+                ("--train-where", "--test-where")
+                if self.test_where is None
+                else (
+                    "--test-where",
+                    "--train-where",
+                )
+            )
+            raise OptionError(f"{given} says only one side", f"say the other as well: {other} SQL")
+        if self.draws < 1 or any(shots < 1 for shots in self.shots):
+            raise OptionError(
+                f"cannot draw {self.shots} images a class {self.draws} times", "both are whole numbers from 1"
+            )
+
+
+def parse_shots(listed: str) -> tuple[int, ...]:
+    """Return the numbers in a comma-separated list, rising and each once; `none` means no few-shot rows.
+
+    Raises:
+        OptionError: something else than whole numbers from 1.
+    """
+    if listed.strip().lower() == "none":
+        return ()
+    parts = [part.strip() for part in listed.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise OptionError(
+            f"cannot read the numbers of images a class in {listed!r}", "for example: --few-shot 1,2,4   or none"
+        )
+    return tuple(sorted({int(part) for part in parts}))

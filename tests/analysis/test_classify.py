@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 from shotdex import demo
 from shotdex.analysis.classify import Classification, classify, indexed_categories
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
-from shotdex.analysis.scoring import best_classes, class_scores, probabilities, true_ranks
+from shotdex.analysis.scoring import ClassTexts, best_classes, probabilities, true_ranks
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError, UnknownClass
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, PromptSet, Run
@@ -184,7 +184,7 @@ def test_scores_with_equal_prompts(count: int, sizes: Sequence[int], dim: int, c
     images, prompts = unit((count, dim)), unit((sum(sizes), dim))
     twice = np.concatenate([prompts, prompts])
     before = images.copy(), twice.copy()
-    scores = class_scores(images, twice, [*sizes, *sizes], combine)
+    scores = ClassTexts(twice, [*sizes, *sizes], combine).scores(images)[0]
     assert (images == before[0]).all()
     assert (twice == before[1]).all()
     classes = len(sizes)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from shotdex.analysis.groups import Grouping, check_columns, group_rows, split_columns
+from shotdex.analysis.results import Grouping, check_columns, group_rows, split_columns
 from shotdex.store.connection import Connection
 from shotdex.store.errors import OptionError
 from shotdex.store.store import Store

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import from_names
-from shotdex.analysis.run_digests import data_digests, digest_lines
+from shotdex.analysis.run_digests import data_digests
 from shotdex.store.store import Store
 from shotdex.store.types import Run
 from tests.conftest import index
@@ -112,23 +110,3 @@ def test_a_run_records_those_of_what_it_scored(base: tuple[str, str], tmp_path: 
     relabelled = run()
     assert relabelled.data_sha256 == whole.data_sha256
     assert relabelled.labels_sha256 != whole.labels_sha256
-
-
-lines = st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n")), max_size=6)
-
-
-@given(lines, st.randoms())
-def test_the_order_of_lines_does_not_count(some: list[str], random: object) -> None:
-    mixed = list(some)
-    random.shuffle(mixed)  # type: ignore[attr-defined]
-    want = hashlib.sha256(b"".join(line.encode() + b"\n" for line in sorted(some))).hexdigest()
-    assert digest_lines(some) == digest_lines(iter(mixed)) == want
-
-
-@given(lines, lines)
-def test_other_lines_have_another_digest(one: list[str], other: list[str]) -> None:
-    assert (digest_lines(one) == digest_lines(other)) == (sorted(one) == sorted(other))
-
-
-def test_where_a_line_ends_counts() -> None:
-    assert len({digest_lines(some) for some in (["ab", "c"], ["a", "bc"], ["abc"], ["a", "b", "c"], [], [""])}) == 6

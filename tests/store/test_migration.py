@@ -13,7 +13,7 @@ import pytest
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.prompts.build import from_names
-from shotdex.analysis.provenance.rerun import rerun
+from shotdex.analysis.rerun import rerun
 from shotdex.analysis.results import overall
 from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store import schema

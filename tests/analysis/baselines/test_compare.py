@@ -14,11 +14,11 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from shotdex.analysis.baselines import compare_baseline
 from shotdex.analysis.baselines.compare import describe_reported, verdicts
+from shotdex.analysis.baselines.consistency import error_consistency
 from shotdex.analysis.baselines.importing import read_baseline, record_baseline
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.results import accuracy_by, overall
-from shotdex.analysis.stats.agreement import error_consistency
 from shotdex.analysis.stats.proportions import Verdict, wilson
 from shotdex.store.baselines import WITHOUT_INTERVAL, Baseline
 from shotdex.store.errors import MissingLabels, OptionError

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from shotdex.analysis.baselines.consistency import Consistency, consistency, kappas
+from shotdex.analysis.baselines.consistency import Consistency, consistency, error_consistency, kappas
 from shotdex.analysis.baselines.matching import RunImages
-from shotdex.analysis.stats.agreement import error_consistency
 from shotdex.analysis.stats.bootstrap import bootstrap
 
 Trial = tuple[str, str, str | None, bool]

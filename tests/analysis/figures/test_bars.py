@@ -27,7 +27,7 @@ def test_counts_are_stacked_in_order_with_totals_on_top(check):
     assert [text.get_text() for text in axes.texts] == ["8", "3", "1"]
     assert [to_hex(c.patches[0].get_facecolor()).upper() for c in axes.containers] == list(OKABE_ITO[:2])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["test", "train"], "as they are stacked"
-    check(figure, "T-shirt/top", r"a \$5 bill\$", "Pictures", "split", "pictures")
+    check(figure, "T-shirt/top", r"a \$5 bill\$", "Pictures", "split", "images")
 
 
 def test_many_categories_stand_on_end_and_stay_readable(check):

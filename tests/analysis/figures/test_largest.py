@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from shotdex.analysis.figures.largest import largest_confusions
+from shotdex.analysis.figures.class_order import largest_confusions
 
 
 def test_they_stand_by_the_lower_end_of_their_intervals():

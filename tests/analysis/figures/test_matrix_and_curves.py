@@ -42,7 +42,7 @@ def test_cells_may_say_rates_alone_or_counts_alone(check):
     assert counts.axes[0].images[0].get_array().filled(-1).tolist() == [[30, 10], [-1, -1]], "an empty row stays grey"
     assert counts.axes[0].images[0].get_clim() == (0, 30)
     check(rates, "share of the true class")
-    check(counts, "pictures")
+    check(counts, "images")
 
 
 def test_with_20_classes_a_cell_says_one_number_and_the_largest_confusions_are_listed(check):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from shotdex.analysis.figures import style
-from shotdex.analysis.figures.pairs import TILE, ImageLabels, PairLabels, pair_sheet
+from shotdex.analysis.figures.pages import PAIR_TILE, ImageLabels, PairLabels, pair_sheet
 
 
 def image(colour, size=(20, 20)):
@@ -32,7 +32,7 @@ def test_a_pair_stands_side_by_side_with_its_captions(check):
     red, lime, blue, yellow = (where(figure, colour) for colour in ("red", "lime", "blue", "yellow"))
     assert red[3] < lime[1] < lime[3] < blue[1] < blue[3] < yellow[1], "first beside second, pair beside pair"
     assert red[0] < lime[0], "a wide image is shown whole, in the middle of its square"
-    assert (lime[3] - lime[1] + 1, lime[2] - lime[0] + 1) == (TILE - 8, (TILE - 8) // 2)
+    assert (lime[3] - lime[1] + 1, lime[2] - lime[0] + 1) == (PAIR_TILE - 8, (PAIR_TILE - 8) // 2)
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown[:4] == [r"Closest \$pairs\$", "cosine 0.99 or more", "1", "exact copy"]
     assert shown[4:10] == [r"of \$1\$.png", "cat", "plain, train", "b.png", "dog", "test"]
@@ -49,7 +49,7 @@ def test_two_categories_are_coloured_and_one_without_a_label_is_not(check):
     alike = pair(0.99, False, ("a.png", "cat", "train"), ("b.png", "cat", "test"))
     figure = pair_sheet([differing], [both], "x")
     frame = where(figure, style.WRONG)
-    assert frame[3] - frame[1] + 1 == 2 * TILE + 8
+    assert frame[3] - frame[1] + 1 == 2 * PAIR_TILE + 8
     assert {t.get_text() for t in figure.axes[0].texts if t.get_color() == style.WRONG} == {"cat", "dog"}
     check(figure)
     for quiet in (unknown, alike):

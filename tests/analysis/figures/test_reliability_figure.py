@@ -39,7 +39,7 @@ def test_points_are_the_bins_and_whiskers_their_intervals(check):
     assert list(upper.lines[0].get_xdata()) == list(upper.lines[0].get_ydata()) == [0, 1]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["bare\nECE 0.200 [0.190, 0.220]\nn=5", "gap", "perfectly calibrated"]
-    check(figure, "accuracy in the bin", "share of\npictures")
+    check(figure, "accuracy in the bin", "share of\nimages")
 
 
 def test_several_series_have_lines_and_outlines_but_no_gaps(check):

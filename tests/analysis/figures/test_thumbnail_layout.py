@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from shotdex.analysis.figures.thumbnail_layout import EMPTY, place
+from shotdex.analysis.figures.map_thumbnails import EMPTY, place
 
 coordinate = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6))
 points = st.lists(st.tuples(coordinate, coordinate), max_size=40).map(lambda rows: np.array(rows).reshape(-1, 2))

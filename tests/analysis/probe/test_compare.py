@@ -17,8 +17,7 @@ from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.probe import linear as sweep
 from shotdex.analysis.probe.compare import ProbeComparison, comparison_plot, probe
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.options import ProbeOptions
-from shotdex.analysis.probe.problem import validation_split
+from shotdex.analysis.probe.problem import ProbeOptions, validation_split
 from shotdex.analysis.prompts.build import from_names
 from shotdex.store.store import Store
 from shotdex.store.types import Space

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.options import ProbeOptions, parse_shots
+from shotdex.analysis.probe.problem import ProbeOptions, parse_shots
 from shotdex.store.errors import BadSql, EmptyStore, EvaluationError, MissingLabels, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Space

@@ -4,7 +4,7 @@ import pytest
 
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.probe.gather import gather
-from shotdex.analysis.probe.options import ProbeOptions
+from shotdex.analysis.probe.problem import ProbeOptions
 from shotdex.analysis.probe.references import zero_shot_runs
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.results import outcomes

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdex.analysis.prompts.build import make_prompt_set
-from shotdex.analysis.prompts.published import is_reference, published_classes, published_templates
+from shotdex.analysis.prompts.files import is_reference, published_classes, published_templates
 from shotdex.store.errors import OptionError
 
 # The first lines of CLIP_benchmark's files, in their form: https://github.com/LAION-AI/CLIP_benchmark (MIT).

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from shotdex.analysis.stats.agreement import error_consistency, kappa_interval
-from shotdex.analysis.stats.bootstrap import bootstrap
+from shotdex.analysis.baselines.consistency import error_consistency
 
 answers = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -69,28 +68,9 @@ def test_no_images_have_no_agreement() -> None:
     nothing = np.array([], dtype=bool)
     answer = error_consistency(nothing, nothing)
     assert np.isnan([answer.kappa, answer.observed, answer.expected]).all() and answer.n == 0
-    assert isnan(kappa_interval(nothing, nothing, np.array([], dtype=np.int64)).value)
-
-
-def test_the_interval_is_the_bootstrap_of_kappa() -> None:
-    rng = np.random.default_rng(1)
-    a = rng.random(200) < 0.7
-    b = np.where(rng.random(200) < 0.5, a, rng.random(200) < 0.6)
-    codes = rng.integers(0, 3, 200)
-    answer = kappa_interval(a, b, codes, 300, seed=2)
-    twin = bootstrap(lambda i: float(cohen_kappa_score(a[i], b[i])), codes, 300, seed=2)
-    assert answer.value == error_consistency(a, b).kappa
-    assert answer.low == pytest.approx(twin.low[0], abs=1e-9)
-    assert answer.high == pytest.approx(twin.high[0], abs=1e-9)
-    assert 0 < answer.low < answer.value < answer.high < 1
-    assert (answer.n, answer.method) == (200, "stratified bootstrap 95 %, 300 resamples, seed 2")
 
 
 def test_unequal_lengths_are_refused() -> None:
     two, one = np.array([True, False]), np.array([True])
     with pytest.raises(ValueError, match="answers for"):
         error_consistency(two, one)
-    with pytest.raises(ValueError, match="answers for"):
-        kappa_interval(two, one, np.array([0, 0]))
-    with pytest.raises(ValueError, match="strata for"):
-        kappa_interval(two, two, np.array([0]))

@@ -12,8 +12,7 @@ import pytest
 
 from shotdex.analysis.classify import classify
 from shotdex.analysis.prompts.build import make_prompt_set
-from shotdex.analysis.provenance.diff import diff
-from shotdex.analysis.provenance.rerun import Rerun, rerun, version_changes, wanted_again
+from shotdex.analysis.rerun import Rerun, diff, rerun, version_changes, wanted_again
 from shotdex.analysis.run_digests import PACKAGES, versions
 from shotdex.store.errors import EmptyStore, EncoderMismatch, ModelUnavailable, UnknownClass
 from shotdex.store.runs import find_run

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shotdex.analysis.prompts.build import make_prompt_set
-from shotdex.analysis.provenance.diff import RunDiff, diff
+from shotdex.analysis.rerun import RunDiff, diff
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
