@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import sys
+import threading
 import zlib
 from importlib import import_module
 from typing import BinaryIO, cast
@@ -18,7 +19,7 @@ from shotdex.store.types import Reason
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 LONGEST_MAGIC = 6
 
-PIECE = 1024 * 1024
+PIECE = 256 * 1024
 """Bytes asked for at once: a file makes room for all that it is asked for, however little it has."""
 
 MEMORY_LIMIT = 256 * 1024 * 1024
@@ -142,6 +143,55 @@ class Stream:
             if type(error).__name__ == "ZstdError" or (self.packing == "bzip2" and error.args[1:] == ()):
                 raise ContainerFailure(Reason.CORRUPT, str(error)) from error
             raise
+
+
+class PackedFile:
+    """A packed file that several threads read by position: going on from the last one is quick, going back is not."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._stream: Stream | None = None
+        self._lock = threading.Lock()
+        self._keep = True
+
+    def read_at(self, position: int, count: int) -> bytes:
+        """Return the bytes at a position.
+
+        Raises:
+            ContainerFailure, OSError: as for `Stream.read_exactly`.
+        """
+        with self._lock:
+            stream = self._stream
+            if stream is None or stream.tell() > position:
+                self._close()
+                stream = self._stream = Stream(self._place)
+            try:
+                stream.seek(position)
+                data = stream.read_exactly(count)
+            except BaseException:  # nobody knows where a decompressor stands then
+                self._close()
+                raise
+            if not self._keep:
+                self._close()
+            return data
+
+    def wake(self) -> None:
+        """Keep the file open from now on."""
+        self._keep = True
+
+    def rest(self) -> None:
+        """Close the file; one that is being read is closed after that, as after each read from now on."""
+        self._keep = False
+        if self._lock.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._lock.release()
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
 
 def packing_of(head: bytes) -> str | None:

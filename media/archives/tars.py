@@ -23,7 +23,7 @@ from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .files import RestingFile
-from .streams import Stream
+from .streams import PackedFile, Stream
 
 BLOCK = tarfile.BLOCKSIZE
 
@@ -82,12 +82,10 @@ class TarArchive:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._file = RestingFile(place)
+        self._plain, self._packed = RestingFile(place), PackedFile(place)
+        self._is_packed = False
         self._table: dict[str, _Known] | None = None
-        self._packed: bool | None = None
-        self._stream: Stream | None = None
-        self._keep = True
-        self._walking, self._reading = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()  # one table for all threads is enough
 
     def __len__(self) -> int:
         return len(self._table or ())
@@ -102,7 +100,7 @@ class TarArchive:
         table: dict[str, _Known] = {}
         archive_ns = places.facts(self.place).modified_ns
         with closing(Stream(self.place)) as stream:
-            self._packed = stream.packing is not None
+            self._is_packed = stream.packing is not None
             try:
                 for info in _headers(stream):
                     member = _passed(stream, _member(info), wanted, archive_ns)
@@ -126,9 +124,8 @@ class TarArchive:
         known = self._find(name)
         if known.size > limit:
             raise TooManyBytes(f"more than {limit:,} bytes")
-        if self._packed:
-            return self._unpacked(known)
-        data = self._file.read_at(known.offset, known.size)
+        file = self._packed if self._is_packed else self._plain
+        data = file.read_at(known.offset, known.size)
         if len(data) < known.size:
             raise ContainerFailure(Reason.TRUNCATED, "it ends too early")
         return data
@@ -144,21 +141,16 @@ class TarArchive:
 
     def wake(self) -> None:
         """Keep the file open from now on."""
-        self._keep = True
-        self._file.wake()
+        self._plain.wake()
+        self._packed.wake()
 
     def rest(self) -> None:
-        """Close the file; one that is being read is closed after that."""
-        self._keep = False
-        self._file.rest()
-        if self._reading.acquire(blocking=False):
-            try:
-                self._close_stream()
-            finally:
-                self._reading.release()
+        """Close the file."""
+        self._plain.rest()
+        self._packed.rest()
 
     def _find(self, name: str) -> _Known:
-        with self._walking:  # one table for all threads is enough
+        with self._lock:
             table = self._walked() if self._table is None else self._table
         if name not in table:
             raise KeyError(f"{self.place} has no file {name}")
@@ -173,28 +165,6 @@ class TarArchive:
                 raise
         assert self._table is not None
         return self._table
-
-    def _unpacked(self, known: _Known) -> bytes:
-        """Go on from where the last member was, or, to go back, start again."""
-        with self._reading:
-            stream = self._stream
-            if stream is None or stream.tell() > known.offset:
-                self._close_stream()
-                stream = self._stream = Stream(self.place)
-            try:
-                stream.seek(known.offset)
-                data = stream.read_exactly(known.size)
-            except BaseException:  # nobody knows where a decompressor stands then
-                self._close_stream()
-                raise
-            if not self._keep:
-                self._close_stream()
-            return data
-
-    def _close_stream(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
 
 
 def is_header(block: bytes) -> bool:

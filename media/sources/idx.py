@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotdex.media.archives.idx import IdxFile, image_facts, image_file, is_idx_name, open_idx, read_idx
+from shotdex.media.archives.idx import IdxFile, image_facts, image_file, open_idx, read_idx
 from shotdex.media.files import places
 from shotdex.media.files.places import Facts
-from shotdex.store.errors import SourceError
+from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.images import Labels
+from shotdex.store.types import Reason
 
 from .address import join, split
 from .base import Candidate, Found
+from .kinds import IDX_ENDINGS
 
 # Source: https://github.com/zalandoresearch/fashion-mnist#labels
 FASHION_MNIST = (
@@ -77,7 +79,7 @@ def find_idx_files(place: str | Path) -> list[str]:
 
 def _is_of_images(path: str) -> bool:
     name = path.rsplit("/", 1)[-1]
-    return is_idx_name(name) and "images" in name
+    return name.endswith(IDX_ENDINGS) and "images" in name
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class IdxSource:
         """Whether reading in another order costs starting anew: where a compressed file is too large to be kept."""
         try:
             return not all(open_idx(path).in_memory for path in find_idx_files(self.root))
-        except (OSError, ValueError):
+        except (OSError, ContainerFailure):
             return True
 
     def scan(self) -> Iterator[Found]:
@@ -121,7 +123,7 @@ class IdxSource:
 def _candidates(path: str) -> Iterator[Candidate]:
     try:
         file, labels = _checked(path), _labels(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ContainerFailure) as error:
         raise SourceError(f"{path} cannot be read: {error}", "download the file again") from error
     if len(file.shape) != 3 or not file.item_bytes:
         raise SourceError(f"{path} has the shape {file.shape} where images need three sizes", "check the file")
@@ -149,7 +151,7 @@ def _labels(images: str) -> bytes | None:
         if places.is_file(folder + slash + candidate):
             labels = read_idx(folder + slash + candidate)
             if labels.ndim != 1:
-                raise ValueError(f"its labels have {labels.ndim} dimensions where they need 1")
+                raise ContainerFailure(Reason.CORRUPT, f"its labels have {labels.ndim} dimensions where they need 1")
             return labels.tobytes()
     return None
 

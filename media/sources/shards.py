@@ -7,11 +7,12 @@ import re
 from itertools import islice, product
 from math import prod
 
-from shotdex.media.archives.idx import is_idx_name
 from shotdex.media.archives.names import TAR_ENDINGS, path_of
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
 from shotdex.store.errors import OptionError
+
+from .kinds import IDX_ENDINGS
 
 SHARDS_LIMIT = 100_000
 
@@ -38,7 +39,7 @@ def find_shards(place: str) -> list[str]:
             name = entry.name
             if name.startswith("."):
                 continue
-            if looks_like_image(name) or is_idx_name(name) or entry.is_dir():
+            if looks_like_image(name) or name.endswith(IDX_ENDINGS) or entry.is_dir():
                 return []
             if name.lower().endswith(TAR_ENDINGS) and entry.is_file():
                 found.append(entry.path)

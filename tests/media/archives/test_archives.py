@@ -19,8 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shotdex.media.archives import opening, streams, tars
+from shotdex.media.archives import opening, streams
 from shotdex.media.archives.files import RestingFile
+from shotdex.media.archives.streams import Stream
 from shotdex.media.archives.tars import TarArchive
 from shotdex.media.archives.zips import ZipArchive, ZipMember
 from shotdex.media.files import kept
@@ -571,7 +572,7 @@ def test_reading_forward_opens_a_packed_file_once(tmp_path: Path, monkeypatch: p
     path = save_tar(tmp_path / "s.tar.gz", members)
     read(path, "0.png")
     opened: list[str] = []
-    monkeypatch.setattr(tars, "Stream", lambda place: opened.append("x") or streams.Stream(place))
+    monkeypatch.setattr(streams, "Stream", lambda place: opened.append("x") or Stream(place))
     for name, data in members[1::3]:
         assert read(path, name) == data
     assert opened == []

@@ -8,11 +8,12 @@ import os
 import struct
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
 from shotdex.media.archives import idx
-from shotdex.media.sources import read_bytes
+from shotdex.media.sources import open_source, read_bytes
 from shotdex.media.sources.base import Candidate
 from shotdex.media.sources.idx import FASHION_MNIST, IdxSource, find_idx_files
 from shotdex.store.errors import SourceError
@@ -118,3 +119,18 @@ def test_fashion_mnist_is_known_by_its_images(fashion_mnist: Path) -> None:
     assert [label.category for label in test] == [FASHION_MNIST[i] for i in labels]
     train = [c.labels.category for c in found if c.labels and c.labels.split == "train"]
     assert train[:3] == ["Ankle boot", "T-shirt/top", "T-shirt/top"]
+
+
+def test_at_a_url(tmp_path: Path) -> None:
+    files = fsspec.filesystem("memory")
+    for path in (
+        write_idx(tmp_path / "train-images-idx3-ubyte.gz", np.arange(32).reshape(2, 4, 4)),
+        write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([7, 0])),
+    ):
+        files.pipe_file(f"/idx-test/{path.name}", path.read_bytes())
+    source = open_source("memory://idx-test/train-images-idx3-ubyte.gz")
+    first, second = source.scan()
+    assert isinstance(first, Candidate)
+    assert isinstance(second, Candidate)
+    assert (first.labels, second.labels) == (Labels("7", None, "train"), Labels("0", None, "train"))
+    assert source.read(second.address, 100) == read_bytes(second.address) == b"P5 4 4 255\n" + bytes(range(16, 32))
