@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.engines.flat_search import faiss_module
+from shotdex.store.engines.flat import faiss_module
 from shotdex.store.errors import OptionError
 from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.types import Vectors

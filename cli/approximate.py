@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from shotdex.query.approximate import build, drop
-from shotdex.store.engines.ivf import Figures, Recall
+from shotdex.store.engines.inverted_file import Figures, Recall
 
 from .options import json_option, model_option, open_store, store_option
 from .progress import Bar

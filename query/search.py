@@ -1,4 +1,4 @@
-"""From a question to ranked images: best first, ties by image id; exact, or through cells where these were built."""
+"""From a query to ranked images: best first, ties by image id; exact, or through an inverted file if one was built."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from shotdex.models.protocols import LoadEncoder, checked
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.engines.flat_search import faiss_ahead
-from shotdex.store.engines.index_validation import remember_compared, vouched
-from shotdex.store.engines.ivf import Figures
+from shotdex.store.engines.base import Filter
+from shotdex.store.engines.flat import faiss_ahead
+from shotdex.store.engines.inverted_file import Figures
 from shotdex.store.engines.vector_index import open_index
 from shotdex.store.errors import EmptyQuery, EmptyStore, ModelOutputInvalid, OptionError
 from shotdex.store.ids import filtered_ids
@@ -31,7 +31,7 @@ PATIENCE = 1.0
 class Answer:
     """The hits, among how many images they were searched, in how many seconds; opening is not counted.
 
-    `approximate` are the figures of the cells through which they were found; None where the search was exact.
+    `approximate` are the figures of the inverted file through which they were found; None if the search was exact.
     """
 
     hits: list[Hit]
@@ -52,7 +52,7 @@ def search(
 
 
 def ask(store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False) -> Answer:
-    """Find the k images nearest to the question: through the cells where they were built, unless `exact`.
+    """Find the k images nearest to the question: through the inverted file if one was built, unless `exact`.
 
     Raises:
         EmptyQuery, OptionError: nothing was asked, or for fewer than one image.
@@ -67,22 +67,19 @@ def ask(store: Store, query: Query, load: LoadEncoder, encoder_name: str | None 
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, encoder_name)
         place = _Place(store, encoder_id, encoder)
-        allowed = None if query.where is None else filtered_ids(con, query.where)
+        kept = Filter() if query.where is None else Filter(query.where, filtered_ids(con, query.where))
         known = remembered_texts(con, encoder_id, query.texts)
         # What needs no model is answered at once: opening the catalog again would take longer than all of the search.
         at_hand = None if query.images else vectors_at_hand(encoder, query.texts, load, known)
         if at_hand is not None:
-            found = _nearest(con, place, _mean([at_hand[0]]), query.k, allowed, exact)
+            found = _nearest(con, place, _mean([at_hand[0]]), query.k, kept, exact)
     if at_hand is None:
         vector = query_vector(place, query, load, known)
         with store.reading() as con:
-            found = _nearest(con, place, vector, query.k, allowed, exact)
+            found = _nearest(con, place, vector, query.k, kept, exact)
     elif at_hand[1]:
         remember(store, encoder_id, list(at_hand[1]), np.stack(list(at_hand[1].values())), PATIENCE)
-    answer, stamp = found
-    if stamp is not None:
-        remember_compared(store, encoder_id, stamp, answer.images)
-    return answer
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +89,14 @@ class _Place:
     encoder: EncoderId
 
 
-def _nearest(
-    con: Connection, place: _Place, vector: Vectors, k: int, allowed: Ids | None, exact: bool
-) -> tuple[Answer, bytes | None]:
-    """Return the answer to a vector (D,), and the stamp of the FAISS file where it was compared for the first time."""
+def _nearest(con: Connection, place: _Place, vector: Vectors, k: int, kept: Filter, exact: bool) -> Answer:
     index = open_index(place.store, con, place.encoder_id, place.encoder)
     if len(index) == 0:
         raise EmptyStore(f"the store at {place.store.root} has no images", "index images: shotdex index FOLDER")
     started = time.perf_counter()
-    ids, scores = index.search(vector, k, allowed, exact)
+    ids, scores = index.search(vector, k, kept, exact=exact)
     seconds = time.perf_counter() - started
-    hits = _hits(con, ids, scores)
-    new = index.stamp is not None and vouched(con, place.encoder_id) != index.stamp
-    figures = None if exact or index.cells is None else index.cells.figures
-    return Answer(hits, len(index), seconds, figures), index.stamp if new else None
+    return Answer(_hits(con, ids, scores), len(index), seconds, None if exact else index.figures)
 
 
 def query_vector(place: _Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:

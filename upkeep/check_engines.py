@@ -9,9 +9,13 @@ import numpy as np
 from shotdex.models.text_tower_file import tower_file
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
-from shotdex.store.engines.faiss_file import BadIndexFile, IndexLayout, read_layout
-from shotdex.store.engines.index_validation import index_file, stamp_of
-from shotdex.store.engines.ivf_file import cells_file, read_cells
+from shotdex.store.engines.base import EngineDamaged
+from shotdex.store.engines.faiss_file import FaissFile, read_file
+from shotdex.store.engines.flat import Rows
+from shotdex.store.engines.ivf import inverted_file_path, read_inverted_file
+from shotdex.store.engines.registry import faiss_file, faiss_record, older_file
+from shotdex.store.engines.registry import leftovers as engine_leftovers
+from shotdex.store.engines.validation import rehash
 from shotdex.store.errors import StoreCorrupt, StoreError, StoreLocked
 from shotdex.store.lock import only_one
 from shotdex.store.schema import vectors_table
@@ -21,8 +25,8 @@ from shotdex.store.vectors import load_in_chunks
 
 from .check import REPAIR, Check, Fault, verdict
 
-OURS = ("encoder-*-*", "text-*.safetensors", "text-*.part")
-"""Names of the files that shotdex puts beside the catalog."""
+TOWERS = ("text-*.safetensors", "text-*.part")
+"""Names of the files with text towers that shotdex puts next to the catalog."""
 
 CHUNK = 16_384
 """Vectors compared at a time."""
@@ -33,51 +37,69 @@ def index_files(store: Store, con: Connection) -> list[Check]:
     busy = being_indexed(store)
     encoders = list_encoders(con)
     checks = [check_index(store, con, number, encoder, busy) for number, encoder in encoders.items()]
-    return checks + [check for number in encoders for check in check_cells(store, number)]
+    return checks + [check for number in encoders for check in check_inverted_file(store, con, number)]
 
 
-def check_cells(store: Store, number: int) -> list[Check]:
+def check_inverted_file(store: Store, con: Connection, number: int) -> list[Check]:
     """Check an encoder's approximate index, if it has one: whole, and of the rows of its FAISS file."""
-    path = cells_file(store, number)
+    path, file = inverted_file_path(store, number), faiss_file(store, con, number)
     if store.index_folder.is_symlink() or not (path.is_file() or path.is_symlink()):
         return []
     name = f"approximate index of encoder {number}"
+    if file is None and older_file(store, number).is_file():
+        return [Check(name, True, f"{path.name} belongs to {older_file(store, number).name}")]
     try:
         if path.is_symlink():
-            raise BadIndexFile("it is a link")
-        cells = read_cells(path, read_layout(index_file(store, number)))
-    except (BadIndexFile, OSError) as error:
+            raise EngineDamaged("it is a link")
+        if file is None:
+            raise EngineDamaged("there is no FAISS file that it belongs to")
+        found = read_file(file)
+        inverted = read_inverted_file(path, Rows(found.ids, found.vectors))
+    except (EngineDamaged, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         return [Check(name, False, f"{path.name} is not used: {reason}", f"{REPAIR}, then: shotdex approximate")]
-    return [Check(name, True, f"{len(cells.centres):,} cells with each of {len(cells.rows):,} vectors in one")]
+    text = f"{len(inverted.centroids):,} centroids, each of {len(inverted.rows):,} vectors in the list of one"
+    return [Check(name, True, text)]
 
 
 def check_index(store: Store, con: Connection, number: int, encoder: EncoderId, busy: bool = False) -> Check:
     """Check one encoder's FAISS file. While somebody indexes (`busy`) it may be behind: it is written at the end."""
-    name, path = f"index of encoder {number}", index_file(store, number)
-    stored = _stored_ids(con, number)
-    if store.index_folder.is_symlink() or path.is_symlink():
-        return Check(name, False, f"{path.name} is a link, or in a linked folder, so it is not used", REPAIR)
-    if not path.is_file():
-        if busy or len(stored) == 0:
-            return Check(name, True, f"not written yet; {'somebody is indexing' if busy else 'there are no vectors'}")
-        return Check(name, False, f"there is no {path.name}, so every search reads the catalog", REPAIR)
+    name, path = f"index of encoder {number}", faiss_file(store, con, number)
+    stored, record = _stored_ids(con, number), faiss_record(con, number)
+    if store.index_folder.is_symlink() or (path is not None and path.is_symlink()):
+        what = "the FAISS file" if path is None else path.name
+        return Check(name, False, f"{what} is a link, or in a linked folder, so it is not used", REPAIR)
+    if path is None or record is None or not path.is_file():
+        return _not_there(name, path or older_file(store, number), recorded=path is not None, busy=busy, ids=stored)
     try:
-        layout = read_layout(path)
-        ids = layout.ids
-        different = _different(con, number, encoder, layout, np.intersect1d(ids, stored))
+        file = read_file(path)
+        ids = file.ids
+        different = _different(con, number, encoder, file, np.intersect1d(ids, stored))
     except StoreCorrupt as error:
         return Check(name, False, f"cannot be compared: {error}", error.hint)
-    except (BadIndexFile, OSError, MemoryError, ValueError):
+    except (EngineDamaged, OSError, MemoryError, ValueError):
         size, least = path.stat().st_size, len(stored) * (4 * encoder.dim + 8)
         text = f"{path.name} is truncated or damaged: it has {size:,} bytes, its vectors alone take {least:,}"
         return Check(name, False, text, REPAIR)
     behind = len(np.setdiff1d(stored, ids)) if busy else 0
     text = f"{path.name} has {len(ids):,} vectors, each equal to the catalog's"
     faults = [*_id_faults(ids, stored, busy), Fault("vectors other than the catalog's", different, REPAIR)]
-    if not any(fault.count for fault in faults) and layout.stamp != stamp_of(store, con, encoder, ids):
-        faults.append(Fault("stamps that are not of these images, so that it is not used", 1, REPAIR))
+    if not any(fault.count for fault in faults):
+        try:
+            rehash(file, record)
+        except EngineDamaged:
+            faults.append(Fault("files that are not as they were written, so that they are not used", 1, REPAIR))
     return verdict(name, text + (f"; {behind:,} more follow when indexing ends" if behind else ""), faults)
+
+
+def _not_there(name: str, path: Path, *, recorded: bool, busy: bool, ids: Ids) -> Check:
+    """Say that there is no FAISS file on record at `path`, or none at all where nothing is recorded."""
+    if busy or len(ids) == 0:
+        return Check(name, True, f"not written yet; {'somebody is indexing' if busy else 'there are no vectors'}")
+    if not recorded and path.is_file():
+        return Check(name, True, f"{path.name} is of an older version; the next indexing writes it again")
+    what = f"there is no {path.name}" if recorded else "there is no FAISS file"
+    return Check(name, False, f"{what}, so every search reads the catalog", REPAIR)
 
 
 def _id_faults(ids: Ids, stored: Ids, busy: bool) -> list[Fault]:
@@ -90,14 +112,14 @@ def _id_faults(ids: Ids, stored: Ids, busy: bool) -> list[Fault]:
     ]
 
 
-def _different(con: Connection, number: int, encoder: EncoderId, layout: IndexLayout, ids: Ids) -> int:
+def _different(con: Connection, number: int, encoder: EncoderId, file: FaissFile, ids: Ids) -> int:
     """Return how many vectors of these ids differ, if only by a bit, as two kinds of NaN do."""
-    if layout.dim != encoder.dim:
+    if file.dim != encoder.dim:
         return len(ids)
-    different, order = 0, np.argsort(layout.ids, kind="stable")
+    different, order = 0, np.argsort(file.ids, kind="stable")
     for chunk, vectors in load_in_chunks(con, number, encoder, ids, CHUNK):
         chunk, first = np.unique(chunk, return_index=True)  # an image with two rows is said by another check
-        kept = np.array(layout.vectors[order[np.searchsorted(layout.ids, chunk, sorter=order)]])
+        kept = np.array(file.vectors[order[np.searchsorted(file.ids, chunk, sorter=order)]])
         different += int((kept.view(np.uint32) != vectors[first].view(np.uint32)).any(axis=1).sum())
     return different
 
@@ -116,12 +138,11 @@ def index_folder(store: Store, con: Connection) -> list[Check]:
 
 def leftovers(store: Store, con: Connection) -> list[Path]:
     """Return our files in the index folder that belong to no encoder of this catalog; others' are left alone."""
-    if store.index_folder.is_symlink():  # what is there is not ours
+    if store.index_folder.is_symlink():  # what is there is somebody else's
         return []
-    wanted = {place(store, number) for number in list_encoders(con) for place in (index_file, cells_file)}
-    wanted |= {tower_file(store, encoder) for encoder in list_encoders(con).values()}
-    ours = [path for form in OURS for path in store.index_folder.glob(form)]
-    return sorted(path for path in ours if path not in wanted and path.is_file())
+    towers = {tower_file(store, encoder) for encoder in list_encoders(con).values()}
+    found = [path for form in TOWERS for path in store.index_folder.glob(form)]
+    return sorted([*engine_leftovers(store, con), *(path for path in found if path not in towers and path.is_file())])
 
 
 def being_indexed(store: Store) -> bool:

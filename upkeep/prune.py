@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
-from shotdex.store.engines.vector_index import drop_index, write_index
+from shotdex.store.engines.vector_index import write_index
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
@@ -42,8 +42,8 @@ class Pruned:
 def prune(store: Store) -> Pruned:
     """Forget the images that are marked as removed. Their ids are never given again.
 
-    All of it is one transaction. The FAISS files go first and are made again at the end: killed in between, a search
-    reads the catalog.
+    All of it is one transaction. The FAISS files are written without the vectors afterwards; killed in between, the
+    next prune or indexing does so.
 
     Raises:
         StoreLocked: another process is indexing, or holds the catalog.
@@ -51,13 +51,13 @@ def prune(store: Store) -> Pruned:
     """
     with store.indexing():
         with store.reading() as con:
-            encoders = {number: one for number, one in list_encoders(con).items() if _vectors_of_removed(con, number)}
+            known = list_encoders(con)
+            encoders = [number for number in known if _vectors_of_removed(con, number)]
             kept = _count(con, f"{_REMOVED} SEMI JOIN {_REFERRED} USING (image_id)")
             images = _count(con, f"{_REMOVED} ANTI JOIN {_REFERRED} USING (image_id)")
         if not encoders and not images:
+            _write_indexes(store, known)  # a prune that was killed may have left vectors in the FAISS files
             return Pruned(0, 0, kept)
-        for number in encoders:
-            drop_index(store, number)
         before = store.catalog_bytes()
         with store.writing() as con:
             _remember_next_id(con)
@@ -68,7 +68,7 @@ def prune(store: Store) -> Pruned:
         if holey:
             store.compact()
         freed = max(0, before - store.catalog_bytes())
-        _write_indexes(store, encoders)
+        _write_indexes(store, known)
         return Pruned(images, sum(vectors.values()), kept, freed)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from shotdex.store import schema
 from shotdex.store.connection import STORAGE, Connection
 from shotdex.store.encoders import list_encoders
-from shotdex.store.engines.ivf_file import cells_file
-from shotdex.store.engines.vector_index import drop_index, index_file, write_index
+from shotdex.store.engines.ivf import inverted_file_path
+from shotdex.store.engines.registry import faiss_file, forget_stamps
+from shotdex.store.engines.vector_index import drop_index, write_index
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
 from shotdex.store.schema import texts_table, vectors_table
@@ -19,7 +20,7 @@ from shotdex.store.types import EncoderId
 from .check import index_again, sources_of
 from .check_catalog import all_views
 from .check_digests import broken_maps
-from .check_engines import check_cells, check_index, leftovers
+from .check_engines import check_index, check_inverted_file, leftovers
 from .check_files import as_recorded
 from .check_images import OLDER_ROWS, PRESENT
 from .check_texts import drop_broken_towers, unusable_text
@@ -44,8 +45,7 @@ def mend(store: Store) -> list[str]:
                 changed = _mend_vectors(con, number, encoder, doubtful[number])
                 if changed:
                     renew_images_generation(con)
-                    # Before the commit: a file that has vectors under ids that get new ones could pass for current.
-                    drop_index(store, number)
+                    forget_stamps(con, number)  # the FAISS file has vectors under ids that get new ones
                 done += changed + _mend_texts(con, number, encoder)
         for path in rest:
             path.unlink(missing_ok=True)
@@ -139,17 +139,21 @@ def _mend_texts(con: Connection, number: int, encoder: EncoderId) -> list[str]:
 
 def _mend_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
     done = []
-    if not all(check.ok for check in check_cells(store, number)):
-        cells_file(store, number).unlink(missing_ok=True)
-        done.append(f"took away {cells_file(store, number).name}; build it again: shotdex approximate")
     with store.reading() as con:
-        if check_index(store, con, number, encoder).ok:
-            return done
+        inverted_is_whole = all(check.ok for check in check_inverted_file(store, con, number))
+        index_is_whole = check_index(store, con, number, encoder).ok
         count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
-    # Away with the old one first: it would be extended where it looks current, and only some of it is compared.
+    if not inverted_is_whole:
+        inverted_file_path(store, number).unlink(missing_ok=True)
+        done.append(f"took away {inverted_file_path(store, number).name}; build it again: shotdex approximate")
+    if index_is_whole:
+        return done
     drop_index(store, number)
     write_index(store, number, encoder)
-    return [*done, f"wrote {index_file(store, number).name} anew from the catalog: {count:,} vectors"]
+    with store.reading() as con:
+        file = faiss_file(store, con, number)
+    assert file is not None
+    return [*done, f"wrote {file.name} again from the catalog: {count:,} vectors"]
 
 
 def _images(count: int) -> str:

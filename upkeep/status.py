@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shotdex.store.encoders import list_encoders
-from shotdex.store.engines.index_validation import index_file
-from shotdex.store.engines.ivf import Figures
-from shotdex.store.engines.ivf_file import cells_file, read_figures
+from shotdex.store.engines.inverted_file import Figures
+from shotdex.store.engines.ivf import inverted_file_path, read_figures
+from shotdex.store.engines.registry import faiss_file
 from shotdex.store.runs import list_runs
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
@@ -19,7 +19,7 @@ LABELS = ("category", "condition", "split")
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus:
-    """One encoder, how many images it has encoded, and the size of its FAISS file (0 where there is none).
+    """One encoder, how many images it has encoded, and the size of its FAISS file (0 if there is none).
 
     `approximate` is what was measured when its approximate index was built, if one was.
     """
@@ -68,8 +68,8 @@ def status(store: Store) -> Status:
                     number,
                     encoder,
                     int(con.value(f"SELECT count(*) FROM {vectors_table(number)} SEMI JOIN images USING (image_id)")),
-                    _size(index_file(store, number)),
-                    read_figures(cells_file(store, number)),
+                    _size(faiss_file(store, con, number)),
+                    read_figures(inverted_file_path(store, number)),
                 )
                 for number, encoder in list_encoders(con).items()
             ],
@@ -79,5 +79,5 @@ def status(store: Store) -> Status:
         )
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+def _size(path: Path | None) -> int:
+    return path.stat().st_size if path is not None and path.is_file() else 0

@@ -1,20 +1,29 @@
-"""What a FAISS file must look like, and its vectors where they are: mapped into memory, not read.
+"""The FAISS file of an encoder: its layout, its vectors mapped into memory, and how it is written.
 
 Only one kind of file is ever opened or written: `IndexIDMap2` over `IndexFlatIP`, byte for byte as `faiss.write_index`
-writes it, whose size follows from the number and length of its vectors. After FAISS's own part stands a stamp of ours.
+writes it, whose size follows from the number and length of its vectors. A file is written once, under a random name,
+and never changed; `validation` says whether it is the one that the catalog records.
 """
 
 from __future__ import annotations
 
+import hashlib
 import mmap
+import os
 import struct
+import weakref
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from shotdex.store.errors import StoreError
 from shotdex.store.types import Ids, Vectors
+
+from .base import EngineDamaged
 
 # FAISS writes for every index: its kind, the vectors' length, their number, two constants, whether it is trained, and
 # how vectors are compared (0: inner product). https://github.com/facebookresearch/faiss, impl/index_write.cpp
@@ -24,29 +33,65 @@ _CONSTANT = 1 << 20
 _COUNT = struct.Struct("<Q")
 
 VECTORS_AT = 2 * _HEADER.size + _COUNT.size
-"""Where in a file its vectors begin. It is no multiple of 4, so numpy calls them unaligned; FAISS does not mind."""
+"""Where in a file its vectors begin. It is not a multiple of 4, so numpy calls them unaligned; FAISS does not mind."""
 
-STAMP = b"shotdex1"
-"""What our stamp begins with; the SHA-256 of what the file covers follows."""
-
-STAMP_BYTES = len(STAMP) + 32
-
-
-class BadIndexFile(Exception):
-    """A file that FAISS must not parse. Never leaves shotdex: the catalog is read instead."""
+PIECE = 1 << 23
+"""Bytes read, hashed and copied at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class IndexLayout:
-    """What a file holds: vectors of `dim` numbers, one for each of `ids` in the file's order; and its stamp, if any.
+class FaissFile:
+    """An open file: vectors (N, D) of `dim` numbers, one for each of `ids` (N,) in the file's order.
 
-    `vectors` (N, D) are the file's own bytes, of which only what is looked at is ever read. They can only be read.
+    `vectors` are the file's own bytes, of which only what is looked at is ever read. They can only be read.
     """
 
+    path: Path
     dim: int
     ids: Ids
-    stamp: bytes | None
     vectors: Vectors
+    handle: Handle
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.handle.opened[0]
+
+    def check(self) -> None:
+        """Make sure that the file is as it was when it was opened.
+
+        To be called right before the vectors are read: where a file was cut off, reading them would end the process. A
+        file that is cut off during the few milliseconds of a search still does.
+
+        Raises:
+            EngineDamaged: its size or its time is another one.
+        """
+        if self.handle.state() != self.handle.opened:
+            raise EngineDamaged("it was changed while it was open")
+
+
+class Handle:
+    """An open file as the operating system knows it, closed with the last reference to it."""
+
+    def __init__(self, path: Path) -> None:
+        # Windows replaces no file that is open: a new generation has a new name.
+        self.number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+        weakref.finalize(self, os.close, self.number)
+        self.opened = self.state()
+
+    def state(self) -> tuple[int, int]:
+        """Return size and time of last change. Unlike the inode's time, these stay when the file is renamed or gone."""
+        now = os.fstat(self.number)
+        return now.st_size, now.st_mtime_ns
+
+    def identity(self) -> Identity:
+        """Return what is another one after every writing."""
+        now = os.fstat(self.number)
+        return (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
+
+
+Identity = tuple[int, int, int, int]
+"""Size, time of modification, time of the inode's last change, and inode of a file."""
 
 
 def is_inside(folder: Path, path: Path) -> bool:
@@ -54,32 +99,33 @@ def is_inside(folder: Path, path: Path) -> bool:
     return not folder.is_symlink() and not path.is_symlink() and path.is_file()
 
 
-def read_layout(path: Path) -> IndexLayout:
-    """Return what a file holds.
+def read_file(path: Path) -> FaissFile:
+    """Return what a file holds; whether it is the recorded one, `validation.validate` says.
 
     Raises:
-        BadIndexFile: it is not of that kind, or not exactly as long as that takes.
+        EngineDamaged: it is not of that kind, or not exactly as long as that takes.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
+    handle = Handle(path)
+    with os.fdopen(os.dup(handle.number), "rb") as file:
         count, dim = _header(file, _KINDS[0])
         if (count, dim) != _header(file, _KINDS[1]) or count < 0 or dim < 1:
-            raise BadIndexFile("its two headers contradict each other")
-        ids_at = VECTORS_AT + 4 * count * dim
-        whole = ids_at + _COUNT.size + 8 * count
-        if size not in (whole, whole + STAMP_BYTES):
-            raise BadIndexFile(f"it has {size:,} bytes, and {count:,} vectors of {dim:,} numbers take {whole:,}")
+            raise EngineDamaged("its two headers contradict each other")
+        size, whole = handle.opened[0], file_size(count, dim)
+        if size != whole:
+            raise EngineDamaged(f"it has {size:,} bytes, and {count:,} vectors of {dim:,} numbers take {whole:,}")
         _expect(file, count * dim)
-        file.seek(ids_at)
+        file.seek(VECTORS_AT + 4 * count * dim)
         _expect(file, count)
-        ids = np.fromfile(file, dtype="<i8", count=count).astype(np.int64, copy=False)
-        stamp = file.read(STAMP_BYTES) or None
-        # Of the very file that was looked at: by its name another could be met.
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        ids = np.frombuffer(file.read(8 * count), dtype="<i8").astype(np.int64)
+    mapped = mmap.mmap(handle.number, 0, access=mmap.ACCESS_READ)
     vectors = np.frombuffer(mapped, dtype="<f4", count=count * dim, offset=VECTORS_AT).reshape(count, dim)
-    return IndexLayout(dim, ids, stamp, vectors)
+    return FaissFile(path, dim, ids, vectors, handle)
+
+
+def file_size(count: int, dim: int) -> int:
+    """Return the bytes of a file with so many vectors."""
+    return VECTORS_AT + 4 * count * dim + _COUNT.size + 8 * count
 
 
 def head(count: int, dim: int) -> bytes:
@@ -88,22 +134,75 @@ def head(count: int, dim: int) -> bytes:
     return b"".join(headers) + _COUNT.pack(count * dim)
 
 
-def tail(ids: Ids, stamp: bytes) -> bytes:
-    """Return what stands after the vectors: their ids, and our stamp."""
-    return _COUNT.pack(len(ids)) + ids.astype("<i8").tobytes() + stamp
+def tail(ids: Ids) -> bytes:
+    """Return what stands after the vectors: their ids."""
+    return _COUNT.pack(len(ids)) + ids.astype("<i8").tobytes()
 
 
 def _header(file: BinaryIO, kind: bytes) -> tuple[int, int]:
     """Return number and length of the vectors, with the file at the end of the header."""
     data = file.read(_HEADER.size)
     if len(data) < _HEADER.size:
-        raise BadIndexFile(f"it ends after {file.tell():,} bytes")
+        raise EngineDamaged(f"it ends after {file.tell():,} bytes")
     found, dim, count, _, _, trained, metric = _HEADER.unpack(data)
     if (found, trained, metric) != (kind, 1, 0):
-        raise BadIndexFile("it is another kind of file")
+        raise EngineDamaged("it is another kind of file")
     return count, dim
 
 
 def _expect(file: BinaryIO, count: int) -> None:
-    if _COUNT.unpack(file.read(_COUNT.size))[0] != count:
-        raise BadIndexFile("its parts do not have the number of vectors that its header says")
+    if _COUNT.unpack(file.read(_COUNT.size).ljust(_COUNT.size, b"\0"))[0] != count:
+        raise EngineDamaged("its parts do not have the number of vectors that its header says")
+
+
+def write_file(target: Path, pieces: Iterable[bytes]) -> tuple[FaissFile, str]:
+    """Write a file aside, flush it to disk, rename it; and return what it holds and its SHA-256.
+
+    Raises:
+        StoreError: it cannot be written, as where the disk is full. Nothing is left.
+    """
+    aside, hashed = target.with_suffix(f".{os.getpid()}.part"), hashlib.sha256()
+    try:
+        with aside.open("wb") as file, ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
+            hashing: Future[None] | None = None
+            for piece in pieces:  # hashed while it is written and the next one is made
+                if hashing is not None:
+                    hashing.result()
+                hashing = pool.submit(hashed.update, piece)
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        # Not every file system says so when the last of a writing fails.
+        _whole(aside)
+        aside.replace(target)
+        return read_file(target), hashed.hexdigest()
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {target}: {error.strerror}",
+            "the catalog is whole and searches read it meanwhile; make room, then: shotdex verify --repair",
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _whole(path: Path) -> None:
+    try:
+        read_file(path)
+    except EngineDamaged as error:
+        raise OSError(0, f"what was written is not there: {error}") from error
+
+
+def read_pieces(path: Path, start: int, size: int) -> Iterator[bytes]:
+    """Yield `size` bytes of a file from `start` on.
+
+    Raises:
+        EngineDamaged: it ends before.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        while size:
+            piece = file.read(min(size, PIECE))
+            if not piece:
+                raise EngineDamaged("it became shorter")
+            yield piece
+            size -= len(piece)

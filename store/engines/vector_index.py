@@ -1,38 +1,36 @@
-"""The FAISS file of one encoder: derived from the catalog, replaced whole, never the only copy of anything.
+"""All vectors of an encoder, as a search sees them: an engine for what it covers, the catalog for the rest.
 
-Exact: an inner-product scan over unit rows, so scores are cosines. A file that is behind the catalog, broken or missing
-costs time, not answers: what it does not cover is read from the catalog. Its vectors are used where they are, mapped
-into memory, so that opening reads none of them and many searches share them.
-
-A file is believed only where its bytes are laid out as they must be (`index_layout`), its ids are the catalog's, its
-stamp is that of the contents that the catalog has under these ids, and some of its vectors are the catalog's
-(`index_trust`).
+Whatever becomes of an engine, the hits are the same: what it does not cover is compared exactly, removed images are
+left out, and where it turns out to be damaged the catalog is read instead.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import StoreCorrupt, StoreError
-from shotdex.store.ids import present_ids, stored_ids
+from shotdex.store.ids import images_generation, present_ids, stored_ids
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Vectors
 from shotdex.store.vectors import load_in_chunks
 
-from .faiss_file import VECTORS_AT, BadIndexFile, IndexLayout, head, read_layout, tail
-from .flat_search import Rows, among, nearest
-from .index_validation import believed, index_file, remember_compared, stamp_of
-from .ivf import Cells
-from .ivf_file import cells_file, open_cells
+from .base import EngineDamaged, Filter, VectorEngine
+from .flat import Rows, among, in_order, no_rows, warn_unused
+from .inverted_file import Figures
+from .ivf import IvfEngine, drop_inverted_file
+from .registry import faiss_file, forget_stamps, leftovers, open_engines, record_stamp
+from .validation import note_file
 
-__all__ = ["VectorIndex", "drop_index", "index_file", "open_index", "stamp_of", "write_index"]
+__all__ = ["Part", "VectorIndex", "catalog_chunks", "drop_index", "open_index", "write_index"]
+
+log = logging.getLogger(__name__)
 
 CHUNK = 8_192
 """Vectors read from the catalog at a time."""
@@ -40,167 +38,234 @@ CHUNK = 8_192
 TURN = 8 * CHUNK
 """Vectors for which the catalog is opened at a time."""
 
-PIECE = 1 << 23
-"""Bytes of the old file copied at a time."""
+RECORD_WAIT = 600.0
+"""Seconds to wait, at the end of an indexing, for a reader that holds the catalog."""
+
+NOT_UNIT = 1e-4
+"""A vector whose length differs from 1 by more than this is damaged; rounding leaves a hundredth of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class VectorIndex:
-    """Every vector of an encoder: those in its file and the rest, from the catalog.
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What a search goes through: an engine, if any, and the present images that it does not cover.
 
-    `stamp` is the file's, None where there is none or it is not believed. `cells` say which of the file's vectors lie
-    together, where an approximate index was built.
+    `removed` are images that it still covers and that are not present.
     """
 
-    filed: Rows
+    engine: VectorEngine | None
     rest: Rows
-    stamp: bytes | None = None
-    cells: Cells | None = None
+    removed: Ids
+
+
+class VectorIndex:
+    """Every present image of an encoder. It works without the catalog, and several threads may search it at once.
+
+    It may be kept for as long as `images_generation` is `generation`. `figures` are those of the inverted file that is
+    searched unless the search is to be exact.
+    """
+
+    def __init__(self, preferred: Part, exact: Part, generation: str, again: Callable[[], Rows]) -> None:
+        """`again` reads all present vectors from the catalog, for when an engine turns out to be damaged."""
+        self._parts = {False: preferred, True: exact}
+        self.generation = generation
+        self._again = again
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """Return how many images it may answer with."""
-        return int(self.filed.present.sum() + self.rest.present.sum())
+        """Return how many images may be hits."""
+        part = self._parts[True]
+        covered = 0 if part.engine is None else len(part.engine.covers) - len(part.removed)
+        return covered + len(part.rest.ids)
 
-    def search(self, vector: Vectors, k: int, allowed: Ids | None = None, exact: bool = False) -> tuple[Ids, Vectors]:
-        """Return the k best images for a unit vector (D,): ids and cosines, best first, ties by id.
+    @property
+    def figures(self) -> Figures | None:
+        """What was measured of the approximate search; None where searches are exact."""
+        engine = self._parts[False].engine
+        return engine.inverted.figures if isinstance(engine, IvfEngine) and engine.inverted is not None else None
 
-        `allowed` restricts the answer to some ids; exactly min(k, allowed) come back. Where there are cells, only those
-        nearest to the vector are searched of the file, unless `exact`; the cosines are exact either way.
+    def with_engine(self, engine: VectorEngine) -> VectorIndex:
+        """Return an index that searches another engine, which covers the same images, unless a search is exact."""
+        exact = self._parts[True]
+        return VectorIndex(replace(exact, engine=engine), exact, self.generation, self._again)
+
+    @property
+    def removed(self) -> Ids:
+        """The images that the engine for exact searches still covers, and that have been removed."""
+        return self._parts[True].removed
+
+    def engine(self, exact: bool = False) -> VectorEngine | None:
+        """Return what is searched, None where it is the catalog's vectors alone."""
+        return self._parts[exact].engine
+
+    def search(
+        self, vector: Vectors, k: int, kept: Filter | None = None, *, exact: bool = False
+    ) -> tuple[Ids, Vectors]:
+        """Return ids and cosines of the k best images for a unit vector (D,), best first, ties by id.
+
+        Exactly k come back, or all that the filter keeps where these are fewer. Cosines are between -1 and 1.
         """
-        query = np.ascontiguousarray(vector, dtype=np.float32)
-        positions = [rows.wanted(allowed) for rows in (self.filed, self.rest)]
-        k = min(k, sum(map(len, positions)))
-        if k == 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        if self.cells is not None and not exact:
-            positions[0] = self.cells.positions(query, k, positions[0])
-        ids, scores = [], []
-        for rows, wanted in zip((self.filed, self.rest), positions, strict=True):
-            found, products = nearest(rows.vectors, query, k, wanted)
-            ids.append(rows.ids[found])
-            scores.append(products)
-        return _in_order(np.concatenate(ids), np.concatenate(scores), k)
+        query, kept = np.ascontiguousarray(vector, dtype=np.float32), kept or Filter()
+        part = self._parts[exact]
+        try:
+            return _search(part, query, k, kept)
+        except EngineDamaged as error:
+            warn_unused("a vector engine", error)
+        return _search(self._from_catalog(part), query, k, kept)
+
+    def _from_catalog(self, damaged: Part) -> Part:
+        """Return what to search instead of a damaged engine, from now on."""
+        with self._lock:
+            if any(part is damaged for part in self._parts.values()):
+                part = Part(None, self._again(), damaged.removed[:0])
+                self._parts = {False: part, True: part}
+            return self._parts[True]
 
 
-def _in_order(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
-    order = np.lexsort((ids, -scores))[:k]
-    return ids[order], scores[order]
+def _search(part: Part, query: Vectors, k: int, kept: Filter) -> tuple[Ids, Vectors]:
+    positions = part.rest.positions(kept)
+    ids, cosines = part.rest.best(query, min(k, len(positions)), positions)
+    if part.engine is not None:
+        found, scores = part.engine.search(query[None], k, replace(kept, without=part.removed))
+        if len(scores[0]) and not (np.abs(scores[0]) <= 1 + NOT_UNIT).all():
+            raise EngineDamaged("it found cosines beyond 1")
+        ids, cosines = np.concatenate([ids, found[0]]), np.concatenate([cosines, scores[0]])
+    ids, cosines = in_order(ids, cosines, k)
+    return ids, np.clip(cosines, -1, 1)
 
 
 def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderId) -> VectorIndex:
-    """Return an index over every present image of this encoder, from its file where that helps."""
+    """Return an index over every present image of this encoder, from its engines where these help.
+
+    Of the engines that cover something the last in the registry is searched, and for an exact search the first that is
+    exact.
+    """
     stored, present = stored_ids(con, encoder_id), present_ids(con)
-    layout = believed(store, con, encoder_id, encoder, stored)
-    if layout is None:
-        filed = _rows(np.empty(0, np.int64), np.empty((0, encoder.dim), np.float32), present)
-        return VectorIndex(filed, _rows(stored, _from_catalog(con, encoder_id, encoder, stored), present))
-    missing = _missing(layout, stored)
-    rest = _rows(missing, _from_catalog(con, encoder_id, encoder, missing), present)
-    cells = open_cells(cells_file(store, encoder_id), layout)
-    return VectorIndex(_rows(layout.ids, layout.vectors, present), rest, layout.stamp, cells)
+    engines = [one for one in open_engines(store, con, encoder_id, encoder).values() if len(one.covers)]
+    preferred = engines[-1] if engines else None
+    exact = next((one for one in engines if one.exact), None)
+
+    def load(ids: Ids) -> Rows:
+        return _rows(con, encoder_id, encoder, ids)
+
+    part = _part(exact, stored, present, load)
+    other = part
+    if preferred is not None and preferred is not exact:
+        same = exact is not None and preferred.covers is exact.covers
+        other = replace(part, engine=preferred) if same else _part(preferred, stored, present, load)
+
+    def again() -> Rows:
+        with store.reading() as con:
+            ids = stored_ids(con, encoder_id)
+            return _rows(con, encoder_id, encoder, ids[among(ids, present_ids(con))])
+
+    return VectorIndex(other, part, images_generation(con), again)
 
 
-def _rows(ids: Ids, vectors: Vectors, present: Ids) -> Rows:
-    return Rows(ids, vectors, among(ids, present))
+def _part(engine: VectorEngine | None, stored: Ids, present: Ids, load: Callable[[Ids], Rows]) -> Part:
+    wanted = stored[among(stored, present)]
+    if engine is None:
+        return Part(None, load(wanted), wanted[:0])
+    covers = engine.covers
+    return Part(engine, load(wanted[~among(wanted, covers)]), covers[~among(covers, wanted)])
 
 
-def _missing(layout: IndexLayout | None, stored: Ids) -> Ids:
-    return stored if layout is None else stored[~among(stored, layout.ids)]
-
-
-def _from_catalog(con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids) -> Vectors:
+def _rows(con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids) -> Rows:
+    """Read vectors from the catalog. Those that are not unit vectors have no cosines and are left out."""
+    if len(ids) == 0:
+        return no_rows(encoder.dim)
     vectors, end = np.empty((len(ids), encoder.dim), np.float32), 0
-    for chunk in _chunks(con, encoder_id, encoder, ids):
-        vectors[end : end + len(chunk)] = chunk
+    usable = np.ones(len(ids), dtype=np.bool_)
+    for chunk in catalog_chunks(con, encoder_id, encoder, ids):
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.sqrt(np.einsum("ij,ij->i", chunk, chunk))
+        vectors[end : end + len(chunk)], usable[end : end + len(chunk)] = chunk, np.abs(lengths - 1) <= NOT_UNIT
         end += len(chunk)
-    return vectors
+    if usable.all():
+        return Rows(ids, vectors)
+    log.warning("%d vectors are damaged and left out (repair them: shotdex verify --repair)", int((~usable).sum()))
+    return Rows(ids[usable], vectors[usable])
 
 
-def _chunks(con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids) -> Iterator[Vectors]:
-    """Yield the vectors of some ids, row for row, in parts."""
+def catalog_chunks(con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids) -> Iterator[Vectors]:
+    """Yield the vectors of some ids, row for row, in parts.
+
+    Raises:
+        StoreCorrupt: the catalog lacks some.
+    """
     for start, (found, vectors) in enumerate(load_in_chunks(con, encoder_id, encoder, ids, CHUNK)):
-        wanted = ids[start * CHUNK : (start + 1) * CHUNK]
-        if len(found) != len(wanted):
-            found, first = np.unique(found, return_index=True)  # an image with two rows, which `verify` mends
+        expected = ids[start * CHUNK : (start + 1) * CHUNK]
+        if len(found) != len(expected):
+            found, first = np.unique(found, return_index=True)  # an image with two rows, which `verify` repairs
             vectors = vectors[first]
-        if not np.array_equal(found, wanted):
+        if not np.array_equal(found, expected):
             raise StoreCorrupt("the catalog lost vectors while they were read", "look for damage: shotdex verify")
         yield vectors
 
 
-def write_index(store: Store, encoder_id: int, encoder: EncoderId) -> None:
-    """Bring the FAISS file up to the catalog: written aside, flushed to disk, renamed; as it is where it covers all.
+def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "flat") -> None:
+    """Bring an engine up to the catalog, record its new state there, and delete what earlier states left.
 
-    Vectors go from the old file and the catalog into the new file in parts. The catalog is opened for some parts at a
-    time, so that memory holds the ids alone: one that stays open keeps what was read of it.
+    Vectors come from what the engine has and from the catalog, in parts; the catalog is opened for some parts at a
+    time, so that memory holds the ids alone. Only one process may do this at a time: see `Store.indexing`.
 
     Raises:
-        StoreError: it cannot be written, as where the disk is full. The old file is as it was.
+        StoreError: it cannot be written, as where the disk is full. The old state is as it was.
+        StoreLocked: another process holds the catalog.
     """
-    target = index_file(store, encoder_id)
-    aside = target.with_suffix(f".{os.getpid()}.part")
+    _make_folder(store)
     with store.reading() as con:
-        stored = stored_ids(con, encoder_id)
-        layout = believed(store, con, encoder_id, encoder, stored)
-        missing = _missing(layout, stored)
-        ids = missing if layout is None else np.concatenate([layout.ids, missing])
-        stamp = stamp_of(store, con, encoder, ids) if layout is None or len(missing) else b""
+        engine = open_engines(store, con, encoder_id, encoder)[name]
+        before, stored = engine.stamp, stored_ids(con, encoder_id)
     try:
-        _make_room(store, encoder_id)
-        if layout is not None and len(missing) == 0:
-            return
-        with aside.open("wb") as file:
-            file.write(head(len(ids), encoder.dim))
-            if layout is not None:
-                _copy_vectors(target, file, 4 * layout.vectors.size)
-            for start in range(0, len(missing), TURN):
-                with store.reading() as con:
-                    for vectors in _chunks(con, encoder_id, encoder, missing[start : start + TURN]):
-                        file.write(vectors.astype("<f4", copy=False).tobytes())
-            file.write(tail(ids, stamp))
-            file.flush()
-            os.fsync(file.fileno())
-        written = read_layout(aside)  # not every file system says so when the last of a writing fails
-        if not np.array_equal(written.ids, ids) or written.stamp != stamp:
-            raise BadIndexFile("it was not written as it should be")
-        del layout, written  # Windows replaces no file that is mapped
-        aside.replace(target)
-    except (OSError, BadIndexFile) as error:
-        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
-        raise StoreError(
-            f"cannot write {target}: {reason}",
-            "the catalog is whole and searches read it meanwhile; make room, then: shotdex verify --repair",
-        ) from error
+        try:
+            _bring_up(store, engine, encoder_id, encoder, stored)
+        except EngineDamaged as error:
+            log.warning("engine %s of encoder %d is made again from the catalog: %s", name, encoder_id, error)
+            engine.drop()
+            _bring_up(store, engine, encoder_id, encoder, stored)
+        if engine.stamp != before:
+            with store.writing(RECORD_WAIT) as con:
+                record_stamp(con, encoder_id, engine)
     finally:
-        aside.unlink(missing_ok=True)
-    remember_compared(store, encoder_id, stamp, len(ids))  # it was made from them
+        _sweep(store)
 
 
-def _copy_vectors(source: Path, target: BinaryIO, count: int) -> None:
-    """Copy `count` bytes of vectors from a file to the end of another."""
-    with source.open("rb") as old:
-        old.seek(VECTORS_AT)
-        while count:
-            piece = old.read(min(count, PIECE))
-            if not piece:
-                raise BadIndexFile("the file that it was to extend became shorter")
-            target.write(piece)
-            count -= len(piece)
+def _bring_up(store: Store, engine: VectorEngine, encoder_id: int, encoder: EncoderId, stored: Ids) -> None:
+    def vectors(ids: Ids) -> Iterator[Vectors]:
+        for start in range(0, len(ids), TURN):
+            with store.reading() as con:
+                yield from catalog_chunks(con, encoder_id, encoder, ids[start : start + TURN])
+
+    gone = engine.covers[~among(engine.covers, stored)]
+    if len(gone):
+        engine.remove(gone)
+        drop_inverted_file(store, encoder_id)
+    missing = stored[~among(stored, engine.covers)]
+    if len(missing) or engine.stamp is None:
+        engine.add(missing, vectors(missing))
 
 
 def drop_index(store: Store, encoder_id: int) -> None:
-    """Take away the FAISS file of an encoder, and what was derived from it; what a link leads to is left alone."""
-    if not store.index_folder.is_symlink():
-        index_file(store, encoder_id).unlink(missing_ok=True)
-        cells_file(store, encoder_id).unlink(missing_ok=True)
+    """Delete the engines of an encoder and what the catalog records of them."""
+    with store.reading() as con:
+        file = faiss_file(store, con, encoder_id)
+    with store.writing() as con:
+        forget_stamps(con, encoder_id)
+    drop_inverted_file(store, encoder_id)
+    if file is not None and not store.index_folder.is_symlink():
+        file.unlink(missing_ok=True)
+        note_file(file).unlink(missing_ok=True)
 
 
-def _make_room(store: Store, encoder_id: int) -> None:
-    """Make the folder, and take away what another catalog or a killed process left of this encoder."""
+def _sweep(store: Store) -> None:
+    with suppress(StoreError), store.reading() as con:
+        for path in leftovers(store, con):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _make_folder(store: Store) -> None:
     folder = store.index_folder
     if folder.is_symlink():  # where it leads nothing is read and nothing is written
         folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(f"encoder-{encoder_id}-*"):
-        if old not in (index_file(store, encoder_id), cells_file(store, encoder_id)):
-            old.unlink(missing_ok=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shotdex.store.engines.vector_index import index_file
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
+from tests.support.engines import file_of
 from tests.support.evaluated import change
 from tests.support.fakes import FakeEncoder
 from tests.support.images import save_noise
@@ -38,7 +38,7 @@ def test_a_whole_store(shotdex: Run, here: Store) -> None:
 
 def test_a_problem_has_what_to_do_and_exit_status_1(shotdex: Run, here: Store) -> None:
     change(here, "DROP VIEW confusion")
-    index_file(here, 1).unlink()
+    file_of(here).unlink()
     ran = shotdex("verify")
     assert (ran.status, ran.err) == (1, "")
     lines = ran.out.splitlines()
@@ -50,7 +50,7 @@ def test_a_problem_has_what_to_do_and_exit_status_1(shotdex: Run, here: Store) -
 
 def test_repair_says_what_it_did_and_a_second_run_is_clean(shotdex: Run, here: Store) -> None:
     change(here, "DROP VIEW confusion")
-    index_file(here, 1).unlink()
+    file_of(here).unlink()
     ran = shotdex("verify", "--repair")
     assert ran.status == 0
     lines = ran.out.splitlines()

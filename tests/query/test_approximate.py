@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from shotdex.query import approximate
-from shotdex.query.approximate import QUESTIONS, build, drop, truths
+from shotdex.query.approximate import QUERIES, build, drop, truths
 from shotdex.query.search import ask
-from shotdex.store.engines.ivf_file import cells_file
+from shotdex.store.engines.flat import Rows
+from shotdex.store.engines.ivf import inverted_file_path
 from shotdex.store.engines.vector_index import open_index
 from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
@@ -21,7 +22,7 @@ from shotdex.store.types import Query
 from shotdex.upkeep.repair import mend
 from shotdex.upkeep.status import status
 from shotdex.upkeep.verify import check_store
-from tests.store.engines.test_vector_index import fill, rows_of, unit
+from tests.store.engines.test_vector_index import fill, unit
 from tests.support.fakes import fake_id
 
 COUNT = 1500
@@ -37,7 +38,7 @@ class Quiet:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Any]:
-    """A store of clustered vectors that remembers 20 texts, with its cells."""
+    """A store of clustered vectors that remembers 20 texts, with its inverted file."""
     rng = np.random.default_rng(0)
     centres = unit(rng.normal(size=(40, 16)))
     store = Store.create(tmp_path_factory.mktemp("approximate"))
@@ -59,7 +60,7 @@ def no_model(_: object) -> Any:
 
 
 def test_the_measured_recall_is_that_of_searches(built: tuple[Store, Any]) -> None:
-    """Of the texts: each asked twice, exactly and through the cells."""
+    """Of the texts: each asked twice, exactly and through the inverted file."""
     store, figures = built
     found = 0
     for i in range(20):
@@ -70,7 +71,7 @@ def test_the_measured_recall_is_that_of_searches(built: tuple[Store, Any]) -> No
     assert figures.texts.value == pytest.approx(found / 200)
     assert min(figures.texts.value, figures.images.value) >= 0.95
     assert figures.texts.questions == 20
-    assert figures.images.questions == QUESTIONS
+    assert figures.images.questions == QUERIES
     assert figures.images.looked_at < 0.2
     assert figures.runs == ()
 
@@ -79,13 +80,12 @@ def test_the_true_nearest_are_those_of_a_plain_product() -> None:
     rng = np.random.default_rng(1)
     vectors, texts = unit(rng.normal(size=(300, 8))), unit(rng.normal(size=(4, 8)))
     held_out = np.array([5, 120, 299])
-    rows = rows_of(np.arange(300), vectors)
-    rows.present[7] = False
+    present = np.arange(300) != 7
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(approximate, "CHUNK", 64)
-        images, asked = truths(rows, vectors[held_out], texts, held_out, lambda _: None)
-    for found, questions, own in ((images, vectors[held_out], held_out.tolist()), (asked, texts, [7] * 4)):
-        for row, query, itself in zip(found.rows, questions, own, strict=True):
+        images, asked = truths(Rows(np.arange(300), vectors), present, texts, held_out, lambda _: None)
+    for found, queries, own in ((images, vectors[held_out], held_out.tolist()), (asked, texts, [7] * 4)):
+        for row, query, itself in zip(found.rows, queries, own, strict=True):
             scores = vectors.astype(float) @ query
             scores[[7, itself]] = -9
             assert set(row.tolist()) == set(np.argsort(-scores)[:10].tolist())
@@ -96,15 +96,17 @@ def test_status_shows_it_and_verify_knows_it(built: tuple[Store, Any]) -> None:
     assert status(store).encoders[0].approximate == figures
     checks = {check.name: check for check in check_store(store)}
     assert all(check.ok for name, check in checks.items() if "index" in name)
-    assert checks["approximate index of encoder 1"].text == f"{figures.cells} cells with each of 1,500 vectors in one"
-    whole = cells_file(store, 1).read_bytes()
-    cells_file(store, 1).write_bytes(whole[:-1])
+    assert checks["approximate index of encoder 1"].text == (
+        f"{figures.cells} centroids, each of 1,500 vectors in the list of one"
+    )
+    whole = inverted_file_path(store, 1).read_bytes()
+    inverted_file_path(store, 1).write_bytes(whole[:-1])
     broken = [check for check in check_store(store) if not check.ok and "index" in check.name]
     assert [check.name for check in broken] == ["approximate index of encoder 1"]
     assert "verify --repair" in broken[0].hint
-    assert f"took away {cells_file(store, 1).name}; build it again: shotdex approximate" in mend(store)
-    assert not cells_file(store, 1).exists()
-    cells_file(store, 1).write_bytes(whole)
+    assert f"took away {inverted_file_path(store, 1).name}; build it again: shotdex approximate" in mend(store)
+    assert not inverted_file_path(store, 1).exists()
+    inverted_file_path(store, 1).write_bytes(whole)
 
 
 def test_too_few_images_and_too_much_asked(built: tuple[Store, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +115,7 @@ def test_too_few_images_and_too_much_asked(built: tuple[Store, Any], monkeypatch
         build(store, None, 0.95, Quiet())
     monkeypatch.setattr(approximate, "LEAST", 1000)
     monkeypatch.setattr(approximate, "CEILING", 0.001)
-    with pytest.raises(OptionError, match="must be looked at") as caught:
+    with pytest.raises(OptionError, match="must be compared") as caught:
         build(store, None, 0.999, Quiet())
     assert "ask for less" in caught.value.hint
     assert status(store).encoders[0].approximate == figures, "the one there was stays"
@@ -121,12 +123,12 @@ def test_too_few_images_and_too_much_asked(built: tuple[Store, Any], monkeypatch
 
 def test_taken_away(built: tuple[Store, Any], tmp_path: Path) -> None:
     store, _ = built
-    whole = cells_file(store, 1).read_bytes()
+    whole = inverted_file_path(store, 1).read_bytes()
     assert drop(store, None)
     assert not drop(store, None)
     with store.reading() as con:
-        assert open_index(store, con, 1, fake_id(dim=16, vision_dim=2)).cells is None
-    cells_file(store, 1).write_bytes(whole)
+        assert open_index(store, con, 1, fake_id(dim=16, vision_dim=2)).figures is None
+    inverted_file_path(store, 1).write_bytes(whole)
 
 
 def test_the_command(built: tuple[Store, Any], shotdex: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,10 @@ import pytest
 from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.sources import read_bytes
 from shotdex.media.sources.folder import FolderSource
-from shotdex.store.engines.vector_index import index_file
 from shotdex.store.errors import ShotdexError
 from shotdex.store.store import Store
 from tests.conftest import ROOT, index
+from tests.support.engines import file_of
 from tests.support.fakes import FakeEncoder
 
 from .states import answers, as_seen, difference, everything, problems
@@ -151,7 +151,7 @@ def test_a_folder_that_may_not_be_entered_hides_its_images_and_loses_none(shared
 def other_store(file: Path, photos: Path) -> None:
     other = Store.create(file.parents[1] / "other")
     index(other, photos / "cond1", FakeEncoder())
-    shutil.copy(index_file(other, 1), file)
+    shutil.copy(file_of(other), file)
 
 
 DAMAGES: dict[str, Callable[[Path, Path], Any]] = {
@@ -169,27 +169,27 @@ DAMAGES: dict[str, Callable[[Path, Path], Any]] = {
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_faiss_file_costs_time_and_no_answer(store: Store, photos: Path, damage: str) -> None:
     index(store, photos, FakeEncoder(), **HOW)
-    want, file = everything(store), index_file(store, 1)
+    want, file = everything(store), file_of(store)
     whole = file.read_bytes()
     DAMAGES[damage](file, photos)
     assert answers(store) == want["answers"]
     again = FakeEncoder()
     assert index(store, photos, again, **HOW).unchanged == 25
-    assert file.read_bytes() == whole
+    assert file_of(store).read_bytes() == whole
     assert again.seen == 0
     assert difference(everything(store), want) is None
 
 
 def test_a_stale_faiss_file_is_made_up_for(store: Store, own: Path) -> None:
     index(store, own / "cond0", FakeEncoder())
-    file = index_file(store, 1)
+    file = file_of(store)
     stale = file.read_bytes()
     index(store, own / "cond1", FakeEncoder())
     want = everything(store)
-    file.write_bytes(stale)
+    file_of(store).write_bytes(stale)
     assert answers(store) == want["answers"]
     index(store, own / "cond1", FakeEncoder())
-    assert len(file.read_bytes()) > len(stale)
+    assert len(file_of(store).read_bytes()) > len(stale)
     assert difference(everything(store), want) is None
 
 
@@ -201,7 +201,7 @@ def at_batch(number: int, act: Callable[[], Any]) -> FakeEncoder:
 def test_the_index_folder_is_deleted_during_a_run(store: Store, photos: Path) -> None:
     encoder = at_batch(3, lambda: shutil.rmtree(store.index_folder))
     assert index(store, photos, encoder, **HOW).added == 25
-    assert index_file(store, 1).is_file()
+    assert file_of(store).is_file()
     assert problems(store) == []
 
 

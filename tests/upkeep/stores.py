@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from shotdex.query.search import search
-from shotdex.store.engines.vector_index import index_file, write_index
+from shotdex.store.engines.vector_index import write_index
 from shotdex.store.projections import ProjectionKey, digest_ids, save_projection
 from shotdex.store.store import Store
 from shotdex.store.types import Query, Space
 from shotdex.upkeep.check import Check
 from shotdex.upkeep.verify import check_store
 from tests.conftest import index
+from tests.support.engines import file_of
 from tests.support.evaluated import NAMES, WORDS, change, index_images, rows, run, save_images, save_noisy_colour
 from tests.support.fakes import FakeEncoder, fake_id
 
@@ -78,7 +79,7 @@ def whole_store(root: Path) -> Store:
 
 def rebuild(store: Store) -> None:
     """Write the FAISS file anew, so that it agrees with a catalog that was changed."""
-    index_file(store, 1).unlink(missing_ok=True)
+    file_of(store).unlink(missing_ok=True)
     write_index(store, 1, fake_id())
 
 

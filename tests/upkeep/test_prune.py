@@ -8,13 +8,15 @@ import duckdb
 import pytest
 
 from shotdex.store.connection import Connection, Parameters
-from shotdex.store.engines.vector_index import index_file, open_index
+from shotdex.store.engines.faiss_file import read_file
+from shotdex.store.engines.vector_index import open_index
 from shotdex.store.ids import images_generation
 from shotdex.store.images import next_image_id
 from shotdex.store.store import Store
 from shotdex.upkeep import prune as pruning
 from shotdex.upkeep.prune import NEXT_ID, Pruned, prune
 from tests.conftest import index
+from tests.support.engines import file_of
 from tests.support.evaluated import change, rows, save_noisy_colour
 from tests.support.fakes import FakeEncoder, fake_id
 
@@ -39,7 +41,8 @@ def test_what_nothing_refers_to_goes(store: Store) -> None:
     assert problems(store) == {}
     assert answers(store) == before
     with store.reading() as con:
-        assert len(open_index(store, con, 1, fake_id()).filed.ids) == 78
+        assert len(open_index(store, con, 1, fake_id())) == 78
+    assert len(read_file(file_of(store)).ids) == 78, "the file has them no longer, either"
     assert prune(store) == Pruned(0, 0, 0)
 
 
@@ -118,10 +121,11 @@ def test_what_fails_in_between_loses_nothing(store: Store, monkeypatch: pytest.M
         patched.setattr(pruning, moment, fail)
         prune(store)
     assert counts(store) == ((78, 78) if moment == "_write_indexes" else (79, 79))
-    assert not index_file(store, 1).exists()
     assert answers(store) == whole_answers()
     prune(store)
     assert counts(store) == (78, 78)
+    assert len(read_file(file_of(store)).ids) == 78
+    assert problems(store) == {}
 
 
 GONE = (
