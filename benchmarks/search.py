@@ -29,6 +29,8 @@ from synthetic import clustered, fill
 from shotdex.query.approximate import build, drop
 from shotdex.query.search import ask
 from shotdex.store.encoders import choose_encoder
+from shotdex.store.engines.base import Filter
+from shotdex.store.engines.flat import FlatEngine
 from shotdex.store.engines.vector_index import VectorIndex, drop_index, open_index, write_index
 from shotdex.store.ids import filtered_ids
 from shotdex.store.progress import NoProgress
@@ -95,13 +97,15 @@ def exact_and_filtered(store: Store) -> None:
     index = opened(store)
     text = texts()[3]
     bare = faiss.IndexFlatIP(DIM)
-    bare.add(np.array(index.filed.vectors))
+    engine = index.engine(exact=True)
+    assert isinstance(engine, FlatEngine)
+    bare.add(np.array(engine.rows.vectors))
     with store.reading() as con:
         allowed = {name: filtered_ids(con, where) for name, where in FILTERS.items()}
         threads = faiss.omp_get_max_threads()
 
         def with_sql(where: str) -> None:
-            index.search(text, 10, filtered_ids(con, where))
+            index.search(text, 10, Filter(where, filtered_ids(con, where)))
 
         def on_one_thread() -> None:
             faiss.omp_set_num_threads(1)
@@ -114,12 +118,12 @@ def exact_and_filtered(store: Store) -> None:
             "exact on one thread": on_one_thread,
         }
         for name, where in FILTERS.items():
-            work[f"{name} kept"] = lambda ids=allowed[name]: index.search(text, 10, ids)
+            work[f"{name} kept"] = lambda kept=Filter(where, allowed[name]): index.search(text, 10, kept)
             work[f"{name} kept, with its SQL"] = lambda where=where: with_sql(where)
         times = in_turns(work)
     scores, found = bare.search(text[None], 10)
     ours, cosines = index.search(text, 10)
-    line("same ten as bare FAISS, largest difference of a cosine", f"{(index.filed.ids[found[0]] == ours).all()}, "
+    line("same ten as bare FAISS, largest difference of a cosine", f"{(engine.covers[found[0]] == ours).all()}, "
          f"{np.abs(scores[0] - cosines).max():.1e}")  # fmt: skip
     for name, taken in times.items():
         line(name, taken)
@@ -136,7 +140,7 @@ def opening(store: Store) -> None:
             open_index(store, con, *choose_encoder(con, None))
 
     times = in_turns({"opening": under_catalog, "whole question": lambda: ask(store, query(), no_model)})
-    line("opening catalog and index", times["opening"], "reads no vectors but 256")
+    line("opening catalog and index", times["opening"], "reads no vectors")
     line("a whole question, its text known", times["whole question"])
 
 
@@ -162,7 +166,7 @@ def memory(store: Store, rows: int) -> None:
 
 def approximate(store: Store) -> None:
     figures = build(store, None, 0.98, NoProgress())
-    line("built", f"{figures.built_seconds:.0f} s, {figures.cells:,} cells, {figures.probes:,} looked into")
+    line("built", f"{figures.built_seconds:.0f} s, {figures.cells:,} centroids, nprobe {figures.probes:,}")
     line("recall@10 of held-out images", f"{figures.images.value:.4f} of {figures.images.questions}", "at least 0.98")
     assert figures.texts is not None
     line("recall@10 of remembered texts", f"{figures.texts.value:.4f} of {figures.texts.questions}", "at least 0.98")
