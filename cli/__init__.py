@@ -82,8 +82,9 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 for done, 1 for an error, 2 for a wrong option or value."""
-    from .render import VisibleFormatter, show_error
+    from .render import VisibleFormatter, note, reopen_closed_streams, show_error
 
+    reopen_closed_streams()
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -96,17 +97,10 @@ def main() -> None:
         show_error(error)
         sys.exit(2 if isinstance(error, click.UsageError) else 1)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        note("interrupted")
         sys.exit(1)
     except ShotdexError as error:
-        click.echo(f"error: {_printable(str(error))}", err=True)
+        note(f"error: {error}")
         if error.hint:
-            click.echo(f"  try: {_printable(error.hint)}", err=True)
+            note(f"  try: {error.hint}")
         sys.exit(error.exit_status)
-
-
-def _printable(text: str) -> str:
-    """Escape control characters, which a file's name may hold, but for the line breaks of an explanation."""
-    from .render import visible
-
-    return "\n".join(visible(line) for line in text.split("\n"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,16 +175,27 @@ def command(
         model_options = ModelOptions(model, precision, compile=compile_model)
         pool = EncoderPool(Store(root), device)
         choice = pool.for_indexing(model_options, note, lambda: sample_images(scan, settings.limits))
-        if dry_run:
-            _preview(root, scan, settings, choice, as_json)
-        else:
-            encoder = _index(root, scan, settings, choice, as_json)
+
+        def after(encoder: ImageEncoder) -> None:
             pool.keep_texts(encoder.id)  # so that a search need not load the model
             if prune:
                 _prune(Store(root))
 
+        if dry_run:
+            _preview(root, scan, settings, choice, as_json)
+        else:
+            _index(root, scan, settings, choice, as_json, after)
 
-def _index(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexEncoder, as_json: bool) -> ImageEncoder:
+
+def _index(
+    root: Path,
+    scan: Inventory,
+    settings: IndexOptions,
+    choice: IndexEncoder,
+    as_json: bool,
+    after: Callable[[ImageEncoder], None],
+) -> None:
+    """Index and report; `after` is what is to be done then, unless the user interrupted."""
     from shotdex.indexer.run import Indexing
 
     encoder = choice.encoder()
@@ -195,14 +206,17 @@ def _index(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexEnc
     except KeyboardInterrupt:  # before the first image, or after the last
         note(GO_ON)
         sys.exit(1)
-    if as_json:
-        out(to_json(report))
-    else:
-        print_report(report, scan.source, store.root, encoder.id)
+    try:
+        if as_json:
+            out(to_json(report))
+        else:
+            print_report(report, scan.source, store.root, encoder.id)
+    finally:  # a report that cannot be written, or that nobody reads to its end, must not keep the rest from being done
+        if not report.interrupted:
+            after(encoder)
     if report.interrupted:
         note(GO_ON)
         sys.exit(1)
-    return encoder
 
 
 def _prune(store: Store) -> None:

@@ -12,6 +12,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from typing import Any, TextIO
 
 import click
 
+from shotdex.store.errors import ShotdexError
 from shotdex.store.types import Estimate
 
 ALIGNED = 400
@@ -31,19 +33,47 @@ def out(text: str = "", *, exact: bool = False) -> None:
 
     What could drive a terminal is escaped, but for line breaks. With `exact`, as for CSV, that is done only where the
     result goes to a terminal: in a file or a pipe the data stay as they are.
+
+    Raises:
+        ShotdexError: standard output is closed, or its disk is full.
     """
     shown = text if exact and not sys.stdout.isatty() else visible_lines(text)
     try:
         _write(shown, sys.stdout)
-    except BrokenPipeError:
-        # What Python still holds for the closed pipe would fail once more at its exit.
+    except OSError as error:
+        # What Python still holds for the stream would fail once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise click.exceptions.Exit(0) from None
+        if isinstance(error, BrokenPipeError):
+            raise click.exceptions.Exit(0) from None
+        raise ShotdexError(
+            f"the result cannot be written to standard output: {error.strerror or 'it is closed'}",
+            "send it to a file on a disk with free space",
+        ) from error
 
 
 def note(text: str) -> None:
-    """Write a line about the work, to standard error."""
-    _write(visible_lines(text), sys.stderr)
+    """Write a line about the work, to standard error; where that is not possible, the work goes on in silence."""
+    with suppress(OSError):
+        _write(visible_lines(text), sys.stderr)
+
+
+def reopen_closed_streams() -> None:
+    """Put something in the place of each standard stream that was closed before this program began.
+
+    Otherwise the next file to be opened, such as the catalog, would get the number of standard error, and whatever a
+    library writes there would end up in it. What is written to standard error is lost; standard output refuses it, so
+    that nobody takes a lost result for a written one.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)  # the lowest free number, which is this one
+            os.set_inheritable(opened, True)
+    # Python has None in the place of a stream that was closed.
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "r", closefd=False), encoding="utf-8")
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _write(text: str, stream: TextIO) -> None:

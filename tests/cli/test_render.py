@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pty
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from shotdex.cli.render import (
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
 from tests.support.fakes import FakeEncoder
-from tests.support.images import save_colour
+from tests.support.images import save_colour, save_noise
 
 HOSTILE = {
     "colour": "\x1b[31m",
@@ -209,3 +210,24 @@ class TestTheCommands:
         assert json.loads(found) == [{"path": path}]
         table_ = shotdex("sql", "SELECT path FROM images", "--store", hostile.root).out
         assert "re\\x1b[31md/a\\u202eb\\nc.png" in table_
+
+
+class TestStreamsThatCannotBeWrittenTo:
+    """Closed or full standard streams do not stop the work; the status is 1 only where the result is lost."""
+
+    @pytest.mark.parametrize(
+        ("redirection", "status"),
+        [("2>&-", 0), ("2>/dev/full", 0), ("<&-", 0), (">&-", 1), (">/dev/full", 1), ("<&- >&- 2>&-", 1)],
+    )
+    def test_index(self, tmp_path: Path, redirection: str, status: int) -> None:
+        for i in range(4):
+            save_noise(tmp_path / "photos" / f"{i}.png", seed=i)
+        command = f"exec '{sys.executable}' -m shotdex.cli index photos --model demo --store store {redirection}"
+        ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ran.returncode == status, ran.stderr
+        with Store.open(tmp_path / "store").reading() as con:
+            assert con.value("SELECT count(*) FROM images") == 4
+        assert list((tmp_path / "store").rglob("text*")), "what comes after the report is done, too"
+        if status and "2>" not in redirection:
+            assert "the result cannot be written to standard output" in ran.stderr
+            assert "Traceback" not in ran.stderr
