@@ -19,17 +19,22 @@ ROW_BYTES = 400
 CATALOG_FACTOR = 1.25
 """The catalog's size over that of its raw vectors: 1.02 to 1.22 was measured, commits included."""
 
-SPARE_BYTES = 64 * 1024 * 1024
-"""What must be left over: the write-ahead log of a commit, and room to breathe."""
+EMPTY_BYTES = 3 * 1024 * 1024
+"""What the catalog takes without images: its tables, views and free blocks."""
+
+COMMIT_IMAGES = 8192
+"""Images of the largest commit that is expected: as much again is written to the write-ahead log first."""
 
 
 def expected_bytes(encoder: EncoderId, new: int, total: int) -> int:
-    """Return how many bytes the store grows by: `new` images in the catalog, and a FAISS file of all `total`.
+    """Return how many free bytes indexing takes: `new` images in the catalog, and a FAISS file of all `total`.
 
-    The FAISS file is written anew beside the old one, so it counts whole.
+    The images of one commit count twice, as they are in the write-ahead log first. The FAISS file is rewritten next to
+    the old one, so it counts whole.
     """
     row = (encoder.dim + encoder.vision_dim) * FLOAT_BYTES * CATALOG_FACTOR + ROW_BYTES
-    return int(new * row) + total * (encoder.dim * FLOAT_BYTES + 8)
+    faiss = total * (encoder.dim * FLOAT_BYTES + 8)
+    return EMPTY_BYTES + int((new + min(new, COMMIT_IMAGES)) * row) + faiss
 
 
 def free_bytes(place: Path) -> int:
@@ -64,7 +69,7 @@ def check_store(store: Store, encoder: EncoderId, new: int, total: int) -> None:
                 f"{path} cannot be written to{ownership(path)}",
                 "check its permissions, or name another: --store DIR",
             )
-    needed, free = expected_bytes(encoder, new, total) + SPARE_BYTES, free_bytes(store.root)
+    needed, free = expected_bytes(encoder, new, total), free_bytes(store.root)
     if new and needed > free:
         raise StoreError(
             f"the store needs about {gigabytes(needed)} for {new:,} images, and {gigabytes(free)} are free at "

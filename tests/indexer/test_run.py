@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def counts(report: IndexReport) -> dict[str, int]:
-    names = ("added", "unchanged", "moved", "changed", "encoded", "removed", "rejected")
+    names = ("added", "unchanged", "moved", "changed", "encoded", "removed", "failed")
     return {name: getattr(report, name) for name in names if getattr(report, name)}
 
 
@@ -215,13 +215,13 @@ class TestFailures:
         (folder / "cat" / "empty.png").write_bytes(b"")
         (folder / "dog" / "page.jpg").write_text("<html>")
         report = index(store, folder, fake)
-        assert counts(report) == {"added": 4, "rejected": 3}
+        assert counts(report) == {"added": 4, "failed": 3}
         assert rows(store, "SELECT path, source, stage, reason FROM failures ORDER BY path") == [
             (f"{folder}/cat/cut.jpg", str(folder), "decode", "truncated"),
             (f"{folder}/cat/empty.png", str(folder), "decode", "empty file"),
             (f"{folder}/dog/page.jpg", str(folder), "decode", "not an image"),
         ]
-        assert counts(index(store, folder, fake)) == {"unchanged": 4, "rejected": 3}
+        assert counts(index(store, folder, fake)) == {"unchanged": 4, "failed": 3}
         assert len(rows(store, "FROM failures")) == 3
 
     def test_repaired(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
@@ -269,7 +269,7 @@ class TestFailures:
         with scan_source(open_source(folder)) as scan:
             (folder / "cat" / "a.png").unlink()
             report = Indexing(store, fake, IndexOptions(), NoProgress()).run(scan)
-        assert counts(report) == {"added": 3, "rejected": 1}
+        assert counts(report) == {"added": 3, "failed": 1}
         assert report.failures[0].reason is Reason.UNREADABLE
 
     def test_a_link_to_nowhere_does_not_keep_deleted_images(
@@ -294,7 +294,7 @@ class TestFailures:
 
         monkeypatch.setattr(os, "scandir", forbidden)
         report = index(store, folder, fake, "{category}/*")
-        assert counts(report) == {"unchanged": 2, "rejected": 1}
+        assert counts(report) == {"unchanged": 2, "failed": 1}
         assert len(present(store)) == 4
         assert rows(store, "SELECT path, stage, detail FROM failures") == [
             (f"{folder}/cat", "scan", "Permission denied")
@@ -419,7 +419,7 @@ class TestModelOutput:
     def test_a_failure_row(self, store: Store, folder: Path) -> None:
         save_colour(folder / "cat" / "red.png", "red")
         report = index(store, folder, FakeEncoder(spoil=is_red))
-        assert counts(report) == {"added": 4, "rejected": 1}
+        assert counts(report) == {"added": 4, "failed": 1}
         assert rows(store, "SELECT path, stage, reason FROM failures") == [
             (f"{folder}/cat/red.png", "encode", "model output invalid")
         ]
@@ -434,7 +434,7 @@ class TestModelOutput:
         for name in ("red.png", "red2.png"):
             save_colour(folder / "cat" / name, "red")
         report = index(store, folder, FakeEncoder(spoil=is_red))
-        assert counts(report) == {"added": 4, "rejected": 2}
+        assert counts(report) == {"added": 4, "failed": 2}
         check_vectors(store)
 
     def test_copies_of_such_far_apart(self, store: Store, tmp_path: Path) -> None:
@@ -446,7 +446,7 @@ class TestModelOutput:
         for i in (17, 18, 19):
             shutil.copy(folder / "000.png", folder / f"{i:03}.png")
         report = index(store, folder, FakeEncoder(spoil=is_red, slow=0.2), batch_size=4)
-        assert counts(report) == {"added": 56, "rejected": 4}
+        assert counts(report) == {"added": 56, "failed": 4}
         check_vectors(store)
 
     def test_a_changed_file_that_becomes_such(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
@@ -481,7 +481,7 @@ class TestModelOutput:
         save_noise(folder / "dog" / "c.png", seed=10)
         other, limits = FakeEncoder(fake_id("other", weights="7" * 64)), Limits(pixels=100)
         report = index(store, folder, other, limits=limits)  # type: ignore[arg-type]
-        assert counts(report) == {"added": 1, "removed": 1, "rejected": 4}
+        assert counts(report) == {"added": 1, "removed": 1, "failed": 4}
         assert set(present(store)) == {"a.png", "b.png", "d.png", "small.png"}, "c.png is not what it was"
         assert counts(index(store, folder, fake)) == {"added": 1, "encoded": 1, "unchanged": 3}
         check_vectors(store)
@@ -495,7 +495,7 @@ class TestModelOutput:
         index(store, folder, fake)
         other = FakeEncoder(fake_id("other", weights="7" * 64), spoil=is_red)
         report = index(store, folder, other)
-        assert counts(report) == {"encoded": 4, "rejected": 1}
+        assert counts(report) == {"encoded": 4, "failed": 1}
         assert len(present(store)) == 5
         assert rows(store, "SELECT count(*) FROM vectors_2") == [(4,)]
 
@@ -585,3 +585,9 @@ def test_the_decoding_has_ended_when_an_error_comes_out(
     with pytest.raises(RuntimeError) as error:
         index(store, folder, FakeEncoder(before=fail), batch_size=1)
     assert (ended, error.tb is not None) == ([True], True), "the error's frames hold the iterator"
+
+
+def test_a_hundred_small_images_need_little_disk() -> None:
+    from shotdex.indexer.preflight import expected_bytes
+
+    assert 3e6 < expected_bytes(fake_id(dim=512, vision_dim=768), 100, 100) < 6e6
