@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderMismatch, OptionError
@@ -16,11 +14,10 @@ from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Vectors
 
 from .late_encoder import LateEncoder
-from .protocols import ImageEncoder, checked
+from .loaders import load_encoder, loader_of
+from .model_files import DEFAULT_MODEL
+from .protocols import EncoderOptions, ImageEncoder, Samples, checked
 from .text_tower_file import NOT_USED, TextTower, open_tower, tower_file
-
-if TYPE_CHECKING:
-    from .transformers_encoder import EncoderOptions, Samples
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +97,6 @@ class _Texts:
     tower: TextTower | None = None
 
 
-_Files = tuple[tuple[str, int, int], ...]
-
-
 class EncoderPool:
     """Implements `LoadEncoder` and `TextsAtHand` for a store; safe to use from several threads.
 
@@ -116,7 +110,7 @@ class EncoderPool:
         self._device = device
         self._lock = Lock()
         self._added: dict[tuple[str, ...], ImageEncoder] = {}
-        self._models: dict[tuple[str, EncoderOptions, _Files], _Model] = {}
+        self._models: dict[tuple[str, EncoderOptions, Hashable], _Model] = {}
         self._texts: dict[EncoderId, _Texts] = {}
 
     def add(self, encoder: ImageEncoder) -> None:
@@ -167,8 +161,6 @@ class EncoderPool:
             ModelUnavailable: it cannot be found or loaded.
             OptionError: there is no such device here.
         """
-        from .transformers_encoder import EncoderOptions
-
         added = self._added.get(identity.key())
         if added is not None:
             return added
@@ -182,9 +174,6 @@ class EncoderPool:
         Raises:
             OptionError: the store has several encoders, and none is named.
         """
-        from .model_files import DEFAULT_MODEL, canonical_name, is_here
-        from .transformers_encoder import EncoderOptions
-
         known = self._known()
         if options.model is None and len(known) > 1:
             names = ", ".join(encoder.name for encoder in known.values())
@@ -192,7 +181,8 @@ class EncoderPool:
         only = next(iter(known.values()), None)
         name = options.model or (only.name if only is not None else DEFAULT_MODEL)
         how = EncoderOptions(options.device or self._device, options.precision or "float32", compile=options.compile)
-        same = next((encoder for encoder in known.values() if encoder.name == canonical_name(name)), None)
+        canonical = loader_of(name).canonical_name(name)
+        same = next((encoder for encoder in known.values() if encoder.name == canonical), None)
         # A second encoder of a model comes by naming its precision only, never by measuring.
         keeps = options.precision in (None, "auto")
         if same is not None and keeps:
@@ -204,7 +194,7 @@ class EncoderPool:
             known,
             stored,
             load=lambda: self._load(name, how, samples, note),
-            is_here=lambda: self._added_as(name) is not None or is_here(name),
+            is_here=lambda: self._added_as(name) is not None or loader_of(name).is_here(name),
         )
 
     def keep_texts(self, identity: EncoderId) -> None:
@@ -250,37 +240,26 @@ class EncoderPool:
         self, name: str, options: EncoderOptions, samples: Samples | None = None, note: Note | None = None
     ) -> ImageEncoder:
         """Return a model, loading it where no thread has yet; a folder whose files changed is loaded again."""
-        from . import transformers_encoder
-        from .model_files import canonical_name, place_of
-
         added = self._added_as(name)
         if added is not None:
             return added
-        given, name = name, canonical_name(name)
-        files = _files_of(place_of(name))
+        loader = loader_of(name)
+        canonical, version = loader.canonical_name(name), loader.version(name)
         with self._lock:
-            for old in [key for key in self._models if key[0] == name and key[2] != files]:
+            for old in [key for key in self._models if key[0] == canonical and key[2] != version]:
                 del self._models[old]
-            model = self._models.setdefault((name, options, files), _Model())
+            model = self._models.setdefault((canonical, options, version), _Model())
         with model.lock:
             if model.encoder is not None:
                 return model.encoder
             if note is not None:
-                note(f"loading {given}")
-            loaded = transformers_encoder.load_encoder(given, options, samples)
-            if note is not None and options.precision == "auto":
-                note(str(loaded.choice))
+                note(f"loading {name}")
+            loaded = load_encoder(name, options, samples)
+            choice = getattr(loaded, "choice", None)
+            if note is not None and choice is not None:
+                note(str(choice))
             model.encoder = loaded
         exact = replace(options, precision=loaded.id.precision.value, compile=False)
         with self._lock:  # what was chosen by measuring, or compiled, is also the model of its identity
-            self._models.setdefault((name, exact, files), model)
+            self._models.setdefault((canonical, exact, version), model)
         return loaded
-
-
-def _files_of(place: str) -> _Files:
-    """Return name, size and time of the files in a model's folder, by which a changed model is noticed."""
-    try:
-        found = [(file.name, file.stat()) for file in Path(place).iterdir()]
-    except OSError:  # a name on the hub, whose revision in the cache stays; or a folder that loading complains of
-        return ()
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))

@@ -12,6 +12,7 @@ from shotdex import demo
 from shotdex.store.errors import ModelUnavailable
 
 from .families import FAMILIES, canonical_text
+from .protocols import EncoderOptions, ImageEncoder, Samples
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 DEMO_MODEL = "demo"
@@ -28,27 +29,52 @@ class LoadedModel:
     image_processor: Any
 
 
-def canonical_name(name: str) -> str:
-    """Return the name under which a model is kept: a local folder's absolute path, any other name as it is."""
-    return str(Path(name).expanduser().resolve()) if name != DEMO_MODEL and Path(name).expanduser().is_dir() else name
+class TransformersLoader:
+    """Implements `Loader` for CLIP and SigLIP models: `demo`, a local folder, else a name on the hub."""
+
+    def matches(self, name: str) -> bool:
+        """See `Loader`; a name that no model can have is refused in `load`, with what to do."""
+        return True
+
+    def canonical_name(self, name: str) -> str:
+        """Return a local folder's absolute path, any other name as it is."""
+        folder = Path(name).expanduser()
+        return str(folder.resolve()) if name != DEMO_MODEL and folder.is_dir() else name
+
+    def is_here(self, name: str) -> bool:
+        """Tell whether it ships, is a folder, or is in the hub's cache."""
+        from huggingface_hub import try_to_load_from_cache
+
+        name = self.canonical_name(name)
+        if name == DEMO_MODEL or Path(name).is_dir():
+            return True
+        try:
+            return isinstance(try_to_load_from_cache(name, "config.json"), str)
+        except ValueError:  # not a name that the hub could have; loading says so
+            return True
+
+    def version(self, name: str) -> tuple[tuple[str, int, int], ...]:
+        """Return name, size and time of the files in a folder; a revision in the hub's cache does not change."""
+        place = Path(place_of(self.canonical_name(name)))
+        try:
+            found = [(file.name, file.stat()) for file in place.iterdir()]
+        except OSError:  # not a folder, or one that loading complains of
+            return ()
+        return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))
+
+    def load(self, name: str, options: EncoderOptions, samples: Samples | None) -> ImageEncoder:
+        """See `Loader`."""
+        from . import transformers_encoder
+
+        return transformers_encoder.load_encoder(name, options, samples)
+
+
+canonical_name = TransformersLoader().canonical_name
 
 
 def place_of(name: str) -> str:
     """Return what transformers loads a model of that canonical name from: a folder or a name on the hub."""
     return str(demo.MODEL) if name == DEMO_MODEL else name
-
-
-def is_here(name: str) -> bool:
-    """Tell whether a model can be loaded without the network: it ships, is a folder, or is in the hub's cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    name = canonical_name(name)
-    if name == DEMO_MODEL or Path(name).is_dir():
-        return True
-    try:
-        return isinstance(try_to_load_from_cache(name, "config.json"), str)
-    except ValueError:  # no name that the hub could have; loading says so
-        return True
 
 
 def load_model(name: str) -> LoadedModel:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
 from shotdex.store.errors import EncoderMismatch
-from shotdex.store.types import EncoderId, ImageVectors, Vectors
+from shotdex.store.types import EncoderId, ImageVectors, Pooling, Vectors
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -88,6 +89,47 @@ def batch_size_for(encoder: ImageEncoder, wanted: int | None) -> int:
 def shares_cores(encoder: ImageEncoder) -> bool:
     """Tell whether an encoder computes on the cores that decode images, as far as it says."""
     return isinstance(encoder, Launching) and encoder.shares_cores
+
+
+Samples = Callable[[], "Sequence[Image.Image]"]
+"""Returns RGB images to try a model on; called only where something is to be tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """How to run a model. `device` is auto, cpu, cuda or mps; `precision` float32, bf16, fp16 or auto.
+
+    With `compile` torch.compile makes one program of the image tower: vectors differ in their last bits.
+    """
+
+    device: str = "auto"
+    precision: str = "float32"
+    pooling: Pooling = Pooling.MEAN
+    compile: bool = False
+
+
+class Loader(Protocol):
+    """Loads the models of one library."""
+
+    def matches(self, name: str) -> bool:
+        """Tell whether a model of that name would be this library's, whether or not it is there."""
+
+    def canonical_name(self, name: str) -> str:
+        """Return the one name under which a model goes on record, however it was written."""
+
+    def is_here(self, name: str) -> bool:
+        """Tell whether loading it needs no network."""
+
+    def version(self, name: str) -> Hashable:
+        """Return what changes with the files of a model: one loaded at another version is loaded again."""
+
+    def load(self, name: str, options: EncoderOptions, samples: Samples | None) -> ImageEncoder:
+        """Load a model. The identity has the canonical name, and a precision that is not auto.
+
+        Raises:
+            ModelUnavailable: it cannot be found or loaded.
+            OptionError: an option that this library or machine does not have.
+        """
 
 
 LoadEncoder = Callable[[EncoderId], Encoder]

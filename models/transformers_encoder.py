@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -21,25 +21,9 @@ from .image_tower import Fetch, ImageTower, as_numpy
 from .model_files import LoadedModel, load_model, load_tokenizer, weights_digest
 from .precision import PrecisionChoice, candidates, choose_precision, probe_of, trial_runner, vision_parts
 from .preprocessing import Preprocessing, preprocessing_of
-from .protocols import Prepared
+from .protocols import EncoderOptions, Prepared, Samples
 
 TEXT_BATCH = 64
-
-Samples = Callable[[], Sequence[Image.Image]]
-"""Gives RGB images to try a model on; asked only where something is to be tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderOptions:
-    """How to run a model. `device` is auto, cpu, cuda or mps; `precision` float32, bf16, fp16 or auto.
-
-    With `compile` torch.compile makes one program of the image tower: vectors differ in their last bits.
-    """
-
-    device: str = "auto"
-    precision: str = "float32"
-    pooling: Pooling = Pooling.MEAN
-    compile: bool = False
 
 
 class TransformersEncoder:
@@ -189,7 +173,7 @@ def load_encoder(
         OptionError: there is no such device or precision here, or it cannot be compiled.
     """
     options = options or EncoderOptions()
-    _device(options.device)  # what is wrong with the settings is said before a model is loaded
+    _device(options.device)  # what is wrong with the options is said before a model is loaded
     return TransformersEncoder(load_model(name), options, samples)
 
 
