@@ -21,19 +21,20 @@ from .render import note, out
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.98,
     show_default=True,
-    help="Which share of the true ten nearest is to be found.",
+    help="Share of the true ten nearest images to be found.",
 )
-@click.option("--drop", "away", is_flag=True, help="Take the index away; searches are exact again.")
+@click.option("--drop", "away", is_flag=True, help="Delete the index; searches are exact again.")
 @model_option
 @store_option
 @json_option
 def command(recall: float, away: bool, model: str | None, store_path: Path | None, as_json: bool) -> None:
     """Build an approximate index, for stores in which an exact search takes long.
 
-    Vectors that lie together are put into cells, and a search looks only into those nearest to the question. What it
-    finds has its exact cosine. How much it misses is measured on the store's own vectors: on images that had no part in
-    the training, and on the texts that the store remembers. `search` uses it from then on, but for --exact; images
-    added later are searched, too. Classification never uses it: what that would change is measured and shown.
+    The index is an inverted file: each vector is in the list of its nearest centroid, and a search compares only those
+    in the lists nearest to the query. Cosines stay exact. How much it misses is measured on the store's own vectors: on
+    images that had no part in the training, and on the texts that the store remembers. `search` uses the index unless
+    --exact is passed; images added later are searched, too. Classification never uses it; how many predictions that
+    would change is measured and shown.
 
     \b
     shotdex approximate
@@ -42,7 +43,7 @@ def command(recall: float, away: bool, model: str | None, store_path: Path | Non
     """
     store = open_store(store_path)
     if away:
-        note("took the approximate index away" if drop(store, model) else "there was no approximate index")
+        note("deleted the approximate index" if drop(store, model) else "there was no approximate index")
         return
     with Bar("building", " vectors") as bar:
         figures = build(store, model, recall, bar)
@@ -52,7 +53,7 @@ def command(recall: float, away: bool, model: str | None, store_path: Path | Non
 def as_text(figures: Figures, indent: str = "") -> str:
     """Return what was measured, as text."""
     lines = [
-        f"approximate index: {figures.cells:,} cells of {figures.rows:,} images, {figures.probes:,} are looked into",
+        f"approximate index: {figures.cells:,} centroids over {figures.rows:,} images, nprobe {figures.probes:,}",
         f"  recall@10 of images {_recall(figures.images)}",
         f"  recall@10 of texts {_recall(figures.texts)}"
         if figures.texts
@@ -61,11 +62,11 @@ def as_text(figures: Figures, indent: str = "") -> str:
         f"{1000 * figures.exact_seconds:.1f} ms; built in {figures.built_seconds:.0f} s",
     ]
     lines += [
-        f"  run {run.run} looked at all images; by cells {run.changed:,} of {run.images:,} predictions would change"
+        f"  run {run.run} compared all images; the index would change {run.changed:,} of {run.images:,} predictions"
         for run in figures.runs
     ]
     return "\n".join(indent + line for line in lines)
 
 
 def _recall(recall: Recall) -> str:
-    return f"{recall.value:.3f} ({recall.questions:,} questions, {recall.looked_at:.1%} of the images looked at)"
+    return f"{recall.value:.3f} ({recall.questions:,} queries, {recall.looked_at:.1%} of the images compared)"

@@ -18,7 +18,7 @@ _FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|indexi
 
 _FOLDERS = {
     "index": re.compile(
-        r"encoder-\d+-[0-9a-f]+(\.\d+)?\.(faiss|cells|part)|text-[0-9a-f]+(\.\d+)?\.(safetensors|part)"
+        r"encoder-\d+-[0-9a-f]+(\.\d+)?\.(faiss|cells|validated|part)|text-[0-9a-f]+(\.\d+)?\.(safetensors|part)"
     ),
     f"{CATALOG}.tmp": re.compile(r"duckdb_temp_.*"),
 }

@@ -134,7 +134,7 @@ def test_taken_away(built: tuple[Store, Any], tmp_path: Path) -> None:
 def test_the_command(built: tuple[Store, Any], shotdex: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     store, figures = built
     shown = shotdex("status", "--store", store.root).out
-    assert f"{figures.cells} cells of 1,500 images, {figures.probes} are looked into" in shown
+    assert f"{figures.cells} centroids over 1,500 images, nprobe {figures.probes}" in shown
     assert "recall@10 of texts" in shown
     ran = shotdex("approximate", "--store", store.root)
     assert (ran.status, "takes a few milliseconds" in ran.err) == (2, True)
@@ -145,5 +145,5 @@ def test_the_command(built: tuple[Store, Any], shotdex: Any, monkeypatch: pytest
     monkeypatch.setattr("shotdex.cli.search.LEAST", 1000)
     assert "shotdex approximate" not in shotdex("search", "text 1", "--store", store.root).err
     ran = shotdex("approximate", "--drop", "--store", store.root)
-    assert "took the approximate index away" in ran.err
+    assert "deleted the approximate index" in ran.err
     assert "quicker: shotdex approximate" in shotdex("search", "text 1", "--store", store.root).err
