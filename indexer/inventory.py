@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored, Source
+from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored, Note, Source
 from shotdex.store.connection import Connection
 from shotdex.store.errors import StoreError
 from shotdex.store.images import Labels
@@ -60,6 +60,7 @@ class Inventory:
         for name, schema in (("found", _FOUND), ("rejections", _FAILURES), ("not_entered", _NOT_ENTERED)):
             with self.con.holding("empty", schema.empty_table()):
                 self.con.run(f"CREATE TABLE {name} AS FROM empty")
+        self._notes: list[str] = []
         self._characters = 0
         self._rows: dict[str, list[tuple[Any, ...]]] = {"found": [], "rejections": [], "not_entered": []}
 
@@ -122,7 +123,7 @@ class Inventory:
             "{:,} were named twice; what came last counts": self.repeated,
             "further columns of {:,} could not be kept: they cannot be written as JSON": self.without_metadata,
         }
-        return tuple(sentence.format(count) for sentence, count in said.items() if count)
+        return tuple(sentence.format(count) for sentence, count in said.items() if count) + tuple(self._notes)
 
     def close(self) -> None:
         """Let go of the scratch database."""
@@ -140,6 +141,8 @@ class Inventory:
     def _add(self, found: Found) -> None:
         if isinstance(found, Ignored):
             self.ignored += 1
+        elif isinstance(found, Note):
+            self._notes.append(found.text)
         elif isinstance(found, Candidate):
             self._add_candidate(found)
         elif isinstance(found, FailedFolder):

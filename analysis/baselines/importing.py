@@ -20,9 +20,6 @@ from shotdex.store.store import Store
 from .csv_file import CsvFile, read_csv
 from .file_formats import COLUMNS, NEEDED, TRIAL_COLUMNS, read_table, read_trials, trial_accuracies
 
-demo.BASELINES = demo.BASELINES
-"""Where the baselines lie that ship with the package, as `<name>.csv`."""
-
 FORMATS = f"a table has: {','.join(COLUMNS)}   trials have: {','.join(TRIAL_COLUMNS)}"
 
 
@@ -110,7 +107,7 @@ def _from_table(file: CsvFile, name: str, source: str | None) -> ReadBaseline:
             f"{file.path} does not say where its numbers come from",
             'add a column `source`, or say it here: --source "Author (year), table 2"',
         )
-    notes = []
+    notes = _notes([file])
     unused = [column for column in file.columns if column and column not in COLUMNS]
     if unused:
         notes.append(f"columns that were not used: {', '.join(unused)}")
@@ -128,4 +125,8 @@ def _from_trials(files: Sequence[CsvFile], name: str, source: str | None, sha256
     names = [file.path.name for file in files]
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     baseline = Baseline(0, name, Kind.TRIALS, source or listed, "", trial_accuracies(read), sha256)
-    return ReadBaseline(baseline, read, ())
+    return ReadBaseline(baseline, read, tuple(_notes(files)))
+
+
+def _notes(files: Sequence[CsvFile]) -> list[str]:
+    return [f"{file.path}: {file.note}" for file in files if file.note]

@@ -48,7 +48,14 @@ class FailedFolder:
     failure: Failure
 
 
-Found = Candidate | Failure | Ignored | FailedFolder
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence on how the source was read, for the summary."""
+
+    text: str
+
+
+Found = Candidate | Failure | Ignored | FailedFolder | Note
 
 
 class Source(Protocol):

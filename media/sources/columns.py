@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from shotdex.media.tables.table import Column
 from shotdex.store.errors import OptionError, SourceError
 
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -22,15 +23,6 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 OPTION = "--columns image=NAME"
 
 _SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table, and whether images or labels may stand in it by its type."""
-
-    name: str
-    images: bool = True
-    labels: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -97,8 +98,11 @@ def _file_url(url: str, base: str) -> Candidate | Failure:
 
 
 def _local(name: str, base: str) -> Candidate | Failure:
-    """Look for a name as it is written, then without spaces around it, then with `/` for the `\\` of Windows."""
-    for spelled in dict.fromkeys((name, name.strip(), name.replace("\\", "/"))):
+    """Look for a name as it is written, then without spaces around it, then with `/` for the `\\` of Windows, then with
+    accents as one character each or as two: some file systems tell these apart, and programs that write lists convert.
+    """
+    spellings = (name, name.strip(), name.replace("\\", "/"), *(normalize(form, name) for form in ("NFC", "NFD")))
+    for spelled in dict.fromkeys(spellings):
         found = next(_looked_up(spelled, base), None)
         if found is not None:
             return found

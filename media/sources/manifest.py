@@ -14,20 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shotdex.media.files import places
-from shotdex.media.tables.data_urls import data_size, is_data_url
+from shotdex.media.tables.cells import data_size, is_data_url, open_text, read_cell, table_kind
 from shotdex.media.tables.lines import buffered
-from shotdex.media.tables.manifest_rows import read_cell, table_kind
+from shotdex.media.tables.table import InCell, Row, Table, image_name
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
 from . import read_bytes
 from .address import join
-from .base import Candidate, Found
+from .base import Candidate, Found, Note
 from .columns import Roles, find_roles
 from .located import locate, name_failure, plain_path
 from .parquet_rows import ParquetTable
-from .table_rows import InCell, Row, Table, TextTable, image_name
 from .values import BadValue, csv_value, label, metadata
 
 read = read_cell
@@ -70,8 +69,9 @@ class ManifestSource:
         """
         try:
             with closing(buffered(places.open_binary(self.root))) as file:
-                table: Table = ParquetTable(file) if self._is("Parquet") else TextTable.open(file, self.root)
-                yield from self._rows(table, places.facts(self.root).modified_ns)
+                table: Table | None = ParquetTable(file) if self._is("Parquet") else open_text(file, self.root)
+                if table is not None:
+                    yield from self._rows(table, places.facts(self.root).modified_ns)
         except OSError as error:
             detail = error.strerror or str(error)
             raise SourceError(
@@ -94,6 +94,8 @@ class ManifestSource:
         reader = _RowReader(self.root, folder, roles, roles.names(), modified_ns, self._is("CSV"))
         for row in table.rows(roles.image):
             yield reader.found(row)
+        if note := table.note():
+            yield Note(f"{places.shown(self.root)}: {note}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from shotdex.media.tables.csv_records import check_columns
 from shotdex.media.tables.parquet_cells import BUFFER, is_image_struct
+from shotdex.media.tables.table import Column, InCell, Row, check_columns, image_name
 from shotdex.store.errors import SourceError
-
-from .columns import Column
-from .table_rows import InCell, Row, image_name
 
 BATCH = 256
 """Rows that are decoded at once."""
@@ -65,8 +62,12 @@ class ParquetTable:
         for group in range(self._file.metadata.num_row_groups if self._schema.names else 0):
             for values in self._group(group, image):
                 problem = next((str(value) for value in values.values() if isinstance(value, _Unreadable)), "")
-                yield Row(number, f"row {number}, counted from 0", values, problem)
+                yield Row(number, values, problem)
                 number += 1
+
+    def note(self) -> str:
+        """Return nothing."""
+        return ""
 
     def _group(self, group: int, image: str) -> Iterator[Mapping[str, Any]]:
         kind = _plain_type(self._schema.field(image).type)

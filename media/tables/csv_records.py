@@ -1,235 +1,178 @@
-"""CSV as it is found in the wild, row by row, with where each row begins.
+"""The records of a CSV file by Python's `csv`, with bounds, and going on after a broken one.
 
-The module `csv` of Python is not used: its bound on a cell is one for the whole process, it does not tell where a row
-begins, and one quote that is never closed makes it swallow the rest of the file. Here such a row is reported, and
-reading goes on with the next line.
+By itself, a quote that is never closed makes Python's reader swallow the rest of the file. Here such a row is reported,
+and reading goes on with the next line.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import csv
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from shotdex.store.errors import SourceError
 
 from .lines import LINE_LIMIT, Lines
+from .table import COLUMN_LIMIT, check_columns
 
 DELIMITERS = (",", ";", "\t", "|")
 
 QUOTED_LIMIT = 256 * 1024
-"""Bytes that a row may have where line breaks stand between its quotes: a longer one is a quote never closed."""
+"""Characters that a row may have where line breaks stand between its quotes: a longer one is a quote never closed."""
 
-RESCUED_BYTES = 4 * 1024 * 1024
-"""Bytes read again, after quotes that are never closed, beyond which a file is given up: some seconds of work."""
-
-COLUMN_LIMIT = 10_000
-"""Columns that a table may have."""
-
-_TOO_MANY = f"more than {COLUMN_LIMIT:,} values"
-_QUOTE = '"'
-_INSIDE = re.compile(r'[^"]*+(?:""[^"]*+)*+')
-_ENDS = ("", "\n", "\r\n", "\r")
+RESCUED = 4 * 1024 * 1024
+"""Characters read again, after quotes that are never closed, beyond which a file is given up: some seconds of work."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One row of a text file: where it begins, the number (from 1) of its first line, and what it holds.
+class Dialect:
+    """How a CSV file is written.
 
-    `content` is a list of cells (CSV) or a line (JSONL), None where the row is bad; `problem` then says how.
+    `first` is the delimiter that is taken where nothing else decides, `known` are names of columns that the reader can
+    use, and with `spaced` the spaces after a delimiter are no part of a cell, so that `a, "b, c"` has two cells.
     """
 
-    offset: int
-    line: int
-    content: list[str] | bytes | None
-    problem: str = ""
+    first: str = ","
+    known: Collection[str] = ()
+    spaced: bool = False
 
 
-class Malformed(ValueError):
-    """A row that is no CSV. Never leaves shotdex: it becomes a failure."""
+class _Broken(ValueError):
+    """A row that is not CSV. Never leaves shotdex: it becomes a failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class CsvTable:
-    """An open CSV file: its delimiter, the names in its header, and where the first row after that begins."""
+class CsvRecords:
+    """The records of a file, from the line on at which `lines` stand; the first that is not empty is its header."""
 
-    file: BinaryIO
-    delimiter: str
-    columns: tuple[str, ...]
-    offset: int
-    line: int
+    def __init__(self, lines: Lines, delimiter: str, spaced: bool) -> None:
+        self.delimiter = delimiter
+        self._lines, self._spaced = lines, spaced
+        csv.field_size_limit(max(csv.field_size_limit(), LINE_LIMIT))  # one for the whole process, so it is only raised
+        self._reader = csv.reader(self, delimiter=delimiter, skipinitialspace=spaced, strict=True)
+        self._taken: list[tuple[int, str | None]] = []
+        self._again: deque[tuple[int, str | None]] = deque()
+        self._size = self._wasted = 0
+        header = self.read()
+        self.problem = header[2] if header else ""
+        self.names = tuple(cell.strip() for cell in (header[1] if header and header[1] else ()))
 
-    def records(self, offset: int | None = None, line: int = 0) -> Iterator[Record]:
-        """Yield the rows from the first one on, or from one at a known place. Rows without any value are left out.
+    def read(self) -> tuple[int, list[str] | None, str] | None:
+        """Return the line, from 1, that the next record begins on, its cells, or None and what is wrong with it.
+
+        Records without any value are left out; None at the end of the file.
 
         Raises:
-            SourceError: the file is not UTF-8, or quotes are broken everywhere.
+            SourceError: quotes are broken everywhere.
         """
-        lines = Lines(self.file, self.offset, self.line) if offset is None else Lines(self.file, offset, line)
-        swallowed = 0
-        while (record := self._record(lines)) is not None:
-            if record.problem and lines.number > record.line + 1:
-                after = Lines(self.file, record.offset, record.line)
-                after.read()  # the lines behind the first may be rows of their own
-                swallowed += lines.offset - after.offset
-                if swallowed > RESCUED_BYTES:
-                    raise SourceError(
-                        f"too many quotes are opened and never closed, the last one in line {record.line}",
-                        "check the quotes, or save the table as JSONL or Parquet",
-                    )
-                lines.back_to(after.offset, after.number)
-            if record.problem or any(record.content or ()):
-                yield record
+        while True:
+            self._taken.clear()
+            self._size = 0
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return None
+            except (_Broken, csv.Error) as error:
+                return self._give_up(_said(error))
+            if any(map(str.strip, cells) if self._spaced else cells):
+                return self._taken[0][0], cells, ""
 
-    def _record(self, lines: Lines) -> Record | None:
-        offset, number = lines.offset, lines.number
-        try:
-            cells = read_cells(lines, self.delimiter)
-        except Malformed as error:
-            return Record(offset, number, None, str(error))
-        if cells is None:
-            return None
-        if len(cells) != len(self.columns) and any(cells):
-            wanted = len(self.columns)
-            return Record(offset, number, None, f"{len(cells)} values where the header has {wanted}")
-        return Record(offset, number, cells)
+    def values(self, cells: list[str]) -> Mapping[str, str]:
+        """Return a record's cells by column.
+
+        Raises:
+            ValueError: there are more or fewer than columns.
+        """
+        if len(cells) != len(self.names):
+            raise ValueError(f"{len(cells)} values where the header has {len(self.names)}")
+        return dict(zip(self.names, cells, strict=True))
+
+    def at_line(self) -> bool:
+        """Tell whether the next record begins with the next line of the file."""
+        return not self._again
+
+    def go_on(self) -> None:
+        """Read from where `lines` were moved to."""
+        self._again.clear()
+        self._wasted = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line to Python's reader."""
+        if self._size > QUOTED_LIMIT:
+            raise _Broken("a quote is opened and never closed")
+        number, line = self._again.popleft() if self._again else (self._lines.number, self._lines.read())
+        if line == "":
+            raise StopIteration
+        self._taken.append((number, line))
+        if line is None:
+            raise _Broken(f"longer than {LINE_LIMIT:,} characters")
+        self._size += len(line)
+        if "\0" in line:
+            raise _Broken("it has a NUL byte")
+        if line.count(self.delimiter) > COLUMN_LIMIT:
+            outside = line.split('"')[len(self._taken) > 1 :: 2]  # a further line begins within quotes
+            if sum(part.count(self.delimiter) for part in outside) > COLUMN_LIMIT:
+                raise _Broken(f"more than {COLUMN_LIMIT:,} values")
+        return line
+
+    def _give_up(self, problem: str) -> tuple[int, None, str]:
+        (number, _), *rest = self._taken
+        self._again.extendleft(reversed(rest))  # the lines behind the first may be rows of their own
+        self._wasted += sum(len(line or "") for _, line in rest)
+        if self._wasted > RESCUED:
+            raise SourceError(
+                f"too many quotes are opened and never closed, the last one in line {number}",
+                "check the quotes, or save the table as JSONL or Parquet",
+            )
+        return number, None, problem
 
 
-def open_csv(file: BinaryIO, first: str = ",") -> CsvTable | None:
-    """Find out how a CSV file is written; None where it is empty. `first` is the delimiter that is tried first.
+def _said(error: Exception) -> str:
+    text = str(error)
+    if text == "unexpected end of data":
+        return "a quote is opened and never closed"
+    return (
+        "after a closing quote stands neither a separator nor the end of the line" if "expected after" in text else text
+    )
+
+
+def find_records(lines: Lines, dialect: Dialect) -> CsvRecords | None:
+    """Return the records below the header; None where the file is empty.
+
+    The delimiter is the one that makes most names in the header known ones; then one that divides it at all; then one
+    that makes the row below it as long; then the one that makes most columns.
 
     Raises:
         SourceError: the header cannot be read, or names a column twice.
     """
-    start = _start(file)
-    tables, problem = [], ""
-    for delimiter in sorted(DELIMITERS, key=lambda delimiter: delimiter != first):
-        try:
-            tables.append(_table(file, start, delimiter))
-        except Malformed as error:
-            problem = str(error)
-    found = [table for table in tables if table is not None]
-    if problem and all(len(table.columns) == 1 for table in found):
+    best: CsvRecords | None = None
+    most: tuple[int, bool, bool, int] = (-1, False, False, 0)
+    problem = ""
+    for delimiter in sorted(DELIMITERS, key=lambda delimiter: delimiter != dialect.first):
+        lines.go_to()
+        records = CsvRecords(lines, delimiter, dialect.spaced)
+        problem = problem or records.problem
+        likelihood = _likelihood(records, dialect.known)
+        if records.names and likelihood > most:
+            best, most = records, likelihood
+    if problem and not most[1]:
         hint = "check its first line: names of columns, divided by commas"
         raise SourceError(f"its header cannot be read: {problem}", hint)
-    if not found:
+    if best is None:
         return None
-    several = [table for table in found if len(table.columns) > 1] or found[:1]
-    table = max(several, key=_likelihood) if len(several) > 1 else several[0]
-    if any("\r" in column for column in table.columns):
-        raise SourceError("its lines end in CR alone", "convert it: tr '\\r' '\\n' < IN > OUT")
-    check_columns(table.columns)
-    return table
+    check_columns(best.names)
+    lines.go_to()
+    return CsvRecords(lines, best.delimiter, dialect.spaced)
 
 
-def check_columns(columns: Sequence[str]) -> None:
-    """Refuse a table whose columns cannot be told apart; columns without a name may be many.
-
-    Raises:
-        SourceError: two have one name, or there are too many.
-    """
-    if len(columns) > COLUMN_LIMIT:
-        raise SourceError(f"it has more than {COLUMN_LIMIT:,} columns", "keep the columns that you need")
-    repeated = [column for column, times in Counter(columns).items() if column and times > 1]
-    if repeated:
-        raise SourceError(f"it has the column {repeated[0][:60]!r} twice", "rename one of the two")
-
-
-def _start(file: BinaryIO) -> int:
-    file.seek(0)
-    mark = file.read(4)
-    if mark.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SourceError("it is written in UTF-16, not in UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 IN > OUT")
-    return 3 if mark.startswith(b"\xef\xbb\xbf") else 0
-
-
-def _table(file: BinaryIO, start: int, delimiter: str) -> CsvTable | None:
-    lines = Lines(file, start)
-    header = read_cells(lines, delimiter)
-    while header is not None and not any(header):  # empty lines before it
-        header = read_cells(lines, delimiter)
-    if header is None:
-        return None
-    return CsvTable(file, delimiter, tuple(name.strip() for name in header), lines.offset, lines.number)
-
-
-def _likelihood(table: CsvTable) -> tuple[bool, int]:
+def _likelihood(records: CsvRecords, known: Collection[str]) -> tuple[int, bool, bool, int]:
     try:
-        row: Sequence[str] | None = read_cells(Lines(table.file, table.offset, table.line), table.delimiter)
-    except (Malformed, SourceError):
-        row = None
-    return row is None or len(row) == len(table.columns), len(table.columns)
-
-
-def read_cells(lines: Lines, delimiter: str) -> list[str] | None:
-    """Return the cells of the next row, which may go over several lines where it has quotes; None at the end.
-
-    Raises:
-        Malformed: it is too long, has a NUL byte, or a quote that is never closed or that text follows.
-        SourceError: it is not UTF-8.
-    """
-    text = _next_line(lines)
-    if text is None or _QUOTE not in text:
-        return None if text is None else _split(_bare(text), delimiter)
-    cells: list[str] = []
-    position, start = 0, lines.offset
-    while True:
-        if len(cells) > COLUMN_LIMIT:
-            raise Malformed(_TOO_MANY)
-        if not text.startswith(_QUOTE, position):
-            end = text.find(delimiter, position)
-            if end < 0:
-                return [*cells, _bare(text[position:])]
-            cells.append(text[position:end])
-            position = end + 1
-            continue
-        cell, text, position = _quoted(text, position + 1, lines, start)
-        cells.append(cell)
-        if text[position : position + 3] in _ENDS:
-            return cells
-        if text[position] != delimiter:
-            raise Malformed("after a closing quote stands neither a separator nor the end of the line")
-        position += 1
-
-
-def _quoted(text: str, position: int, lines: Lines, start: int) -> tuple[str, str, int]:
-    """Return a cell whose quote was opened before `position`, the line that it ends in, and the position after it."""
-    parts: list[str] = []
-    while True:
-        found = _INSIDE.match(text, position)
-        end = found.end() if found else position
-        parts.append(text[position:end])
-        if end < len(text):
-            return "".join(parts).replace('""', _QUOTE), text, end + 1
-        further = _next_line(lines) if lines.offset - start <= QUOTED_LIMIT else None
-        if further is None:
-            raise Malformed("a quote is opened and never closed")
-        text, position = further, 0
-
-
-def _split(text: str, delimiter: str) -> list[str]:
-    if text.count(delimiter) > COLUMN_LIMIT:
-        raise Malformed(_TOO_MANY)
-    return text.split(delimiter)
-
-
-def _bare(text: str) -> str:
-    return text.removesuffix("\n").removesuffix("\r")
-
-
-def _next_line(lines: Lines) -> str | None:
-    line = lines.read()
-    if line is None:
-        return None
-    if line.data is None:
-        raise Malformed(f"longer than {LINE_LIMIT:,} bytes")
-    if b"\0" in line.data:
-        raise Malformed("it has a NUL byte")
-    try:
-        return line.data.decode()
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            f"line {line.number} is not UTF-8", "convert the file: iconv -f LATIN1 -t UTF-8 IN > OUT"
-        ) from error
+        below = records.read() if records.names else None
+    except SourceError:
+        below = None
+    fits = below is None or below[1] is None or len(below[1]) == len(records.names)
+    used = sum("_".join(name.casefold().split()) in known for name in records.names)
+    return used, len(records.names) > 1, fits, len(records.names)

@@ -74,6 +74,14 @@ def test_columns_that_are_not_used_are_said(tmp_path: Path) -> None:
     assert read_baseline([odd]).notes == ("columns that were not used: age_group, sd",)
 
 
+def test_another_encoding_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes("condition,accuracy,source\ngeons,0.5,Müller\n".encode("cp1252"))
+    read = read_baseline([path])
+    assert read.baseline.source == "Müller"
+    assert read.notes == (f"{path}: line 2 is not UTF-8; such lines were read as Windows-1252",)
+
+
 def test_the_toddlers_are_the_five_readings_with_their_caveat(store: Store) -> None:
     saved = import_baseline(store, [Path("toddlers")])
     values = {name: estimate.value for name, estimate in saved.accuracies.items()}
@@ -117,7 +125,7 @@ def test_a_file_goes_before_a_shipped_name(tmp_path: Path, monkeypatch: pytest.M
         ("subj,object_response,category\ns,dog,dog\n", "no column 'imagename'", "trials have"),
         ("object_response,category,imagename,accuracy\ndog,dog,a.png,1\n", "no column 'subj'", "trials have"),
         (TABLE + "features,54,a book\n", "line 4: the accuracy 54", "divide by 100, 0.54"),
-        (TRIALS + "s1,dog,dog\n", "line 4: the row has 3 cells", "every row"),
+        (TRIALS + "s1,dog,dog\n", "line 4: 3 values where the header has 4", "every row"),
         (TRIALS + ",dog,dog,c.png\n", "line 4: there is no subj", "every trial"),
     ],
 )

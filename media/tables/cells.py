@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import time
 import weakref
-from array import array
-from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from shotdex.media.files import places
 
-from .csv_records import CsvTable, Record, open_csv
-from .data_urls import data_bytes
-from .json_lines import JsonTable, json_object, open_jsonl
+from .csv_records import Dialect
 from .lines import buffered
 from .parquet_cells import ParquetCells
+from .text import TextTable, open_csv, open_jsonl
 
 KINDS: Mapping[str, str] = {
     ".csv": "CSV", ".tsv": "CSV", ".parquet": "Parquet", ".pq": "Parquet", ".jsonl": "JSONL", ".ndjson": "JSONL",
@@ -28,8 +27,8 @@ OPEN_FILES = 4
 CHECK_AFTER = 60.0
 """Seconds for which a URL is taken to be as it was: asking for its facts costs a request."""
 
-CHECKPOINT = 64 * 1024
-"""Bytes between the rows of a text file whose place is remembered."""
+_DATA_URL = re.compile(r"data:image/[\w.+-]*(;[\w.+=-]*)*;base64,", re.IGNORECASE | re.ASCII)
+_START_LIMIT = 200
 
 
 def table_kind(place: str) -> str | None:
@@ -38,8 +37,32 @@ def table_kind(place: str) -> str | None:
     return KINDS.get(PurePosixPath(name).suffix.lower())
 
 
+def is_data_url(text: str) -> bool:
+    """Tell whether a text is an image in base64: `data:image/png;base64,...`."""
+    return _DATA_URL.match(text[:_START_LIMIT]) is not None
+
+
+def data_size(text: str) -> int:
+    """Return how many bytes a data URL holds, if it is whole, without decoding it."""
+    return (len(text) - text.find(",") - 1) * 3 // 4 - text[-2:].count("=")
+
+
+def data_bytes(text: str, limit: int) -> bytes:
+    """Return the bytes of a data URL.
+
+    Raises:
+        ValueError: it is not one, or broken.
+        TooManyBytes: it holds more than `limit` bytes.
+    """
+    if not is_data_url(text):
+        raise ValueError("not an image in base64")
+    if data_size(text) > limit:
+        raise places.TooManyBytes(f"more than {limit:,} bytes")
+    return base64.b64decode(text[text.find(",") + 1 :], validate=True)
+
+
 def read_cell(place: str, member: str, limit: int) -> bytes:
-    """Return the image in a cell; `member` is `COLUMN/ROW`. Rows may be asked for from several threads.
+    """Return the image in a cell; `member` is `COLUMN/ROW`. Rows may be read from several threads.
 
     Raises:
         KeyError: there is no such column or row.
@@ -58,14 +81,13 @@ def read_cell(place: str, member: str, limit: int) -> bytes:
 
 
 class TextCells:
-    """An open CSV or JSONL file. Where some of its rows begin is noted as they are met, so going back is cheap."""
+    """The cells of an open CSV or JSONL file, for several threads."""
 
-    def __init__(self, table: CsvTable | JsonTable) -> None:
+    def __init__(self, table: TextTable) -> None:
         self._table = table
         self._lock = Lock()
-        self._rows, self._offsets, self._lines = array("q"), array("q"), array("q")
 
-    def cell(self, column: str, row: int) -> str:
+    def cell(self, column: str, number: int) -> str:
         """Return what stands in a row, counted from 0.
 
         Raises:
@@ -73,51 +95,26 @@ class TextCells:
             ValueError: the row is broken, or no text stands there.
         """
         with self._lock:
-            record = self._record(row)
-        values = row_values(self._table, record)
-        if column not in values:
+            row = self._table.row(number)
+        if row.problem:
+            raise ValueError(row.problem)
+        if column not in row.values:
             raise KeyError(f"there is no column {column!r}")
-        value = values[column]
+        value = row.values[column]
         if not isinstance(value, str):
             raise ValueError("the cell holds no text")
         return value
 
-    def _record(self, row: int) -> Record:
-        near = bisect_right(self._rows, row) - 1
-        known = self._table.records(self._offsets[near], self._lines[near]) if near >= 0 else self._table.records()
-        for number, record in enumerate(known, self._rows[near] if near >= 0 else 0):
-            if not self._rows or (number > self._rows[-1] and record.offset >= self._offsets[-1] + CHECKPOINT):
-                self._rows.append(number)
-                self._offsets.append(record.offset)
-                self._lines.append(record.line)
-            if number == row:
-                return record
-        raise KeyError(f"there is no row {row}")
 
-
-def row_values(table: CsvTable | JsonTable, record: Record) -> Mapping[str, Any]:
-    """Return the values of a row by column.
-
-    Raises:
-        ValueError: it is broken; the message says how.
-    """
-    if record.content is None:
-        raise ValueError(record.problem)
-    if isinstance(record.content, bytes):
-        return json_object(record.content)
-    assert isinstance(table, CsvTable)
-    return dict(zip(table.columns, record.content, strict=True))
-
-
-def open_text(file: BinaryIO, place: str) -> CsvTable | JsonTable | None:
+def open_text(file: BinaryIO, place: str) -> TextTable | None:
     """Return an open CSV or JSONL file as a table; None where it is empty.
 
     Raises:
-        SourceError: it is no such file.
+        SourceError: it is not such a file.
     """
     if table_kind(place) == "JSONL":
         return open_jsonl(file)
-    return open_csv(file, "\t" if ".tsv" in place.lower() else ",")
+    return open_csv(file, Dialect("\t" if ".tsv" in place.lower() else ","))
 
 
 _readers: OrderedDict[str, tuple[places.Facts, float, ParquetCells | TextCells]] = OrderedDict()

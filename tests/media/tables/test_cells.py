@@ -1,4 +1,4 @@
-"""Rows of text files, wherever they begin, and the images in tables' cells."""
+"""Images in tables' cells, read in any order."""
 
 from __future__ import annotations
 
@@ -21,26 +21,9 @@ from hypothesis import strategies as st
 
 from shotdex.media.files.places import TooManyBytes
 from shotdex.media.sources import read_bytes
-from shotdex.media.tables import csv_records, lines, parquet_cells
-from shotdex.media.tables.csv_records import CsvTable, Record, open_csv
-from shotdex.media.tables.data_urls import data_bytes, data_size
-from shotdex.media.tables.manifest_rows import TextCells, open_text, read_cell, table_kind
+from shotdex.media.tables import parquet_cells, text
+from shotdex.media.tables.cells import TextCells, data_bytes, data_size, open_text, read_cell, table_kind
 from shotdex.media.tables.parquet_cells import ParquetCells
-from shotdex.store.errors import SourceError
-
-
-def opened(text: str | bytes) -> CsvTable:
-    table = open_csv(io.BytesIO(text.encode() if isinstance(text, str) else text))
-    assert table is not None
-    return table
-
-
-def cells(text: str | bytes) -> list[list[str] | None]:
-    return [record.content if isinstance(record.content, list) else None for record in opened(text).records()]
-
-
-def problems(text: str | bytes) -> list[tuple[int, str]]:
-    return [(record.line, record.problem) for record in opened(text).records() if record.problem]
 
 
 def data_url(data: bytes) -> str:
@@ -51,125 +34,12 @@ def numbered(count: int) -> list[bytes]:
     return [f"image {i} ".encode() * (1 + i % 7) for i in range(count)]
 
 
-CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)
-
-
-class TestCsv:
-    """CSV against Python's own reader, which is the naive twin: it has no bounds and no places."""
-
-    @given(
-        st.lists(st.tuples(CELL, CELL, CELL), max_size=8),
-        st.sampled_from(csv_records.DELIMITERS),
-        st.sampled_from(["\n", "\r\n"]),
-        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-        st.sampled_from(["", "\ufeff"]),
-    )
-    def test_what_python_writes(
-        self, rows: list[tuple[str, ...]], delimiter: str, end: str, quoting: Any, mark: str
-    ) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)
-        writer.writerows([("one", "two", "three"), *rows])
-        table = opened(mark + text.getvalue())
-        assert (table.delimiter, table.columns) == (delimiter, ("one", "two", "three"))
-        assert cells(mark + text.getvalue()) == [list(row) for row in rows if any(row)]
-
-    @given(st.text(st.sampled_from('a",\n'), max_size=60))
-    def test_any_text_gives_what_python_reads_there_or_a_reason(self, body: str) -> None:
-        raw = ("x,y\n" + body).encode()
-        records = list(opened(raw).records())
-        ends = [*(record.offset for record in records[1:]), len(raw)][: len(records)]
-        for record, end in zip(records, ends, strict=True):
-            if record.content is None:
-                assert record.problem
-                continue
-            text = raw[record.offset : end].decode()
-            whole = next(row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row)
-            assert record.content == whole
-            assert raw[: record.offset].count(b"\n") + 1 == record.line
-
-    @given(st.text(st.sampled_from('a",\nü'), max_size=60), st.integers(0, 20))
-    def test_reading_goes_on_from_any_row(self, body: str, start: int) -> None:
-        table = opened("x,y\n" + body)
-        records = list(table.records())
-        for record in records[start : start + 1]:
-            assert list(table.records(record.offset, record.line)) == records[start:]
-
-    def test_bad_rows_are_named_and_cost_no_other_row(self) -> None:
-        text = 'p,c\n1,a\n2,"b\n3,c\n4\n\n5,"x"y\n6,1,2\n,\n7,"two\nlines"\n8,a\0b\n9,z\n'
-        assert [row for row in cells(text) if row] == [
-            ["1", "a"], ["3", "c"], ["7", "two\nlines"], ["9", "z"],
-        ]  # fmt: skip
-        assert problems(text) == [
-            (3, "after a closing quote stands neither a separator nor the end of the line"),
-            (5, "1 values where the header has 2"),
-            (7, "after a closing quote stands neither a separator nor the end of the line"),
-            (8, "3 values where the header has 2"),
-            (12, "it has a NUL byte"),
-        ]
-        assert problems('p,c\n1,"a\n2,b\n') == [(2, "a quote is opened and never closed")]
-        assert cells('p,c\n1,"a\n2,b\n') == [None, ["2", "b"]]
-
-    def test_a_line_without_end_is_not_held(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lines, "LINE_LIMIT", 1000)
-        monkeypatch.setattr(csv_records, "LINE_LIMIT", 1000)
-        monkeypatch.setattr(lines, "_CHUNK", 64)
-        assert problems("p,c\n1,a\n" + "x" * 5000 + ",b\n2,b\n") == [(3, "longer than 1,000 bytes")]
-        assert cells("p,c\n1,a\n" + "x" * 5000 + ",b\n2,b\n") == [["1", "a"], None, ["2", "b"]]
-
-    def test_quotes_that_are_broken_everywhere_do_not_make_it_read_for_ever(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # From outside quotes and from inside them, each of these lines leaves a quote open: each row goes to the end.
-        monkeypatch.setattr(csv_records, "QUOTED_LIMIT", 10_000)
-        monkeypatch.setattr(csv_records, "RESCUED_BYTES", 100_000)
-        with pytest.raises(SourceError, match="too many quotes are opened and never closed, the last one in line 11"):
-            list(opened("p,c\n" + 'a","\n' * 50_000).records())
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("a,b,a\n", "column 'a' twice"),
-            ("a,b\rc,d\r", "CR alone"),
-            ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
-            ('"a,b\n', "header cannot be read"),
-            (b"a,b\n1,caf\xe9\n", "line 2 is not UTF-8"),
-            (",".join(f"c{i}" for i in range(10_001)), "more than 10,000 columns"),
-            ("," * 20_000, "more than 10,000 values"),
-        ],
-    )
-    def test_files_that_are_refused(self, text: str | bytes, message: str) -> None:
-        with pytest.raises(SourceError, match=message) as error:
-            list(opened(text).records())
-        assert error.value.hint
-
-    @pytest.mark.parametrize(
-        ("text", "delimiter", "columns"),
-        [
-            ("image\na b.jpg\n", ",", ("image",)),
-            ("image;the label, if any\na.jpg;x\n", ";", ("image", "the label, if any")),
-            ("\n\n image , label \n1,2\n", ",", ("image", "label")),
-            ("a|b|c", "|", ("a", "b", "c")),
-            (",image\n0,a.jpg\n", ",", ("", "image")),
-        ],
-    )
-    def test_headers(self, text: str, delimiter: str, columns: tuple[str, ...]) -> None:
-        table = opened(text)
-        assert (table.delimiter, table.columns) == (delimiter, columns)
-
-    @pytest.mark.parametrize("raw", [b"", b"\n\r\n", b"\xef\xbb\xbf"])
-    def test_an_empty_file(self, raw: bytes) -> None:
-        assert open_csv(io.BytesIO(raw)) is None
-
-
 class TestText:
     """Images in base64, in rows that may be asked for in any order."""
 
     @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".ndjson"])
     def test_any_order(self, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        from shotdex.media.tables import manifest_rows
-
-        monkeypatch.setattr(manifest_rows, "CHECKPOINT", 500)
+        monkeypatch.setattr(text, "CHECKPOINT", 500)
         images = numbered(100)
         path = tmp_path / f"t{ending}"
         with path.open("w", newline="") as file:
@@ -194,7 +64,7 @@ class TestText:
         with pytest.raises(ValueError, match="1 values where the header has 2"):
             read_cell(str(path), "image/1", 100)
         for row in (2, 3):
-            with pytest.raises(ValueError, match=r"no image in base64|Invalid base64"):
+            with pytest.raises(ValueError, match=r"not an image in base64|Invalid base64"):
                 read_cell(str(path), f"image/{row}", 100)
         with pytest.raises(TooManyBytes):
             read_cell(str(path), "image/0", 4)
@@ -211,11 +81,20 @@ class TestText:
             (tmp_path / "new").rename(tmp_path / name)
             assert read_cell(str(tmp_path / name), "image/0", 100) == content
 
-    def test_the_places_of_rows_are_noted_sparsely(self) -> None:
-        rows = [json.dumps({"image": "x" * 90}) for _ in range(10_000)]
-        reader = TextCells(open_text(io.BytesIO("\n".join(rows).encode()), "t.jsonl"))  # type: ignore[arg-type]
-        assert reader.cell("image", 9_999) == "x" * 90
-        assert 10 < len(reader._rows) < 20
+    def test_the_places_of_rows_are_noted_sparsely(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [json.dumps({"image": f"{i:090}"}) for i in range(10_000)]
+        table = open_text(io.BytesIO("\n".join(rows).encode()), "t.jsonl")
+        assert table is not None
+        reader = TextCells(table)
+        assert reader.cell("image", 9_999) == f"{9_999:090}"
+        assert 10 < len(table._marks) < 20
+        monkeypatch.setattr(text, "CHECKPOINT", 200)
+        monkeypatch.setattr(text, "CHECKPOINTS", 100)
+        table = open_text(io.BytesIO("\n".join(rows).encode()), "t.jsonl")
+        assert table is not None
+        for i in (9_999, 0, 5_000, 4_999, 9_998):
+            assert table.row(i).values == {"image": f"{i:090}"}
+        assert 10 < len(table._marks) <= 100
 
     @given(st.binary(max_size=50))
     def test_data_urls(self, data: bytes) -> None:
@@ -273,7 +152,7 @@ class TestParquet:
         assert read_bytes(f"{path}!image/0") == b"one"
         assert read_cell(str(path), "url/0", 100) == b"three"
         for member in ("image/1", "image/2", "url/1", "url/2", "n/0"):
-            with pytest.raises(ValueError, match=r"the cell is empty|no image in base64"):
+            with pytest.raises(ValueError, match=r"the cell is empty|not an image in base64"):
                 read_cell(str(path), member, 100)
         for member in ("image/3", "other/0", "image.bytes/0", "image"):
             with pytest.raises(KeyError):
@@ -340,7 +219,3 @@ class TestParquet:
         (tmp_path / "t.parquet").write_bytes(b"PAR1 but not really PAR1")
         with pytest.raises(pa.ArrowException):
             read_cell(str(tmp_path / "t.parquet"), "image/0", 10)
-
-
-def test_a_record_is_what_it_says() -> None:
-    assert list(opened("a,b\n1,2").records()) == [Record(4, 2, ["1", "2"])]
