@@ -11,9 +11,9 @@ import PIL
 
 from shotdex.media.decoding.formats import extensions, heif_opens
 from shotdex.media.sources import Source
+from shotdex.store.connection import Connection
 from shotdex.store.errors import SourceError
 from shotdex.store.images import FailureRecord, add_failures
-from shotdex.store.store import Store
 from shotdex.store.types import Failure, IndexReport, Limits, Reason
 
 from .inventory import Inventory
@@ -37,18 +37,13 @@ class FailureTally:
         self.reasons: Counter[str] = Counter()
         self._most = most
 
-    def before(self, store: Store, plan: Plan) -> None:
-        """Take in, and record, what the scan found unusable, and what failed before and would fail again.
+    def before(self, plan: Plan) -> None:
+        """Take in what the scan could not use, and what failed before and would fail again.
 
         Raises:
             SourceError: it is too many already.
         """
         inventory = plan.inventory
-        if plan.new_failures:
-            with store.writing() as con:
-                for rows in plan.new_failure_tables():
-                    found = [Failure(r["path"], r["stage"], Reason(r["reason"]), r["detail"]) for r in rows.to_pylist()]
-                    add_failures(con, [FailureRecord(failure, plan.source, 0, 0) for failure in found])
         self.first = (inventory.failures(KEPT) + plan.settled_failures(KEPT))[:KEPT]
         self.count = inventory.failed + plan.settled
         self.reasons.update({reason.value: count for reason, count in plan.reasons()})
@@ -78,6 +73,13 @@ class FailureTally:
                 f"{what} of {source.root} cannot be used, and {self._most} may fail; {_first(self.first)}",
                 f"what was indexed until then is kept; {SEE_ALL}",
             )
+
+
+def record_scan_failures(con: Connection, plan: Plan) -> None:
+    """Record what the scan could not use and the catalog does not have like that."""
+    for rows in plan.new_failure_tables():
+        found = [Failure(r["path"], r["stage"], Reason(r["reason"]), r["detail"]) for r in rows.to_pylist()]
+        add_failures(con, [FailureRecord(failure, plan.source, 0, 0) for failure in found])
 
 
 def decoder_version(limits: Limits) -> str:

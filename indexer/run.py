@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from shotdex.media.decoding.decode import quiet_pillow
 from shotdex.media.sources import Source
 from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
+from shotdex.store.connection import Connection
 from shotdex.store.encoders import add_encoder, number_of
 from shotdex.store.engines.vector_index import write_index
+from shotdex.store.errors import StoreError
+from shotdex.store.ids import images_generation
 from shotdex.store.images import clear_failures, count_unlabelled, mark_removed, move_table, next_image_id
 from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.source_records import record_source, source_record
@@ -22,7 +25,7 @@ from shotdex.store.types import IndexReport, Limits
 from .batch import Pending, interrupt_held_back
 from .contents import owners_of
 from .decode_pool import Decoder, FailedItem
-from .failures import FailureTally, decoder_version, nothing_there, nothing_usable
+from .failures import FailureTally, decoder_version, nothing_there, nothing_usable, record_scan_failures
 from .inventory import Inventory
 from .layout import Labelling, Layout, choose_labelling
 from .pipeline import Pipeline
@@ -96,7 +99,10 @@ class Indexing:
         started = time.monotonic()
         quiet_pillow()
         plan, reconciler, labelling = self._open(inventory)
-        self._tally.before(self._store, plan)
+        if plan.new_failures:
+            with self._writing() as con:
+                record_scan_failures(con, plan)
+        self._tally.before(plan)
         if self._announce is not None:
             self._announce(plan, labelling)
         interrupted = False
@@ -121,6 +127,7 @@ class Indexing:
     def _open(self, inventory: Inventory) -> tuple[Plan, Reconciler, Labelling]:
         """Compare the source with the catalog and check that the work can be done."""
         with self._store.reading() as con:
+            self._left = _state(con)
             number = number_of(con, self._encoder.id)
             before = source_record(con, inventory.source.root)
             labelling = choose_labelling(self._settings.layout, self._settings.columns, before, inventory)
@@ -131,7 +138,7 @@ class Indexing:
             owners = owners_of(con, number)
             reconciler = Reconciler(plan.source, decoder, owners, plan.vanished_contents(), next_image_id(con))
         if number is None or labelling.record != before:
-            with self._store.writing() as con:
+            with self._writing() as con:
                 number = add_encoder(con, self._encoder.id) if number is None else number
                 record_source(con, labelling.record)
         self._encoder_id = number
@@ -186,7 +193,7 @@ class Indexing:
         # Cut between the database's commit and this reset, the same rows would be written twice.
         with interrupt_held_back():
             if self._pending.rows():
-                with self._store.writing(COMMIT_WAIT) as con:
+                with self._writing() as con:
                     self._pending.write(con, self._encoder_id)
             plan.take(list(self._pending.moves))
             self._counts.update(self._pending.counts)
@@ -194,12 +201,29 @@ class Indexing:
             self._pending = Pending()
         self._last_commit = time.monotonic()
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Open a transaction in the catalog as this indexing left it.
+
+        Raises:
+            StoreError: another catalog is in its place, or somebody changed its images: ids are given in memory, so
+                what waits to be committed would get ids that mean something else there.
+        """
+        with self._store.writing(COMMIT_WAIT) as con:
+            if _state(con) != self._left:
+                raise StoreError(
+                    f"{self._store.catalog} is not as this indexing left it: it was replaced meanwhile",
+                    "nothing was written to it; what was committed before is in the old one. Index again to go on",
+                )
+            yield con
+            self._left = _state(con)
+
     def _finish(self, plan: Plan) -> None:
         """Record what only a whole walk can tell: labels read anew, and what is gone."""
         if not plan.leaves_anything():
             return
         removed = 0
-        with self._store.writing(COMMIT_WAIT) as con:
+        with self._writing() as con:
             for ids in plan.gone():
                 mark_removed(con, ids)
                 removed += len(ids)
@@ -228,6 +252,11 @@ class Indexing:
             encoded=counts["encoded"],
             reasons=dict(self._tally.reasons.most_common()),
         )
+
+
+def _state(con: Connection) -> tuple[str, str]:
+    """Return what tells a catalog, and a state of its images, from every other."""
+    return str(con.value("SELECT value FROM meta WHERE key = 'store_id'")), images_generation(con)
 
 
 def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Inventory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from shotdex.query.search import search
-from shotdex.store.errors import ShotdexError
+from shotdex.store.errors import ShotdexError, StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import Query, Space
 from shotdex.store.vectors import load_vectors
@@ -201,3 +202,30 @@ def test_ctrl_c_during_a_commit_waits_for_it(folder: Path, store: Store, monkeyp
         )
     assert kept >= 4
     assert report is None or report.interrupted
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_another_catalog_put_in_its_place_ends_the_indexing(
+    folder: Path, store: Store, tmp_path: Path, older: bool
+) -> None:
+    """Another store's catalog, or an older backup of the same one: its ids mean something else, or are free there."""
+    other = Store.create(tmp_path / "other")
+    index(other, folder, FakeEncoder(), **HOW)
+    backup = shutil.copy(store.catalog, tmp_path / "backup.duckdb")
+
+    def replace(number: int) -> None:
+        if number == 6:  # after a commit
+            with store.reading() as con:
+                assert con.value("SELECT count(*) FROM images") > 0
+            store.catalog.rename(tmp_path / "first.duckdb")
+            shutil.copy(backup if older else other.catalog, store.catalog)
+
+    before = contents(other)
+    with pytest.raises(StoreError, match="replaced meanwhile") as caught:
+        index(store, folder, FakeEncoder(before=replace), **HOW)
+    assert "Index again" in caught.value.hint
+    if older:
+        with store.reading() as con:
+            assert con.value("SELECT count(*) FROM stored_images") == 0
+    else:
+        assert contents(store) == before
