@@ -6,9 +6,9 @@ A member's name is only a name: `../x.png`, `/x.png` and `C:\\x.png` are looked 
 from __future__ import annotations
 
 import stat
-import tarfile
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from shotdex.media.files import places
 from shotdex.media.files.kept import Kept
@@ -16,10 +16,12 @@ from shotdex.media.files.places import Facts
 from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
-from .names import TAR_ENDINGS, ZIP_ENDINGS, path_of
+from . import TAR_ENDINGS, ZIP_ENDINGS, path_of
 from .streams import Stream, packing_of
-from .tars import TarArchive, is_header
-from .zips import ZipArchive
+
+if TYPE_CHECKING:
+    from .tars import TarArchive
+    from .zips import ZipArchive
 
 
 def is_zip(place: str) -> bool:
@@ -28,7 +30,7 @@ def is_zip(place: str) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    return kind_of(place) is ZipArchive
+    return kind_of(place) == "zip"
 
 
 def is_tar(place: str) -> bool:
@@ -37,10 +39,10 @@ def is_tar(place: str) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    return kind_of(place) is TarArchive
+    return kind_of(place) == "tar"
 
 
-def kind_of(place: str) -> type[ZipArchive] | type[TarArchive] | None:
+def kind_of(place: str) -> Literal["zip", "tar"] | None:
     """Return what kind of archive there is; None where there is another file, none, or a folder.
 
     Raises:
@@ -48,53 +50,60 @@ def kind_of(place: str) -> type[ZipArchive] | type[TarArchive] | None:
     """
     if not places.is_url(place):
         with suppress(FileNotFoundError, NotADirectoryError, ValueError):
-            return _by_content(place) if is_regular(place) else None
+            return _by_content(place) if stat.S_ISREG(Path(place).stat().st_mode) else None
         return None
     if path_of(place).endswith(ZIP_ENDINGS + TAR_ENDINGS):
-        return ZipArchive if path_of(place).endswith(ZIP_ENDINGS) else TarArchive
+        return "zip" if path_of(place).endswith(ZIP_ENDINGS) else "tar"
     return _by_content(place) if places.is_file(place) else None
 
 
-def is_regular(place: str) -> bool:
-    """Tell whether there is a file at a path, and no folder, pipe or device, which would be read for ever.
+def _by_content(place: str) -> Literal["zip", "tar"] | None:
+    from .tars import BLOCK, is_header
 
-    Raises:
-        OSError: it cannot be looked at.
-    """
-    return stat.S_ISREG(Path(place).stat().st_mode)
-
-
-def _by_content(place: str) -> type[ZipArchive] | type[TarArchive] | None:
     with closing(places.open_binary(place)) as file:
-        head = file.read(tarfile.BLOCKSIZE)
+        head = file.read(BLOCK)
     if head.startswith((b"PK\3\4", b"PK\5\6")):
-        return ZipArchive
-    first = _unpacked_head(place) if packing_of(head) else head
+        return "zip"
+    first = _unpacked_head(place, BLOCK) if packing_of(head) else head
     # By its name where it cannot be unpacked, or has no members and so begins with its end.
-    named = path_of(place).endswith(TAR_ENDINGS) and (first is None or first == bytes(tarfile.BLOCKSIZE))
+    named = path_of(place).endswith(TAR_ENDINGS) and (first is None or first == bytes(BLOCK))
     if named or (first is not None and is_header(first)):
-        return TarArchive
-    with suppress(ContainerFailure):  # behind a program that unpacks it, say
+        return "tar"
+    return "zip" if _has_directory(place) else None
+
+
+def _has_directory(place: str) -> bool:
+    """Tell whether a zip archive stands behind something else, such as a program that unpacks it."""
+    from .zips import ZipArchive
+
+    try:
         ZipArchive(place).rest()
-        return ZipArchive
-    return None
+    except ContainerFailure:
+        return False
+    return True
 
 
-def _unpacked_head(place: str) -> bytes | None:
+def _unpacked_head(place: str, count: int) -> bytes | None:
     try:
         with closing(Stream(place)) as stream:
-            return stream.read(tarfile.BLOCKSIZE)
+            return stream.read(count)
     except ContainerFailure:
         return None
 
 
 def _open(place: str) -> ZipArchive | TarArchive:
     kind = kind_of(place)
-    if kind is None and not places.is_file(place):
+    if kind == "zip":
+        from .zips import ZipArchive
+
+        return ZipArchive(place)
+    if kind == "tar":
+        from .tars import TarArchive
+
+        return TarArchive(place)
+    if not places.is_file(place):
         raise FileNotFoundError(f"there is no file {place}")
-    if kind is None:
-        raise ContainerFailure(Reason.UNREADABLE, f"{place} is neither a zip nor a tar archive")
-    return kind(place)
+    raise ContainerFailure(Reason.UNREADABLE, f"{place} is neither a zip nor a tar archive")
 
 
 _kept: Kept[ZipArchive | TarArchive] = Kept(_open)

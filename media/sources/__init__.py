@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from shotdex.media.archives.names import path_of
+from shotdex.media.archives import path_of
 from shotdex.media.files import places
 from shotdex.media.files.places import Facts
 from shotdex.store.errors import ContainerFailure, SourceError

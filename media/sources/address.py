@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from shotdex.media.archives.names import path_of
+from shotdex.media.archives import path_of
 from shotdex.media.files import places
 
 from .kinds import KINDS, Kind

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from shotdex.media.decoding.decode import looks_like_image
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
@@ -135,12 +134,3 @@ def within(name: str) -> str:
 def link_failure(place: str, name: str) -> Failure:
     """Return why a link in an archive is not an image."""
     return Failure(join(place, name), "scan", Reason.UNREADABLE, "a link, which is not followed")
-
-
-def member_failure(place: str, shown: str, is_utf8: bool, is_link: bool) -> Failure | None:
-    """Return why a member cannot be read, as far as its header tells, or None; None also where it is no image."""
-    if (is_utf8 and not is_link) or not looks_like_image(shown):
-        return None
-    if not is_utf8:
-        return Failure(join(place, shown), "scan", Reason.BAD_NAME, "pack it again with names in UTF-8")
-    return Failure(join(place, shown), "scan", Reason.UNREADABLE, "a link, which is not followed")

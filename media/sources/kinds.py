@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from shotdex.media.archives.names import TAR_ENDINGS, ZIP_ENDINGS
+from shotdex.media.archives import TAR_ENDINGS, ZIP_ENDINGS
 from shotdex.media.files.places import Facts
 
 if TYPE_CHECKING:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice, product
+from math import prod
 
-from shotdex.media.archives.names import TAR_ENDINGS
+from shotdex.media.archives import TAR_ENDINGS, path_of
 from shotdex.media.archives.opening import is_tar, member_facts, open_archive, read_member
 from shotdex.media.archives.streams import Stream
 from shotdex.media.archives.tars import Kind, TarArchive, TarMember
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
-from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.errors import ContainerFailure, OptionError, SourceError
 from shotdex.store.types import Failure, Reason
 
 from .address import SEPARATOR, join
-from .base import Candidate, FailedFolder, Found, Ignored, hidden, member_failure, within
+from .base import Candidate, FailedFolder, Found, Ignored, hidden, link_failure, within
+from .kinds import IDX_ENDINGS
 from .samples import IMAGES_LIMIT, SIDECAR_LIMIT, Sample, check_roles, sample_key, sidecar_kind
-from .shards import find_shards
 
 __all__ = ["ShardsSource", "TarSource", "facts", "matches", "open_source", "read"]
+
+SHARDS_LIMIT = 100_000
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d{1,12})\.\.(\d{1,12})")
 
 read, facts = read_member, member_facts
 
@@ -111,23 +120,24 @@ class TarSource:
     def _member(self, member: TarMember, sample: Sample) -> Iterator[Found]:
         """Put a member into its sample, or yield what it is where it belongs to none."""
         address = join(self.root, member.shown)
-        failure = member_failure(self.root, member.shown, member.name is not None, member.kind is Kind.LINK)
-        if member.kind is Kind.SPARSE and looks_like_image(member.shown):
-            failure = Failure(address, "scan", Reason.UNREADABLE, "a sparse file, which is not put together")
-        if failure is not None and member.kind is not Kind.OTHER:
-            yield failure
-        elif member.kind is Kind.FILE and sidecar_kind(member.shown):
+        if member.kind is Kind.FILE and sidecar_kind(member.shown):
             sample.add_sidecar(address, member.data)
-        elif member.kind is Kind.FILE and looks_like_image(member.shown):
+        elif member.kind is Kind.OTHER or not looks_like_image(member.shown):
+            yield Ignored(address)
+        elif member.kind is Kind.SPARSE:
+            yield Failure(address, "scan", Reason.UNREADABLE, "a sparse file, which is not put together")
+        elif member.name is None:
+            yield Failure(address, "scan", Reason.BAD_NAME, "pack it again with names in UTF-8")
+        elif member.kind is Kind.LINK:
+            yield link_failure(self.root, member.shown)
+        else:
             relative = within(f"{self.folder}/{member.shown}")
             sample.images.append(Candidate(address, relative, member.size, member.modified_ns))
-        else:
-            yield Ignored(address)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardsSource:
-    """Several tar archives as one source, by a pattern or a folder (see `shards.py`); members keep their own address.
+    """Several tar archives as one source, by a pattern or a folder (see `find_shards`); members keep their own address.
 
     An archive that is missing or broken is named, and the others go on. Of a folder, layouts see each archive as a
     folder of its name, without the ending: ImageNet has one archive a class. Those of a pattern are taken as one.
@@ -195,3 +205,60 @@ def _open(place: str) -> TarArchive:
 def _is_sidecar(member: TarMember) -> bool:
     wanted = member.kind is Kind.FILE and member.size <= SIDECAR_LIMIT
     return wanted and sidecar_kind(member.shown) is not None and not hidden(member.shown)
+
+
+def find_shards(place: str) -> list[str]:
+    """Return the archives that a pattern stands for, or that a folder has; none where it is no set of archives.
+
+    A folder counts where it has tar archives, and neither images nor folders nor IDX files beside them.
+
+    Raises:
+        OptionError: a pattern stands for too many.
+        OSError: the folder cannot be listed.
+    """
+    if path_of(place).endswith(TAR_ENDINGS) and _BRACES.search(place) and not _is_there(place):
+        return expand(place)
+    if places.is_url(place) or not places.is_folder(place):
+        return []
+    found = []
+    with os.scandir(place) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                continue
+            if looks_like_image(name) or name.endswith(IDX_ENDINGS) or entry.is_dir():
+                return []
+            if name.lower().endswith(TAR_ENDINGS) and entry.is_file():
+                found.append(entry.path)
+    return sorted(found)
+
+
+def _is_there(place: str) -> bool:
+    return not places.is_url(place) and places.is_file(place)
+
+
+def expand(pattern: str) -> list[str]:
+    """Return the names that a pattern with braces stands for, as in a shell: `{00..12}` and `{train,test}`.
+
+    Raises:
+        OptionError: there are more than 100,000.
+    """
+    parts = _BRACES.split(pattern)
+    choices = [_choices(part) if i % 2 else [part] for i, part in enumerate(parts)]
+    if prod(map(len, choices)) > SHARDS_LIMIT:
+        raise OptionError(f"{pattern} stands for more than {SHARDS_LIMIT:,} archives", "check the numbers in braces")
+    return ["".join(chosen) for chosen in product(*choices)]
+
+
+def _choices(text: str) -> list[str]:
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return text.split(",") if "," in text else [f"{{{text}}}"]
+    first, last = (int(number) for number in match.groups())
+    # Where one begins with a zero, all get as many digits.
+    padded = any(len(number) > 1 and number.startswith("0") for number in match.groups())
+    width = max(map(len, match.groups())) if padded else 0
+    step = 1 if first <= last else -1
+    # One more than allowed is enough to be refused, and not a billion of them.
+    numbers = islice(range(first, last + step, step), SHARDS_LIMIT + 1)
+    return [f"{number:0{width}}" for number in numbers]

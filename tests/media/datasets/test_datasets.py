@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shotdex.media.datasets import by_name as datasets
 from shotdex.media.datasets import torchvision_classes
 from shotdex.media.datasets import torchvision_rows as torchvision_sets
 from shotdex.media.datasets.dataset_rows import Row, image_file, plain
 from shotdex.media.datasets.hf import HfRows
 from shotdex.media.decoding.decode import decode
 from shotdex.media.files.places import TooManyBytes
+from shotdex.media.sources import datasets
 from shotdex.store.errors import SourceError
 from tests.support.beside import torchvision_on_path
 from tests.support.images import encoded, noise, save_noise
@@ -55,7 +55,7 @@ def rows(dataset: str, split: str) -> list[Row]:
 
 
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [datasets.is_dataset(text) for text in ("torchvision:MNIST", "hf:a/b", "/hf:x", "https://host/hf:x")] == [
+    assert [datasets.matches(text) for text in ("torchvision:MNIST", "hf:a/b", "/hf:x", "https://host/hf:x")] == [
         True, True, False, False,
     ]  # fmt: skip
     monkeypatch.chdir(tmp_path)
@@ -104,13 +104,13 @@ class TestTorchvision:
         assert {(row.split, row.size_bytes, row.metadata) for row in found} == {("test", 784, None)}
         pixels = (raw / "t10k-images-idx3-ubyte").read_bytes()[16:]
         for i in (0, 17, 9999):
-            data = datasets.read_item("torchvision:FashionMNIST", f"test/{i}", LIMIT)
+            data = datasets.read("torchvision:FashionMNIST", f"test/{i}", LIMIT)
             assert data == b"P5 28 28 255\n" + pixels[784 * i : 784 * (i + 1)]
         with pytest.raises(TooManyBytes):
-            datasets.read_item("torchvision:FashionMNIST", "test/0", 100)
+            datasets.read("torchvision:FashionMNIST", "test/0", 100)
         for member in ("test/10000", "val/0", "test/-1", "test/x", "17", "test/"):
             with pytest.raises(KeyError):
-                datasets.read_item("torchvision:FashionMNIST", member, LIMIT)
+                datasets.read("torchvision:FashionMNIST", member, LIMIT)
 
         mark = found[0].modified_ns
         datasets.forget()
@@ -130,18 +130,18 @@ class TestTorchvision:
         found = rows("torchvision:Country211", "valid")
         path = root / "country211" / "valid" / "US" / "1.png"
         assert found[1] == Row("valid", 1, path.stat().st_size, 1_700_000_000_000_000_001, "US", None)
-        assert datasets.read_item("torchvision:Country211", "valid/1", LIMIT) == path.read_bytes()
+        assert datasets.read("torchvision:Country211", "valid/1", LIMIT) == path.read_bytes()
         path.unlink()
         with pytest.raises(FileNotFoundError):
-            datasets.read_item("torchvision:Country211", "valid/1", LIMIT)
+            datasets.read("torchvision:Country211", "valid/1", LIMIT)
 
     def test_a_set_without_splits(self, torchvision: None, root: Path) -> None:
         found = datasets.open_dataset("torchvision:FakeData").rows("all")
         first = next(found)
         assert (first.size_bytes, first.split, first.position) == (3 * 224 * 224, "all", 0)
-        data = datasets.read_item("torchvision:FakeData", "all/0", LIMIT)
+        data = datasets.read("torchvision:FakeData", "all/0", LIMIT)
         assert decode(data).size == (224, 224)
-        assert data == datasets.read_item("torchvision:FakeData", "all/0", LIMIT)
+        assert data == datasets.read("torchvision:FakeData", "all/0", LIMIT)
 
     def test_a_pickle_that_is_not_the_published_one_is_not_opened(self, torchvision: None, root: Path) -> None:
         import pickle
@@ -301,12 +301,12 @@ class TestHf:
         for i, row in enumerate(found):
             path = images / "train" / f"{i}.png"
             assert (row.size_bytes, row.modified_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
-            assert datasets.read_item(name, f"train/{i}", LIMIT) == path.read_bytes()
+            assert datasets.read(name, f"train/{i}", LIMIT) == path.read_bytes()
         with pytest.raises(TooManyBytes):
-            datasets.read_item(name, "train/0", 10)
+            datasets.read(name, "train/0", 10)
         for member in ("train/3", "val/0", "train/x"):
             with pytest.raises(KeyError):
-                datasets.read_item(name, member, LIMIT)
+                datasets.read(name, member, LIMIT)
 
     @pytest.mark.parametrize("form", ["parquet", "saved"])
     def test_images_in_a_table(self, tmp_path: Path, form: str) -> None:
@@ -354,7 +354,7 @@ class TestHf:
         assert len({row.modified_ns for row in found}) == 1
         assert 0 <= found[0].modified_ns < 2**63
         for i, data in enumerate(jpegs):
-            assert datasets.read_item(f"hf:{folder}", f"train/{i}", LIMIT) == data, "the bytes that it came with"
+            assert datasets.read(f"hf:{folder}", f"train/{i}", LIMIT) == data, "the bytes that it came with"
         datasets.forget()
         assert rows(f"hf:{folder}", "train") == found, "nothing changed, so nothing is to be read again"
 

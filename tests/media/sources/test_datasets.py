@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shotdex.media.datasets import by_name as datasets
 from shotdex.media.datasets import torchvision_classes
 from shotdex.media.files.places import TooManyBytes
+from shotdex.media.sources import datasets
 from shotdex.media.sources.base import Candidate, Source
 from shotdex.media.sources.datasets import DatasetSource
 from shotdex.store.errors import SourceError

@@ -18,7 +18,7 @@ from shotdex.media.sources.base import Candidate
 from shotdex.media.sources.idx import FASHION_MNIST, IdxSource, find_idx_files
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
-from tests.media.test_addresses import write_idx
+from tests.media.sources.test_address import write_idx
 
 
 def scanned(place: Path) -> list[Candidate]:

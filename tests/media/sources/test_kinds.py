@@ -71,6 +71,7 @@ LAZY = {
     "shotdex.media.sources.datasets": (),
     "shotdex.media.sources.listed": (),
     "shotdex.media.sources.zipped": ("set.zip",),
+    "shotdex.media.archives.zips": ("set.zip",),
     "shotdex.media.tables": (),
     "shotdex.media.datasets": (),
     "fsspec": (),

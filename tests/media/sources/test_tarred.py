@@ -13,13 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shotdex.media.archives import opening
 from shotdex.media.archives.opening import is_tar
+from shotdex.media.archives.tars import TarArchive
 from shotdex.media.sources import read_bytes, tarred
 from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored
 from shotdex.media.sources.samples import IMAGES_LIMIT, SIDECAR_LIMIT
-from shotdex.media.sources.shards import expand, find_shards
-from shotdex.media.sources.tarred import ShardsSource, TarSource
+from shotdex.media.sources.tarred import ShardsSource, TarSource, expand, find_shards
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
@@ -241,7 +240,7 @@ def test_read_in_order_walks_a_packed_archive_once_more(tmp_path: Path, monkeypa
     members: Members = [(f"{i}.png", os.urandom(3000)) for i in range(30)]
     path = tmp_path / "s.tar.gz"
     found = scan(path, members)
-    monkeypatch.setattr(opening.TarArchive, "walk", lambda *_: pytest.fail("the scan's table should do"))
+    monkeypatch.setattr(TarArchive, "walk", lambda *_: pytest.fail("the scan's table should do"))
     source = TarSource(str(path))
     for i in range(0, 30, 4):
         assert source.read(images(found)[i].address, 10_000) == members[i][1]
