@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PIL import Image
 
-from shotdex.media.sources import read_bytes
 from shotdex.store.errors import ImageFailure, UnreadableImage
 
 from .decoding.decode import decode
+from .sources import read_bytes
 
 
 def open_image(address: str) -> Image.Image:
