@@ -1,5 +1,1 @@
-"""`python -m shotdex`."""
-
-from shotdex.cli import main
-
-main()
+../../api/__main__.py
