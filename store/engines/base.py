@@ -83,7 +83,8 @@ class VectorEngine(Protocol):
     def search(self, vectors: Vectors, k: int, among: Filter) -> tuple[Ids, Vectors]:
         """Return ids and cosines (Q, K) of the k best covered images for unit vectors (Q, D), best first, ties by id.
 
-        K is k, or the number of covered images that the filter keeps where these are fewer.
+        K is k, or the number of covered images that the filter keeps if these are fewer. Cosines are those of
+        `flat.nearest` to the last bit, so that equal vectors tie wherever they are kept.
 
         Raises:
             EngineDamaged: what it keeps was damaged since it was opened.
