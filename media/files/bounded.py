@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -51,3 +52,8 @@ def read_bounded(file: BinaryIO, limit: int) -> bytes:
     if wanted <= 0:
         raise TooManyBytes(f"more than {limit:,} bytes")
     return b"".join(parts)
+
+
+def number_of(mark: str) -> int:
+    """Return a number of 63 bits that stands for a checksum or version of any form."""
+    return int.from_bytes(hashlib.blake2b(mark.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") >> 1

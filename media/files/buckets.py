@@ -14,9 +14,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO, TypeVar, cast
 
-from .bounded import Facts, Listed, NotListed, TooManyBytes
+from .bounded import Facts, Listed, NotListed, TooManyBytes, number_of
 from .urls import scheme_of, shown
-from .web import number_of
 from .web_session import CONNECT_S, READ_S, missing
 
 BLOCK = 4 << 20

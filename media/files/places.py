@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -27,6 +27,7 @@ __all__ = [
     "is_file",
     "is_folder",
     "is_url",
+    "many_facts",
     "name_of",
     "open_binary",
     "read_all",
@@ -91,6 +92,17 @@ def facts(place: str) -> Facts:
         return _reader(url).facts(url)  # type: ignore[no-any-return]
     found = Path(place).stat()
     return Facts(found.st_size, found.st_mtime_ns)
+
+
+def many_facts(urls: Sequence[str]) -> list[Facts | OSError]:
+    """Return the facts of files on the web, or why there are none, some requests at a time.
+
+    Raises:
+        SourceError: one of them may not be opened, or a library for them is not installed.
+    """
+    from . import web
+
+    return web.many_facts([checked(url) for url in urls])
 
 
 def is_file(place: str) -> bool:

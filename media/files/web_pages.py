@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from . import web
 from .bounded import Listed, NotListed, TooManyBytes
 from .urls import path_of, shown
+from .web_session import Reply, ask, wait
 
 PAGE_LIMIT = 16 * 1024 * 1024
 """Bytes of one page: about 100,000 links."""
@@ -41,8 +41,12 @@ def is_folder(url: str) -> bool:
     Raises:
         OSError: it cannot be asked.
     """
-    led, kind = web.headers(url)
-    return kind in _KINDS and path_of(led).endswith("/") and path_of(led) in (path_of(url), path_of(url) + "/")
+
+    async def use(reply: Reply) -> bool:
+        led = path_of(reply.url)
+        return reply.kind in _KINDS and led.endswith("/") and led in (path_of(url), path_of(url) + "/")
+
+    return wait(ask(url, use))
 
 
 def walk(url: str) -> Iterator[Listed | NotListed]:
@@ -71,18 +75,22 @@ def walk(url: str) -> Iterator[Listed | NotListed]:
 def _entries(folder: str) -> list[str]:
     """Return the URLs of what is directly in a folder, sorted; folders end with `/`."""
     try:
-        led, kind, content = web.page(folder, PAGE_LIMIT)
+        led, kind, content = wait(ask(folder, _page))
     except TooManyBytes as error:
         raise OSError(f"the page {shown(folder)} has {error}") from None
     start = folder if folder.endswith("/") else folder + "/"
     if _place(led) not in (_place(folder), _place(start)):
         raise OSError(f"{shown(folder)} leads to {shown(led)}")
     if kind not in _KINDS:
-        raise OSError(f"{shown(folder)} is no page with links")
+        raise OSError(f"{shown(folder)} is not a page with links")
     links = _Links()
     links.feed(content.decode("utf-8", "replace"))
     base = urldefrag(led).url
     return sorted({found for link in links.found if (found := _child(base, link)) is not None})
+
+
+async def _page(reply: Reply) -> tuple[str, str, bytes]:
+    return reply.url, reply.kind, await reply.body(PAGE_LIMIT)
 
 
 def _child(base: str, link: str) -> str | None:

@@ -1,26 +1,42 @@
-"""One connection pool for http and https: fsspec's, with limits of time, no cookies, and errors of one family."""
+"""Requests to web servers, over aiohttp on fsspec's event loop: bounded, without cookies, with errors of one family.
+
+Everything has a bound: the time until an answer begins, the bytes of a body, and how slowly it may come. Trouble that
+may be gone in a moment (429, 5xx, a lost connection) is tried once more. Proxies and ~/.netrc are the user's.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from shotdex.store.errors import SourceError
 
+from .bounded import TooManyBytes
 from .urls import shown
 
 CONNECT_S = 30.0
 READ_S = 30.0
-"""Seconds until a connection must stand, and in which a server must send something."""
+"""Seconds until a connection must stand, until an answer must have begun, and in which a server must send something."""
 
-INSTALL = 'pip install "shotdex[remote]"'
+PATIENCE_S = 60.0
+SLOWEST = 10_000
+"""A server that drips keeps every single read within its limit: after a minute it must have sent 10 kB a second."""
+
+WAIT_S = 0.5
+LONGEST_WAIT_S = 5.0
+"""Seconds before the second try, and the longest that a server may ask for."""
 
 # A URL of these letters alone is sent as it was given: requoting may break a signature.
 _WRITTEN = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
+
+_T = TypeVar("_T")
 
 
 class Passing(ConnectionError):
@@ -31,80 +47,128 @@ class Passing(ConnectionError):
         self.wait_s = wait_s
 
 
-def missing(scheme: str, error: ImportError) -> SourceError:
-    """Return the error for a library that is not installed."""
-    return SourceError(f"reading {scheme} URLs needs {error.name or 'a library'}, which is not installed", INSTALL)
-
-
 @dataclass(frozen=True, slots=True)
-class Response:
-    """An answer as it begins. Close it, or the connection is not free for the next request."""
+class Reply:
+    """An answer whose body has not been read. `url` is where redirects led."""
 
     url: str
     status: int
     headers: Mapping[str, str]
-    raw: Any
+    content: Any
 
-    def read(self, most: int) -> bytes:
-        """Return the next bytes of the body, none at its end."""
-        return bytes(_wait(self.raw.content.read, most))
+    @property
+    def size(self) -> int | None:
+        """Return the bytes of the whole file, where the server says."""
+        if self.status in (206, 416):
+            found = re.search(r"/(\d+)\s*$", self.headers.get("Content-Range", ""))
+            return int(found[1]) if found else None
+        length = self.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdigit() else None
 
-    def close(self) -> None:
-        """Let go of the connection; where the body was not read to its end, it is cut."""
+    @property
+    def version(self) -> str | None:
+        """Return what the server tells versions of a file apart by."""
+        return self.headers.get("ETag") or self.headers.get("Last-Modified")
 
-        async def close() -> None:
-            self.raw.close()
+    @property
+    def kind(self) -> str:
+        """Return the kind of content in lower case."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
-        _wait(close)
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Read the body piece by piece, each at most 256 KiB."""
+        began, total = time.monotonic(), 0
+        while chunk := await self.content.read(1 << 18):
+            total += len(chunk)
+            yield chunk
+            if time.monotonic() - began > PATIENCE_S + total / SLOWEST:
+                raise TimeoutError(f"{shown(self.url)} sends less than {SLOWEST // 1000} kB a second")
+
+    async def body(self, limit: int) -> bytes:
+        """Return the whole body, unpacked where it comes packed.
+
+        Raises:
+            TooManyBytes: it is more than `limit` bytes; no more than that were kept.
+        """
+        if self.status == 200 and (self.size or 0) > limit:
+            raise TooManyBytes(f"more than {limit:,} bytes")
+        data = bytearray()
+        async for chunk in self.chunks():
+            data += chunk
+            if len(data) > limit:
+                raise TooManyBytes(f"more than {limit:,} bytes")
+        return _unpacked(bytes(data), self.headers.get("Content-Encoding", ""), limit)
 
 
-def request(url: str, headers: Mapping[str, str]) -> Response:
-    """Send a GET and return the answer as it begins, after redirects (to http and https only, ten at most)."""
-    import yarl
-
-    session = _wait(_filesystem().set_session)
-    target = yarl.URL(url, encoded=bool(_WRITTEN.fullmatch(url)))
-
-    async def send() -> Any:
-        return await session.get(target, headers=dict(headers))
-
-    raw = _wait(send)
-    return Response(str(raw.url), raw.status, raw.headers, raw)
-
-
-def _wait(work: Any, *arguments: Any) -> Any:
-    from fsspec.asyn import sync
-
-    return sync(_filesystem().loop, work, *arguments)
-
-
-@cache
-def _filesystem() -> Any:
-    import fsspec
-
+def _unpacked(data: bytes, packing: str, limit: int) -> bytes:
+    # Asked for none; some servers keep files packed and send them so in any case. aiohttp unpacks without a bound.
+    if packing.lower() in ("", "identity"):
+        return data
+    if packing.lower() not in ("gzip", "x-gzip", "deflate"):
+        raise OSError(f"the server sends it packed by {packing[:20]!r}")
     try:
-        return fsspec.filesystem("http", get_client=_client, skip_instance_cache=True)
+        unpacked = zlib.decompressobj(wbits=47).decompress(data, limit + 1)
+    except zlib.error as error:
+        raise OSError(f"what the server sends cannot be unpacked: {error}") from error
+    if len(unpacked) > limit:
+        raise TooManyBytes(f"more than {limit:,} bytes")
+    return unpacked
+
+
+def missing(scheme: str, error: ImportError) -> SourceError:
+    """Return the error for a library that is not installed."""
+    hint = 'pip install "shotdex[remote]"'
+    return SourceError(f"reading {scheme} URLs needs {error.name or 'a library'}, which is not installed", hint)
+
+
+def wait(work: Awaitable[_T]) -> _T:
+    """Return what a coroutine gives that ran on fsspec's loop; Ctrl-C cancels it.
+
+    Raises:
+        SourceError: a library is not installed.
+    """
+    try:
+        import aiohttp  # noqa: F401
+        from fsspec.asyn import get_loop
     except ImportError as error:
-        raise missing("http", ImportError(name="aiohttp")) from error
+        work.close()  # type: ignore[attr-defined]
+        raise missing("http", error) from error
+    running = asyncio.run_coroutine_threadsafe(cast(Any, work), get_loop())
+    try:
+        return cast(_T, running.result())
+    except BaseException:
+        running.cancel()
+        raise
 
 
-async def _client(**settings: Any) -> Any:
+# A session belongs to its loop, and fsspec starts another loop after a fork. Only code on the loop comes here, and it
+# never waits, so no two threads make one.
+_session: tuple[Any, Any] | None = None
+
+
+def _shared_session() -> Any:
+    global _session
     import aiohttp
 
-    # Proxies and ~/.netrc are the user's. Unpacking is ours: aiohttp's has no bound that we set.
-    return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=READ_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=True,
-        **settings,
-    )
+    loop = asyncio.get_running_loop()
+    if _session is None or _session[0] is not loop:
+        _session = (
+            loop,
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=True),
+        )
+    return _session[1]
+
+
+@atexit.register
+def _close() -> None:
+    with contextlib.suppress(Exception):
+        if _session is not None and _session[0].is_running():
+            asyncio.run_coroutine_threadsafe(_session[1].close(), _session[0]).result(timeout=1)
 
 
 @contextlib.contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turn what aiohttp raises into OSErrors whose messages hold no secrets."""
-    _filesystem()
+def _translated(url: str) -> Iterator[None]:
+    """Turn what aiohttp raises into OSErrors; its own messages hold the URL with its secrets."""
     import aiohttp
 
     try:
@@ -117,7 +181,53 @@ def translated(url: str) -> Iterator[None]:
             raise
         raise TimeoutError(f"{shown(url)} did not answer in {READ_S:.0f} s") from None
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError) as error:
-        raise Passing(f"{shown(url)}: the connection was lost ({type(error).__name__})", 0.5) from None
+        raise Passing(f"{shown(url)}: the connection was lost ({type(error).__name__})", WAIT_S) from None
     except (aiohttp.ClientError, ValueError) as error:
-        # Their messages hold the URL as it is.
         raise OSError(f"{shown(url)} cannot be read: {type(error).__name__}") from None
+
+
+async def ask(url: str, use: Callable[[Reply], Awaitable[_T]], start: int | None = None, end: int | None = None) -> _T:
+    """Ask for a file, or its bytes from `start` up to `end`, and return what `use` makes of the answer.
+
+    Raises:
+        FileNotFoundError, PermissionError, TimeoutError, OSError: there is no such answer.
+    """
+    try:
+        return await _once(url, use, start, end)
+    except Passing as trouble:
+        await asyncio.sleep(trouble.wait_s)
+    return await _once(url, use, start, end)
+
+
+async def _once(url: str, use: Callable[[Reply], Awaitable[_T]], start: int | None, end: int | None) -> _T:
+    import aiohttp
+    import yarl
+
+    wanted = {} if start is None or end is None else {"Range": f"bytes={start}-{end - 1}"}
+    limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=READ_S)
+    with _translated(url):
+        target = yarl.URL(url, encoded=bool(_WRITTEN.fullmatch(url)))
+        async with asyncio.timeout(CONNECT_S + READ_S):  # headers may drip as bodies do
+            response = await _shared_session().get(
+                target, headers={"Accept-Encoding": "identity", **wanted}, timeout=limits
+            )
+        try:
+            reply = Reply(str(response.url), response.status, response.headers, response.content)
+            _check(url, reply, ranged=bool(wanted))
+            return await use(reply)
+        finally:
+            response.close()  # cut, where the body was not read to its end
+
+
+def _check(url: str, reply: Reply, *, ranged: bool) -> None:
+    status = reply.status
+    if status in (404, 410):
+        raise FileNotFoundError(f"{shown(url)} is not there ({status})")
+    if status in (401, 403, 407):
+        raise PermissionError(f"{shown(url)} may not be read ({status})")
+    if status == 429 or status >= 500:
+        told = reply.headers.get("Retry-After", "")
+        seconds = float(told) if told.isascii() and told.isdigit() else WAIT_S
+        raise Passing(f"{shown(url)}: the server answered {status}", min(seconds, LONGEST_WAIT_S))
+    if status not in ((200, 206, 416) if ranged else (200,)):
+        raise OSError(f"{shown(url)}: the server answered {status}")

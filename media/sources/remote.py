@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeGuard
 
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
-from shotdex.media.files.places import Listed, NotListed
+from shotdex.media.files.places import Facts, Listed, NotListed
 from shotdex.store.errors import SourceError
 from shotdex.store.types import Failure, Reason
 
 from .base import Candidate, FailedFolder, Found, Ignored
 
-AT_ONCE = 8
-"""Requests at a time for the facts of images that a listing names without them (web servers' pages)."""
-
 CHUNK = 64
+"""Images whose facts are asked for together, where a listing names them without (web servers' pages)."""
 
 _NEXT_STEP = "check the URL, the connection, and whether you may read it; a web server must list the folder"
 
@@ -43,9 +41,10 @@ class RemoteFolderSource:
             SourceError: it cannot be listed.
         """
         listed = self._listed()
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            while chunk := list(islice(listed, CHUNK)):
-                yield from pool.map(self._found, chunk)
+        while chunk := list(islice(listed, CHUNK)):
+            unknown = [one.url for one in chunk if self._is_image(one) and one.facts is None]
+            known = dict(zip(unknown, places.many_facts(unknown), strict=True)) if unknown else {}
+            yield from (self._found(one, known) for one in chunk)
 
     def read(self, address: str, limit: int) -> bytes:
         """Return an image's file, in one request."""
@@ -59,16 +58,18 @@ class RemoteFolderSource:
         except OSError as error:  # of the first page; of later ones it is a NotListed
             raise SourceError(str(error), _NEXT_STEP) from error
 
-    def _found(self, one: Listed | NotListed) -> Found:
+    def _is_image(self, one: Listed | NotListed) -> TypeGuard[Listed]:
+        return isinstance(one, Listed) and looks_like_image(places.relative_to(one.url, self.root))
+
+    def _found(self, one: Listed | NotListed, known: Mapping[str, Facts | OSError]) -> Found:
         if isinstance(one, NotListed):
             return FailedFolder(one.url, Failure(places.shown(one.url), "scan", Reason.UNREADABLE, one.why))
-        relative = places.relative_to(one.url, self.root)
-        if not looks_like_image(relative):
+        if not self._is_image(one):
             return Ignored(one.url)
-        try:
-            facts = one.facts or places.facts(one.url)
-        except (OSError, SourceError) as error:
-            return Failure(one.url, "scan", Reason.UNREADABLE, str(error))
+        facts = one.facts or known[one.url]
+        if isinstance(facts, OSError):
+            return Failure(one.url, "scan", Reason.UNREADABLE, str(facts))
+        relative = places.relative_to(one.url, self.root)
         return Candidate(one.url, relative, facts.size_bytes, facts.modified_ns)
 
 

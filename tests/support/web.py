@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -119,3 +120,30 @@ def listing(*links: str) -> Page:
     """A page as web servers make of a folder."""
     anchors = "\n".join(f'<a href="{link}">{link}</a>' for link in links)
     return Page(f"<html><body><pre>{anchors}</pre></body></html>".encode(), {"Content-Type": "text/html"})
+
+
+@contextlib.contextmanager
+def dripping(piece: bytes, every_s: float) -> Iterator[str]:
+    """Answer each request with the start of an answer and then the same piece, again and again."""
+    server = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(1 << 16)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                    while not ended.wait(every_s):
+                        connection.sendall(piece)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        ended.set()
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()

@@ -89,13 +89,9 @@ def test_what_cannot_be_reached(kind: type[RemoteFolderSource | SingleImageSourc
 
 def test_a_server_that_stops_answering_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_session, "READ_S", 0.2)
-    web_session._filesystem.cache_clear()
     pages = {"/": listing("a.png", "sub/"), "/a.png": Page(b"x", slow=0.5), "/sub/": listing("b.png")}
     pages["/sub/"].slow = 0.5
-    try:
-        with served(pages) as site:
-            found = list(open_source(site.url + "/", {}).scan())
-    finally:
-        web_session._filesystem.cache_clear()
+    with served(pages) as site:
+        found = list(open_source(site.url + "/", {}).scan())
     assert [type(one) for one in found] == [Failure, FailedFolder]
     assert all("did not answer" in str(one) for one in found)
