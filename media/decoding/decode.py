@@ -24,7 +24,8 @@ from shotdex.store.types import PIXEL_LIMIT, Limits, Reason
 
 from .formats import extensions, formats_for, why_not
 from .integrity import CHECKS, check_tiff
-from .loading import load_jpeg, load_whole, strict_pillow
+from .jpeg import load_jpeg
+from .loading import load_whole, strict_pillow
 
 __all__ = ["PIXEL_LIMIT", "decode", "extensions", "looks_like_image", "quiet_pillow"]
 
@@ -193,7 +194,7 @@ def _reason(error: Exception) -> Reason:
         return Reason.TRUNCATED
     if "not enough" in text:
         return Reason.TRUNCATED
-    if "too large" in text:
+    if "too large" in text or "insufficient memory" in text:
         return Reason.TOO_LARGE
     if isinstance(error, NotImplementedError) or ("decoder" in text and "not available" in text):
         return Reason.UNSUPPORTED

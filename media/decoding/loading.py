@@ -7,23 +7,17 @@ so: it counts as missing only if it is so with two marks.
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from PIL import Image, ImageFile, JpegImagePlugin
+from PIL import Image, ImageFile
 
 from shotdex.store.errors import truncated
 from shotdex.store.types import Limits
 
-from .jpeg_scans import JpegScans, jpeg_scans
-
 MARKS = (1, 254)
-
-SMALL_SCAN = 16 * 1024
-"""Bytes of coded data up to which a JPEG is decoded twice, which also shows what the last bytes lack."""
 
 Opener = Callable[[], Image.Image]
 
@@ -99,76 +93,3 @@ def _is_marked(opened: Image.Image, row: tuple[int, int, int, int], mark: int) -
     each = extremes if isinstance(extremes[0], tuple) else (extremes,)
     wanted = _ink("1", mark) if opened.im.mode == "1" else mark
     return any(low == high == wanted for low, high in each)
-
-
-class _Fed:
-    """A JPEG's data for Pillow: first all but the end marker, so that libjpeg waits where data is missing.
-
-    With the end marker it would fill up with grey. One bits follow the data because libjpeg looks ahead by up to 57
-    bits; they are no code for anything, and stand in for two blocks of 8 x 8 at most, in the last corner.
-    """
-
-    def __init__(self, data: bytes, end: int) -> None:
-        self._pieces = [data[:end] + b"\xff\x00" * 8]
-        self.starved: Callable[[], None] = lambda: None
-
-    def read(self, _count: int) -> bytes:
-        if self._pieces:
-            return self._pieces.pop()
-        self.starved()
-        return b"\xff\xd9"
-
-
-def load_jpeg(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> Image.Image:
-    """Decode the first image of a JPEG file, with everything checked that can be.
-
-    `check_size` is called with (width, height) before anything is decoded.
-
-    Raises:
-        ImageFailure: something is missing.
-        Exception: of any type, from the decoder.
-    """
-    scans = jpeg_scans(data)
-    check_size((scans.width, scans.height))
-    if scans.one_pass and scans.end > SMALL_SCAN:
-        return _load_rows(data, scans)
-    # Several scans are decoded in the end marker's presence only. What follows a whole last scan changes nothing.
-    first = _opened_jpeg(data[: scans.end] + b"\xff\xd9")
-    first.load()
-    again = _opened_jpeg(data[: scans.end] + bytes((73 * i + 41) % 251 for i in range(256)) + b"\xff\xd9")
-    again.load()
-    if first.tobytes() != again.tobytes():
-        raise truncated("the last scan is cut off")
-    return first
-
-
-def _opened_jpeg(data: bytes) -> Image.Image:
-    # Not by Image.open, which would look for further images in the file.
-    return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-
-
-def _load_rows(data: bytes, scans: JpegScans) -> Image.Image:
-    for mark in MARKS:
-        opened, fed = _opened_jpeg(data), _Fed(data, scans.end)
-        if _load_fed(opened, fed, mark):
-            return opened
-    raise truncated("the coded data ends before the last row")
-
-
-def _load_fed(opened: Any, fed: _Fed, mark: int) -> bool:
-    row = (0, opened.height - 1, opened.width, opened.height)
-    whole, prepare = True, opened.load_prepare
-
-    def starved() -> None:
-        nonlocal whole
-        if _is_marked(opened, row, mark):
-            whole = False
-
-    def prepare_and_mark() -> None:
-        prepare()
-        opened.im.paste(_ink(opened.im.mode, mark), row)
-
-    fed.starved = starved
-    opened.load_prepare, opened.load_read = prepare_and_mark, fed.read
-    opened.load()
-    return whole

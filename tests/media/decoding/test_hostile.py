@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from shotdex.media.decoding.decode import decode
-from shotdex.media.decoding.loading import SMALL_SCAN
 from shotdex.store.errors import ImageFailure
 from shotdex.store.types import Limits, Reason
 from tests.conftest import ROOT
@@ -83,42 +82,6 @@ def test_any_damage_is_shown_or_refused(name: str, data: st.DataObject) -> None:
     for place, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=8)):
         raw[place] = value
     pixels(bytes(raw), Limits(pixels=2_000_000))
-
-
-class TestLargeJpeg:
-    """Above `SMALL_SCAN` a JPEG is decoded once, and watched."""
-
-    @pytest.fixture(params=["RGB", "L", "CMYK"])
-    def jpeg(self, request: pytest.FixtureRequest) -> bytes:
-        noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
-        data = encoded(Image.fromarray(noise).convert(request.param), "JPEG")
-        assert len(data) > SMALL_SCAN
-        return data
-
-    def test_it_is_as_pillow_shows_it(self, jpeg: bytes) -> None:
-        assert np.array_equal(pixels(jpeg), hostile.shown(jpeg).pixels)
-
-    @pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.99, 0.999])
-    def test_cut_and_ended_it_is_refused(self, jpeg: bytes, share: float) -> None:
-        scan = jpeg.rindex(b"\xff\xda")
-        cut = scan + 14 + int((len(jpeg) - scan - 16) * share)
-        assert pixels(jpeg[:cut].rstrip(b"\xff") + b"\xff\xd9") is Reason.TRUNCATED
-
-    def test_missing_bytes_at_the_end_show_in_the_last_corner_at_most(self, jpeg: bytes) -> None:
-        whole = pixels(jpeg)
-        for missing in range(1, 60):
-            got = pixels(jpeg[: -2 - missing].rstrip(b"\xff") + b"\xff\xd9")
-            if not isinstance(got, Reason):
-                assert np.array_equal(got[:-16], whole[:-16])
-                assert np.array_equal(got[:, :-16], whole[:, :-16])
-
-    def test_a_last_row_of_a_marks_colour_is_no_missing_row(self) -> None:
-        noise = np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)
-        for value in (1, 254):
-            noise[-24:] = value
-            data = encoded(Image.fromarray(noise), "JPEG", quality=95)
-            assert len(data) > SMALL_SCAN
-            assert (np.asarray(decode(data))[-1] == value).all()
 
 
 class TestLimits:
