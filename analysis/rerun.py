@@ -46,7 +46,7 @@ def text_changes(store: Store, run: Run, load: LoadEncoder) -> tuple[list[str], 
     if not known:
         return [], []
     apart = float(np.abs(loaded.encode_texts(known) - np.stack([kept[text] for text in known])).max())
-    return ([f"the text vectors, by up to {apart:.1g}"] if apart > SAME else []), []
+    return ([f"the text vectors, by up to {apart:.1g}"] if not apart <= SAME else []), []
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,8 @@ class EncoderPool:
         try:
             return tower.encode(texts)
         except Exception as error:  # what comes of a broken file is not foreseen; the model gives the same
-            log.warning(NOT_USED, "the kept text tower", (str(error).splitlines() or [type(error).__name__])[0])
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            log.warning(NOT_USED, tower_file(self._store, identity), why)
             kept.tower = None
             return None
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.errors import EncoderMismatch
+from shotdex.store.errors import EncoderMismatch, ModelOutputInvalid
 from shotdex.store.types import EncoderId, ImageVectors, Pooling, Vectors
 
 if TYPE_CHECKING:
@@ -142,6 +143,20 @@ class TextsAtHand(Protocol):
 
     def at_hand(self, identity: EncoderId, texts: Sequence[str]) -> Vectors | None:
         """Return unit vectors (N, D) for N texts, N above 0, or None where a model has to be loaded for them."""
+
+
+def finite(vectors: Vectors, encoder: EncoderId) -> Vectors:
+    """Return vectors (N, D) that an encoder made of texts or images, after making sure that they are finite.
+
+    Raises:
+        ModelOutputInvalid: one has a NaN or an infinity in it.
+    """
+    if not np.isfinite(vectors).all():
+        raise ModelOutputInvalid(
+            f"the model {encoder.name} returned a vector that is not finite",
+            "try another text or image, or index with --precision float32",
+        )
+    return vectors
 
 
 def checked(loaded: Encoder, wanted: EncoderId) -> Encoder:

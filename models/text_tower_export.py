@@ -15,7 +15,16 @@ from shotdex.store.store import Store
 
 from .families import FAMILIES, is_stripped
 from .text_tower import ACTIVATIONS, TextRules, TowerShape
-from .text_tower_file import PARITY, PINNED, PINNED_TEXT, TOKENIZER, read_tower, tower_file, write_tower
+from .text_tower_file import (
+    PARITY,
+    PINNED,
+    PINNED_TEXT,
+    TOKENIZER,
+    read_tower,
+    remember_checked,
+    tower_file,
+    write_tower,
+)
 from .transformers_encoder import TransformersEncoder
 
 log = logging.getLogger(__name__)
@@ -59,6 +68,7 @@ def keep_tower(store: Store, encoder: TransformersEncoder) -> bool:
         write_tower(aside, encoder.id, shape, rules, tensors)
         _check(aside, encoder)
         aside.replace(target)
+        remember_checked(target)
     except Exception as error:  # safetensors and tokenizers raise what they like; see above
         log.info("the text tower of %s is not kept: %s", encoder.id.name, error)
         return False

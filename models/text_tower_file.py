@@ -1,7 +1,9 @@
 """The file of a text tower: safetensors, beside the index, named by the encoder it belongs to.
 
-It is believed only where it carries that encoder's identity, and a text whose vector was pinned when the file was made
-goes along with every question and must still get that vector: weights that changed on the disk would give another.
+It is used only where it carries that encoder's identity and every byte of it is as it was written: the file has the
+SHA-256 of its tensors and of its header in itself, so nothing can part the two. That is checked when the file is opened
+for the first time and after its size, time or inode changed; a stamp next to it remembers that it was checked. Besides,
+a text whose vector was pinned when the file was made goes along with every query and must still get that vector.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +33,8 @@ FORM = "shotdex text tower 1"
 
 TOKENIZER, PINNED = "tokenizer", "pinned"
 
+KEYS, HEADER_DIGEST = {"form", "encoder", "sha256", "shape", "rules"}, "header_sha256"
+
 PINNED_TEXT = "a photo of a cat, a dog and 3 red bicycles"
 
 PARITY = 1e-5
@@ -38,6 +43,9 @@ PARITY = 1e-5
 AT_ONCE, FEW = 64, 8
 """Texts that go through the tower together, and up to how many are few."""
 
+
+TICK = 20_000_000
+"""Nanoseconds in which a file can change twice and keep its time; one so new is checked again the next time."""
 
 _ALONE = Lock()
 """The number of BLAS threads is the process's: two that set it at once would put it back in the wrong order."""
@@ -63,13 +71,15 @@ class TextTower:
         """Return (N, D) float32 unit rows for N texts.
 
         Raises:
-            TowerBroken: the text whose vector is known gets another one.
+            TowerBroken: the text whose vector is known gets another one, or a vector is not finite.
         """
         # Together with the others: reading the weights twice would take twice as long.
         known, vectors = np.split(self._encode([PINNED_TEXT, *texts]), [1])
         apart = np.abs(known[0] - self.pinned).max()
         if not apart <= PARITY:
             raise TowerBroken(f"its weights changed: a known text's vector is off by {apart:.1e}")
+        if not np.isfinite(vectors).all():
+            raise TowerBroken("its weights changed: a text's vector is not finite")
         return vectors
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
@@ -107,8 +117,16 @@ class _MappedFile:
         self._tensors = {name: _view(mapped, start, entry) for name, entry in header.items()}
 
     def is_whole(self) -> bool:
-        """Read everything and tell whether it is as it was written."""
-        return _digest(self._tensors) == self.told.get("sha256")
+        """Read everything and tell whether it is as it was written.
+
+        A file of shotdex 0.1 has no digest of its header.
+        """
+        header = self.told.get(HEADER_DIGEST)
+        if self.told.keys() - {HEADER_DIGEST} != KEYS:
+            return False
+        return _digest(self._tensors) == self.told.get("sha256") and (
+            header is None or header == _header_digest(self.told, self._tensors)
+        )
 
     def tensor(self, name: str) -> Vectors:
         return self._tensors[name]
@@ -140,13 +158,19 @@ def open_tower(store: Store, encoder: EncoderId) -> TextTower | None:
     if not is_inside(store.index_folder, path):
         return None
     try:
-        return read_tower(path, encoder)
+        stamp = _stamp(path)
+        tower = read_tower(path, encoder)
+        if not _was_checked(path, stamp):
+            if not tower.weights.is_whole():
+                raise ValueError("its bytes changed since it was made")
+            remember_checked(path, stamp)
+        return tower
     except Exception as error:  # tokenizers and json each raise what they like of a broken file
         log.warning(NOT_USED, path, (str(error).splitlines() or [type(error).__name__])[0])
         return None
 
 
-NOT_USED = "%s is not used: %s; loading the whole model instead (mend it: shotdex verify --repair)"
+NOT_USED = "%s is not used: %s; loading the whole model instead (repair it: shotdex verify --repair)"
 
 
 def read_tower(path: Path, encoder: EncoderId) -> TextTower:
@@ -166,6 +190,38 @@ def read_tower(path: Path, encoder: EncoderId) -> TextTower:
     return TextTower(shape, Tokens(tokenizer, rules), file, pinned)
 
 
+def stamp_file(tower: Path) -> Path:
+    """Return where it is kept that a tower's file was checked, and how the file was then."""
+    return tower.with_name(tower.stem.replace("text-", "tower-") + ".checked")
+
+
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+
+
+def _was_checked(path: Path, stamp: str) -> bool:
+    try:
+        return stamp_file(path).read_text() == stamp
+    except (OSError, ValueError):
+        return False
+
+
+def remember_checked(path: Path, stamp: str | None = None) -> None:
+    """Keep that a tower's file is whole as it is now, or was at `stamp`; where nothing can be written, nothing is kept.
+
+    A process that is killed here leaves the stamp of before, or none: then the file is checked once more.
+    """
+    aside = stamp_file(path).with_suffix(f".{os.getpid()}.part")
+    try:
+        if time.time_ns() - path.stat().st_mtime_ns < TICK:
+            return
+        aside.write_text(stamp or _stamp(path))
+        aside.replace(stamp_file(path))
+    except OSError as error:
+        log.info("that %s was checked is not kept: %s", path.name, error)
+
+
 def tower_fault(store: Store, encoder: EncoderId) -> str | None:
     """Return what is wrong with the file of a text tower, every byte of it read; None where it is whole, or not there.
 
@@ -176,7 +232,7 @@ def tower_fault(store: Store, encoder: EncoderId) -> str | None:
         return "it is a link" if path.is_symlink() else None
     try:
         tower = read_tower(path, encoder)
-        return None if tower.weights.is_whole() else "its weights changed since it was made"
+        return None if tower.weights.is_whole() else "its bytes changed since it was made"
     except Exception as error:  # as above
         return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -200,6 +256,7 @@ def write_tower(
         "shape": json.dumps(asdict(shape)),
         "rules": json.dumps(asdict(rules)),
     }
+    told[HEADER_DIGEST] = _header_digest(told, tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(dict(tensors), str(path), metadata=told)
     path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it; who may read the store may
@@ -209,6 +266,12 @@ def write_tower(
 
 def _identity(encoder: EncoderId) -> str:
     return hashlib.sha256(repr(encoder.key()).encode()).hexdigest()
+
+
+def _header_digest(told: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
+    said = {key: value for key, value in told.items() if key != HEADER_DIGEST}
+    table = {name: [str(tensor.dtype), list(tensor.shape)] for name, tensor in tensors.items()}
+    return hashlib.sha256(json.dumps([said, table], sort_keys=True).encode()).hexdigest()
 
 
 def _digest(tensors: Mapping[str, np.ndarray]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import ImageFailure, ModelOutputInvalid, OptionError, UnreadableImage
+from shotdex.store.errors import ImageFailure, OptionError, UnreadableImage
 from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Vectors
 
 from .batch_size import best_batch
@@ -21,7 +21,7 @@ from .image_tower import Fetch, ImageTower, as_numpy
 from .model_files import LoadedModel, load_model, load_tokenizer, weights_digest
 from .precision import PrecisionChoice, candidates, choose_precision, probe_of, trial_runner, vision_parts
 from .preprocessing import Preprocessing, preprocessing_of
-from .protocols import EncoderOptions, Prepared, Samples
+from .protocols import EncoderOptions, Prepared, Samples, finite
 
 TEXT_BATCH = 64
 
@@ -130,9 +130,7 @@ class TransformersEncoder:
         with needing_room(self._device, f"the model and {min(len(texts), TEXT_BATCH)} texts"):
             parts = [self._encode_text_batch(texts[i : i + TEXT_BATCH]) for i in range(0, len(texts), TEXT_BATCH)]
         vectors = np.concatenate(parts) if parts else np.empty((0, self.id.dim), np.float32)
-        if not np.isfinite(vectors).all():
-            raise ModelOutputInvalid(f"{self.id.name} gave a text vector that is not finite", "use --precision float32")
-        return vectors
+        return finite(vectors, self.id)
 
     def text_side(self) -> tuple[Any, Any]:
         """Return the model, whose text side is in float32, and its tokenizer.

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotdex.models.protocols import LoadEncoder, checked
+from shotdex.models.protocols import LoadEncoder, checked, finite
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import faiss_ahead
 from shotdex.store.engines.inverted_file import Figures
 from shotdex.store.engines.vector_index import open_index
-from shotdex.store.errors import EmptyQuery, EmptyStore, ModelOutputInvalid, OptionError
+from shotdex.store.errors import EmptyQuery, EmptyStore, OptionError
 from shotdex.store.ids import filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
@@ -107,18 +107,13 @@ def query_vector(place: _Place, query: Query, load: LoadEncoder, known: Mapping[
         from shotdex.media.open_image import open_image  # Pillow, for those who need it
 
         images = [open_image(address) for address in query.images]
-        parts.append(checked(load(encoder), encoder).encode_images(images))
+        parts.append(finite(checked(load(encoder), encoder).encode_images(images), encoder))
     return _mean(parts)
 
 
 def _mean(parts: Sequence[Vectors]) -> Vectors:
     mean = np.concatenate(parts).mean(axis=0)
     length = float(np.linalg.norm(mean))
-    if not np.isfinite(length):
-        raise ModelOutputInvalid(
-            "the model gives no finite vector for the question",
-            "ask with another image, or index with --precision float32",
-        )
     if length < 1e-6:
         raise EmptyQuery("the parts of the question cancel each other out", "ask for fewer things at once")
     return np.asarray(mean / length, dtype=np.float32)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from shotdex.models.protocols import LoadEncoder, TextsAtHand, checked
+from shotdex.models.protocols import LoadEncoder, TextsAtHand, checked, finite
 from shotdex.store.errors import StoreError
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts, remembered_texts
@@ -23,9 +23,10 @@ def vectors_at_hand(
 
     `known` is what `remembered_texts` has of them.
     """
+    known = _usable(known)
     new = [text for text in dict.fromkeys(texts) if text not in known]
     encoded = load.at_hand(encoder, new) if new and isinstance(load, TextsAtHand) else None
-    if new and encoded is None:
+    if new and (encoded is None or not np.isfinite(encoded).all()):
         return None
     found: dict[str, Vectors] = {} if encoded is None else dict(zip(new, encoded, strict=True))
     return np.stack([known[text] if text in known else found[text] for text in texts]), found
@@ -46,18 +47,24 @@ def text_vectors(
     Raises:
         EncoderMismatch: the model that `load` gave is not the one whose vectors the store holds.
         ModelUnavailable: from `load`.
+        ModelOutputInvalid: a vector is not finite; none is remembered then.
     """
     wanted = list(dict.fromkeys(texts))
     if known is None:
         with store.reading() as con:
             known = remembered_texts(con, encoder_id, wanted)
-    vectors = dict(known)
+    vectors = _usable(known)
     new = [text for text in wanted if text not in vectors]
     if new:
-        encoded = checked(load(encoder), encoder).encode_texts(new)
+        encoded = finite(checked(load(encoder), encoder).encode_texts(new), encoder)
         vectors |= dict(zip(new, encoded, strict=True))
         remember(store, encoder_id, new, encoded)
     return np.stack([vectors[text] for text in texts]) if texts else np.empty((0, encoder.dim), np.float32)
+
+
+def _usable(known: Mapping[str, Vectors]) -> dict[str, Vectors]:
+    """Return the remembered vectors that are finite; a damaged one is made again, and `verify` reports it."""
+    return {text: vector for text, vector in known.items() if np.isfinite(vector).all()}
 
 
 def remember(

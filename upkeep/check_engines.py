@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shotdex.models.text_tower_file import tower_file
+from shotdex.models.text_tower_file import stamp_file, tower_file
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.base import EngineDamaged
@@ -25,8 +25,8 @@ from shotdex.store.vectors import load_in_chunks
 
 from .check import REPAIR, Check, Fault, verdict
 
-TOWERS = ("text-*.safetensors", "text-*.part")
-"""Names of the files with text towers that shotdex puts next to the catalog."""
+TOWERS = ("text-*.safetensors", "text-*.part", "tower-*.checked", "tower-*.part")
+"""Names of the files with text towers, and of their stamps, that shotdex puts next to the catalog."""
 
 CHUNK = 16_384
 """Vectors compared at a time."""
@@ -141,6 +141,7 @@ def leftovers(store: Store, con: Connection) -> list[Path]:
     if store.index_folder.is_symlink():  # what is there is somebody else's
         return []
     towers = {tower_file(store, encoder) for encoder in list_encoders(con).values()}
+    towers |= {stamp_file(path) for path in towers}
     found = [path for form in TOWERS for path in store.index_folder.glob(form)]
     return sorted([*engine_leftovers(store, con), *(path for path in found if path not in towers and path.is_file())])
 

@@ -57,14 +57,14 @@ def text_towers(store: Store, con: Connection) -> list[Check]:
 
 
 def drop_broken_towers(store: Store, con: Connection) -> list[str]:
-    """Delete the text towers that are not whole; the next new text has them made anew. Return a line for each."""
+    """Delete the text towers that are not whole; the next new text makes them again. Return a line for each."""
     if store.index_folder.is_symlink():
         return []
     done = []
     for encoder in list_encoders(con).values():
         if tower_fault(store, encoder) is not None:
             tower_file(store, encoder).unlink(missing_ok=True)
-            done.append(f"removed {tower_file(store, encoder).name}, which was not whole; a search makes it anew")
+            done.append(f"removed {tower_file(store, encoder).name}, which was not whole; a search makes it again")
     return done
 
 

@@ -68,17 +68,21 @@ def test_a_new_text_imports_neither_torch_nor_transformers(indexed: Path) -> Non
     assert imported == ["faiss", "duckdb"]
 
 
-def test_verify_finds_a_broken_one_and_takes_it_away(indexed: Path, shotdex: Shotdex) -> None:
+def test_verify_finds_a_broken_one_and_takes_it_away(
+    indexed: Path, shotdex: Shotdex, caplog: pytest.LogCaptureFixture
+) -> None:
     tower = next((indexed / "index").glob("text-*"))
     assert f"{tower.name} is whole" in shotdex("verify", "--store", indexed).out
     data = bytearray(tower.read_bytes())
     start = 8 + int.from_bytes(data[:8], "little")
     _, end = json.loads(data[8:start])["embeddings.token_embedding.weight"]["data_offsets"]
-    data[start + end - 2] ^= 1  # of a word that the known text does not have, so that opening the file does not notice
+    data[start + end - 2] ^= 1  # of a word that the known text does not have
     tower.write_bytes(data)
+    assert shotdex("search", "a blue cup", "--store", indexed).status == 0
+    assert "is not used: its bytes changed" in caplog.text
     broken = shotdex("verify", "--store", indexed)
     assert broken.status == 1
-    assert "its weights changed since it was made" in broken.out
+    assert "its bytes changed since it was made" in broken.out
     mended = shotdex("verify", "--repair", "--store", indexed)
     assert mended.status == 0, mended.out
     assert not tower.exists()

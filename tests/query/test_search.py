@@ -240,7 +240,7 @@ class TestSql:
 
 def test_a_image_that_the_model_gives_no_number_for_finds_nothing(filled: Store, tmp_path: Path) -> None:
     path = str(tmp_path / "noise" / "05.png")
-    with pytest.raises(ModelOutputInvalid, match="no finite vector"):
+    with pytest.raises(ModelOutputInvalid, match="not finite"):
         ask(filled, encoder=FakeEncoder(spoil=lambda _: True), images=(path,))
 
 
@@ -254,3 +254,37 @@ def test_threads_that_ask_and_remember_at_once(filled: Store) -> None:
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(work, range(2)))
     assert found == [[ask(filled, f"text {number} {i}", k=3) for i in range(8)] for number in range(2)]
+
+
+class Spoiled(FakeEncoder):
+    """Gives a NaN in the vectors of texts and images."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        vectors = super().encode_texts(texts)
+        vectors[0, 0] = np.nan
+        return vectors
+
+
+def test_a_text_vector_that_is_not_finite_is_refused_and_not_remembered(filled: Store) -> None:
+    for spoil in (np.nan, np.inf):
+
+        class AtOnce(AtHand):
+            def at_hand(self, identity: EncoderId, texts: Sequence[str], spoil: float = spoil) -> Vectors | None:
+                found = super().at_hand(identity, texts)
+                return None if found is None else found * spoil
+
+            def __call__(self, _: EncoderId) -> FakeEncoder:
+                return Spoiled()
+
+        for load in (lambda _: Spoiled(), AtOnce("red", "green")):
+            with pytest.raises(ModelOutputInvalid, match="not finite"):
+                search(filled, Query(("red", "green")), load)
+    with filled.reading() as con:
+        assert con.rows("SELECT count(*) FROM text_vectors_1") == [(0,)]
+
+
+def test_a_remembered_vector_that_is_not_finite_is_made_again(filled: Store) -> None:
+    want = search(filled, Query(("red",)), lambda _: FakeEncoder())
+    with filled.writing() as con:
+        con.run("UPDATE text_vectors_1 SET vector = list_transform(vector, lambda x: 'nan'::FLOAT)::FLOAT[12]")
+    assert search(filled, Query(("red",)), lambda _: FakeEncoder()) == want
