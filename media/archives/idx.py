@@ -17,8 +17,7 @@ from shotdex.media.files.places import Facts, TooManyBytes
 from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import BYTES_LIMIT, Reason
 
-from .files import RestingFile
-from .streams import PackedFile, Stream
+from .streams import SharedFile, Stream
 
 UNSIGNED_BYTE = 0x08
 
@@ -48,7 +47,7 @@ class IdxFile:
             self._packed = stream.packing is not None
         self.item_bytes = math.prod(self.shape[1:])
         self.in_memory = not self._packed or self.shape[0] * self.item_bytes <= WHOLE_LIMIT
-        self._file = PackedFile(place) if self._packed else RestingFile(place)
+        self._file = SharedFile(place)
         self._whole: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:

@@ -9,6 +9,8 @@ import lzma
 import sys
 import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import BinaryIO, cast
 
@@ -32,7 +34,7 @@ shrink, and ten kilobytes of bzip2 can hold hours of zeros."""
 
 
 class Stream:
-    """An open file; positions count unpacked bytes. A packed one goes forward only. For one thread at a time.
+    """An open file; positions count unpacked bytes. To go back in a packed one is to start again. For one thread.
 
     Attributes:
         packing: gzip, bzip2, xz or zstd, or None.
@@ -43,12 +45,11 @@ class Stream:
         OSError: it cannot be opened.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, unpack: bool = True) -> None:
         self._at = 0
         self._file = places.open_binary(place)
         try:
-            self.packing = packing_of(self._file.read(LONGEST_MAGIC))
-            self._file.seek(0)
+            self.packing = packing_of(self._file.read(LONGEST_MAGIC)) if unpack else None
             self.size = None if self.packing else self._file.seek(0, io.SEEK_END)
             self._file.seek(0)
             self._unpacked = _unpacked(self._file, self.packing) if self.packing else self._file
@@ -106,15 +107,13 @@ class Stream:
         return checksum
 
     def seek(self, position: int) -> int:
-        """Go to a position; in a packed file one that was not passed, and at most to the end.
+        """Go to a position, in a packed file at most to the end; return where it stands.
 
         Raises:
-            ContainerFailure, OSError: as for `read`; also where a packed file would have to go back.
+            ContainerFailure, OSError: as for `read`.
         """
-        if self.packing is None:
-            self._at = self._file.seek(position)
-        elif position < self._at:
-            raise ContainerFailure(Reason.CORRUPT, "a position before the one that was reached")
+        if self.packing is None or position < self._at:
+            self._at = self._unpacked.seek(0 if self.packing else position)
         while self._at < position and self.read(min(position - self._at, PIECE)):
             pass
         return self._at
@@ -145,48 +144,59 @@ class Stream:
             raise
 
 
-class PackedFile:
-    """A packed file that several threads read by position: going on from the last one is quick, going back is not."""
+class SharedFile:
+    """A file that several threads read by position. It may be closed meanwhile: it is opened again when needed.
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    In a packed file, going on from the last position is quick, and going back is not.
+    """
+
+    def __init__(self, place: str, unpack: bool = True) -> None:
+        self._place, self._unpack = place, unpack
         self._stream: Stream | None = None
         self._lock = threading.Lock()
         self._keep = True
 
     def read_at(self, position: int, count: int) -> bytes:
-        """Return the bytes at a position.
+        """Return the bytes at a position, fewer than `count` only at the end.
 
         Raises:
-            ContainerFailure, OSError: as for `Stream.read_exactly`.
+            ContainerFailure, OSError: as for `Stream`.
         """
-        with self._lock:
-            stream = self._stream
-            if stream is None or stream.tell() > position:
-                self._close()
-                stream = self._stream = Stream(self._place)
-            try:
-                stream.seek(position)
-                data = stream.read_exactly(count)
-            except BaseException:  # nobody knows where a decompressor stands then
-                self._close()
-                raise
-            if not self._keep:
-                self._close()
-            return data
+        with self._opened() as stream:
+            stream.seek(position)
+            return stream.read(count) if stream.tell() == position else b""
+
+    def size(self) -> int:
+        """Return the size in bytes of a file that is not unpacked."""
+        with self._opened() as stream:
+            assert stream.size is not None
+            return stream.size
 
     def wake(self) -> None:
         """Keep the file open from now on."""
         self._keep = True
 
     def rest(self) -> None:
-        """Close the file; one that is being read is closed after that, as after each read from now on."""
+        """Close the file, after the read that goes on; it is closed after each read from now on."""
         self._keep = False
         if self._lock.acquire(blocking=False):
             try:
                 self._close()
             finally:
                 self._lock.release()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Stream]:
+        sound = False
+        with self._lock:
+            if self._stream is None:
+                self._stream = Stream(self._place, self._unpack)
+            try:
+                yield self._stream
+                sound = True
+            finally:  # after an error nobody knows where a decompressor stands
+                if not (sound and self._keep):
+                    self._close()
 
     def _close(self) -> None:
         if self._stream is not None:

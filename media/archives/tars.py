@@ -22,8 +22,7 @@ from shotdex.media.files.places import Facts, TooManyBytes
 from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
-from .files import RestingFile
-from .streams import PackedFile, Stream
+from .streams import SharedFile, Stream
 
 BLOCK = tarfile.BLOCKSIZE
 
@@ -82,8 +81,7 @@ class TarArchive:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._plain, self._packed = RestingFile(place), PackedFile(place)
-        self._is_packed = False
+        self._file = SharedFile(place)
         self._table: dict[str, _Known] | None = None
         self._lock = threading.Lock()  # one table for all threads is enough
 
@@ -100,7 +98,6 @@ class TarArchive:
         table: dict[str, _Known] = {}
         archive_ns = places.facts(self.place).modified_ns
         with closing(Stream(self.place)) as stream:
-            self._is_packed = stream.packing is not None
             try:
                 for info in _headers(stream):
                     member = _passed(stream, _member(info), wanted, archive_ns)
@@ -124,8 +121,7 @@ class TarArchive:
         known = self._find(name)
         if known.size > limit:
             raise TooManyBytes(f"more than {limit:,} bytes")
-        file = self._packed if self._is_packed else self._plain
-        data = file.read_at(known.offset, known.size)
+        data = self._file.read_at(known.offset, known.size)
         if len(data) < known.size:
             raise ContainerFailure(Reason.TRUNCATED, "it ends too early")
         return data
@@ -141,13 +137,11 @@ class TarArchive:
 
     def wake(self) -> None:
         """Keep the file open from now on."""
-        self._plain.wake()
-        self._packed.wake()
+        self._file.wake()
 
     def rest(self) -> None:
         """Close the file."""
-        self._plain.rest()
-        self._packed.rest()
+        self._file.rest()
 
     def _find(self, name: str) -> _Known:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import struct
 import threading
@@ -19,7 +20,7 @@ from shotdex.media.files.places import Facts, TooManyBytes
 from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
-from .files import RestingFile
+from .streams import SharedFile
 
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 UTF8 = 0x800
@@ -50,18 +51,48 @@ class ZipMember:
     is_link: bool
 
 
+class _File:
+    """What zipfile takes for the file. Here it only reads; it holds a lock of its own meanwhile."""
+
+    def __init__(self, shared: SharedFile) -> None:
+        self._shared, self._at = shared, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; all that are left without a size."""
+        data = self._shared.read_at(self._at, size if size >= 0 else max(0, self._shared.size() - self._at))
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move, and return the new position."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
+        position = offset + (self._shared.size() if start is None else start)
+        if position < 0:
+            raise ValueError("a position before the start")
+        self._at = position
+        return position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seekable(self) -> bool:
+        """Return that it can seek."""
+        return True
+
+
 class _Directory(zipfile.ZipFile):
     """What stands before a damage can be read; `damage` is what was met there."""
 
-    def __init__(self, file: RestingFile) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self.filelist = []
         self.damage: Exception | None = None
         try:
-            super().__init__(cast(IO[bytes], file))
+            super().__init__(file)
         except Exception as error:
             if not self.filelist:
                 raise
-            self.damage, self.fp = error, cast(IO[bytes], file)
+            self.damage, self.fp = error, file
 
     def close(self) -> None:
         """Do nothing: whoever opened the file closes it."""
@@ -77,7 +108,7 @@ class ZipArchive:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._file = RestingFile(place)
+        self._file = SharedFile(place, unpack=False)
         self._lock = threading.Lock()
         self._directory = self._opened()
         entries = self._directory.filelist
@@ -86,11 +117,12 @@ class ZipArchive:
         self._starts = array("Q", sorted(ends | {self._directory.start_dir}))
 
     def _opened(self) -> _Directory:
+        file = cast(IO[bytes], _File(self._file))
         try:
             self._file.size()  # zipfile takes an error of reading for a sign that there is no zip archive
-            return _Directory(self._file)
+            return _Directory(file)
         except Exception as error:
-            is_cut = isinstance(error, zipfile.BadZipFile) and not zipfile.is_zipfile(cast(IO[bytes], self._file))
+            is_cut = isinstance(error, zipfile.BadZipFile) and not zipfile.is_zipfile(file)
             self._file.rest()
             if is_cut:
                 raise ContainerFailure(Reason.TRUNCATED, "the directory that ends a zip archive is missing") from error
