@@ -16,6 +16,7 @@ from typing import Any
 from shotdex.media.files import places
 from shotdex.media.tables.cells import data_size, is_data_url, open_text, read_cell, table_kind
 from shotdex.media.tables.lines import buffered
+from shotdex.media.tables.parquet import ParquetTable
 from shotdex.media.tables.table import InCell, Row, Table, image_name
 from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
@@ -24,10 +25,8 @@ from shotdex.store.types import Failure, Reason
 from . import read_bytes
 from .address import join
 from .base import Candidate, Found, Note
-from .columns import Roles, find_roles
+from .columns import BadValue, Roles, csv_value, find_roles, label, metadata
 from .located import locate, name_failure, plain_path
-from .parquet_rows import ParquetTable
-from .values import BadValue, csv_value, label, metadata
 
 read = read_cell
 

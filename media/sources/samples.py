@@ -15,7 +15,7 @@ from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
 from .base import Candidate, Found, Ignored
-from .values import BadValue, label, metadata
+from .columns import BadValue, label, metadata
 
 ROLES = ("category", "condition", "split")
 

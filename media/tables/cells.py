@@ -16,7 +16,7 @@ from shotdex.media.files import places
 
 from .csv_records import Dialect
 from .lines import buffered
-from .parquet_cells import ParquetCells
+from .parquet import ParquetCells
 from .text import TextTable, open_csv, open_jsonl
 
 KINDS: Mapping[str, str] = {

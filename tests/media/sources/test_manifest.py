@@ -25,10 +25,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shotdex.media.sources.base import Candidate, Found, Note
-from shotdex.media.sources.columns import parse_columns
+from shotdex.media.sources.columns import csv_value, parse_columns
 from shotdex.media.sources.located import locate
 from shotdex.media.sources.manifest import ManifestSource
-from shotdex.media.sources.values import csv_value
 from shotdex.media.sources.zipped import ZipSource
 from shotdex.media.tables.cells import table_kind
 from shotdex.store.errors import OptionError, SourceError

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from shotdex.media.files.places import TooManyBytes
 from shotdex.media.sources import read_bytes
-from shotdex.media.tables import parquet_cells, text
+from shotdex.media.tables import parquet, text
 from shotdex.media.tables.cells import TextCells, data_bytes, data_size, open_text, read_cell, table_kind
-from shotdex.media.tables.parquet_cells import ParquetCells
+from shotdex.media.tables.parquet import ParquetCells
 
 
 def data_url(data: bytes) -> str:
@@ -122,7 +122,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     decode = ParquetCells._decode
 
-    def counting(self: ParquetCells, column: str, group: int) -> Iterator[tuple[int, parquet_cells.Cell]]:
+    def counting(self: ParquetCells, column: str, group: int) -> Iterator[tuple[int, parquet.Cell]]:
         for row, value in decode(self, column, group):
             seen.append(row)
             yield row, value
@@ -181,7 +181,7 @@ class TestParquet:
         assert peak < 8_000_000  # of 20,000,000
 
     def test_what_was_passed_over_is_kept_within_bounds(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(parquet_cells, "KEPT_ROWS", 10)
+        monkeypatch.setattr(parquet, "KEPT_ROWS", 10)
         seen = counted(monkeypatch)
         pq.write_table(pa.table({"image": numbered(100)}), tmp_path / "t.parquet")
         with (tmp_path / "t.parquet").open("rb") as file:
@@ -191,7 +191,7 @@ class TestParquet:
             for i in range(40, 50):
                 assert reader.cell("image", i) == numbered(100)[i]
             assert (len(seen), reader._kept) == (51, {})
-            monkeypatch.setattr(parquet_cells, "KEPT_BYTES", 100)
+            monkeypatch.setattr(parquet, "KEPT_BYTES", 100)
             reader.cell("image", 90)
             assert sum(map(len, reader._kept.values())) <= 100  # type: ignore[arg-type]
 
