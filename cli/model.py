@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from shotdex.models.architecture.anatomy import Architecture, ImageInput, Part, Place, TextInput, Tower
 from shotdex.models.architecture.describe import describe
 from shotdex.models.architecture.parts import GROUPS
+from shotdex.models.architecture.types import Architecture, ImageInput, Part, Place, TextInput, Tower
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EmptyStore, OptionError, StoreNotFound
 

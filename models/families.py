@@ -17,17 +17,41 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family. `projected(model, pooled)` turns the image tower's pooled output into the joint space."""
+    """One family. `projected(model, pooled)` turns the image tower's pooled output into the joint space.
+
+    `about` is a sentence on it, `text_token` the token off which a text's vector is read.
+    """
 
     padding: str
     sigmoid: bool
     projected: Callable[[Any, Any], Any]
+    about: str
+    text_token: str
 
 
 FAMILIES: Mapping[str, Family] = {
-    "clip": Family("longest", False, lambda model, pooled: model.visual_projection(pooled)),
-    "siglip": Family("max_length", True, lambda model, pooled: pooled),
-    "siglip2": Family("max_length", True, lambda model, pooled: pooled),
+    "clip": Family(
+        "longest",
+        False,
+        lambda model, pooled: model.visual_projection(pooled),
+        "CLIP: trained so that the softmax over a batch's texts picks the one that belongs to the image.",
+        "the end token",
+    ),
+    "siglip": Family(
+        "max_length",
+        True,
+        lambda model, pooled: pooled,
+        "SigLIP: trained so that a sigmoid says of each pair by itself whether it matches. "
+        "SigLIP 2 of fixed resolution is built the same.",
+        "the last token",
+    ),
+    "siglip2": Family(
+        "max_length",
+        True,
+        lambda model, pooled: pooled,
+        "SigLIP 2 of variable resolution (NaFlex): like SigLIP, but an image keeps its shape.",
+        "the last token",
+    ),
 }
 """By the `model_type` of a model's configuration. SigLIP 2 checkpoints of fixed resolution call themselves `siglip`."""
 

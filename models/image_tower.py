@@ -16,7 +16,7 @@ import numpy as np
 from shotdex.store.errors import OptionError
 from shotdex.store.types import ImageVectors, Pooling, Vectors
 
-from .device_memory import is_out_of_memory, no_room
+from .device import is_out_of_memory, no_room
 from .families import Family
 from .preprocessing import Preprocessing, collate
 from .protocols import Prepared
@@ -86,7 +86,7 @@ class ImageTower:
         """Launch a batch as it is, in one call of the model.
 
         Raises:
-            RuntimeError: of any kind, from the device; see `device_memory`.
+            RuntimeError: of any kind, from the device; see `device`.
         """
         import torch
 

@@ -16,7 +16,7 @@ from PIL import Image
 from shotdex.store.errors import ImageFailure
 from shotdex.store.types import ImageVectors, Precision, Vectors
 
-from .device_memory import is_out_of_memory
+from .device import is_out_of_memory
 from .image_tower import ImageTower
 from .preprocessing import Preprocessing
 from .protocols import Prepared

@@ -14,8 +14,7 @@ from PIL import Image
 from shotdex.store.errors import ImageFailure, OptionError, UnreadableImage
 from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Vectors
 
-from .batch_size import best_batch
-from .device_memory import keep_freed_memory, needing_room
+from .device import best_batch, keep_freed_memory, needing_room
 from .families import FAMILIES, Family, canonical_text, projected_features
 from .image_tower import Fetch, ImageTower, as_numpy
 from .model_files import LoadedModel, load_model, load_tokenizer, weights_digest

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from shotdex.models import batch_size
-from shotdex.models.batch_size import doubled
+from shotdex.models import device
+from shotdex.models.device import doubled
 from shotdex.models.precision import Run, choose_precision, drawn_images, lowest_cosine
 from shotdex.models.preprocessing import collate
 from shotdex.models.protocols import Prepared
@@ -182,11 +182,11 @@ class TestCompiledBatches:
     def test_after_the_size_was_chosen(
         self, encoder: TransformersEncoder, ran: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(batch_size, "doubled", lambda rate: (rate(4), rate(8), 4)[2])
+        monkeypatch.setattr(device, "doubled", lambda rate: (rate(4), rate(8), 4)[2])
         monkeypatch.setattr(encoder._tower, "device", SimpleNamespace(type="cuda"))
         monkeypatch.setattr(type(encoder._tower), "_sent", lambda tower, batch: collate(batch, pinned=False))
         monkeypatch.setattr(type(encoder._tower), "_fetched", lambda *_: lambda: None)
-        size = batch_size.best_batch(encoder._tower)
+        size = device.best_batch(encoder._tower)
         ran.clear()
         batch = [encoder.prepare(image) for image in drawn_images(10)]
         for start in range(0, 10, size):

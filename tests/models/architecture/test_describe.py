@@ -16,8 +16,7 @@ from threading import Thread
 import pytest
 
 from shotdex import demo
-from shotdex.models.architecture.configuration import Configuration, find_configuration
-from shotdex.models.architecture.describe import describe
+from shotdex.models.architecture.describe import Configuration, describe, find_configuration
 from shotdex.store.errors import ModelUnavailable
 
 COMMIT = "c" * 40
@@ -134,7 +133,7 @@ class TestHub:
 
     def test_only_the_configuration_is_fetched(self, hub: _Hub, tmp_path: Path) -> None:
         program = (
-            "from shotdex.models.architecture.configuration import find_configuration as find\n"
+            "from shotdex.models.architecture.describe import find_configuration as find\n"
             "found = find('someone/served')\nprint(found.revision, found.family, found.path.read_text())"
         )
         here = {"HF_ENDPOINT": hub.address, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}

@@ -14,12 +14,9 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, CLIPConfig, CLIPModel, Siglip2Config, SiglipConfig
 
-from shotdex.models.architecture.anatomy import Architecture, ImageInput, Part, Place, TextInput, Tower
-from shotdex.models.architecture.configuration import Configuration
-from shotdex.models.architecture.counting import Extent, count_parts
-from shotdex.models.architecture.describe import describe, describe_model
-from shotdex.models.architecture.parts import FAMILY_WORDS, GROUPS, ORDER, RULES, Side
-from shotdex.models.families import FAMILIES
+from shotdex.models.architecture.describe import Configuration, describe, describe_model
+from shotdex.models.architecture.parts import GROUPS, ORDER, RULES, Extent, Side, count_parts
+from shotdex.models.architecture.types import Architecture, ImageInput, Part, Place, TextInput, Tower
 from shotdex.models.model_files import load_model
 from shotdex.store.errors import EncoderError
 from tests.support.models import TEXT, TOWER
@@ -316,9 +313,6 @@ class TestTables:
             assert sentence[0].isupper()
             assert sentence.endswith(".")
             assert len(sentence) <= 80
-
-    def test_every_family_that_can_be_indexed_can_be_described(self) -> None:
-        assert set(FAMILY_WORDS) == set(FAMILIES)
 
     def test_parts_stand_in_the_order_in_which_they_are_passed(self) -> None:
         extents = {Side.VISION: Extent(2, 32, 17, 16), Side.TEXT: Extent(2, 32, 16, 0)}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import CLIPModel
 
-from shotdex.models.device_memory import is_out_of_memory, needing_room
+from shotdex.models.device import is_out_of_memory, needing_room
 from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.errors import ModelUnavailable
 
