@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),
     "status": ("status", "Show what the store holds."),
-    "verify": ("verify", "Check that a store is whole, and mend what can be mended."),
+    "verify": ("verify", "Check that a store is whole, and fix what can be fixed."),
     "model": ("model", "Show what a model is made of, from its configuration alone."),
     "demo": ("demo", "Run the whole loop on the images and the model that ship with shotdex."),
 }

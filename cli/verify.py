@@ -19,7 +19,7 @@ from .render import out, shown_path, visible
 
 
 @click.command("verify")
-@click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything, then check again.")
+@click.option("--repair", is_flag=True, help="Fix what can be fixed without losing anything, then check again.")
 @click.option("--files", is_flag=True, help="Also look whether every image is still there and unchanged.")
 @click.option(
     "--model-check", is_flag=True, help="Also load the models and compare them with what the store has of them."
@@ -49,9 +49,9 @@ def command(repair: bool, files: bool, model_check: bool, device: str, store_pat
 def as_text(found: Verified, repair: bool) -> str:
     """Return the checks a line each, with what to do under each problem."""
     lines = [f"store {shown_path(visible(str(found.root)))}"]
-    lines += [f"mended   {visible(line)}" for line in found.done]
+    lines += [f"repaired {visible(line)}" for line in found.done]
     if repair and not found.done:
-        lines.append("mended   nothing" + (": there was nothing to mend" if found.whole else ""))
+        lines.append("repaired nothing" + (": there was nothing to repair" if found.whole else ""))
     for check in found.checks:
         lines.append(f"{'ok' if check.ok else 'PROBLEM':<8} {visible(check.name)}: {visible(check.text)}")
         if check.hint:

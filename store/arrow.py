@@ -134,4 +134,4 @@ def stacked(vectors: npt.NDArray[np.object_], dim: int) -> npt.NDArray[np.float3
 
 
 def _missing() -> StoreCorrupt:
-    return StoreCorrupt("the catalog has vectors with numbers missing", "mend it with: shotdex verify --repair")
+    return StoreCorrupt("the catalog has vectors with numbers missing", "repair it with: shotdex verify --repair")

@@ -72,5 +72,5 @@ def filtered_ids(con: Connection, where: str) -> Ids:
 
 def _ids(con: Connection, query: str) -> Ids:
     ids = con.arrays(query)["image_id"].astype(np.int64, copy=False)
-    # They lie in this order but for what was mended or filtered; looking is quicker than sorting, in DuckDB, too.
+    # They lie in this order but for what was repaired or filtered; looking is quicker than sorting, in DuckDB, too.
     return ids if bool((ids[1:] > ids[:-1]).all()) else np.unique(ids)

@@ -95,7 +95,7 @@ def stream_vectors(
 ) -> Iterator[tuple[Ids, Vectors]]:
     """Yield what `load_vectors` returns in parts of up to `READ_ROWS` rows, as they lie in the catalog.
 
-    They rise but for what was mended there. Run nothing else on the connection before the last one.
+    They rise but for what was repaired there. Run nothing else on the connection before the last one.
     """
     dim = encoder.dim if space is Space.JOINT else encoder.vision_dim
     wanted = ids if ids is None or _rising(ids) else np.unique(ids)

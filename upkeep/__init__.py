@@ -1,1 +1,1 @@
-"""Looks at a store as a whole and mends it: verify, repair, prune, status."""
+"""Looks at a store as a whole and repairs it: verify, repair, prune, status."""

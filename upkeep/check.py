@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shotdex.store.connection import Connection
 
-REPAIR = "mend it with: shotdex verify --repair"
+REPAIR = "repair it with: shotdex verify --repair"
 LOST = "bring back a copy of the catalog, or index again into another folder: shotdex index SOURCE --store DIR"
 
 

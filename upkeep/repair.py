@@ -1,4 +1,4 @@
-"""Mending what can be mended without losing anything: what is derived is made anew, what is wrong is taken away.
+"""Repairing what can be repaired without losing anything: what is derived is made again, what is wrong is deleted.
 
 No image, run or prediction is ever deleted. What is taken away of the vectors is made again by indexing the source.
 """
@@ -27,8 +27,8 @@ from .check_texts import drop_broken_towers, unusable_text
 from .check_vectors import not_unit, unlike, unusable
 
 
-def mend(store: Store) -> list[str]:
-    """Mend a store and return what was done, a line each; nothing where there was nothing to do.
+def repair_store(store: Store) -> list[str]:
+    """Repair a store and return what was done, a line each; nothing where there was nothing to do.
 
     Raises:
         StoreLocked: another process is indexing, or holds the catalog.
@@ -70,7 +70,7 @@ def _mend_catalog(con: Connection) -> list[str]:
     done = []
     if not all(check.ok for check in all_views(con)):
         con.run(schema.view_statements())
-        done.append("made the views anew")
+        done.append("made the views again")
     older = [row[0] for row in con.rows(OLDER_ROWS)]
     if older:
         mark_removed(con, older)

@@ -1,4 +1,4 @@
-"""All checks of a store in their order, and mending between two rounds of them."""
+"""All checks of a store in their order, and repairing between two rounds of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .check_images import coverage, failures, images
 from .check_runs import predictions, runs, truths
 from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
 from .check_vectors import copies, vector_rows, vector_values
-from .repair import mend, update_storage
+from .repair import repair_store, update_storage
 
 TURN_SECONDS = 1.0
 """How long the catalog is kept open at a time: opening costs 20 ms and more, and an indexer may wait to commit."""
@@ -53,7 +53,7 @@ OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_fi
 class VerifyOptions:
     """What to do beside the checks of the store itself.
 
-    `repair` mends what can be mended; `files` looks at every image's file; `load` loads models to compare them.
+    `repair` fixes what can be fixed; `files` looks at every image's file; `load` loads models to compare them.
     """
 
     repair: bool = False
@@ -63,7 +63,7 @@ class VerifyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What the checks said, after mending where that was wanted; `done` is what was mended, a line each."""
+    """What the checks said, after repairing where that was wanted; `done` is what was repaired, a line each."""
 
     root: Path
     checks: tuple[Check, ...]
@@ -76,7 +76,7 @@ class Verified:
 
 
 def verify(root: Path, wanted: VerifyOptions, progress: Progress | None = None) -> Verified:
-    """Check the store at `root`, mending it where that is wanted and something does not hold.
+    """Check the store at `root`, repairing it where that is wanted and something does not hold.
 
     Raises:
         StoreNotFound, StoreLocked: there is nothing to check, or it cannot be checked now.
@@ -88,7 +88,7 @@ def verify(root: Path, wanted: VerifyOptions, progress: Progress | None = None) 
     checks, done = check_store(store), []
     # A catalog whose tables are not what they should be is left as it is, for whoever can bring it back.
     if wanted.repair and checks[0].ok:
-        done += mend(store) if not all(check.ok for check in checks) else []
+        done += repair_store(store) if not all(check.ok for check in checks) else []
         done += forget_wrong_texts(store, wanted.load) if wanted.load is not None else []
         done += update_storage(store)
         checks = check_store(store) if done else checks

@@ -43,7 +43,7 @@ def test_a_problem_has_what_to_do_and_exit_status_1(shotdex: Run, here: Store) -
     assert (ran.status, ran.err) == (1, "")
     lines = ran.out.splitlines()
     place = lines.index("PROBLEM  views: missing views (confusion): 1")
-    assert lines[place + 1] == "           try: mend it with: shotdex verify --repair"
+    assert lines[place + 1] == "           try: repair it with: shotdex verify --repair"
     assert lines[-1] == "2 of 18 checks found a problem"
     assert sum(line.startswith("PROBLEM") for line in lines) == 2
 
@@ -54,11 +54,11 @@ def test_repair_says_what_it_did_and_a_second_run_is_clean(shotdex: Run, here: S
     ran = shotdex("verify", "--repair")
     assert ran.status == 0
     lines = ran.out.splitlines()
-    assert lines[1] == "mended   made the views anew"
-    assert lines[2].startswith("mended   wrote encoder-1-")
+    assert lines[1] == "repaired made the views again"
+    assert lines[2].startswith("repaired wrote encoder-1-")
     assert lines[-1] == "all 18 checks hold"
     again = shotdex("verify", "--repair").out.splitlines()
-    assert again[1] == "mended   nothing: there was nothing to mend"
+    assert again[1] == "repaired nothing: there was nothing to repair"
     assert again[2:] == lines[3:]
     assert shotdex("verify").out.splitlines()[1:] == lines[3:]
 
@@ -67,7 +67,7 @@ def test_what_repair_cannot_mend(shotdex: Run, here: Store) -> None:
     change(here, "UPDATE runs SET scored = 1")
     ran = shotdex("verify", "--repair")
     assert ran.status == 1
-    assert "mended   nothing\n" in ran.out
+    assert "repaired nothing\n" in ran.out
     assert "try: make it again beside the old one: shotdex rerun RUN --name NEW" in ran.out
 
 
@@ -81,12 +81,12 @@ def test_json(shotdex: Run, here: Store) -> None:
             "name": "views",
             "ok": False,
             "text": "missing views (confusion): 1",
-            "hint": "mend it with: shotdex verify --repair",
+            "hint": "repair it with: shotdex verify --repair",
         }
     ]
-    mended = json.loads(shotdex("verify", "--repair", "--json").out)
-    assert (mended["whole"], mended["done"]) == (True, ["made the views anew"])
-    assert {check["hint"] for check in mended["checks"]} == {""}
+    repaired = json.loads(shotdex("verify", "--repair", "--json").out)
+    assert (repaired["whole"], repaired["done"]) == (True, ["made the views again"])
+    assert {check["hint"] for check in repaired["checks"]} == {""}
 
 
 def test_errors(shotdex: Run, here: Store, tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def test_verify_finds_a_broken_one_and_takes_it_away(
     broken = shotdex("verify", "--store", indexed)
     assert broken.status == 1
     assert "its bytes changed since it was made" in broken.out
-    mended = shotdex("verify", "--repair", "--store", indexed)
-    assert mended.status == 0, mended.out
+    repaired = shotdex("verify", "--repair", "--store", indexed)
+    assert repaired.status == 0, repaired.out
     assert not tower.exists()
     assert shotdex("search", "a red cup", "--store", indexed).status == 0
     assert tower.exists()

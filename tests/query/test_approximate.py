@@ -19,7 +19,7 @@ from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
 from shotdex.store.types import Query
-from shotdex.upkeep.repair import mend
+from shotdex.upkeep.repair import repair_store
 from shotdex.upkeep.status import status
 from shotdex.upkeep.verify import check_store
 from tests.store.engines.test_vector_index import fill, unit
@@ -104,7 +104,7 @@ def test_status_shows_it_and_verify_knows_it(built: tuple[Store, Any]) -> None:
     broken = [check for check in check_store(store) if not check.ok and "index" in check.name]
     assert [check.name for check in broken] == ["approximate index of encoder 1"]
     assert "verify --repair" in broken[0].hint
-    assert f"took away {inverted_file_path(store, 1).name}; build it again: shotdex approximate" in mend(store)
+    assert f"took away {inverted_file_path(store, 1).name}; build it again: shotdex approximate" in repair_store(store)
     assert not inverted_file_path(store, 1).exists()
     inverted_file_path(store, 1).write_bytes(whole)
 

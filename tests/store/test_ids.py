@@ -63,7 +63,7 @@ def test_ids_rise_however_they_were_written(store: Store) -> None:
         for some in ([5, 2], [9], [1, 7]):
             add_images(con, [record(i) for i in some])
             add_vectors(con, number, some, vectors(len(some)))
-        add_vectors(con, number, [9], vectors(1))  # an image with two rows, which `verify` mends
+        add_vectors(con, number, [9], vectors(1))  # an image with two rows, which `verify` repairs
         mark_removed(con, [2])
     with store.reading() as con:
         assert stored_ids(con, number).tolist() == [1, 2, 5, 7, 9]

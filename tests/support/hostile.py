@@ -485,7 +485,7 @@ def _partial() -> dict[str, Kind]:
         "fax tiff zeroed": refused(_without_fax_end(fax), *BROKEN),
         "jpeg 2000 without its last tile": refused(_without_last_tile(tiles), *BROKEN),
         "jpeg 2000 cut and ended": refused(tiles[: len(tiles) * 2 // 3] + b"\xff\xd9", *BROKEN),
-        "webp cut with its lengths mended": refused(
+        "webp cut with its lengths repaired": refused(
             lossy[:4] + struct.pack("<I", half - 8) + lossy[8:16] + struct.pack("<I", half - 20) + lossy[20:half],
             *BROKEN,
         ),

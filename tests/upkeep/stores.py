@@ -122,7 +122,7 @@ KEPT = ("encoders", "runs", "predictions", "truths", "prompt_sets", "prompts")
 
 
 def kept(store: Store) -> dict[str, list[Any]]:
-    """Return everything that mending must not take away."""
+    """Return everything that repairing must not take away."""
     with store.reading() as con:
         return {
             "images": con.rows("SELECT * EXCLUDE (removed_at) FROM stored_images ORDER BY ALL"),

@@ -12,7 +12,7 @@ import pytest
 
 from shotdex.store.store import Store
 from shotdex.upkeep.check import Check
-from shotdex.upkeep.repair import mend
+from shotdex.upkeep.repair import repair_store
 from shotdex.upkeep.verify import VerifyOptions, check_store, verify
 from tests.conftest import ROOT, index
 from tests.support.engines import file_of
@@ -33,9 +33,9 @@ def check(store: Store, name: str = NAME) -> Check:
     return next(check for check in check_store(store) if check.name == name)
 
 
-def mended(store: Store, whole: list[list[tuple[str, float]]], written: str) -> None:
-    """Mend, which does one thing only, and see that the file is as it was."""
-    assert mend(store) == [f"wrote {file_of(store).name} again from the catalog: {written} vectors"]
+def repaired(store: Store, whole: list[list[tuple[str, float]]], written: str) -> None:
+    """Repair, which does one thing only, and see that the file is as it was."""
+    assert repair_store(store) == [f"wrote {file_of(store).name} again from the catalog: {written} vectors"]
     assert problems(store) == {}
     assert answers(store) == whole
     assert [path.name for path in store.index_folder.iterdir()] == [file_of(store).name]
@@ -47,7 +47,7 @@ def test_missing(store: Store) -> None:
     found = problems(store)
     assert list(found) == [NAME]
     assert found[NAME].text.startswith("there is no encoder-1-")
-    mended(store, whole, "79")
+    repaired(store, whole, "79")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.999])
@@ -58,7 +58,7 @@ def test_truncated(store: Store, share: float) -> None:
     found = problems(store)
     assert list(found) == [NAME]
     assert f"it has {int(len(data) * share):,} bytes, its vectors alone take {79 * (12 * 4 + 8):,}" in found[NAME].text
-    mended(store, whole, "79")
+    repaired(store, whole, "79")
 
 
 @pytest.mark.parametrize("junk", [b"IxMp" + b"\xff" * 200, b"IxFI" + b"\0" * 200])
@@ -66,7 +66,7 @@ def test_garbage(store: Store, junk: bytes) -> None:
     whole = whole_answers()
     file_of(store).write_bytes(junk)
     assert list(problems(store)) == [NAME]
-    mended(store, whole, "79")
+    repaired(store, whole, "79")
 
 
 def test_any_bit_of_any_vector(store: Store) -> None:
@@ -80,7 +80,7 @@ def test_any_bit_of_any_vector(store: Store) -> None:
         file_of(store).write_bytes(flipped)
         assert check(store).text == "vectors other than the catalog's: 1"
     assert list(problems(store)) == [NAME]
-    mended(store, whole, "79")
+    repaired(store, whole, "79")
 
 
 def test_an_id(store: Store) -> None:
@@ -91,7 +91,7 @@ def test_an_id(store: Store) -> None:
     file_of(store).write_bytes(data)
     text = problems(store)[NAME].text
     assert "vectors of the catalog that it does not have yet: 1; vectors that are in it more than once: 1" in text
-    mended(store, whole, "79")
+    repaired(store, whole, "79")
 
 
 def test_of_another_store_under_our_name(store: Store, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_of_another_store_under_our_name(store: Store, tmp_path: Path) -> None:
     index(other, tmp_path / "others", FakeEncoder())
     shutil.copy(file_of(other), file_of(store))
     assert problems(store)[NAME].text == "vectors other than the catalog's: 79"
-    mended(store, whole, "79")
+    repaired(store, whole, "79")
 
 
 def test_of_another_store_under_its_own_name(store: Store, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_of_another_store_under_its_own_name(store: Store, tmp_path: Path) -> No
     found = problems(store)
     assert list(found) == ["index folder"]
     assert "left (such as encoder-1-0123456789ab.41.part): 2" in found["index folder"].text
-    assert len(mend(store)) == 2
+    assert len(repair_store(store)) == 2
     assert problems(store) == {}
     assert sorted(path.name for path in store.index_folder.iterdir()) == [file_of(store).name, "notes.txt"]
     assert answers(store) == whole
@@ -127,7 +127,7 @@ def test_of_another_dimension(store: Store) -> None:
     other.add_with_ids(np.ones((79, 8), np.float32), np.arange(1, 80))
     faiss.write_index(other, str(file_of(store)))
     assert problems(store)[NAME].text == "vectors other than the catalog's: 79"
-    mended(store, whole, "79")
+    repaired(store, whole, "79")
 
 
 def test_ahead_of_the_catalog(store: Store, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_ahead_of_the_catalog(store: Store, tmp_path: Path) -> None:
     assert list(found) == [NAME, "index folder"]
     assert found[NAME].text.endswith(".faiss, so every search reads the catalog")
     assert answers(store) == whole
-    assert len(mend(store)) == 2
+    assert len(repair_store(store)) == 2
     assert problems(store) == {}
     assert answers(store) == whole
 
@@ -151,18 +151,23 @@ from pathlib import Path
 from shotdex.indexer.run import index_source
 from shotdex.indexer import run
 from shotdex.media.sources import open_source
+from shotdex.store.engines import vector_index
 from shotdex.store.store import Store
 from tests.support.fakes import FakeEncoder
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[3] == "before the file":
     run.write_index = die
+elif sys.argv[3] == "before the record":
+    vector_index.record_stamp = die
+elif sys.argv[3] == "before the older file is deleted":
+    vector_index._sweep = die
 else:
     os.fsync = die
 index_source(Store.create(Path(sys.argv[1])), open_source(Path(sys.argv[2])), FakeEncoder())
 """
 
 
-@pytest.mark.parametrize("moment", ["before the file", "before the file is flushed"])
+@pytest.mark.parametrize("moment", ["before the file", "before the file is flushed", "before the record"])
 def test_an_indexing_killed_between_its_commit_and_the_file(store: Store, tmp_path: Path, moment: str) -> None:
     for seed in range(4):
         save_noisy_colour(tmp_path / "new" / f"{seed}.png", "red", 0.5, 2000 + seed)
@@ -178,6 +183,18 @@ def test_an_indexing_killed_between_its_commit_and_the_file(store: Store, tmp_pa
     assert after.whole
     assert after.done[-1].endswith("again from the catalog: 83 vectors")
     assert answers(store) == answers(undisturbed)
+
+
+def test_an_indexing_killed_before_it_deleted_the_older_file(store: Store, tmp_path: Path) -> None:
+    save_noisy_colour(tmp_path / "new" / "1.png", "red", 0.5, 2000)
+    older = file_of(store)
+    command = [sys.executable, "-c", KILLED, str(store.root), str(tmp_path / "new"), "before the older file is deleted"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
+    assert older.is_file()
+    assert list(problems(store)) == ["index folder"]
+    index(store, tmp_path / "new", FakeEncoder())
+    assert not older.exists()
+    assert problems(store) == {}
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "not on record"])
@@ -216,7 +233,7 @@ def test_while_somebody_indexes_it_may_be_behind_but_not_wrong(
         file_of(store).unlink()
         assert check(store).text == "not written yet; somebody is indexing"
     assert list(problems(store)) == [NAME, "index folder"]
-    mend(store)
+    repair_store(store)
     assert problems(store) == {}
     assert len(answers(store)[0]) == len(whole[0]) + 1
 
@@ -239,5 +256,5 @@ def test_several_encoders(store: Store) -> None:
     found = problems(store)
     assert list(found) == ["index of encoder 2"]
     assert found["index of encoder 2"].text == "vectors that the catalog does not have: 76"
-    assert mend(store) == [f"wrote {file_of(store, 2).name} again from the catalog: 3 vectors"]
+    assert repair_store(store) == [f"wrote {file_of(store, 2).name} again from the catalog: 3 vectors"]
     assert problems(store) == {}

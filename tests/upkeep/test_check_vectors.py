@@ -8,7 +8,7 @@ import pytest
 
 from shotdex.store.encoders import add_encoder
 from shotdex.store.store import Store
-from shotdex.upkeep.repair import mend
+from shotdex.upkeep.repair import repair_store
 from shotdex.upkeep.verify import check_store
 from tests.support.evaluated import change, rows
 from tests.support.fakes import FakeEncoder, fake_id
@@ -40,7 +40,7 @@ def test_vectors_of_unknown_images(store: Store) -> None:
     found = problems(store)
     assert found["vectors of encoder 1"].text == "rows of images that the catalog does not know: 3"
     assert list(found) == ["vectors of encoder 1"]
-    done = mend(store)
+    done = repair_store(store)
     assert done[0] == "took away vectors of unknown images, encoder 1: 3"
     assert "wrote encoder-1-" in done[1]
     assert problems(store) == {}
@@ -89,7 +89,7 @@ def test_wrong_vectors_are_taken_away_and_encoded_again(store: Store, damage: st
     vectors = rows(store, "FROM vectors_1 ORDER BY image_id")
     change_vectors(store, sql)
     assert [name.split()[0] for name in problems(store)] == [check]
-    done = mend(store)
+    done = repair_store(store)
     assert done[0].startswith("took away vectors that were wrong (to encode them again, with the options of the first")
     left = problems(store)
     assert list(left) == ["coverage"]
@@ -111,7 +111,7 @@ def test_missing_numbers(store: Store, value: str) -> None:
     whole = whole_answers()
     change(store, f"UPDATE vectors_1 SET joint = {value} WHERE image_id = 5")
     assert {"numbers of encoder 1"} <= set(problems(store)) <= {"numbers of encoder 1", "index of encoder 1"}
-    mend(store)
+    repair_store(store)
     assert list(problems(store)) == ["coverage"]
     index_all(store, template())
     assert problems(store) == {}
@@ -123,12 +123,12 @@ def test_vectors_that_may_be_right_stay_while_their_image_is_not_there(store: St
     change(store, "UPDATE stored_images SET path = '/nowhere' || path")
     half = VECTOR.format("joint[i + 1] / 2")
     change_vectors(store, f"UPDATE vectors_1 SET joint = {half} WHERE image_id IN (5, 78)")
-    assert mend(store) == []
+    assert repair_store(store) == []
     found = problems(store)
     assert list(found) == ["numbers of encoder 1"]
     assert "bring it back first" in found["numbers of encoder 1"].hint
     change_vectors(store, f"UPDATE vectors_1 SET joint = {VECTOR.format(chr(39) + 'nan' + chr(39))} WHERE image_id = 6")
-    assert len(mend(store)) == 2
+    assert len(repair_store(store)) == 2
     assert rows(store, "SELECT count(*) FROM vectors_1") == [(78,)]
 
 

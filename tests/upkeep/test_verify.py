@@ -10,7 +10,7 @@ import pytest
 
 from shotdex.store.errors import StoreLocked, StoreNotFound
 from shotdex.store.store import Store
-from shotdex.upkeep.repair import mend
+from shotdex.upkeep.repair import repair_store
 from shotdex.upkeep.verify import VerifyOptions, check_store, verify
 from tests.support.evaluated import change, rows
 
@@ -52,12 +52,12 @@ def test_a_new_store_passes(tmp_path: Path) -> None:
 
 def test_mending_a_whole_store_does_nothing(store: Store) -> None:
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file() and path.suffix != ".lock"}
-    assert mend(store) == []
+    assert repair_store(store) == []
     assert verify(store.root, VerifyOptions(repair=True)).done == ()
     assert {path: path.read_bytes() for path in before} == before
 
 
-# Damage that mending undoes wholly: what it does, and the check that finds it.
+# Damage that repairing undoes wholly: what it does, and the check that finds it.
 MENDED: dict[str, tuple[str, str]] = {
     "a view is missing": ("DROP VIEW confusion", "views"),
     "the view of all is missing": ("DROP VIEW images", "views"),
@@ -94,8 +94,8 @@ def test_what_is_mended_wholly(store: Store, damage: str) -> None:
     change(store, sql)
     found = problems(store)
     assert list(found) == [check]
-    assert found[check].hint == "mend it with: shotdex verify --repair"
-    assert len(mend(store)) in (1, 2)
+    assert found[check].hint == "repair it with: shotdex verify --repair"
+    assert len(repair_store(store)) in (1, 2)
     assert problems(store) == {}
     assert kept(store) == before
     assert answers(store) == whole
@@ -106,7 +106,7 @@ def test_a_path_with_two_present_rows(store: Store) -> None:
     change(store, "INSERT INTO stored_images SELECT * REPLACE (500 AS image_id) FROM stored_images WHERE image_id = 77")
     change_vectors(store, "INSERT INTO vectors_1 SELECT 500, joint, vision FROM vectors_1 WHERE image_id = 77")
     assert list(problems(store)) == ["images"]
-    assert "marked as removed" in mend(store)[0]
+    assert "marked as removed" in repair_store(store)[0]
     assert problems(store) == {}
     assert rows(store, "SELECT image_id FROM stored_images WHERE removed_at IS NOT NULL ORDER BY 1") == [(76,), (77,)]
     assert len(kept(store)["images"]) == len(before["images"]) + 1
@@ -314,7 +314,7 @@ def test_mending_keeps_away_from_an_indexer(store: Store) -> None:
 
 
 def test_everything_at_once(store: Store) -> None:
-    """All that is mended wholly, in one go."""
+    """All that is repaired wholly, in one go."""
     whole = whole_answers()
     for damage, (sql, _) in MENDED.items():
         if damage in ("a view is missing", "a row of vectors twice", "a text twice", "a map lost a point"):
@@ -322,7 +322,7 @@ def test_everything_at_once(store: Store) -> None:
     change(store, "INSERT INTO vectors_1 SELECT 5000, joint, vision FROM vectors_1 WHERE image_id = 4")
     (store.index_folder / "encoder-1-000000000000.77.part").write_bytes(b"x")
     assert len(problems(store)) == 6
-    assert len(mend(store)) == 8
+    assert len(repair_store(store)) == 8
     assert problems(store) == {}
     assert answers(store) == whole
 
