@@ -1,4 +1,4 @@
-"""Zip and tar archives and IDX files, read in place as streams; nothing is ever unpacked to disk. Here: their names."""
+"""Zip and tar archives, read in place as streams; nothing is ever unpacked to disk. Here: their names."""
 
 from __future__ import annotations
 

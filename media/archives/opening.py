@@ -114,7 +114,7 @@ def open_archive(place: str) -> ZipArchive | TarArchive:
 
     Raises:
         OSError: it is gone or cannot be read.
-        ContainerFailure: it is no archive.
+        ContainerFailure: it is not an archive.
     """
     return _kept.get(place)
 

@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face hub, and local folders in its forms, through the `datasets` library.
 
 It keeps them in its own cache, as Arrow files that are mapped into memory, so memory does not grow with them. Nothing
-that a data set brings is run: `datasets` from version 4 on cannot, and older ones are refused.
+that a data set brings is run: `datasets` from version 4 on cannot, and older ones are not used.
 """
 
 from __future__ import annotations

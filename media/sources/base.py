@@ -34,7 +34,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A file that is no image by its name."""
+    """A file that is not an image by its name."""
 
     path: str
 
@@ -62,7 +62,7 @@ class Source(Protocol):
 
     @property
     def root(self) -> str:
-        """What the catalog calls the source: an absolute path, a URL, or `torchvision:NAME` and the like."""
+        """What the catalog calls the source: an absolute path, a URL, or `torchvision:NAME`, for example."""
 
     @property
     def kind(self) -> str:
@@ -81,7 +81,7 @@ class Source(Protocol):
         """Whether `read` must be called from one thread, in the order of the scan (a compressed tar)."""
 
     def scan(self) -> Iterator[Found]:
-        """Walk the source. Each call starts anew.
+        """Walk the source. Each call starts again.
 
         Raises:
             SourceError: the source as a whole cannot be read.

@@ -40,7 +40,9 @@ def absolute(dataset: str) -> str:
     """
     name, config = _parts(dataset)
     if not name:
-        raise SourceError(f"{dataset} names no data set", "for example torchvision:FashionMNIST or hf:ylecun/mnist")
+        raise SourceError(
+            f"{dataset} does not name a data set", "for example torchvision:FashionMNIST or hf:ylecun/mnist"
+        )
     kind = TORCHVISION if dataset.startswith(TORCHVISION) else HF
     return f"{kind}{name}" + (f":{config}" if config else "")
 

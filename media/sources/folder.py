@@ -81,9 +81,9 @@ class FolderSource:
         except OSError as error:
             if isinstance(error, PermissionError) and not entry.is_symlink():
                 raise  # a folder whose names can be read and nothing else: so it is with all that is in it
-            refused = _unreadable(entry.path, error)
+            failure = _unreadable(entry.path, error)
             # A link to nowhere is gone; what cannot be looked at now may still be there.
-            yield refused if error.errno in (errno.ENOENT, errno.ELOOP) else FailedFolder(entry.path, refused)
+            yield failure if error.errno in (errno.ENOENT, errno.ELOOP) else FailedFolder(entry.path, failure)
             return
         if not stat.S_ISREG(facts.st_mode):  # a pipe or a device of that name would be read for ever
             yield Failure(entry.path, "scan", Reason.UNREADABLE, "not a file but a pipe, a socket or a device")

@@ -1,22 +1,41 @@
-"""IDX files: Fashion-MNIST, MNIST and others in their format, one image of each file's array a candidate."""
+"""IDX files, the format of MNIST and Fashion-MNIST: a header of sizes, then bytes; often gzipped.
+
+Each image of a file's array is a candidate.
+
+Format: http://yann.lecun.com/exdb/mnist/ ("THE IDX FILE FORMAT").
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotdex.media.archives.idx import IdxFile, image_facts, image_file, open_idx, read_idx
+import numpy as np
+import numpy.typing as npt
+
+from shotdex.media.archives.streams import SharedFile, Stream
 from shotdex.media.files import places
-from shotdex.media.files.places import Facts
+from shotdex.media.files.kept import Kept
+from shotdex.media.files.places import Facts, TooManyBytes
 from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.types import Reason
 
-from .address import join, split
+from .address import SEPARATOR, join
 from .base import Candidate, Found
 from .kinds import IDX_ENDINGS
+
+UNSIGNED_BYTE = 0x08
+
+WHOLE_LIMIT = 64 * 1024 * 1024
+"""Bytes up to which a compressed file is kept unpacked, so that going back in it is quick; Fashion-MNIST has 47 MB."""
+
+ARRAY_LIMIT = 256 * 1024 * 1024
+"""Bytes above which a file is not read as one array."""
 
 # Source: https://github.com/zalandoresearch/fashion-mnist#labels
 FASHION_MNIST = (
@@ -46,19 +65,25 @@ def open_source(place: str, columns: Mapping[str, str]) -> IdxSource:
 
 
 def read(place: str, member: str, limit: int) -> bytes:
-    """Return an image as a PGM file, by its position; see `KindModule`."""
-    return image_file(place, _position(place, member), limit)
+    """Return an image by its position, as a PGM file, a form that any image library reads; see `MemberModule`."""
+    file, position = _image(place, member)
+    if file.item_bytes > limit:
+        raise TooManyBytes(f"more than {limit:,} bytes")
+    return f"P5 {file.shape[2]} {file.shape[1]} 255\n".encode("ascii") + file.items(position, 1)
 
 
 def facts(place: str, member: str) -> Facts:
-    """Return the size of an image in bytes, and the file's time; see `KindModule`."""
-    return image_facts(place, _position(place, member))
+    """Return the size of an image in bytes, and the file's time; see `MemberModule`."""
+    file, _ = _image(place, member)
+    return Facts(file.item_bytes, file.facts.modified_ns)
 
 
-def _position(place: str, member: str) -> int:
-    if not (member.isascii() and member.isdigit() and len(member) < 20):
+def _image(place: str, member: str) -> tuple[IdxFile, int]:
+    file = open_idx(place)
+    position = int(member) if member.isascii() and member.isdigit() and len(member) < 20 else -1
+    if len(file.shape) != 3 or not 0 <= position < file.shape[0]:
         raise KeyError(f"{place} has no image {member}")
-    return int(member)
+    return file, position
 
 
 def find_idx_files(place: str | Path) -> list[str]:
@@ -73,7 +98,7 @@ def find_idx_files(place: str | Path) -> list[str]:
     else:
         named = sorted(map(str, Path(text).iterdir())) if places.is_folder(text) else [text]
     found = [path for path in named if _is_of_images(path) and places.is_file(path)]
-    # Some keep a file beside its own .gz; they hold the same images.
+    # Some keep a file next to its own .gz; they hold the same images.
     return [path for path in found if not path.endswith(".gz") or path.removesuffix(".gz") not in found]
 
 
@@ -96,7 +121,7 @@ class IdxSource:
 
     @property
     def in_order(self) -> bool:
-        """Whether reading in another order costs starting anew: where a compressed file is too large to be kept."""
+        """Whether reading in another order means starting again: where a compressed file is too large to be kept."""
         try:
             return not all(open_idx(path).in_memory for path in find_idx_files(self.root))
         except (OSError, ContainerFailure):
@@ -116,8 +141,8 @@ class IdxSource:
 
     def read(self, address: str, limit: int) -> bytes:
         """Return an image as a PGM file; safe to call from several threads."""
-        place, member = split(address)
-        return image_file(place, int(member or -1), limit)
+        place, _, member = address.rpartition(SEPARATOR)
+        return read(place, member, limit)
 
 
 def _candidates(path: str) -> Iterator[Candidate]:
@@ -134,8 +159,8 @@ def _candidates(path: str) -> Iterator[Candidate]:
     split_name = next((split for word, split in SPLITS.items() if name.startswith(word)), None)
     for i in range(count):
         category = None if labels is None else _name(names, labels[i])
-        told = Labels(category, None, split_name)
-        yield Candidate(join(path, str(i)), f"{name}/{i}", file.item_bytes, file.facts.modified_ns, told)
+        known = Labels(category, None, split_name)
+        yield Candidate(join(path, str(i)), f"{name}/{i}", file.item_bytes, file.facts.modified_ns, known)
 
 
 def _checked(path: str) -> IdxFile:
@@ -163,3 +188,103 @@ def _name(names: tuple[str, ...] | None, label: int) -> str:
 def _class_names(file: IdxFile) -> tuple[str, ...] | None:
     start = hashlib.sha256(file.items(0, min(10, file.shape[0]))).hexdigest()
     return FASHION_MNIST if start in FASHION_MNIST_STARTS else None
+
+
+class IdxFile:
+    """An IDX file of unsigned bytes; `shape` is that of its array. Safe for several threads.
+
+    Attributes:
+        in_memory: whether reading it in any order is quick.
+
+    Raises:
+        ContainerFailure: it is not one.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.facts = places.facts(place)
+        with closing(Stream(place)) as stream:
+            self.shape, self._start = _shape(stream), stream.tell()
+            self._packed = stream.packing is not None
+        self.item_bytes = math.prod(self.shape[1:])
+        self.in_memory = not self._packed or self.shape[0] * self.item_bytes <= WHOLE_LIMIT
+        self._file = SharedFile(place)
+        self._whole: npt.NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return 0
+
+    def check(self) -> None:
+        """Read it to the end.
+
+        Raises:
+            ContainerFailure: it has more or less data than its header says, or a wrong checksum.
+        """
+        with closing(Stream(self.place)) as stream:
+            stream.pass_over(math.prod(_shape(stream)))
+            _check_end(stream)
+
+    def items(self, first: int, count: int) -> bytes:
+        """Return the bytes of some images or labels that follow each other.
+
+        Raises:
+            ContainerFailure: the file ends before them or is broken.
+        """
+        if self._packed and self.in_memory:
+            whole = self._whole if self._whole is not None else read_idx(self.place)
+            self._whole = whole
+            return whole[first : first + count].tobytes()
+        data = self._file.read_at(self._start + first * self.item_bytes, count * self.item_bytes)
+        if len(data) < count * self.item_bytes:
+            raise ContainerFailure(Reason.TRUNCATED, "it ends too early")
+        return data
+
+    def wake(self) -> None:
+        """Keep the file open from now on."""
+        self._file.wake()
+
+    def rest(self) -> None:
+        """Close the file, and forget what was kept unpacked."""
+        self._file.rest()
+        self._whole = None
+
+
+_kept: Kept[IdxFile] = Kept(IdxFile)
+
+
+def open_idx(place: str) -> IdxFile:
+    """Return the IDX file at a place; opened again where it changed.
+
+    Raises:
+        ContainerFailure, OSError: as for `IdxFile`.
+    """
+    return _kept.get(place)
+
+
+def read_idx(place: str) -> npt.NDArray[np.uint8]:
+    """Return the array of an IDX file of unsigned bytes, as (N,) labels or (N, H, W) images; read-only.
+
+    Raises:
+        ContainerFailure: not an IDX file of unsigned bytes, not as long as its header says, or too large for an array.
+        OSError: it cannot be read.
+    """
+    with closing(Stream(place)) as stream:
+        shape = _shape(stream)
+        if math.prod(shape) > ARRAY_LIMIT:
+            raise ContainerFailure(Reason.TOO_LARGE, f"more than {ARRAY_LIMIT:,} bytes")
+        data = stream.read_exactly(math.prod(shape))
+        _check_end(stream)
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+
+
+def _shape(stream: Stream) -> tuple[int, ...]:
+    head = stream.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] != UNSIGNED_BYTE or not head[3]:
+        raise ContainerFailure(Reason.NOT_AN_IMAGE, "it is not an IDX file of unsigned bytes")
+    return tuple(int(size) for size in np.frombuffer(stream.read_exactly(4 * head[3]), dtype=">u4"))
+
+
+def _check_end(stream: Stream) -> None:
+    if stream.read(1):
+        raise ContainerFailure(Reason.CORRUPT, "it has more data than its header says")

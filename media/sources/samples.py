@@ -20,10 +20,10 @@ from .columns import BadValue, label, metadata
 ROLES = ("category", "condition", "split")
 
 SIDECAR_LIMIT = 1024 * 1024
-"""Bytes above which a file beside an image is not read; also for all files of one sample together."""
+"""Bytes above which a file next to an image is not read; also for all files of one sample together."""
 
 IMAGES_LIMIT = 1000
-"""Images of one sample that are held back for what may still come beside them; IMG.0001.jpg to IMG.9999.jpg are
+"""Images of one sample that are held back for what may still come with them; IMG.0001.jpg to IMG.9999.jpg are
 one sample, too, by the rule of names."""
 
 TEXTS = ("txt", "caption")
@@ -31,7 +31,7 @@ SIDECARS = ("json", "cls", *TEXTS)
 
 
 def check_roles(columns: Mapping[str, str]) -> None:
-    """Check that only labels are looked for in the json beside images.
+    """Check that only labels are looked for in the json next to images.
 
     Raises:
         OptionError: another role is given.
@@ -66,7 +66,7 @@ class Sample:
     sidecars: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
-    told: dict[str, str] = field(default_factory=dict)
+    by_role: dict[str, str] = field(default_factory=dict)
     number: str | None = None
     taken: int = 0
 
@@ -75,7 +75,7 @@ class Sample:
         if len(self.sidecars) < IMAGES_LIMIT:
             self.sidecars.append(address)
         if data is None or self.taken + len(data) > SIDECAR_LIMIT:
-            self._add_failure(address, f"more than {SIDECAR_LIMIT:,} bytes beside one image")
+            self._add_failure(address, f"more than {SIDECAR_LIMIT:,} bytes of metadata for one image")
             return
         self.taken += len(data)
         try:
@@ -112,31 +112,31 @@ class Sample:
 
     def _take_json(self, values: Any) -> None:
         if not isinstance(values, dict):
-            raise BadValue("it is no object")
-        told, rest = {}, dict(values)
+            raise BadValue("it is not an object")
+        by_role, rest = {}, dict(values)
         for role in ROLES:
             key = self.columns.get(role, role)
             try:
-                told[role] = label(values.get(key))
+                by_role[role] = label(values.get(key))
             except BadValue:
                 if role in self.columns:
                     raise
                 continue  # it only happens to have that name
             rest.pop(key, None)
         further = metadata(rest) or {}
-        self.told.update({role: text for role, text in told.items() if text is not None})
+        self.by_role.update({role: text for role, text in by_role.items() if text is not None})
         self.values.update(further)
 
     def _labels_and_metadata(self) -> tuple[Labels | None, Mapping[str, Any] | None]:
         """Say which values are labels; all others are metadata. A category in the json comes before that in .cls."""
-        told, further = dict(self.told), dict(self.values)
+        by_role, further = dict(self.by_role), dict(self.values)
         if self.number is not None:
-            if "category" in self.columns or "category" in told:
+            if "category" in self.columns or "category" in by_role:
                 further.setdefault("cls", self.number)
             else:
-                told["category"] = self.number
-        labels = Labels(told.get("category"), told.get("condition"), told.get("split"))
-        return (labels if told else None), (further or None)
+                by_role["category"] = self.number
+        labels = Labels(by_role.get("category"), by_role.get("condition"), by_role.get("split"))
+        return (labels if by_role else None), (further or None)
 
     def _add_failure(self, address: str, detail: str) -> None:
         if len(self.failures) < IMAGES_LIMIT:

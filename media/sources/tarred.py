@@ -46,9 +46,9 @@ def open_source(place: str, columns: Mapping[str, str]) -> TarSource | ShardsSou
 
 @dataclass(frozen=True, slots=True)
 class TarSource:
-    """Every image in a tar file, addressed as `archive.tar!member`, with the metadata beside it (see `samples.py`).
+    """Every image in a tar file, addressed as `archive.tar!member`, with the metadata next to it (see `samples.py`).
 
-    `columns` maps the roles category, condition and split to keys of the json beside an image. `folder` stands before
+    `columns` maps the roles category, condition and split to keys of the json next to an image. `folder` stands before
     the members' paths for layouts. A member's time is as `TarMember` has it, so that of an archive that grew only the
     new members are read. Of one name, the last member counts, as when tar unpacks. Nothing is known behind a damage:
     what stands before it is indexed.
@@ -66,7 +66,7 @@ class TarSource:
 
     @property
     def in_order(self) -> bool:
-        """Whether reading in another order costs starting anew: where it is compressed, or must be fetched."""
+        """Whether reading in another order means starting again: where it is compressed, or must be fetched."""
         try:
             if places.is_url(self.root):
                 return True
@@ -156,7 +156,7 @@ class ShardsSource:
 
     @property
     def in_order(self) -> bool:
-        """Whether reading in another order costs starting anew, as of any of the archives."""
+        """Whether reading in another order means starting again, as of any of the archives."""
         return any(source.in_order for source in self._sources())
 
     def scan(self) -> Iterator[Found]:
@@ -208,9 +208,9 @@ def _is_sidecar(member: TarMember) -> bool:
 
 
 def find_shards(place: str) -> list[str]:
-    """Return the archives that a pattern stands for, or that a folder has; none where it is no set of archives.
+    """Return the archives that a pattern stands for, or that a folder has; none where it is not a set of archives.
 
-    A folder counts where it has tar archives, and neither images nor folders nor IDX files beside them.
+    A folder counts where it has tar archives, and neither images nor folders nor IDX files next to them.
 
     Raises:
         OptionError: a pattern stands for too many.
@@ -259,6 +259,6 @@ def _choices(text: str) -> list[str]:
     padded = any(len(number) > 1 and number.startswith("0") for number in match.groups())
     width = max(map(len, match.groups())) if padded else 0
     step = 1 if first <= last else -1
-    # One more than allowed is enough to be refused, and not a billion of them.
+    # One more than allowed is enough to exceed the limit, and not a billion of them.
     numbers = islice(range(first, last + step, step), SHARDS_LIMIT + 1)
     return [f"{number:0{width}}" for number in numbers]

@@ -65,7 +65,7 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert datasets.absolute("hf:./a:b") == f"hf:{tmp_path}/a:b"
     assert datasets.absolute("hf:./c:small") == f"hf:{tmp_path}/c:small"
     for empty in ("torchvision:", "hf:", "hf::small"):
-        with pytest.raises(SourceError, match="names no data set"):
+        with pytest.raises(SourceError, match="does not name a data set"):
             datasets.absolute(empty)
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shotdex.media.archives import idx
 from shotdex.media.files.places import Facts, TooManyBytes
-from shotdex.media.sources import facts, read_bytes
+from shotdex.media.sources import facts, idx, read_bytes
 from shotdex.media.sources.address import join, split
 from shotdex.store.errors import ContainerFailure
 from tests.support.archives import memory_below

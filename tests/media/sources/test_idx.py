@@ -12,8 +12,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from shotdex.media.archives import idx
-from shotdex.media.sources import open_source, read_bytes
+from shotdex.media.sources import idx, open_source, read_bytes
 from shotdex.media.sources.base import Candidate
 from shotdex.media.sources.idx import FASHION_MNIST, IdxSource, find_idx_files
 from shotdex.store.errors import SourceError
