@@ -34,7 +34,7 @@ def no_room(device: Any, what: str) -> ModelUnavailable:
     """Return the error for a device on which there is no room for something."""
     return ModelUnavailable(
         f"the memory of the device {device} has no room for {what}",
-        "end what else uses it, or take the processor: --device cpu",
+        "end other programs that use it, or run on the processor: --device cpu",
     )
 
 
@@ -73,7 +73,7 @@ def keep_freed_memory() -> bool:
 
 
 ON_CPU = 32
-"""No size between 16 and 64 was faster by more than the noise on two cores; a smaller one has more to do beside it."""
+"""No size between 16 and 64 was faster by more than the noise on two cores; a smaller one has more overhead."""
 
 FIRST, LAST = 32, 1024
 """The first and the largest size that is tried on a GPU."""

@@ -170,7 +170,7 @@ class EncoderPool:
     def for_indexing(self, options: ModelOptions, note: Note, samples: Samples | None = None) -> IndexEncoder:
         """Choose the named model, or the one that the store is already made with.
 
-        `note` is told what is loaded; `samples` are images to try number formats on, for a precision of `auto`.
+        `note` receives what is loaded; `samples` are images to try number formats on, for a precision of `auto`.
 
         Raises:
             OptionError: the store has several encoders, and none is named.

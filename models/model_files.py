@@ -120,7 +120,7 @@ def _from_pretrained(name: str, place: str, *, local_files_only: bool) -> Loaded
     if config.model_type not in FAMILIES:
         raise ModelUnavailable(
             f"{name} is a {config.model_type!r} model; shotdex reads {', '.join(FAMILIES)}",
-            "name another with --model; `--model demo` comes with shotdex",
+            "choose another with --model; `--model demo` comes with shotdex",
         )
     model, found = transformers.AutoModel.from_pretrained(
         place, config=config, dtype="float32", use_safetensors=True, output_loading_info=True, **how
@@ -128,7 +128,8 @@ def _from_pretrained(name: str, place: str, *, local_files_only: bool) -> Loaded
     lacking = sorted(str(key) for key in (*found["missing_keys"], *found["mismatched_keys"]))
     if lacking:  # transformers would go on with random numbers in their place
         raise ModelUnavailable(
-            f"the weights of {name} lack {len(lacking)} tensors, the first {lacking[0]}", "save the whole model again"
+            f"the weights of {name} lack {len(lacking)} tensors, the first of which is {lacking[0]}",
+            "save the whole model again",
         )
     processor = transformers.AutoImageProcessor.from_pretrained(place, backend="pil", **how)
     return LoadedModel(name, place, _revision(place), model.eval(), processor)
@@ -156,13 +157,13 @@ def _ask_hub(name: str) -> None:
         HfApi().model_info(name, timeout=10)
     except Exception as error:
         raise ModelUnavailable(
-            f"the model {name} is neither in the local cache nor to be had from the hub ({_first_line(error)})",
+            f"the model {name} is neither in the local cache nor available from the hub ({_first_line(error)})",
             BOTH_WAYS.format(name=name),
         ) from error
 
 
 def load_tokenizer(place: str) -> Any:
-    """Load the tokenizer beside a model.
+    """Load the tokenizer that is saved with a model.
 
     Raises:
         ModelUnavailable: there is none, or a package that it needs is missing.
@@ -173,10 +174,10 @@ def load_tokenizer(place: str) -> Any:
     except Exception as error:
         raise ModelUnavailable(
             f"the tokenizer of {place} cannot be loaded: {_first_line(error)}",
-            "check the tokenizer files beside the model",
+            "check the tokenizer files in the folder of the model",
         ) from error
     if words[0] == words[1]:  # where the files are missing transformers makes an empty tokenizer, without a word
-        raise ModelUnavailable(f"{place} has no tokenizer files", "save the tokenizer beside the model")
+        raise ModelUnavailable(f"{place} has no tokenizer files", "save the tokenizer in the same folder as the model")
     return tokenizer
 
 

@@ -29,7 +29,7 @@ CLOSE = 0.999
 """The lowest cosine with float32's vector that any image of the probe may have."""
 
 WORTH = 1.1
-"""How many times as fast as float32 a format must be: less is no gain, and may be the machine's mood."""
+"""How many times as fast as float32 a format must be: less is not worth it, and may be noise."""
 
 SECONDS = 0.75
 """About how long one run of the probe may take in float32."""
@@ -42,7 +42,7 @@ Run = Callable[[Sequence[Prepared]], ImageVectors]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One format beside float32: how many times as `fast`, and the lowest `cosine` over a number of `images`.
+    """One format compared with float32: how many times as `fast`, and the lowest `cosine` over a number of `images`.
 
     The cosine is the lower one of the two spaces. It is NaN where the format was too slow to be tried further, or gave
     vectors that are not finite; both are NaN where there was no memory to try it.
@@ -83,8 +83,8 @@ def choose_precision(
 ) -> PrecisionChoice:
     """Run the probe in float32 and in each candidate, and return the fastest that is usable, else float32.
 
-    `runner` gives what runs the model in a precision; it is asked for float32 first, and for one at a time. The probe
-    is shortened to what takes `SECONDS`, and a candidate that is slower on the first images goes no further.
+    `runner` returns what runs the model in a precision; it is called with float32 first, then with one at a time. The
+    probe is shortened to what takes `SECONDS`, and a candidate that is slower on the first images goes no further.
     """
     reference = runner(Precision.FLOAT32)
     first = _seconds(reference, probe[:FEW], warm=True)[0]
@@ -102,7 +102,7 @@ def _try_if_room(
     probe: Sequence[Prepared],
     reference: tuple[float, float, ImageVectors],
 ) -> Trial:
-    """Try a format; where the memory has no room for a copy of the model in it, it is not to be had."""
+    """Try a format; where the memory has no room for a copy of the model in it, the trial says so."""
     try:
         return _try(runner(precision), precision, probe, reference)
     except RuntimeError as error:
@@ -148,7 +148,7 @@ DRAWN = 16
 
 
 def candidates(device: torch.device) -> list[Precision]:
-    """Return the formats beside float32 that a device may be fast in."""
+    """Return the formats other than float32 that a device may be fast in."""
     import torch
 
     if device.type == "cuda":
@@ -185,7 +185,7 @@ def vision_parts(model: Any) -> list[Any]:
 
 
 def trial_runner(tower: ImageTower, dtype: torch.dtype) -> Run:
-    """Return what runs a tower in a format: itself in its own, else a copy that goes when it is no longer asked."""
+    """Return what runs a tower in a format: itself in its own, else a copy that is freed when it is no longer used."""
     if dtype == tower.dtype:
         return lambda batch: tower.begin(batch)()
     names = [name for name in ("vision_model", "visual_projection") if hasattr(tower.model, name)]

@@ -115,7 +115,7 @@ class OwnProcessor:
         return None
 
     def digest(self) -> str:
-        """Return the SHA-256 of the processor's settings."""
+        """Return the SHA-256 of the processor's options."""
         return _digest(self.processor.to_dict())
 
 

@@ -80,10 +80,10 @@ def launch(encoder: ImageEncoder, batch: Sequence[Prepared]) -> Callable[[], Ima
     return lambda: vectors
 
 
-def batch_size_for(encoder: ImageEncoder, wanted: int | None) -> int:
-    """Return the wanted size, else the encoder's own."""
-    if wanted is not None:
-        return wanted
+def batch_size_for(encoder: ImageEncoder, given: int | None) -> int:
+    """Return the given size, else the encoder's own."""
+    if given is not None:
+        return given
     return encoder.good_batch() if isinstance(encoder, Launching) else USUAL_BATCH
 
 
@@ -139,7 +139,7 @@ LoadEncoder = Callable[[EncoderId], Encoder]
 
 @runtime_checkable
 class TextsAtHand(Protocol):
-    """What a `LoadEncoder` may do besides: encode texts without loading a model."""
+    """What a `LoadEncoder` may do in addition: encode texts without loading a model."""
 
     def at_hand(self, identity: EncoderId, texts: Sequence[str]) -> Vectors | None:
         """Return unit vectors (N, D) for N texts, N above 0, or None where a model has to be loaded for them."""
@@ -168,6 +168,6 @@ def checked(loaded: Encoder, wanted: EncoderId) -> Encoder:
     if loaded.id.key() != wanted.key():
         raise EncoderMismatch(
             f"the files of {wanted.name} changed since these images were indexed: they were {wanted}, now {loaded.id}",
-            f"index again to add the present one: shotdex index SOURCE --model {wanted.name}",
+            f"index again to add the new one: shotdex index SOURCE --model {wanted.name}",
         )
     return loaded

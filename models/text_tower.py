@@ -145,7 +145,7 @@ def by_length(texts: Sequence[Sequence[int]], most: int) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """What is done to a text besides tokenizing.
+    """What is done to a text in addition to tokenizing.
 
     It is cut to `most` tokens, begin and end included; filled up to as many with `padding`, unless that is None, at the
     end or, with `padded_left`, the beginning; and, where `canonical`, lower-cased and without punctuation first.

@@ -49,10 +49,10 @@ class _NotPortable(Exception):
 
 
 def keep_tower(store: Store, encoder: TransformersEncoder) -> bool:
-    """Keep a loaded model's text tower beside the index, unless it is there; return whether it is there now.
+    """Keep a loaded model's text tower next to the index, unless it is there; return whether it is there now.
 
     Nothing depends on it but time. So a model that is made in another way, a full disk or a store that cannot be
-    written to is no error: the model itself is loaded for each new text, as without it.
+    written to is not an error: the model itself is loaded for each new text, as without it.
     """
     target = tower_file(store, encoder.id)
     if target.exists():

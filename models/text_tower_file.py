@@ -1,4 +1,4 @@
-"""The file of a text tower: safetensors, beside the index, named by the encoder it belongs to.
+"""The file of a text tower: safetensors, next to the index, named by the encoder it belongs to.
 
 It is used only where it carries that encoder's identity and every byte of it is as it was written: the file has the
 SHA-256 of its tensors and of its header in itself, so nothing can part the two. That is checked when the file is opened
@@ -106,14 +106,14 @@ class _MappedFile:
     https://github.com/huggingface/safetensors#format
 
     Raises:
-        ValueError, OSError: it is no such file, or a tensor of it would lie outside.
+        ValueError, OSError: it is not such a file, or a tensor of it would lie outside.
     """
 
     def __init__(self, path: Path) -> None:
         mapped = np.memmap(path, dtype=np.uint8, mode="r")
         start = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
         header = json.loads(mapped[8:start].tobytes())
-        self.told: dict[str, str] = header.pop("__metadata__", {})
+        self.metadata: dict[str, str] = header.pop("__metadata__", {})
         self._tensors = {name: _view(mapped, start, entry) for name, entry in header.items()}
 
     def is_whole(self) -> bool:
@@ -121,11 +121,11 @@ class _MappedFile:
 
         A file of shotdex 0.1 has no digest of its header.
         """
-        header = self.told.get(HEADER_DIGEST)
-        if self.told.keys() - {HEADER_DIGEST} != KEYS:
+        header = self.metadata.get(HEADER_DIGEST)
+        if self.metadata.keys() - {HEADER_DIGEST} != KEYS:
             return False
-        return _digest(self._tensors) == self.told.get("sha256") and (
-            header is None or header == _header_digest(self.told, self._tensors)
+        return _digest(self._tensors) == self.metadata.get("sha256") and (
+            header is None or header == _header_digest(self.metadata, self._tensors)
         )
 
     def tensor(self, name: str) -> Vectors:
@@ -180,12 +180,12 @@ def read_tower(path: Path, encoder: EncoderId) -> TextTower:
         ValueError, OSError, SafetensorError, ...: the file is broken, or another encoder's.
     """
     file = _MappedFile(path)
-    if file.told.get("form") != FORM or file.told.get("encoder") != _identity(encoder):
+    if file.metadata.get("form") != FORM or file.metadata.get("encoder") != _identity(encoder):
         raise ValueError("it belongs to another encoder, or to another version of shotdex")
     pinned = file.tensor(PINNED)
     if pinned.shape != (encoder.dim,) or not np.isfinite(pinned).all():
-        raise ValueError("its vectors have another length")
-    shape, rules = TowerShape(**json.loads(file.told["shape"])), TextRules(**json.loads(file.told["rules"]))
+        raise ValueError("its vectors have a different length")
+    shape, rules = TowerShape(**json.loads(file.metadata["shape"])), TextRules(**json.loads(file.metadata["rules"]))
     tokenizer = file.tensor(TOKENIZER).tobytes().decode()
     return TextTower(shape, Tokens(tokenizer, rules), file, pinned)
 
@@ -249,16 +249,16 @@ def write_tower(
     """
     from safetensors.numpy import save_file
 
-    told = {
+    metadata = {
         "form": FORM,
         "encoder": _identity(encoder),
         "sha256": _digest(tensors),
         "shape": json.dumps(asdict(shape)),
         "rules": json.dumps(asdict(rules)),
     }
-    told[HEADER_DIGEST] = _header_digest(told, tensors)
+    metadata[HEADER_DIGEST] = _header_digest(metadata, tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(dict(tensors), str(path), metadata=told)
+    save_file(dict(tensors), str(path), metadata=metadata)
     path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it; who may read the store may
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -268,8 +268,8 @@ def _identity(encoder: EncoderId) -> str:
     return hashlib.sha256(repr(encoder.key()).encode()).hexdigest()
 
 
-def _header_digest(told: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
-    said = {key: value for key, value in told.items() if key != HEADER_DIGEST}
+def _header_digest(metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
+    said = {key: value for key, value in metadata.items() if key != HEADER_DIGEST}
     table = {name: [str(tensor.dtype), list(tensor.shape)] for name, tensor in tensors.items()}
     return hashlib.sha256(json.dumps([said, table], sort_keys=True).encode()).hexdigest()
 

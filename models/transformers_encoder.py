@@ -174,16 +174,16 @@ def load_encoder(
     return TransformersEncoder(load_model(name), options, samples)
 
 
-def _device(wanted: str) -> str:
+def _device(name: str) -> str:
     import torch
 
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if here[name])
-    if not here.get(wanted, False):
-        usable = ", ".join(name for name, usable in here.items() if usable)
-        raise OptionError(f"there is no device {wanted!r} here", f"use --device auto or one of: {usable}")
-    return wanted
+    if name == "auto":
+        return next(one for one in ("cuda", "mps", "cpu") if here[one])
+    if not here.get(name, False):
+        usable = ", ".join(one for one, usable in here.items() if usable)
+        raise OptionError(f"this machine has no device {name!r}", f"use --device auto or one of: {usable}")
+    return name
 
 
 def _dtype(precision: Precision) -> Any:

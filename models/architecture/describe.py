@@ -31,7 +31,7 @@ class Configuration:
 def find_configuration(name: str) -> Configuration:
     """Find the configuration of a CLIP or SigLIP model: here, else on the hub, from which only that file is fetched.
 
-    The hub is asked only for what can be a name there, and only where its cache has no such file.
+    The hub is queried only for what can be a name there, and only if its cache has no such file.
 
     Raises:
         ModelUnavailable: it is not there, cannot be read, or is of another family.
@@ -58,7 +58,7 @@ def _family(name: str, path: Path) -> str:
         return family
     what = f"is a {family!r} model" if family else f"has no model_type in its {CONFIG}"
     raise ModelUnavailable(
-        f"{name} {what}; shotdex reads {', '.join(FAMILIES)}", "name another; `shotdex model demo` always works"
+        f"{name} {what}; shotdex reads {', '.join(FAMILIES)}", "choose another one; `shotdex model demo` always works"
     )
 
 
@@ -71,7 +71,7 @@ def _cached_or_fetched(name: str) -> Path:
     except HFValidationError as error:
         raise ModelUnavailable(
             f"there is no folder {name}, and no model on the hub can have that name",
-            "name a model's folder or its config.json, a name on the hub such as openai/clip-vit-base-patch32, or demo",
+            "pass a model's folder or its config.json, a name on the hub such as openai/clip-vit-base-patch32, or demo",
         ) from error
     return Path(cached) if isinstance(cached, str) else _fetched(name)
 
@@ -88,8 +88,8 @@ def _fetched(name: str) -> Path:
     except Exception as error:  # the hub client and what it stands on each raise what they like
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelUnavailable(
-            f"the configuration of {name} is neither in the local cache nor to be had from the hub ({why})",
-            f"get it while online: hf download {name} {CONFIG}   or see the model that comes along: shotdex model demo",
+            f"the configuration of {name} is neither in the local cache nor available from the hub ({why})",
+            f"get it while online: hf download {name} {CONFIG}   or see the shipped model: shotdex model demo",
         ) from error
 
 

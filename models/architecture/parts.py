@@ -46,9 +46,9 @@ class Kind:
     does: str
 
 
-_QUERY = "Turns a token into a question: what it looks for in the others."
-_KEY = "Turns a token into a label that the questions are compared with."
-_VALUE = "Turns a token into what it hands on where its label fits a question."
+_QUERY = "Turns a token into a query: what it looks for in the others."
+_KEY = "Turns a token into a key that the queries are compared with."
+_VALUE = "Turns a token into what it passes on where its key matches a query."
 _ATTENTION = "Weighs each value by how well its key fits the query; it has no parameters."
 _OUTPUT = "Joins what the heads found into one vector."
 _MLP = "Works on each token by itself: widens it, applies the activation, narrows it."
@@ -71,7 +71,7 @@ MLP = Kind("MLP", Place.BLOCK, Rows.TOKENS, _MLP)
 NORMS = Kind("norms", Place.BLOCK, Rows.NONE, _NORM)
 
 FINAL_NORM = Kind("final norm", Place.OUTPUT, Rows.NONE, "Brings what the last block gives to one scale.")
-POOL_PROBE = Kind("probe", Place.POOLING, Rows.NONE, "A learnt question that is put to all patches at once.")
+POOL_PROBE = Kind("probe", Place.POOLING, Rows.NONE, "A learnt query that is put to all patches at once.")
 POOL_QUERY = Kind("query", Place.POOLING, Rows.ONE, _QUERY)
 POOL_KEY = Kind("key", Place.POOLING, Rows.TOKENS, _KEY)
 POOL_VALUE = Kind("value", Place.POOLING, Rows.TOKENS, _VALUE)
@@ -100,7 +100,7 @@ ORDER = (
 
 GROUPS: Mapping[Place, str] = {
     Place.BLOCK: "Attention lets the tokens exchange what they know, the MLP works on each.",
-    Place.POOLING: "Attention with one learnt question makes one vector of all the patches.",
+    Place.POOLING: "Attention with one learnt query makes one vector of all the patches.",
 }
 """What the parts of one place do together."""
 
@@ -234,7 +234,7 @@ def _rule(name: str, stem: str) -> tuple[Side, tuple[Kind, ...]]:
     except KeyError:
         raise EncoderError(
             f"the parameter {name} belongs to no part that shotdex knows, so the counts would miss it",
-            "this model, or this version of transformers, names its parameters in another way: please report it",
+            "this model, or this version of transformers, names its parameters differently: please report it",
         ) from None
 
 
@@ -242,14 +242,14 @@ def _add_attention(tallies: dict[tuple[Side, Kind], _Tally], side: Side, extent:
     """Add what attention itself takes: it has no parameters, so no tensor tells of it."""
     places = {kind.place for owner, kind in tallies if owner is side}
     # Once for the scores, once for the weighted mean of the values.
-    one_question = 2 * 2 * extent.tokens * extent.width
+    one_query = 2 * 2 * extent.tokens * extent.width
     if Place.BLOCK in places:
         tallies[side, ATTENTION] = _Tally(
             weights={str(block): 0 for block in range(extent.layers)},
-            flops=extent.layers * extent.tokens * one_question,
+            flops=extent.layers * extent.tokens * one_query,
         )
     if Place.POOLING in places:
-        tallies[side, POOL_ATTENTION] = _Tally(weights={"": 0}, flops=one_question)
+        tallies[side, POOL_ATTENTION] = _Tally(weights={"": 0}, flops=one_query)
 
 
 def _part(kind: Kind, tally: _Tally) -> Part:
@@ -257,7 +257,7 @@ def _part(kind: Kind, tally: _Tally) -> Part:
     sizes = {(tally.weights.get(block, 0), tally.biases.get(block, 0)) for block in blocks}
     if len(sizes) != 1:
         raise EncoderError(
-            f"the blocks of this model differ in their {kind.name}, so there is no one size of a block",
+            f"the blocks of this model differ in their {kind.name}, so a block has no single size",
             "shotdex describes models whose blocks are all alike",
         )
     weights, biases = sizes.pop()

@@ -85,7 +85,7 @@ def test_another_kind_of_model(shotdex: Run, tmp_path: Path) -> None:
     ran = shotdex("model", tmp_path)
     assert (ran.status, ran.out) == (1, "")
     assert f"error: {tmp_path} is a 'bert' model; shotdex reads clip, siglip, siglip2" in ran.err
-    assert "try: name another" in ran.err
+    assert "try: choose another" in ran.err
 
 
 class TestOfTheStore:

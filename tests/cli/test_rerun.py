@@ -24,7 +24,7 @@ def test_nothing_changed(shotdex: Shotdex, own: Store) -> None:
     assert (ran.status, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert re.fullmatch(r"run names of \d{4}-\d\d-\d\d \d\d:\d\d UTC", lines[0])
-    assert lines[2].startswith("not compared: the model fake is neither in the local cache nor to be had from the hub")
+    assert lines[2].startswith("not compared: the model fake is neither in the local cache nor available from the hub")
     assert [lines[1], *lines[3:]] == [
         "changed: nothing on record",
         "the same predictions for all 75 images; cosines differ by at most 0",
