@@ -27,7 +27,7 @@ from measuring import heading, in_turns, line, ratio
 from synthetic import clustered, fill
 
 from shotdex.query.approximate import build, drop
-from shotdex.query.search import ask
+from shotdex.query.search import search
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import FlatEngine
@@ -139,7 +139,7 @@ def opening(store: Store) -> None:
         with store.reading() as con:
             open_index(store, con, *choose_encoder(con, None))
 
-    times = in_turns({"opening": under_catalog, "whole question": lambda: ask(store, query(), no_model)})
+    times = in_turns({"opening": under_catalog, "whole question": lambda: search(store, query(), no_model)})
     line("opening catalog and index", times["opening"], "reads no vectors")
     line("a whole question, its text known", times["whole question"])
 

@@ -16,6 +16,7 @@ from shotdex.analysis.baselines.file_formats import TrialCounts, count_trials
 from shotdex.analysis.baselines.importing import read_baseline, record_baseline, shipped_names
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.stats.proportions import describe
+from shotdex.formatting import table, visible
 from shotdex.store.baselines import Baseline, Kind, find_baseline, list_baselines, load_trials, remove_baseline
 from shotdex.store.connection import Connection
 from shotdex.store.runs import find_run
@@ -23,7 +24,7 @@ from shotdex.store.types import Estimate
 
 from .options import json_option, open_store, run_option, store_option
 from .render import as_json as to_json
-from .render import note, out, table, visible
+from .render import note, out
 
 CONSISTENCY_COLUMNS = (
     "condition",

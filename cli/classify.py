@@ -12,6 +12,7 @@ from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.coverage import beyond_filter, counting_failures, coverage, unscored
 from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, outside_labels, overall
 from shotdex.analysis.stats.proportions import describe
+from shotdex.formatting import estimate_cells, shown_path, table, visible
 from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
@@ -27,9 +28,10 @@ from .options import (
     store_option,
     where_option,
 )
-from .prompt_options import choose_prompts, classes_option, prompts_option, template_option
+from .prompt_options import classes_option, prompts_option, template_option
+from shotdex.prompts import choose_prompts
 from .render import as_json as to_json
-from .render import estimate_cells, out, shown_path, table, visible
+from .render import out
 
 SHOWN = 5
 """Images and labels left out of the accuracy that are named one by one."""

@@ -12,13 +12,14 @@ from shotdex.analysis.compare import CompareOptions, Comparison, compare_groups,
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.results import ALL, split_columns
 from shotdex.analysis.stats.proportions import small_sample
+from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells, table, visible
 from shotdex.store.errors import OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 
 from .options import by_option, json_option, open_store, resamples_option, seed_option, store_option
 from .render import as_json as to_json
-from .render import estimate_cells, out, p_value, shown_path, signed_cells, table, visible
+from .render import out
 
 
 @click.command("compare")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex import demo
+from shotdex.formatting import shown_path
 from shotdex.store.types import Query
 
 from .demo_store import make_store
-from .render import note, out, shown_path
+from .render import note, out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,8 +114,7 @@ def _classify(stage: Stage) -> None:
     from shotdex.analysis.coverage import coverage
     from shotdex.analysis.prompts.files import read_prompts
     from shotdex.analysis.results import accuracy_by, overall
-
-    from .render import estimate_cells, table
+    from shotdex.formatting import estimate_cells, table
 
     _heading("2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals, beside toddlers")
     runs = [
@@ -152,9 +152,8 @@ def _compare(stage: Stage) -> None:
 
 
 def _ask(stage: Stage) -> None:
+    from shotdex.formatting import table
     from shotdex.query.sql import run_sql
-
-    from .render import table
 
     _heading("4. Ask in SQL: what is taken for what?")
     out(STATEMENT)
@@ -173,10 +172,10 @@ def _search(stage: Stage) -> None:
     for text, where in SEARCHES:
         condition = f' --where "{where}"' if where else ""
         out(f'shotdex search "{text}" -k 5{condition}')
-        render(search(stage.store, Query((text,), where=where, k=5), lambda _: stage.encoder), "table")
+        render(search(stage.store, Query((text,), where=where, k=5), lambda _: stage.encoder).hits, "table")
         out()
     text = SEARCHES[0][0]
-    hits = search(stage.store, Query((text,), k=15), lambda _: stage.encoder)
+    hits = search(stage.store, Query((text,), k=15), lambda _: stage.encoder).hits
     _save(stage, "sheet.png", sheet_plot(hits, text), "the 15 images nearest to that text")
 
 

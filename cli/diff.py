@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.rerun import RunDiff, diff
+from shotdex.formatting import table, visible
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json
-from .render import out, table, visible
+from .render import out
 
 
 @click.command("diff")

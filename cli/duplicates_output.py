@@ -22,9 +22,10 @@ from shotdex.analysis.duplicates.rows import (
     left_out,
     pairs_plot,
 )
+from shotdex.formatting import estimate_cells, shown_path, table, visible
 from shotdex.store.errors import OptionError
 
-from .render import estimate_cells, note, out, shown_path, table, visible
+from .render import note, out
 
 LONGEST_ARGUMENT = 128 * 1024
 """Bytes of one argument that Linux passes on: MAX_ARG_STRLEN in its binfmts.h."""

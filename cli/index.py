@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shotdex.indexing import last_record, layout_of, limits_of, open_known_source
 from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
@@ -19,7 +20,7 @@ from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import Limits
 
-from .index_output import print_preview, print_report, show_examples
+from .index_output import as_dict, print_preview, print_report, show_examples
 from .options import SectionedCommand, device_option, json_option, store_option
 from .progress import Bar
 from .render import as_json as to_json
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from shotdex.models.protocols import ImageEncoder
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
-
-LONGEST = 1e6
-"""Seconds of `--max-seconds` above which there is no limit."""
 
 SECTIONS = {
     "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
@@ -161,14 +159,14 @@ def command(
     check_place(root)
     given = parse_columns(columns) if columns is not None else {}
     settings = IndexOptions(
-        layout=_layout(layout, categories, Labels(category, condition, split)),
+        layout=layout_of(layout, categories.split(",") if categories is not None else None, Labels(category, condition, split)),
         batch_size=batch_size,
-        limits=_limits(max_pixels, max_seconds),
+        limits=limits_of(max_pixels, max_seconds),
         max_failures=0 if strict else max_failures,
         columns=given,
     )
-    before = _record(root, source)
-    place = _open(source, given or (before.columns if before is not None else {}), before, prune)
+    before = last_record(root, source)
+    place = open_known_source(source, given or (before.columns if before is not None else {}), before, prune)
     # What is wrong with the source is said before a model is loaded.
     with Bar("looking") as bar, scan_source(place, bar.count, may_be_empty=before is not None) as scan:
         bar.close()
@@ -208,7 +206,7 @@ def _index(
         sys.exit(1)
     try:
         if as_json:
-            out(to_json(report))
+            out(to_json(as_dict(report)))
         else:
             print_report(report, scan.source, store.root, encoder.id)
     finally:  # a report that cannot be written, or that nobody reads to its end, must not keep the rest from being done
@@ -239,42 +237,3 @@ def _preview(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexE
         print_preview(found, root, encoder[1] if encoder is not None else choice.name)
 
 
-def _layout(pattern: str | None, categories: str | None, fixed: Labels) -> Layout:
-    from shotdex.indexer.layout import parse_layout
-
-    listed = [name.strip() for name in categories.split(",")] if categories is not None else []
-    if categories is not None and not any(listed):
-        raise OptionError("--categories is empty", "for example: --categories airplane,car,chair")
-    return parse_layout(pattern, listed, fixed)
-
-
-def _limits(pixels: int, seconds: float) -> Limits:
-    if math.isnan(seconds):
-        raise OptionError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
-    # Longer than a system's timers can be set to is as good as for ever.
-    lasting = seconds if 0 < seconds <= LONGEST else None
-    return Limits(pixels or None, lasting, Limits().bytes if pixels else None)
-
-
-def _open(source: str, columns: Mapping[str, str], before: SourceRecord | None, prune: bool) -> Source:
-    """Open the source; one that was indexed and is not there any more can be pruned."""
-    from shotdex.media.sources import GoneSource, is_gone, open_source
-
-    if before is None or not is_gone(before.source):
-        return open_source(source, columns)
-    if not prune:
-        raise SourceError(
-            f"{source} was indexed before and is not there now",
-            "its images stay, as a disk may come back; if they are gone for good, say so: --prune",
-        )
-    return GoneSource(before.source, before.kind)
-
-
-def _record(root: Path, source: str) -> SourceRecord | None:
-    """Return how a source was indexed the last time, or None."""
-    from shotdex.media.files.places import absolute
-
-    if not Store(root).catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
-        return None
-    with Store.open(root).reading() as con:
-        return source_record(con, absolute(source)) or source_record(con, source)

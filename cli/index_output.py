@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from shotdex.formatting import plain, shown_path, visible
 from shotdex.store.images import Labels
 from shotdex.store.types import EncoderId, IndexReport
 
-from .render import note, out, shown_path, visible
+from .render import note, out
 
 if TYPE_CHECKING:
     from shotdex.indexer.layout import Labelling
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 EXAMPLES = 5
 
 OTHERS = "other files are no images by their names and were left out"
+
+
+def as_dict(report: IndexReport) -> dict[str, Any]:
+    """Return a report as JSON has it: the number of failures has been called `rejected` there since the beginning."""
+    said: dict[str, Any] = plain(report)
+    return {"rejected" if name == "failed" else name: value for name, value in said.items()}
 
 
 def show_examples(plan: Plan, labelling: Labelling) -> None:

@@ -16,7 +16,8 @@ from shotdex.store.errors import EmptyStore, OptionError, StoreNotFound
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json
-from .render import out, shown_path, size, table, visible
+from .render import out
+from shotdex.formatting import shown_path, size, table, visible
 
 WIDTH = 100
 EXAMPLE = "name one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32"

@@ -71,8 +71,7 @@ def samples(target: Path, where: str | None, store_path: Path | None) -> None:
 def counts(target: Path, by: str, where: str | None, store_path: Path | None) -> None:
     """Draw how many images each category has, and print the table."""
     from shotdex.analysis.plots import counts_plot, counts_table
-
-    from .render import table
+    from shotdex.formatting import table
 
     store = open_store(store_path)
     figure = counts_plot(store, by, where)

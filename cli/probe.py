@@ -14,12 +14,13 @@ from shotdex.analysis.probe.compare import ProbeComparison, probe
 from shotdex.analysis.probe.problem import SHOTS, ProbeOptions, parse_shots
 from shotdex.analysis.probe.rows import ComparisonRow
 from shotdex.analysis.stats.proportions import small_sample
+from shotdex.formatting import estimate_cells, p_value, table, visible
 from shotdex.store.types import Space
 
 from .options import drawable, external_option, json_option, model_option, open_store, store_option
 from .progress import Bar
 from .render import as_json as to_json
-from .render import estimate_cells, note, out, p_value, table, visible
+from .render import note, out
 
 
 @click.command("probe")
@@ -106,6 +107,12 @@ def command(
 
 
 def as_dict(found: ProbeComparison) -> dict[str, Any]:
+    """Return a comparison under the names that its JSON has always had."""
+    names = {"options": "request", "rows": "rungs"}
+    return {names.get(field.name, field.name): getattr(found, field.name) for field in fields(found)}
+
+
+def _as_dict(found: ProbeComparison) -> dict[str, Any]:
     """Return a comparison under the names that its JSON has always had."""
     names = {"options": "request", "rows": "rungs"}
     return {names.get(field.name, field.name): getattr(found, field.name) for field in fields(found)}

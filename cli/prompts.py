@@ -14,6 +14,7 @@ from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
 from shotdex.analysis.prompts.files import read_prompt_file, shipped_files
 from shotdex.analysis.results import category_counts
 from shotdex.analysis.stats.proportions import small_sample
+from shotdex.formatting import estimate_cells, table, visible
 from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import ModelUnavailable, StoreNotFound
@@ -23,9 +24,10 @@ from shotdex.store.store import Store
 from shotdex.store.types import PromptSet
 
 from .options import device_option, json_option, model_option, open_store, store_option, where_option
-from .prompt_options import choose_prompts, classes_option, find_prompts, prompts_option, template_option
+from .prompt_options import classes_option, prompts_option, template_option
+from shotdex.prompts import choose_prompts, find_prompts
 from .render import as_json as to_json
-from .render import estimate_cells, note, out, table, visible
+from .render import note, out
 
 
 @click.group("prompts")

@@ -11,10 +11,11 @@ from shotdex.analysis.metrics import registry
 from shotdex.analysis.report import GroupRow, Report, ReportOptions, report
 from shotdex.analysis.results import split_columns
 from shotdex.analysis.stats.proportions import SMALL, small_sample
+from shotdex.formatting import compact, estimate_cells, table, visible
 
 from .options import by_option, json_option, open_store, resamples_option, store_option
 from .render import as_json as to_json
-from .render import compact, estimate_cells, out, table, visible
+from .render import out
 
 HELP = f"""Report every number about a RUN (default: the newest), each with its n and 95 % interval.
 

@@ -9,12 +9,13 @@ import click
 
 from shotdex.analysis.classify import classify
 from shotdex.analysis.rerun import Rerun, rerun, wanted_again
+from shotdex.formatting import plain, visible
 from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.runs import find_run, next_run
 
 from .options import command_line, device_option, external_option, json_option, open_store, store_option
 from .render import as_json as to_json
-from .render import out, plain, visible
+from .render import out
 
 
 @click.command("rerun")

@@ -9,6 +9,7 @@ import click
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.results import overall
 from shotdex.analysis.stats.proportions import describe
+from shotdex.formatting import estimate_cells, table, visible
 from shotdex.store.encoders import list_encoders
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run, list_runs
@@ -16,7 +17,7 @@ from shotdex.store.types import EncoderId, Estimate, PromptSet, Run
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json
-from .render import estimate_cells, note, out, table, visible
+from .render import note, out
 
 
 @click.command("runs")

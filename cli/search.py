@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from shotdex.formatting import plain, shown_path, table
 from shotdex.models.encoder_pool import EncoderPool
-from shotdex.query.search import Answer, ask
+from shotdex.query.search import Ranking, search
 from shotdex.store.types import Hit, Query
 
 from .options import device_option, drawable, model_option, open_store, store_option, where_option
-from .render import as_json, as_json_line, note, out, shown_path, table
+from .render import as_json, as_json_line, note, out
 
 SLOW = 0.1
 """Seconds from which an exact search is called slow, and what to do about it is said."""
@@ -87,7 +89,7 @@ def command(
     """
     store = open_store(store_path)
     query = Query(texts=(text,) if text else (), images=images, where=where, k=k)
-    answer = ask(store, query, EncoderPool(store, device), model, exact)
+    answer = search(store, query, EncoderPool(store, device), model, exact)
     hits = answer.hits
     render(hits, form)
     _suggest(answer, exact)
@@ -101,7 +103,7 @@ def command(
         _copy(hits, copy_to)
 
 
-def _suggest(answer: Answer, exact: bool) -> None:
+def _suggest(answer: Ranking, exact: bool) -> None:
     if answer.seconds > SLOW and answer.images >= LEAST and not exact and answer.approximate is None:
         note(
             f"looking at {answer.images:,} images took {answer.seconds:.2f} s; "
@@ -120,13 +122,19 @@ def _copy(hits: list[Hit], folder: Path) -> None:
         sys.exit(1)
 
 
+def _as_dict(hit: Hit) -> dict[str, Any]:
+    """Return a hit as JSON has it; `score` is the name that the cosine had until version 0.1."""
+    said: dict[str, Any] = plain(hit)
+    return said | {"score": hit.cosine}
+
+
 def render(hits: list[Hit], form: str) -> None:
     """Print hits in one of the formats."""
     if form == "json":
-        out(as_json(hits))
+        out(as_json([_as_dict(hit) for hit in hits]))
     elif form == "jsonl":
         for hit in hits:
-            out(as_json_line(hit))
+            out(as_json_line(_as_dict(hit)))
     elif form == "paths":
         for hit in hits:
             out(hit.path, exact=True)
@@ -135,7 +143,7 @@ def render(hits: list[Hit], form: str) -> None:
     else:
         labels = [name for name in ("category", "condition", "split") if any(getattr(hit, name) for hit in hits)]
         rows = [
-            [hit.rank, f"{hit.score:.4f}", *(getattr(hit, name) for name in labels), shown_path(hit.path)]
+            [hit.rank, f"{hit.cosine:.4f}", *(getattr(hit, name) for name in labels), shown_path(hit.path)]
             for hit in hits
         ]
         out(table(["rank", "cosine", *labels, "path"], rows))

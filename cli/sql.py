@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from shotdex.query.sql import Answer, run_sql
+from shotdex.formatting import table
+from shotdex.query.sql import Rows, run_sql
 
 from .options import external_option, open_store, store_option
-from .render import as_csv, as_json, as_json_line, note, out, table
+from .render import as_csv, as_json, as_json_line, note, out
 
 
 @click.command("sql")
@@ -43,7 +44,7 @@ def command(statement: str, form: str, store_path: Path | None) -> None:
     render(run_sql(open_store(store_path), statement), form)
 
 
-def render(answer: Answer, form: str) -> None:
+def render(answer: Rows, form: str) -> None:
     """Print an answer in one of the formats."""
     if form == "csv":
         out(as_csv(answer.columns, answer.rows), exact=True)

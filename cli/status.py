@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from shotdex.formatting import shown_path, size, visible
 from shotdex.upkeep.status import Status, status
 
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json
-from .render import out, shown_path, size, visible
+from .render import out
 
 MANY = 12
 """Labels shown by name; of more, the largest."""

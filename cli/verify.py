@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from shotdex.formatting import shown_path, visible
 from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.location import find_store
 from shotdex.store.store import Store
@@ -15,7 +16,7 @@ from shotdex.upkeep.verify import Verified, VerifyOptions, verify
 from .options import device_option, json_option, store_option
 from .progress import Bar
 from .render import as_json as to_json
-from .render import out, shown_path, visible
+from .render import out
 
 
 @click.command("verify")

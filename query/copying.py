@@ -141,7 +141,7 @@ def safe_name(address: str, data: bytes) -> str:
         name = f"{_last_part(place)}_{name}"
     extension = _extension(name)
     stem = name[: -len(extension)] if extension is not None else name
-    return (_safe(stem) or "picture") + (extension if extension is not None else _found_extension(data))
+    return (_safe(stem) or "image") + (extension if extension is not None else _found_extension(data))
 
 
 def _last_part(path: str) -> str:

@@ -28,7 +28,7 @@ PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Ranking:
     """The hits, among how many images they were searched, in how many seconds; opening is not counted.
 
     `approximate` are the figures of the inverted file through which they were found; None if the search was exact.
@@ -42,16 +42,7 @@ class Answer:
 
 def search(
     store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
-) -> list[Hit]:
-    """Return the k images whose vectors are nearest to the question, fewer only where the filter leaves fewer.
-
-    Raises:
-        The same as `ask`.
-    """
-    return ask(store, query, load, encoder_name, exact).hits
-
-
-def ask(store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False) -> Answer:
+) -> Ranking:
     """Find the k images nearest to the question: through the inverted file if one was built, unless `exact`.
 
     Raises:
@@ -89,14 +80,14 @@ class _Place:
     encoder: EncoderId
 
 
-def _nearest(con: Connection, place: _Place, vector: Vectors, k: int, kept: Filter, exact: bool) -> Answer:
+def _nearest(con: Connection, place: _Place, vector: Vectors, k: int, kept: Filter, exact: bool) -> Ranking:
     index = open_index(place.store, con, place.encoder_id, place.encoder)
     if len(index) == 0:
         raise EmptyStore(f"the store at {place.store.root} has no images", "index images: shotdex index FOLDER")
     started = time.perf_counter()
     ids, scores = index.search(vector, k, kept, exact=exact)
     seconds = time.perf_counter() - started
-    return Answer(_hits(con, ids, scores), len(index), seconds, None if exact else index.figures)
+    return Ranking(_hits(con, ids, scores), len(index), seconds, None if exact else index.figures)
 
 
 def query_vector(place: _Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:

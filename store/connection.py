@@ -152,15 +152,17 @@ class Connection:
             raise
         self.run("COMMIT")
 
-    def described(self, sql: str, limit: int = sys.maxsize) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Return the column names and the rows of the last of some statements.
+    def described(
+        self, sql: str, limit: int = sys.maxsize, parameters: Parameters | None = None
+    ) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+        """Return the column names, their types and the rows of the last of some statements.
 
         Raises:
             TooMuch: the rows take more than about `limit` bytes of memory.
         """
-        result = self._raw.execute(sql)
+        result = self._raw.execute(sql, dict(parameters)) if parameters else self._raw.execute(sql)
         if result is None or result.description is None:  # a comment, say
-            return [], []
+            return [], [], []
         rows: list[tuple[Any, ...]] = []
         taken = 0
         while arrived := result.fetchmany(ROWS):
@@ -168,7 +170,7 @@ class Connection:
             taken += sum(_size(value) for row in arrived for value in row)
             if taken > limit:
                 raise TooMuch(f"the answer takes more than {limit:,} bytes")
-        return [column[0] for column in result.description], rows
+        return [column[0] for column in result.description], [str(column[1]) for column in result.description], rows
 
     def statements(self, sql: str) -> list[tuple[str, str]]:
         """Return the kind and the text of each statement in a text, without the comments around it."""

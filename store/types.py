@@ -183,12 +183,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer. `rank` counts from 1; `score` is the cosine in [-1, 1]."""
+    """One answer. `rank` counts from 1; `cosine` is in [-1, 1]."""
 
     rank: int
     image_id: int
     path: str
-    score: float
+    cosine: float
     category: str | None = None
     condition: str | None = None
     split: str | None = None

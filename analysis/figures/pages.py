@@ -120,7 +120,7 @@ def _header(axes: Axes, query: str, count: int, width: int) -> None:
 
 def _caption(axes: Axes, hit: Hit, x: float, y: float) -> None:
     write(axes, x, y, f"{hit.rank}", fontweight="bold")
-    write(axes, x + TILE, y, f"{hit.score:.3f}", ha="right")
+    write(axes, x + TILE, y, f"{hit.cosine:.3f}", ha="right")
     write(axes, x, y + _LINE, fit(file_name(hit.path), TILE, style.SMALL, style.DPI))
     if hit.category:
         write(axes, x, y + 2 * _LINE, fit(hit.category, TILE, style.SMALL, style.DPI), color=style.MUTED)

@@ -214,7 +214,7 @@ def test_odd_names_do_not_break_the_table(shotdex: Shotdex, own: Store) -> None:
 
 def is_aligned(text: str) -> None:
     """Every row of a table, its head too, has the gaps where the rule below the head has them."""
-    from shotdex.cli.render import width
+    from shotdex.formatting import width
 
     lines = text.splitlines()
     rules = [i for i, line in enumerate(lines) if line and set(line) <= {"-", " "}]

@@ -178,7 +178,7 @@ class TestImagesThatCannotBeUsed:
 
 class TestBadInput:
     def test_an_unknown_role(self, photos: Path, shotdex: Run, tmp_path: Path) -> None:
-        failed(shotdex("index", photos, "--columns", "image=x", "--store", tmp_path / "s"), 2, "role", "image")
+        failed(shotdex("index", photos, "--columns", "photo=x", "--store", tmp_path / "s"), 2, "role", "photo")
 
     @pytest.mark.parametrize("source", ["ftp://host/x", "https://a:b@host/x.zip", "s3::https://host/x"])
     def test_urls_that_are_not_read(self, shotdex: Run, tmp_path: Path, source: str) -> None:

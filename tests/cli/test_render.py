@@ -19,20 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdex.cli.render import (
-    ALIGNED,
-    VisibleFormatter,
-    as_json,
-    as_json_line,
-    cell,
-    note,
-    out,
-    show_error,
-    table,
-    visible,
-    visible_lines,
-    width,
-)
+from shotdex.cli.render import VisibleFormatter, as_json, as_json_line, note, out, show_error
+from shotdex.formatting import ALIGNED, cell, table, visible, visible_lines, width
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
 from tests.support.fakes import FakeEncoder

@@ -102,7 +102,7 @@ def test_kill_then_again(folder: Path, undisturbed: dict[str, Any], tmp_path: Pa
     report = index(store, folder, FakeEncoder(), **HOW)
     assert (report.added, report.unchanged) == (42 - kept, kept)
     assert contents(store) == undisturbed
-    hits = search(store, Query(images=(str(folder / "cat1" / "001.png"),), k=3), lambda _: FakeEncoder())
+    hits = search(store, Query(images=(str(folder / "cat1" / "001.png"),), k=3), lambda _: FakeEncoder()).hits
     assert Path(hits[0].path).name == "001.png"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from shotdex.query import approximate
 from shotdex.query.approximate import QUERIES, build, drop, truths
-from shotdex.query.search import ask
+from shotdex.query.search import search
 from shotdex.store.engines.flat import Rows
 from shotdex.store.engines.ivf import inverted_file_path
 from shotdex.store.engines.vector_index import open_index
@@ -64,8 +64,8 @@ def test_the_measured_recall_is_that_of_searches(built: tuple[Store, Any]) -> No
     store, figures = built
     found = 0
     for i in range(20):
-        exact = ask(store, Query((f"text {i}",)), no_model, exact=True)
-        through = ask(store, Query((f"text {i}",)), no_model)
+        exact = search(store, Query((f"text {i}",)), no_model, exact=True).hits
+        through = search(store, Query((f"text {i}",)), no_model).hits
         assert (exact.approximate, through.approximate) == (None, figures)
         found += len({hit.image_id for hit in exact.hits} & {hit.image_id for hit in through.hits})
     assert figures.texts.value == pytest.approx(found / 200)

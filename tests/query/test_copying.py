@@ -123,7 +123,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         ("/p/no_extension", "no_extension.png"),
         ("/p/other.txt", "other.txt.png"),
         ("/p/.hidden.jpg", "hidden.jpg"),
-        ("/p/...jpg", "picture.jpg"),
+        ("/p/...jpg", "image.jpg"),
         ("/p/a\x1b[31m\x07\u202egpj.jpg", "a[31mgpj.jpg"),
         ("/p/a\nb\u2028.jpg", "ab.jpg"),
         ("/p/a\\..\\b:c*?.jpg", "b_c__.jpg"),

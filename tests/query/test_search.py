@@ -40,7 +40,7 @@ def filled(store: Store, fake: FakeEncoder, colours: Path, tmp_path: Path) -> St
 
 
 def ask(store: Store, *texts: str, encoder: Any = None, model: str | None = None, **how: Any) -> list[Hit]:
-    return search(store, Query(texts, **how), lambda _: encoder or FakeEncoder(), model)
+    return search(store, Query(texts, **how), lambda _: encoder or FakeEncoder(), model).hits
 
 
 def check(store: Store, hits: list[Hit], vector: np.ndarray, k: int, where: str = "true") -> None:
@@ -50,7 +50,7 @@ def check(store: Store, hits: list[Hit], vector: np.ndarray, k: int, where: str 
     ids, vectors = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], np.float32)
     assert disorder([hit.image_id for hit in hits], ids, vectors, vector, k) == ""
     products = dict(zip(ids.tolist(), vectors.astype(np.float64) @ vector, strict=True))
-    assert [hit.score for hit in hits] == pytest.approx([products[hit.image_id] for hit in hits], abs=NEAR)
+    assert [hit.cosine for hit in hits] == pytest.approx([products[hit.image_id] for hit in hits], abs=NEAR)
 
 
 def test_best_first_and_ties_by_id(filled: Store) -> None:
@@ -61,7 +61,7 @@ def test_best_first_and_ties_by_id(filled: Store) -> None:
         (("plain", "Red0.png"), "red", "plain"),
         (("wide", "Red0.png"), "red", "wide"),
     ]
-    assert hits[0].score == pytest.approx(1, abs=1e-6)
+    assert hits[0].cosine == pytest.approx(1, abs=1e-6)
     assert hits[0].image_id < hits[1].image_id
 
 
@@ -81,8 +81,8 @@ def test_filters(filled: Store) -> None:
 def test_a_image_finds_itself(filled: Store, tmp_path: Path) -> None:
     for name in ("03.png", "17.png"):
         hits = ask(filled, images=(str(tmp_path / "noise" / name),), k=3)
-        assert (Path(hits[0].path).name, hits[0].score) == (name, pytest.approx(1, abs=1e-6))
-        assert hits[1].score < 0.9999
+        assert (Path(hits[0].path).name, hits[0].cosine) == (name, pytest.approx(1, abs=1e-6))
+        assert hits[1].cosine < 0.9999
 
 
 def test_texts_and_images_are_averaged(filled: Store, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_text_met_before_needs_no_model(filled: Store) -> None:
         raise AssertionError("the model was asked for")
 
     first = ask(filled, "red")
-    assert search(filled, Query(("red",)), no_model) == first
+    assert search(filled, Query(("red",)), no_model).hits == first
 
 
 class AtHand:
@@ -121,14 +121,14 @@ def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts, load, opened = ("red", "green", "red"), AtHand("red", "green"), []
-    want = search(filled, Query((*texts, "blue")), lambda _: FakeEncoder())
+    want = search(filled, Query((*texts, "blue")), lambda _: FakeEncoder()).hits
     with filled.writing() as con:
         con.run("DELETE FROM text_vectors_1 WHERE text <> 'blue'")
     connect = opening._connect
     monkeypatch.setattr(opening, "_connect", lambda *a, **k: (opened.append(k["read_only"]), connect(*a, **k))[1])
-    assert search(filled, Query((*texts, "blue")), load) == want
+    assert search(filled, Query((*texts, "blue")), load).hits == want
     assert opened == [True, False], "read once; what is new is remembered"
-    assert search(filled, Query((*texts, "blue")), load) == want
+    assert search(filled, Query((*texts, "blue")), load).hits == want
     assert opened == [True, False, True]
     assert load.loaded == 0
     with filled.reading() as con:
@@ -137,7 +137,7 @@ def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
 
 def test_what_is_not_at_hand_is_asked_of_the_model(filled: Store) -> None:
     load = AtHand("red")
-    assert search(filled, Query(("red", "green")), load) == ask(filled, "red", "green")
+    assert search(filled, Query(("red", "green")), load).hits == ask(filled, "red", "green")
     assert load.loaded == 1
 
 

@@ -81,7 +81,7 @@ def answers(store: Store, k: int = 5) -> list[list[tuple[str, float]]]:
         Query(("a dog",), k=k),
         Query(("red",), where="condition LIKE 'c%'", k=k),
     ]
-    return [[(hit.path, hit.score) for hit in search(store, q, lambda _: FakeEncoder())] for q in questions]
+    return [[(hit.path, hit.cosine) for hit in search(store, q, lambda _: FakeEncoder()).hits] for q in questions]
 
 
 def difference(got: Contents, want: Contents) -> str | None:
@@ -132,7 +132,7 @@ def problems(store: Store, asking: bool = True) -> list[str]:
 def _wrong_answers(store: Store, ids: np.ndarray, vectors: np.ndarray) -> list[str]:
     """Compare a search with the naive one over all vectors."""
     query = FakeEncoder().encode_texts(["red"])[0]
-    got = [hit.image_id for hit in search(store, Query(("red",), k=5), lambda _: FakeEncoder())]
+    got = [hit.image_id for hit in search(store, Query(("red",), k=5), lambda _: FakeEncoder()).hits]
     wrong = disorder(got, ids, vectors, query, 5)
     return [f"search is wrong: {wrong}"] if wrong else []
 

@@ -104,7 +104,7 @@ def test_any_name(files: list[tuple[bytes, bytes]], new: bytes) -> None:
         assert (report.unchanged, Counting.reads, fake.seen) == (len(expected), 0, len(expected))
         assert difference(rows_of(store), before) is None
         for path in list(expected)[:2]:
-            assert search(store, Query(images=(path,), k=1), lambda _: fake)[0].path == path
+            assert search(store, Query(images=(path,), k=1), lambda _: fake).hits[0].path == path
         moved_to_another_name(store, top, new, fake, expected)
 
 
@@ -159,7 +159,7 @@ def test_the_longest_names_and_the_deepest_folders(store: Store, tmp_path: Path,
     assert set(seen(store)) == {str(path) for path in (*(top / "a").iterdir(), fine / "b.png", top / "plain.png")}
     with store.reading() as con:
         assert con.rows("SELECT stage, reason, detail FROM failures") == [("scan", "unreadable", "File name too long")]
-    assert search(store, Query(images=(str(fine / "b.png"),), k=1), lambda _: fake)[0].path == str(fine / "b.png")
+    assert search(store, Query(images=(str(fine / "b.png"),), k=1), lambda _: fake).hits[0].path == str(fine / "b.png")
     shutil.rmtree(top)
 
 
@@ -185,7 +185,7 @@ def test_names_in_what_is_printed_are_escaped(tmp_path: Path, shotdex) -> None: 
         import shotdex.models.transformers_encoder as encoder_module
 
         patch.setattr(encoder_module, "load_encoder", encoder_module.load_encoder)  # put back afterwards
-        patch.setattr(run_module, "IndexSettings", run_module.IndexOptions)
+        patch.setattr(run_module, "IndexOptions", run_module.IndexOptions)
         prepare()
         done = shotdex("index", top, "--store", tmp_path / "s")
     assert done.status == 0, done.err

@@ -74,7 +74,7 @@ def wait_for(store: Store, images: int) -> None:
 def look_at(store: Store) -> int:
     """Read a store in every way while another process writes to it; return how many images there were in the end."""
     before = present(store)
-    hits = search(store, Query(("red",), k=1000), lambda _: FakeEncoder())
+    hits = search(store, Query(("red",), k=1000), lambda _: FakeEncoder()).hits
     after = present(store)
     assert before <= len(hits) <= after, "an answer is complete for the state that it saw"
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))

@@ -25,7 +25,7 @@ class AcyclicFolders(Contract):
         """Look for a circle."""
         imports: dict[str, set[str]] = {}
         for module in graph.modules:
-            if module.split(".")[0] != "shotdex":
+            if module.split(".")[0] != "shotdex" or module == "shotdex.__main__":
                 continue
             for imported in graph.find_modules_directly_imported_by(module):
                 if imported.split(".")[0] == "shotdex" and folder_of(imported) != folder_of(module):

@@ -103,7 +103,7 @@ def answers_of(store: Store, folder: Path) -> list[list[tuple[str, float]]]:
     """Return the same for images in another folder."""
     image = str(folder / "bare" / "red" / "062.png")
     asked = (Query(("red", "navy"), k=200), Query((), (image,), k=200))
-    return [[(hit.path, hit.score) for hit in search(store, query, lambda _: FakeEncoder())] for query in asked]
+    return [[(hit.path, hit.cosine) for hit in search(store, query, lambda _: FakeEncoder()).hits] for query in asked]
 
 
 @cache

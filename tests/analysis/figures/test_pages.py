@@ -28,8 +28,8 @@ def test_a_tile_shows_the_whole_image_undistorted(size):
     assert (width, height) == tuple(max(round(side * 100 / longest), 1) for side in size)
 
 
-def hit(rank, path, score=0.25, category=None):
-    return Hit(rank, rank, path, score, category)
+def hit(rank, path, cosine=0.25, category=None):
+    return Hit(rank, rank, path, cosine, category)
 
 
 def test_a_sheet_has_rank_score_name_and_category(check):

@@ -1,0 +1,56 @@
+"""A progress bar: on standard error of a terminal, or in a notebook; silent where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from shotdex.store.progress import NoProgress, Progress
+
+
+class Bar:
+    """Implements `Progress` with tqdm; use it as a context. Outside a terminal and a notebook it shows nothing."""
+
+    def __init__(self, title: str, unit: str = " images") -> None:
+        self._title = title
+        self._unit = unit
+        self._bar: Any = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, total: int) -> None:
+        """Start the bar; `total` is the number of steps."""
+        if total and _is_watched():
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, desc=self._title, unit=self._unit, file=sys.stderr, smoothing=0.1)
+
+    def advance(self, count: int) -> None:
+        """Add some finished steps."""
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def close(self) -> None:
+        """Finish the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def shown(progress: bool | Progress, title: str, unit: str = " images") -> Progress:
+    """Return what a method reports to: a bar for True, nothing for False, else the object itself."""
+    if isinstance(progress, bool):
+        return Bar(title, unit) if progress else NoProgress()
+    return progress
+
+
+def _is_watched() -> bool:
+    if sys.stderr is not None and sys.stderr.isatty():
+        return True
+    kernel = sys.modules.get("ipykernel.zmqshell")
+    ipython = sys.modules.get("IPython")
+    return kernel is not None and ipython is not None and ipython.get_ipython() is not None
