@@ -8,15 +8,48 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import errors as errors
+    from shotdex.store.types import Estimate, Hit, IndexReport, PromptSet
+
+    from . import errors
+    from .results import Estimates, Findings, SearchResult, SqlResult
+    from .runs import Run, Runs
+    from .session import Session, open
 
     __version__: str
 
 
-_MODULES: dict[str, str] = {}
-"""Public name -> the module in this folder that has it."""
+_MODULES = {
+    "Estimate": "store.types",
+    "Estimates": "results",
+    "Findings": "results",
+    "Hit": "store.types",
+    "IndexReport": "store.types",
+    "PromptSet": "store.types",
+    "Run": "runs",
+    "Runs": "runs",
+    "SearchResult": "results",
+    "Session": "session",
+    "SqlResult": "results",
+    "open": "session",
+}
+"""Public name -> the module that has it."""
 
-__all__ = ["__version__", "errors"]
+__all__ = [
+    "Estimate",
+    "Estimates",
+    "Findings",
+    "Hit",
+    "IndexReport",
+    "PromptSet",
+    "Run",
+    "Runs",
+    "SearchResult",
+    "Session",
+    "SqlResult",
+    "__version__",
+    "errors",
+    "open",
+]
 
 # A type checker that saw this function would believe in every name.
 if not TYPE_CHECKING:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from shotdex.analysis.classify import indexed_categories
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
-from shotdex.analysis.prompts.files import read_prompts
-from shotdex.analysis.prompts.published import is_reference, published_classes, published_templates
+from shotdex.analysis.prompts.files import is_reference, published_classes, published_templates, read_prompts
 from shotdex.store.errors import OptionError
 from shotdex.store.prompt_sets import find_prompt_set
 from shotdex.store.store import Store
@@ -35,6 +34,20 @@ def choose_prompts(
         return make_prompt_set(title, published_classes(classes), spelled, source=source)
     bare = from_names(split_names(classes) if classes is not None else indexed_categories(store, where), spelled)
     return replace(bare, name=title, source=source) if published else bare
+
+
+def prompt_set(
+    store: Store,
+    prompts: str | PromptSet | None,
+    templates: Sequence[str],
+    classes: Sequence[str] | None,
+    where: str | None,
+) -> PromptSet:
+    """Return the prompt set that `Session.classify` means; see `choose_prompts`."""
+    if isinstance(prompts, PromptSet):
+        return make_prompt_set(prompts.name, prompts.classes, (), source=prompts.source)
+    listed = ",".join(classes) if classes is not None else None
+    return choose_prompts(store, prompts, templates, listed, where)
 
 
 def find_prompts(wanted: str, opened: Callable[[], Store | None]) -> PromptSet:

@@ -14,6 +14,7 @@ from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, outside_la
 from shotdex.analysis.stats.proportions import describe
 from shotdex.formatting import estimate_cells, shown_path, table, visible
 from shotdex.models.encoder_pool import EncoderPool
+from shotdex.prompts import choose_prompts
 from shotdex.store.connection import Connection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
@@ -29,7 +30,6 @@ from .options import (
     where_option,
 )
 from .prompt_options import classes_option, prompts_option, template_option
-from shotdex.prompts import choose_prompts
 from .render import as_json as to_json
 from .render import out
 

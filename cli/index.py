@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,9 @@ import click
 
 from shotdex.indexing import last_record, layout_of, limits_of, open_known_source
 from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
-from shotdex.store.errors import OptionError, SourceError
+from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
 from shotdex.store.location import store_to_write
-from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import Limits
 
@@ -28,9 +26,7 @@ from .render import note, out
 
 if TYPE_CHECKING:
     from shotdex.indexer.inventory import Inventory
-    from shotdex.indexer.layout import Layout
     from shotdex.indexer.run import IndexOptions
-    from shotdex.media.sources import Source
     from shotdex.models.protocols import ImageEncoder
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
@@ -158,8 +154,9 @@ def command(
     root = store_to_write(store_path, os.environ, Path.cwd())
     check_place(root)
     given = parse_columns(columns) if columns is not None else {}
+    listed = categories.split(",") if categories is not None else None
     settings = IndexOptions(
-        layout=layout_of(layout, categories.split(",") if categories is not None else None, Labels(category, condition, split)),
+        layout=layout_of(layout, listed, Labels(category, condition, split)),
         batch_size=batch_size,
         limits=limits_of(max_pixels, max_seconds),
         max_failures=0 if strict else max_failures,
@@ -235,5 +232,3 @@ def _preview(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexE
         out(to_json(found))
     else:
         print_preview(found, root, encoder[1] if encoder is not None else choice.name)
-
-

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from shotdex.formatting import shown_path, size, table, visible
 from shotdex.models.architecture.describe import describe
 from shotdex.models.architecture.parts import GROUPS
 from shotdex.models.architecture.types import Architecture, ImageInput, Part, Place, TextInput, Tower
@@ -17,7 +18,6 @@ from shotdex.store.errors import EmptyStore, OptionError, StoreNotFound
 from .options import json_option, open_store, store_option
 from .render import as_json as to_json
 from .render import out
-from shotdex.formatting import shown_path, size, table, visible
 
 WIDTH = 100
 EXAMPLE = "name one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-
 import click
-
-from shotdex.analysis.prompts.files import is_reference, published_classes, published_templates, read_prompts
 
 prompts_option = click.option(
     "--prompts", metavar="SET", help="A prompt set: a TOML file, or a name from `shotdex prompts list`."

@@ -16,6 +16,7 @@ from shotdex.analysis.results import category_counts
 from shotdex.analysis.stats.proportions import small_sample
 from shotdex.formatting import estimate_cells, table, visible
 from shotdex.models.encoder_pool import EncoderPool
+from shotdex.prompts import choose_prompts, find_prompts
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import ModelUnavailable, StoreNotFound
 from shotdex.store.location import named_store
@@ -25,7 +26,6 @@ from shotdex.store.types import PromptSet
 
 from .options import device_option, json_option, model_option, open_store, store_option, where_option
 from .prompt_options import classes_option, prompts_option, template_option
-from shotdex.prompts import choose_prompts, find_prompts
 from .render import as_json as to_json
 from .render import note, out
 

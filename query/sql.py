@@ -45,7 +45,7 @@ class Rows:
 
         empty = ", ".join(f"NULL::{kind} AS c{number}" for number, kind in enumerate(self.types))
         with duckdb.connect() as con:
-            schema = con.execute(f"SELECT {empty} LIMIT 0").to_arrow_table().schema
+            schema = con.sql(f"SELECT {empty} LIMIT 0").to_arrow_table().schema
         columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.columns)
         arrays = [pa.array(list(values), field.type) for values, field in zip(columns, schema, strict=True)]
         return pa.table(arrays, names=list(self.names()))

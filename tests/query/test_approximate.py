@@ -64,8 +64,8 @@ def test_the_measured_recall_is_that_of_searches(built: tuple[Store, Any]) -> No
     store, figures = built
     found = 0
     for i in range(20):
-        exact = search(store, Query((f"text {i}",)), no_model, exact=True).hits
-        through = search(store, Query((f"text {i}",)), no_model).hits
+        exact = search(store, Query((f"text {i}",)), no_model, exact=True)
+        through = search(store, Query((f"text {i}",)), no_model)
         assert (exact.approximate, through.approximate) == (None, figures)
         found += len({hit.image_id for hit in exact.hits} & {hit.image_id for hit in through.hits})
     assert figures.texts.value == pytest.approx(found / 200)

@@ -124,8 +124,14 @@ def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
     want = search(filled, Query((*texts, "blue")), lambda _: FakeEncoder()).hits
     with filled.writing() as con:
         con.run("DELETE FROM text_vectors_1 WHERE text <> 'blue'")
-    connect = opening._connect
-    monkeypatch.setattr(opening, "_connect", lambda *a, **k: (opened.append(k["read_only"]), connect(*a, **k))[1])
+    for name, reads in (("to_read", True), ("to_write", False)):
+        found = getattr(opening, name)
+
+        def counted(*arguments: Any, _found: Any = found, _reads: bool = reads, **named: Any) -> Any:
+            opened.append(_reads)
+            return _found(*arguments, **named)
+
+        monkeypatch.setattr(opening, name, counted)
     assert search(filled, Query((*texts, "blue")), load).hits == want
     assert opened == [True, False], "read once; what is new is remembered"
     assert search(filled, Query((*texts, "blue")), load).hits == want
@@ -284,7 +290,7 @@ def test_a_text_vector_that_is_not_finite_is_refused_and_not_remembered(filled: 
 
 
 def test_a_remembered_vector_that_is_not_finite_is_made_again(filled: Store) -> None:
-    want = search(filled, Query(("red",)), lambda _: FakeEncoder())
+    want = search(filled, Query(("red",)), lambda _: FakeEncoder()).hits
     with filled.writing() as con:
         con.run("UPDATE text_vectors_1 SET vector = list_transform(vector, lambda x: 'nan'::FLOAT)::FLOAT[12]")
-    assert search(filled, Query(("red",)), lambda _: FakeEncoder()) == want
+    assert search(filled, Query(("red",)), lambda _: FakeEncoder()).hits == want

@@ -1,0 +1,112 @@
+"""The part of a session that looks after the store: verify, prune, approximate, duplicates, status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from shotdex.store.progress import Progress
+from shotdex.store.types import Space
+
+from .progress import shown
+from .results import Findings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shotdex.models.encoder_pool import EncoderPool
+    from shotdex.store.engines.inverted_file import Figures
+    from shotdex.store.store import Store
+    from shotdex.upkeep.prune import Pruned
+    from shotdex.upkeep.status import Status
+
+
+class Maintenance:
+    """Mixed into `Session`."""
+
+    @property
+    def store(self) -> Store:
+        """The store on disk."""
+        raise NotImplementedError
+
+    path: Path
+    encoders: EncoderPool
+
+    def status(self) -> Status:
+        """Return images by label, encoders, runs, failures, and sizes on disk.
+
+        >>> store.status().images
+        320
+        """
+        from shotdex.upkeep.status import status
+
+        return status(self.store)
+
+    def verify(
+        self, *, repair: bool = False, files: bool = False, model_check: bool = False, progress: bool | Progress = False
+    ) -> Findings:
+        """Check the store: ids, vectors, counts, hashes, and the FAISS files against the catalog; a row for each check.
+
+        Args:
+            repair: rebuild what is derived and remove vectors that cannot be right; nothing else is ever deleted.
+            files: also check that every image file is still there and unchanged.
+            model_check: also load the models and compare them with what the store has of them.
+
+        >>> all(check.ok for check in store.verify())
+        True
+        """
+        from shotdex.upkeep.verify import VerifyOptions, verify
+
+        options = VerifyOptions(repair, files, self.encoders.model if model_check else None)
+        found = verify(self.path, options, shown(progress, "checking files"))
+        return Findings(f"store {self.path}: {'whole' if found.whole else 'PROBLEMS'}", found.checks, found)
+
+    def prune(self) -> Pruned:
+        """Delete the vectors of images that have disappeared from their sources, and rows that nothing refers to."""
+        from shotdex.upkeep.prune import prune
+
+        return prune(self.store)
+
+    def approximate(
+        self, *, recall: float = 0.98, model: str | None = None, progress: bool | Progress = False
+    ) -> Figures:
+        """Build an approximate index, and return what was measured of it on the store's own vectors.
+
+        Args:
+            recall: which share of the true ten nearest is to be found, in (0, 1).
+        """
+        from shotdex.query.approximate import build
+
+        return build(self.store, model, recall, shown(progress, "building", " vectors"))
+
+    def drop_approximate(self, *, model: str | None = None) -> bool:
+        """Remove the approximate index, so that searches are exact again; return whether there was one."""
+        from shotdex.query.approximate import drop
+
+        return drop(self.store, model)
+
+    def duplicates(
+        self,
+        show: Literal["pairs", "leaks", "conflicts"] = "pairs",
+        *,
+        threshold: float | None = None,
+        space: str = "joint",
+        across: str = "split",
+        where: str | None = None,
+        model: str | None = None,
+        limit: int = 20,
+        progress: bool | Progress = False,
+    ) -> Findings:
+        """Find exact and near duplicates, leaks between splits, or copies with conflicting labels, closest first.
+
+        Args:
+            threshold: the least cosine of near duplicates, in (0, 1]; a strict default where None.
+            across: the label, "split" or "condition", that no two duplicates should bridge.
+            limit: how many pairs to return; `details` has all of them.
+        """
+        from shotdex.analysis.duplicates.find import DuplicateOptions, find_duplicates
+        from shotdex.analysis.duplicates.rows import conflicts, duplicate_pairs, leaks
+
+        options = DuplicateOptions(threshold, Space(space), across, where, model)
+        found = find_duplicates(self.store, options, shown(progress, "comparing"))
+        pairs = {"pairs": duplicate_pairs, "leaks": leaks, "conflicts": conflicts}[show](found, limit)
+        return Findings(f"{show} of {len(found.groups):,} images", pairs, found)

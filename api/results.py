@@ -1,0 +1,205 @@
+"""What searching, SQL and evaluating return: typed rows that show themselves and go to Arrow, pandas and polars."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shotdex.store.types import Estimate, Hit
+
+from .formatting import estimate_cells, shown_path
+from .tabular import Records, Tabular
+
+if TYPE_CHECKING:
+    import pyarrow
+    from matplotlib.figure import Figure
+
+    from shotdex.query.search import Ranking
+    from shotdex.query.sql import Rows
+
+THUMBNAILS = 50
+"""Hits that a notebook shows as images; the rest are rows."""
+
+THUMBNAIL_SIDE = 160
+"""Pixels of a thumbnail's longest side: as JPEG about 5 kB, so that fifty make a notebook 0.4 MB larger at the most."""
+
+
+class SearchResult(Tabular[Hit]):
+    """The hits of a search, best first. In a notebook it shows them as a row of thumbnails.
+
+    `query` says in words what was searched for, `images` how many images were searched and `seconds` how long that
+    took without opening the store. `approximate` is None where every image was looked at.
+    """
+
+    def __init__(self, found: Ranking, query: str) -> None:
+        self.query = query
+        self.images = found.images
+        self.seconds = found.seconds
+        self.approximate = found.approximate
+        self._hits = tuple(found.hits)
+
+    columns = ("rank", "image_id", "path", "cosine", "category", "condition", "split")
+
+    def _rows(self) -> Sequence[Hit]:
+        return self._hits
+
+    def _values(self, row: Hit) -> Sequence[Any]:
+        return [getattr(row, name) for name in self.columns]
+
+    def _headline(self) -> str:
+        return f"{len(self)} of {self.images:,} images nearest to {self.query}"
+
+    def _headings(self) -> Sequence[str]:
+        return ("rank", "cosine", "category", "condition", "split", "path")
+
+    def _cells(self, row: Hit) -> Sequence[Any]:
+        return [row.rank, f"{row.cosine:.4f}", row.category, row.condition, row.split, shown_path(row.path)]
+
+    def sheet(self) -> Figure:
+        """Return a contact sheet of the hits: a matplotlib Figure with rank and cosine under each image.
+
+        Raises:
+            UnreadableImage: none of the images can be read any more.
+        """
+        from shotdex.analysis.plots import sheet_plot
+
+        return sheet_plot(list(self._hits), self.query)
+
+    def copy_to(self, folder: str) -> list[str]:
+        """Copy the images of the hits to a folder, named by rank, and return the paths; nothing is overwritten.
+
+        Raises:
+            OptionError: the folder cannot be written to.
+            UnreadableImage: one of the images cannot be read any more; the others are copied.
+        """
+        from pathlib import Path
+
+        from shotdex.query.copying import copy_images
+        from shotdex.store.errors import UnreadableImage
+
+        copied = copy_images([hit.path for hit in self._hits], Path(folder))
+        if copied.failed:
+            address, reason = copied.failed[0]
+            raise UnreadableImage(
+                f"{len(copied.failed)} of {len(self)} images were not copied; the first: {address} ({reason})",
+                "verify the files with: shotdex verify --files",
+            )
+        return [str(path) for path in copied.paths]
+
+    def _repr_html_(self) -> str:
+        """Return the hits as thumbnails with rank, cosine and path; every text is escaped."""
+        figures = "".join(map(_thumbnail, self._hits[:THUMBNAILS], _encoded(self._hits[:THUMBNAILS])))
+        more = f"<p>... and {len(self) - THUMBNAILS:,} more</p>" if len(self) > THUMBNAILS else ""
+        style = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end"
+        return f'<p>{html.escape(self._headline())}</p><div style="{style}">{figures}</div>{more}'
+
+
+def _thumbnail(hit: Hit, source: str | None) -> str:
+    name = html.escape(shown_path(hit.path), quote=True)
+    label = html.escape(hit.category) + "<br>" if hit.category else ""
+    image = f'<img src="{source}" alt="{name}" title="{name}">' if source else f"<div>{name}: not readable</div>"
+    style = f"margin:0;max-width:{THUMBNAIL_SIDE}px;font-size:11px;text-align:center;overflow-wrap:anywhere"
+    caption = f"{hit.rank}. {hit.cosine:.3f}<br>{label}{html.escape(hit.path.rsplit('/', 1)[-1])}"
+    return f'<figure style="{style}">{image}<figcaption>{caption}</figcaption></figure>'
+
+
+def _encoded(hits: Sequence[Hit]) -> list[str | None]:
+    """Return small JPEGs of the hits as data URIs, None for each that cannot be read."""
+    from shotdex.analysis.thumbnails import read_small
+    from shotdex.store.errors import UnreadableImage
+
+    try:
+        images = read_small([hit.path for hit in hits], THUMBNAIL_SIDE)
+    except UnreadableImage:
+        return [None] * len(hits)
+    sources: list[str | None] = []
+    for image in images:
+        if image is None:
+            sources.append(None)
+            continue
+        data = io.BytesIO()
+        image.save(data, "JPEG", quality=80)
+        sources.append("data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode())
+    return sources
+
+
+class SqlResult(Tabular[tuple[Any, ...]]):
+    """The rows of a SQL statement, as tuples of Python values."""
+
+    def __init__(self, found: Rows) -> None:
+        self._found = found
+        self.columns = found.names()
+
+    columns: tuple[str, ...] = ()
+
+    def _rows(self) -> Sequence[tuple[Any, ...]]:
+        return self._found.rows
+
+    def _values(self, row: tuple[Any, ...]) -> Sequence[Any]:
+        return row
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return a `pyarrow.Table` with the types that DuckDB gave the columns."""
+        return self._found.to_arrow()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEstimate:
+    """An estimate for one group of images: value with the bounds of its 95 % interval, in [0, 1], and n images."""
+
+    group: str
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+
+class Estimates(Records[GroupEstimate]):
+    """Estimates for groups of images, each with its interval and n; `estimates["blurred"]` is that group's."""
+
+    def __init__(self, title: str, found: Mapping[str, Estimate]) -> None:
+        self.title = title
+        super().__init__(
+            [GroupEstimate(name, one.value, one.low, one.high, one.n, one.method) for name, one in found.items()],
+            GroupEstimate,
+        )
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a row by its number, some by a slice, or an `Estimate` by the name of its group."""
+        if not isinstance(index, str):
+            return super().__getitem__(index)
+        for row in self:
+            if row.group == index:
+                return Estimate(row.value, row.low, row.high, row.n, row.method)
+        raise KeyError(f"there is no group {index!r}; there are: {', '.join(self.groups)}")
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups, in order."""
+        return tuple(row.group for row in self)
+
+    def _headline(self) -> str:
+        return self.title
+
+    def _headings(self) -> Sequence[str]:
+        return ("group", "value", "95 % interval", "n")
+
+    def _cells(self, row: GroupEstimate) -> Sequence[Any]:
+        return [row.group, *estimate_cells(Estimate(row.value, row.low, row.high, row.n, row.method))]
+
+
+class Findings(Records[Any]):
+    """The rows of an analysis, with everything else that it found as `details`."""
+
+    def __init__(self, title: str, rows: Iterable[Any], details: Any, kind: type[Any] | None = None) -> None:
+        super().__init__(tuple(rows), kind)
+        self.title = title
+        self.details = details
+
+    def _headline(self) -> str:
+        return self.title

@@ -1,0 +1,147 @@
+"""A classification run: what was classified with which prompts, and its numbers, each with its interval and n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from shotdex.store.types import Estimate, PromptSet
+from shotdex.store.types import Run as RunRecord
+
+from .formatting import estimate_cells
+from .results import Estimates, Findings, SqlResult
+from .tabular import Tabular
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class Run:
+    """One recorded run of a store. Its predictions are rows that SQL can read: `outcomes()`.
+
+    `record` has everything that is on record about it, `prompts` every text that was used.
+    """
+
+    def __init__(self, session: Session, record: RunRecord, prompts: PromptSet) -> None:
+        self._session = session
+        self.record = record
+        self.prompts = prompts
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.record.name
+
+    @overload
+    def accuracy(self, by: None = None) -> Estimate: ...
+    @overload
+    def accuracy(self, by: str | Sequence[str]) -> Estimates: ...
+    def accuracy(self, by: str | Sequence[str] | None = None) -> Estimate | Estimates:
+        """Return accuracy@1 with its 95 % Wilson interval: over all images, or for each group of them.
+
+        Args:
+            by: a column of `images`, such as "condition", or several.
+
+        Returns:
+            An `Estimate`, or with `by` one row for each group, in the order of the groups' names.
+
+        Raises:
+            OptionError: there is no such column.
+            MissingLabels: no image of the run has a category among its classes.
+
+        >>> store.run("photo").accuracy(by="condition").groups
+        ('blurred', 'features', 'geons', 'realistic', 'silhouettes')
+        """
+        from shotdex.analysis.results import accuracy_groups, outcomes, overall
+
+        with self._session.store.reading() as con:
+            if by is None:
+                return overall(con, self.record)
+            columns = (by,) if isinstance(by, str) else tuple(by)
+            found = accuracy_groups(con, outcomes(con, self.record), columns)
+        return Estimates(f"accuracy@1 of run {self.name} by {', '.join(columns)}", found)
+
+    def outcomes(self) -> SqlResult:
+        """Return a row for each scored image: path, labels, predicted class, probability, rank of the true class.
+
+        >>> "predicted" in store.run("photo").outcomes().columns
+        True
+        """
+        return self._session.sql("FROM outcomes WHERE run_id = $run ORDER BY image_id", run=self.record.run_id)
+
+    def mistakes(self, n: int = 10) -> SqlResult:
+        """Return the `n` wrong predictions with the highest probability, surest first; ties by image id.
+
+        >>> len(store.run("photo").mistakes(3))
+        3
+        """
+        return self._session.sql(
+            "SELECT path, category, condition, predicted, probability, true_rank FROM outcomes "
+            "WHERE run_id = $run AND NOT correct ORDER BY probability DESC, image_id LIMIT $n",
+            run=self.record.run_id,
+            n=n,
+        )
+
+    def report(self, by: str | Sequence[str] = (), resamples: int = 1000, seed: int | None = None) -> Findings:
+        """Return every metric of the run; see `Session.report`."""
+        return self._session.report(self.name, by=by, resamples=resamples, seed=seed)
+
+    def __repr__(self) -> str:
+        from shotdex.analysis.coverage import coverage
+
+        value, interval, n = estimate_cells(self.accuracy())
+        texts = sum(map(len, self.prompts.classes.values()))
+        return (
+            f"Run {self.name}: accuracy@1 {value} (95 % interval {interval}, n={n}), "
+            f"{texts} prompts for {len(self.prompts.classes)} classes\n{coverage(self.record)}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the run with its accuracy by condition for a notebook."""
+        import html
+
+        from shotdex.store.errors import ShotdexError
+
+        try:
+            table = self.accuracy(by="condition")._repr_html_()
+        except ShotdexError:
+            table = ""
+        return f"<p>{html.escape(repr(self))}</p>{table}"
+
+
+class Runs(Tabular[Run]):
+    """The runs of a store, oldest first; `runs["photo"]` is the one of that name."""
+
+    columns = ("run_id", "name", "prompts", "where", "accuracy", "accuracy_low", "accuracy_high", "n")
+
+    def __init__(self, runs: Sequence[Run], accuracies: Mapping[int, Estimate]) -> None:
+        self._runs = tuple(runs)
+        self._accuracies = accuracies
+
+    def _rows(self) -> Sequence[Run]:
+        return self._runs
+
+    def _values(self, row: Run) -> Sequence[Any]:
+        found = self._accuracies[row.record.run_id]
+        return [
+            row.record.run_id,
+            row.name,
+            row.prompts.name,
+            row.record.where,
+            found.value,
+            found.low,
+            found.high,
+            found.n,
+        ]
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a run by its number in this list, or by its name."""
+        if not isinstance(index, str):
+            return super().__getitem__(index)
+        for run in self._runs:
+            if run.name == index:
+                return run
+        raise KeyError(f"there is no run {index!r}; there are: {', '.join(run.name for run in self._runs)}")

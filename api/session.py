@@ -1,0 +1,236 @@
+"""A session: an opened store with its encoders, through which everything that the command line does can be done."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shotdex.models.encoder_pool import EncoderPool, ModelOptions
+from shotdex.store.errors import OptionError
+from shotdex.store.images import Labels
+from shotdex.store.location import find_store, store_to_write
+from shotdex.store.progress import Progress
+from shotdex.store.store import Store
+from shotdex.store.types import Ids, IndexReport, Limits, Query, Space, Vectors
+
+from .evaluation import Evaluation
+from .indexing import SourceOptions, index, limits_of
+from .maintenance import Maintenance
+from .plots import Plots
+from .progress import shown
+from .results import SearchResult, SqlResult
+
+if TYPE_CHECKING:
+    from shotdex.models.protocols import ImageEncoder
+
+
+def open(path: str | os.PathLike[str] | None = None, *, create: bool = False, device: str = "auto") -> Session:
+    """Open a store and return a session.
+
+    Args:
+        path: the store's folder; else $SHOTDEX_STORE, else the nearest `.shotdex` in this folder or one above it.
+        create: make the store where there is none.
+        device: where models run: auto, cpu, cuda or mps.
+
+    Raises:
+        StoreNotFound: there is no store, and `create` is not set.
+        SchemaTooNew, StoreCorrupt, StoreLocked.
+
+    >>> shotdex.open(store.path)
+    Session(...320 images...)
+    """
+    named = Path(path).expanduser() if path is not None else None
+    if create:
+        root = store_to_write(named, os.environ, Path.cwd()).absolute()
+        return Session(Store.create(root), device)
+    return Session(Store.open(find_store(named, os.environ, Path.cwd()).absolute()), device)
+
+
+class Session(Evaluation, Maintenance):
+    """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
+
+    Models are loaded when they are first needed and kept; `close` drops them, and so does the end of a `with` block.
+    """
+
+    def __init__(self, store: Store, device: str = "auto") -> None:
+        self._store = store
+        self.path = store.root
+        self.encoders = EncoderPool(store, device)
+
+    @property
+    def store(self) -> Store:
+        """The store on disk."""
+        return self._store
+
+    @cached_property
+    def plot(self) -> Plots:
+        """The figures: see `Plots`."""
+        return Plots(self)
+
+    def index(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        model: str | ImageEncoder | None = None,
+        layout: str | None = None,
+        categories: Sequence[str] | None = None,
+        category: str | None = None,
+        condition: str | None = None,
+        split: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        precision: str | None = None,
+        batch_size: int | None = None,
+        compile: bool = False,
+        max_pixels: int = Limits().pixels or 0,
+        max_seconds: float = Limits().seconds or 0,
+        max_failures: int | None = None,
+        strict: bool = False,
+        prune: bool = False,
+        progress: bool | Progress = False,
+    ) -> IndexReport:
+        """Index the images of a source, and return what was done; unchanged images cost only a look at their files.
+
+        Args:
+            source: a folder, archive, manifest, data set or URL; see docs/sources.md.
+            model: a hub name, a local folder, "demo", or an encoder object; the store's own where None.
+            layout: what path parts mean, such as "{condition}/{category}*".
+            categories: the category is the longest of these that a file's name starts with.
+            category, condition, split: the label of all images.
+            columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
+            precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
+            batch_size: images that go through the model at once; None chooses.
+            compile: compile the model first, which pays on a GPU.
+            max_pixels: larger images become failures; 0 lifts the limit.
+            max_seconds: the time to decode one image; 0 lifts the limit.
+            max_failures: stop after more than this many failures; `strict` stops at the first.
+            prune: afterwards delete what has disappeared from its source.
+            progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+
+        Raises:
+            SourceError: there is nothing to index, or too many images fail.
+            OptionError, ModelUnavailable, StoreLocked, StoreError.
+        """
+        if model is not None and not isinstance(model, str):
+            self.encoders.add(model)
+            model = model.id.name
+        options = SourceOptions(
+            layout=layout,
+            categories=categories,
+            labels=Labels(category, condition, split),
+            columns=columns or {},
+            limits=limits_of(max_pixels, max_seconds),
+            batch_size=batch_size,
+            max_failures=0 if strict else max_failures,
+            prune=prune,
+        )
+        how = ModelOptions(model, precision, compile=compile)
+        report = index(self.encoders, self.path, os.fspath(source), options, how, shown(progress, "indexing"))
+        if prune and not report.interrupted:
+            self.prune()
+        return report
+
+    def search(
+        self,
+        *texts: str,
+        image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        where: str | None = None,
+        k: int = 10,
+        model: str | None = None,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the images nearest to texts, images, or the mean of both: best first, ties by image id.
+
+        Args:
+            texts: what to look for.
+            image: a path or URL of an image to look for, or several.
+            where: a SQL condition on the columns of `images`.
+            k: how many hits, at least 1; fewer come only where the filter leaves fewer.
+            model: one of the store's encoders, by name or number; needed where there are several.
+            exact: look at every image even if there is an approximate index.
+
+        Raises:
+            EmptyQuery: nothing to look for. EmptyStore: nothing is indexed.
+            BadSql, UnreadableImage, EncoderMismatch, ModelUnavailable, OptionError.
+
+        >>> [hit.category for hit in store.search("a duck", k=2, where="condition = 'realistic'")]
+        ['duck', 'duck']
+        """
+        from shotdex.query.search import search
+
+        images = (image,) if isinstance(image, (str, os.PathLike)) else tuple(image)
+        query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k)
+        found = search(self.store, query, self.encoders, model, exact)
+        return SearchResult(found, " + ".join([*query.texts, *query.images]))
+
+    def sql(self, statement: str, /, *, allow_external: bool = False, **parameters: Any) -> SqlResult:
+        """Run a read-only SQL statement over images, runs and predictions; see docs/schema.md for the tables.
+
+        Args:
+            statement: the statement; `$name` in it stands for the parameter of that name.
+            allow_external: let it read other files, too.
+
+        Raises:
+            BadSql: it is not a query, takes too long, or DuckDB refuses it.
+
+        >>> store.sql("SELECT count(*) AS n FROM images WHERE category = $name", name="duck").to_dicts()
+        [{'n': 40}]
+        """
+        from shotdex.query.sql import run_sql
+
+        store = Store.at(self.path, allow_external=True) if allow_external else self.store
+        return SqlResult(run_sql(store, statement, parameters))
+
+    def vectors(
+        self, *, where: str | None = None, space: str = "joint", model: str | None = None
+    ) -> tuple[Ids, Vectors]:
+        """Return the image ids (N,) int64, rising, and their vectors (N, D) float32.
+
+        Args:
+            where: a SQL condition on the columns of `images`.
+            space: "joint", unit vectors that text is compared with, or "vision", the image tower before its projection.
+
+        >>> ids, vectors = store.vectors(where="category = 'hat'")
+        >>> vectors.shape[0] == len(ids) == 40
+        True
+        """
+        from shotdex.store.encoders import choose_encoder
+        from shotdex.store.ids import encoded_ids
+        from shotdex.store.vectors import load_vectors
+
+        if space not in set(Space):
+            raise OptionError(f"there is no space {space!r}", "choose joint or vision")
+        with self.store.reading() as con:
+            number, encoder = choose_encoder(con, model)
+            ids = encoded_ids(con, number, where)
+            return load_vectors(con, number, encoder, Space(space), ids)
+
+    def close(self) -> None:
+        """Drop the loaded models and free their memory; the session can still be used."""
+        self.encoders.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        with self.store.reading() as con:
+            return int(con.value("SELECT count(*) FROM images"))
+
+    def __repr__(self) -> str:
+        with self.store.reading() as con:
+            images = int(con.value("SELECT count(*) FROM images"))
+            encoders = [row[0] for row in con.rows("SELECT name FROM encoders ORDER BY encoder_id")]
+            runs = int(con.value("SELECT count(*) FROM runs"))
+        made = f"encoders: {', '.join(encoders)}" if encoders else "no encoder yet"
+        return f"Session({str(self.path)!r}, {images:,} images, {made}, {runs:,} runs)"
+
+    def _repr_html_(self) -> str:
+        """Return the session for a notebook."""
+        return f"<p>{html.escape(repr(self))}</p>"

@@ -1,0 +1,196 @@
+"""The door: what a program can do with `import shotdex`, compared with what the layers below say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import shotdex
+from shotdex import demo
+from tests.conftest import ROOT
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, shotdex; heavy = {'numpy', 'torch', 'faiss', 'duckdb', 'pandas', 'matplotlib', 'pyarrow', 'PIL'}; "
+        "print(sorted(heavy & set(sys.modules)), 'open' in dir(shotdex), shotdex.__version__ != '')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[] True True\n"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert [name for name in shotdex.__all__ if not hasattr(shotdex, name)] == []
+    with pytest.raises(AttributeError, match="serch"):
+        shotdex.serch  # noqa: B018
+    folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+    assert folders & set(shotdex.__all__) == set()
+
+
+class TestOpen:
+    def test_without_a_store_it_says_what_to_do(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(shotdex.errors.StoreNotFound) as caught:
+            shotdex.open()
+        assert caught.value.hint
+        assert list(tmp_path.iterdir()) == []
+
+    def test_create_makes_one_here_and_a_folder_below_finds_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        made = shotdex.open(create=True)
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / "a" / "b")
+        assert shotdex.open().path == made.path == tmp_path / ".shotdex"
+        assert shotdex.open(create=True).path == made.path
+
+    def test_the_environment_names_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        shotdex.open(str(tmp_path / "s"), create=True)
+        monkeypatch.setenv("SHOTDEX_STORE", str(tmp_path / "s"))
+        assert len(shotdex.open()) == 0
+
+
+class TestSearch:
+    def test_hits_are_those_of_the_vectors(self, session: shotdex.Session) -> None:
+        found = session.search("a duck", k=5)
+        ids, vectors = session.vectors()
+        with session.store.reading() as con:
+            text = np.asarray(con.value("SELECT vector FROM text_vectors_1 WHERE text = 'a duck'"), dtype=np.float64)
+        cosines = vectors.astype(np.float64) @ text
+        assert len(found) == 5
+        assert found.images == len(ids) == 320
+        assert [hit.rank for hit in found] == [1, 2, 3, 4, 5]
+        assert [hit.cosine for hit in found] == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-6)
+        by_id = dict(zip(ids.tolist(), cosines, strict=True))
+        assert [hit.cosine for hit in found] == pytest.approx([by_id[hit.image_id] for hit in found], abs=1e-6)
+
+    def test_an_image_and_a_filter(self, session: shotdex.Session) -> None:
+        image = demo.EVALUATION / "realistic" / "Hat01-openmoji.png"
+        found = session.search(image=image, where="condition = 'realistic'", k=1)
+        assert Path(found[0].path).name == image.name
+        assert found[0].cosine == pytest.approx(1, abs=1e-5)
+
+    def test_a_notebook_shows_thumbnails_and_no_name_is_markup(self, session: shotdex.Session) -> None:
+        shown = session.search("<b>a duck</b>", k=3)._repr_html_()
+        assert shown.count("data:image/jpeg;base64,") == 3
+        assert "<b>" not in shown
+        assert len(shown) < 60_000
+
+    def test_eight_threads_get_what_one_gets(self, session: shotdex.Session) -> None:
+        texts = [f"a {name}" for name in demo.CATEGORIES] * 3
+        one = [[hit.image_id for hit in session.search(text, k=7)] for text in texts]
+        with ThreadPoolExecutor(8) as pool:
+            several = list(pool.map(lambda text: [hit.image_id for hit in session.search(text, k=7)], texts))
+        assert several == one
+
+    def test_nothing_to_look_for(self, session: shotdex.Session) -> None:
+        with pytest.raises(shotdex.errors.EmptyQuery):
+            session.search("  ")
+
+
+class TestConversions:
+    def test_arrow_pandas_polars_and_dicts_hold_the_same(self, session: shotdex.Session) -> None:
+        for result in (
+            session.search("a hat", k=4),
+            session.sql("SELECT path, category, image_id, NULL AS nothing FROM images ORDER BY image_id LIMIT 4"),
+            session.run("photo").accuracy(by=["condition", "category"]),
+            session.runs(),
+            session.verify(),
+            session.report("photo", by="condition", resamples=100),
+        ):
+            rows = result.to_dicts()
+            table = result.to_arrow()
+            assert table.column_names == list(result.columns) == list(rows[0])
+            assert len(rows) == len(result) == table.num_rows == len(result.to_pandas()) == result.to_polars().height
+            assert result.df().equals(result.to_pandas())
+            assert result.pl().equals(result.to_polars())
+            assert result.arrow().equals(table)
+            assert repr(result)
+            assert result._repr_html_().startswith("<p>")
+
+    def test_sql_keeps_the_types_of_duckdb(self, session: shotdex.Session) -> None:
+        table = session.sql("SELECT 1::SMALLINT AS a, NULL::DATE AS b, [1.5::FLOAT] AS c, 2 AS a").to_arrow()
+        assert [str(kind) for kind in table.schema.types] == ["int16", "date32[day]", "list<l: float>", "int32"]
+        assert table.column_names == ["a", "b", "c", "a_1"]
+
+    def test_a_missing_package_is_named(self, session: shotdex.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "polars", None)
+        with pytest.raises(shotdex.errors.ShotdexError, match="polars"):
+            session.sql("SELECT 1").to_polars()
+
+
+class TestEvaluation:
+    def test_accuracy_is_the_share_of_right_predictions(self, session: shotdex.Session) -> None:
+        run = session.run("photo")
+        right = session.sql(
+            "SELECT condition, avg(correct::INT), count(*) FROM outcomes WHERE run = 'photo' GROUP BY ALL"
+        )
+        expected = {name: (share, n) for name, share, n in right}
+        found = run.accuracy(by="condition")
+        assert {row.group: (pytest.approx(row.value), row.n) for row in found} == expected
+        assert found["geons"].n == 64
+        assert run.accuracy().n == 320
+        assert all(row.low <= row.value <= row.high for row in found)
+        with pytest.raises(KeyError, match="blurred"):
+            found["nowhere"]
+
+    def test_runs_by_name(self, session: shotdex.Session) -> None:
+        runs = session.runs()
+        assert runs["names"].record.name == runs[0].name == "names"
+        assert "accuracy@1" in repr(runs["names"])
+
+    def test_compare_report_and_probe(self, session: shotdex.Session) -> None:
+        compared = session.compare("names", "photo")
+        assert (len(compared), compared[0].group, compared[0].a.n) == (1, "all", 320)
+        report = session.report("names", by="condition", resamples=100)
+        assert {row.group for row in report} >= {"all", "blurred"}
+        assert report.details.run.name == "names"
+
+    def test_a_baseline(self, session: shotdex.Session) -> None:
+        session.import_baseline("toddlers")
+        assert [row.name for row in session.baselines()] == ["toddlers"]
+        verdicts = {row.condition: str(row.verdict) for row in session.compare_baseline("toddlers", "names")}
+        assert verdicts["features"] == "worse"
+
+    def test_duplicates(self, session: shotdex.Session) -> None:
+        found = session.duplicates(across="condition", limit=3)
+        assert len(found) <= 3
+
+    def test_figures(self, session: shotdex.Session) -> None:
+        from matplotlib.figure import Figure
+
+        assert isinstance(session.plot.confusion(run="photo"), Figure)
+        assert isinstance(session.plot("topk"), Figure)
+        with pytest.raises(shotdex.errors.OptionError, match="pie"):
+            session.plot("pie")
+        assert isinstance(session.search("a hat", k=2).sheet(), Figure)
+
+
+def test_a_program_of_a_user_passes_mypy_and_misspellings_do_not(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import shotdex\n\n"
+        "store = shotdex.open(create=True)\n"
+        'store.index("photos/", model="demo")\n'
+        'hits = store.search("a purple fish", k=3)\n'
+        "names: list[str] = [hit.path for hit in hits]\n"
+        'run = store.classify(templates=["a photo of a {}."], name="photo")\n'
+        'n: int = run.accuracy(by="condition")[0].n\n'
+        "value: float = run.accuracy().value\n"
+        'frame = store.sql("FROM outcomes WHERE NOT correct").to_pandas()\n'
+    )
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text('import shotdex\n\nshotdex.nope()\nshotdex.open().serch("x")\n')
+    environment = {"MYPYPATH": str(ROOT / "typings"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
+    command += ["--cache-dir", str(ROOT / ".mypy_cache"), str(program), str(wrong)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    assert "program.py" not in done.stdout, done.stdout
+    assert '"nope"' in done.stdout
+    assert '"serch"' in done.stdout
