@@ -107,7 +107,7 @@ def verdicts(model: Mapping[str, Estimate], baseline: Mapping[str, Estimate]) ->
 
 def _verdict(condition: str, model: Estimate, baseline: Estimate) -> ConditionVerdict:
     difference = difference_interval(baseline, model)
-    # That a baseline's n is not known is said beside its value.
+    # That a baseline's n is not known is said next to its value.
     sides = (("model", model), ("baseline", baseline))
     remarks = tuple(f"{who}: {small}" for who, side in sides if side.n and (small := small_sample(side)))
     return ConditionVerdict(condition, model, baseline, difference, verdict(difference), remarks)
