@@ -405,6 +405,14 @@ class TestTheFile:
         with store.reading() as con:
             assert con.value("SELECT count(*) FROM meta WHERE key = 'index_stamp_1'") == 0
 
+    def test_a_folder_that_cannot_be_made_is_said(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path)
+        shutil.rmtree(store.index_folder)
+        store.index_folder.write_bytes(b"a file")
+        with pytest.raises(StoreError, match="cannot make"):
+            self.write(store)
+        self.check(store)
+
     def test_removed_images_are_not_found(self, tmp_path: Path) -> None:
         store = self.make(tmp_path)
         gone = ask(store, self.encoder, self.query, 5)
