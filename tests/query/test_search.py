@@ -124,8 +124,9 @@ def test_texts_at_hand_need_no_model_and_two_openings_of_the_catalog(
     want = search(filled, Query((*texts, "blue")), lambda _: FakeEncoder())
     with filled.writing() as con:
         con.run("DELETE FROM text_vectors_1 WHERE text <> 'blue'")
-    connect = opening._connect
-    monkeypatch.setattr(opening, "_connect", lambda *a, **k: (opened.append(k["read_only"]), connect(*a, **k))[1])
+    read, write = opening.to_read, opening.to_write
+    monkeypatch.setattr(opening, "to_read", lambda *a, **k: (opened.append(True), read(*a, **k))[1])
+    monkeypatch.setattr(opening, "to_write", lambda *a, **k: (opened.append(False), write(*a, **k))[1])
     assert search(filled, Query((*texts, "blue")), load) == want
     assert opened == [True, False], "read once; what is new is remembered"
     assert search(filled, Query((*texts, "blue")), load) == want
