@@ -185,7 +185,7 @@ def test_names_in_what_is_printed_are_escaped(tmp_path: Path, shotdex) -> None: 
         import shotdex.models.transformers_encoder as encoder_module
 
         patch.setattr(encoder_module, "load_encoder", encoder_module.load_encoder)  # put back afterwards
-        patch.setattr(run_module, "IndexSettings", run_module.IndexOptions)
+        patch.setattr(run_module, "IndexOptions", run_module.IndexOptions)
         prepare()
         done = shotdex("index", top, "--store", tmp_path / "s")
     assert done.status == 0, done.err
