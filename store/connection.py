@@ -100,7 +100,7 @@ class Connection:
             return self._raw.execute(sql, parameters or None).fetchall()
 
     def value(self, sql: str, parameters: Parameters | None = None) -> Any:
-        """Return the first column of the first row, or None where there is no row."""
+        """Return the first column of the first row, or None if there are no rows."""
         rows = self.rows(sql, parameters)
         return rows[0][0] if rows else None
 

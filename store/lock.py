@@ -1,4 +1,4 @@
-"""One indexing at a time: a lock on a file beside the catalog, which the system lets go when its process ends."""
+"""One indexing at a time: a lock on a file next to the catalog, which the system lets go when its process ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def only_one(path: Path, seconds: float) -> Iterator[None]:
     descriptor = open_lock(path)
     try:
         _wait(descriptor, path, time.monotonic() + seconds)
-        with suppress(OSError):  # the number only helps others; a full disk is told where it matters
+        with suppress(OSError):  # the number only helps others; a full disk is reported where it matters
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, str(os.getpid()).encode())
@@ -109,7 +109,7 @@ def _holder(descriptor: int) -> str:
 
 
 def ownership(path: Path) -> str:
-    """Return " (NAME belongs to OWNER)" for a file, or nothing where that cannot be told."""
+    """Return " (NAME belongs to OWNER)" for a file, or nothing if it is not known."""
     owner = _owner(path)
     return f" ({path.name} belongs to {owner})" if owner else ""
 

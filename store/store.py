@@ -72,7 +72,7 @@ class Store:
     def at(cls, root: Path, *, allow_external: bool = False) -> Store:
         """Return the store that is at `root`; the first who reads or writes it meets what `open` raises.
 
-        For commands that read at once: opening a catalog takes as long as most questions to it.
+        For commands that read at once: opening a catalog takes as long as most queries.
 
         Raises:
             StoreNotFound, StoreCorrupt.
