@@ -163,7 +163,7 @@ def test_a_rerun_says_that_the_run_is_older_than_digests(old: Store, clip_folder
         run = find_run(con, "old")
     found = rerun(store, run, lambda _: encoder)
     assert (found.identical, found.same, found.largest) == (True, 10, 0)
-    assert found.unchecked == ("the run is older than data digests, so the images could not be compared",)
+    assert found.unchecked == ("the run was recorded before data digests existed, so the images could not be compared",)
 
 
 @pytest.mark.parametrize("command", ["runs", "report", "status", "prompts list", "sql FROM+runs", "rerun old"])
