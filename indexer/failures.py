@@ -102,7 +102,7 @@ def nothing_there(inventory: Inventory) -> SourceError:
     if inventory.failed:
         return SourceError(f"no image in {root} can be used; {_first(inventory.failures(1))}", "check the source")
     others = f" ({inventory.ignored:,} files there are no images by their names)" if inventory.ignored else ""
-    return SourceError(f"there are no images in {root}{others}", "give the folder that the images are in")
+    return SourceError(f"there are no images in {root}{others}", "pass the folder that contains the images")
 
 
 def nothing_usable(source: Source, report: IndexReport) -> SourceError:

@@ -231,7 +231,7 @@ class Indexing:
             self._left = _state(con)
 
     def _finish(self, plan: Plan) -> None:
-        """Record what only a whole walk can tell: labels read anew, and what is gone."""
+        """Record what only a whole walk can tell: labels read again, and what is gone."""
         if not plan.leaves_anything():
             return
         removed = 0
