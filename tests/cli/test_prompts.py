@@ -114,7 +114,7 @@ class TestShow:
         lines = ran.out.splitlines()
         assert lines[0].startswith("sentences: 8 classes, combined by mean, sha256 ")
         assert [line for line in lines if line.startswith("template:")] == [
-            "template: a photo of {}", "template: a drawing of {}", "template: an image of {}",
+            "template: a photo of {}", "template: a drawing of {}", "template: a picture of {}",
         ]  # fmt: skip
         assert "airplane  a drawing of an airplane" in lines
         assert len([line for line in lines if line.startswith("hat ")]) == 3
