@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shotdex.media.decoding.formats import LISTED_TEXT
 from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from shotdex.indexer.inventory import Inventory
     from shotdex.indexer.layout import Layout
     from shotdex.indexer.run import IndexOptions
+    from shotdex.media.decoding.formats import LISTED_TEXT
     from shotdex.media.sources import Source
-    from shotdex.models.protocols import ImageEncoder
+from shotdex.models.protocols import ImageEncoder
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
@@ -40,7 +42,7 @@ LONGEST = 1e6
 SECTIONS = {
     "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
-    "Images that cannot be used": ("max_pixels", "max_seconds", "max_failures", "strict"),
+    "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "What to do": ("dry_run", "prune"),
 }
 
@@ -91,6 +93,11 @@ class BatchSize(click.ParamType[int | None]):
 )
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model first; a minute that pays on a GPU.")
 @click.option(
+    "--all-formats",
+    is_flag=True,
+    help=f"Read whatever Pillow reads, not only {LISTED_TEXT}. A truncated image of another format may be indexed.",
+)
+@click.option(
     "--max-pixels",
     type=click.IntRange(0),
     default=Limits().pixels,
@@ -125,6 +132,7 @@ def command(
     device: str,
     batch_size: int | None,
     compile_model: bool,
+    all_formats: bool,
     max_pixels: int,
     max_seconds: float,
     max_failures: int | None,
@@ -163,7 +171,7 @@ def command(
     settings = IndexOptions(
         layout=_layout(layout, categories, Labels(category, condition, split)),
         batch_size=batch_size,
-        limits=_limits(max_pixels, max_seconds),
+        limits=_limits(max_pixels, max_seconds, all_formats),
         max_failures=0 if strict else max_failures,
         columns=given,
     )
@@ -248,12 +256,12 @@ def _layout(pattern: str | None, categories: str | None, fixed: Labels) -> Layou
     return parse_layout(pattern, listed, fixed)
 
 
-def _limits(pixels: int, seconds: float) -> Limits:
+def _limits(pixels: int, seconds: float, all_formats: bool) -> Limits:
     if math.isnan(seconds):
         raise OptionError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
     # Longer than a system's timers can be set to is as good as for ever.
     lasting = seconds if 0 < seconds <= LONGEST else None
-    return Limits(pixels or None, lasting, Limits().bytes if pixels else None)
+    return Limits(pixels or None, lasting, Limits().bytes if pixels else None, all_formats)
 
 
 def _open(source: str, columns: Mapping[str, str], before: SourceRecord | None, prune: bool) -> Source:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import PIL
 import pyarrow as pa
 
-from shotdex.media.decoding.formats import extensions, heif_opens
+from shotdex.media.decoding.formats import LISTED, extensions, heif_opens
 from shotdex.media.sources import Source
 from shotdex.store.errors import SourceError
 from shotdex.store.types import Failure, IndexReport, Limits
@@ -92,7 +92,8 @@ def scan_failures(plan: Plan, schema: pa.Schema) -> Iterator[pa.Table]:
 
 def decoder_version(limits: Limits) -> str:
     """Return a short digest of all that decides whether an image can be decoded: versions, formats, limits."""
-    parts = (version("shotdex"), PIL.__version__, sorted(extensions()), heif_opens(), limits)
+    decoders = version("shotdex"), PIL.__version__, version("simplejpeg")
+    parts = (*decoders, sorted(extensions()), list(LISTED), heif_opens(), limits)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
