@@ -88,13 +88,13 @@ def indexed_categories(store: Store, where: str | None = None) -> list[str]:
     categories = sorted({category for image_id, category in rows if kept is None or image_id in kept})
     if not categories:
         raise MissingLabels(
-            "no image here has a category, so there are no classes to choose from",
-            "name them: --classes cat,dog   or label the images: shotdex index SOURCE --layout '{category}/*'",
+            "no image has a category, so there are no classes to choose from",
+            "pass them: --classes cat,dog   or label the images: shotdex index SOURCE --layout '{category}/*'",
         )
     return categories
 
 
-def classify(store: Store, wanted: Classification, load: LoadEncoder) -> Run:
+def classify(store: Store, options: Classification, load: LoadEncoder) -> Run:
     """Score every image that has vectors against every class, and record the run.
 
     Raises:
@@ -103,32 +103,32 @@ def classify(store: Store, wanted: Classification, load: LoadEncoder) -> Run:
         OptionError, BadSql, EncoderMismatch, ModelUnavailable.
     """
     started_at, started = now(), time.monotonic()
-    answers = answer(store, wanted, load)
+    answers = answer(store, options, load)
     with store.writing() as con:
-        run = _run(con, wanted, answers, started_at, time.monotonic() - started)
+        run = _run(con, options, answers, started_at, time.monotonic() - started)
         save_run(con, run)
         save_predictions(con, _with_run(answers.predictions, run.run_id), _with_run(answers.truths, run.run_id))
     return run
 
 
-def answer(store: Store, wanted: Classification, load: LoadEncoder) -> Answers:
+def answer(store: Store, options: Classification, load: LoadEncoder) -> Answers:
     """Score every image that has vectors against every class, and record nothing.
 
     Raises:
         The same as `classify`.
     """
-    if wanted.k < 1:
-        raise OptionError(f"cannot keep {wanted.k} predictions an image", "keep at least one: -k 5")
-    texts = [text for prompts in wanted.prompts.classes.values() for text in prompts]
+    if options.k < 1:
+        raise OptionError(f"cannot keep {options.k} predictions per image", "keep at least one: -k 5")
+    texts = [text for prompts in options.prompts.classes.values() for text in prompts]
     with store.reading() as con:
-        work = _gather(con, wanted, texts)
+        work = _gather(con, options, texts)
     known = all(text in work.texts for text in texts)
     matrix = (
         np.stack([work.texts[text] for text in texts])
         if known
         else text_vectors(store, work.encoder_id, work.encoder, texts, load)
     )
-    scorer = Scorer(wanted.prompts, matrix, work.encoder, min(wanted.k, len(wanted.prompts.classes)), work.labels)
+    scorer = Scorer(options.prompts, matrix, work.encoder, min(options.k, len(options.prompts.classes)), work.labels)
     scored: list[Future[Part]] = []
     # Some images are scored while the next are read: no more, so that memory stays bounded.
     with closing(image_parts(store, work.encoder_id, work.encoder, work.ids)) as parts, ThreadPoolExecutor(1) as beside:
@@ -141,23 +141,23 @@ def answer(store: Store, wanted: Classification, load: LoadEncoder) -> Answers:
     found = [part.result() for part in scored]
     if sum(len(part.truths) for part in found) != len(work.ids):
         raise StoreError(
-            "images came or went while they were classified",
-            "run the same command; if it says this again: shotdex verify",
+            "images were added or removed during classification",
+            "run the command again; if that fails too: shotdex verify",
         )
     predictions = pa.concat_tables(part.predictions for part in found)
     return Answers(work, predictions, pa.concat_tables(part.truths for part in found))
 
 
-def _gather(con: Connection, wanted: Classification, texts: Sequence[str]) -> Work:
-    encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
-    next_run(con, wanted.name)  # a name already taken is said before the work, not after
-    ids = encoded_ids(con, encoder_id, wanted.where)
+def _gather(con: Connection, options: Classification, texts: Sequence[str]) -> Work:
+    encoder_id, encoder = choose_encoder(con, options.encoder_name)
+    next_run(con, options.name)  # a name already taken is said before the work, not after
+    ids = encoded_ids(con, encoder_id, options.where)
     if len(ids) == 0:
-        raise EmptyStore("there is no image to classify", "loosen --where, or index images: shotdex index FOLDER")
-    images = len(filtered_ids(con, wanted.where or "true"))
-    failed = count_failed(con, images - len(ids), wanted.where)
+        raise EmptyStore("there are no images to classify", "loosen --where, or index images: shotdex index FOLDER")
+    images = len(filtered_ids(con, options.where or "true"))
+    failed = count_failed(con, images - len(ids), options.where)
     codes, labels = image_labels(con, ids)
-    _check_classes(wanted.prompts, set(labels))
+    _check_classes(options.prompts, set(labels))
     known = remembered_texts(con, encoder_id, list(dict.fromkeys(texts)))
     return Work(encoder_id, encoder, ids, codes, labels, images, failed, *data_digests(con, ids), known)
 
@@ -173,7 +173,7 @@ def _check_classes(prompts: PromptSet, categories: set[str]) -> None:
     if categories and not categories & set(class_of_label(prompts)):
         raise UnknownClass(
             f"the classes are {_some(prompts.classes)}, but the images' categories are {_some(sorted(categories))}",
-            "spell the classes as the categories are, or say in a prompt file which [aliases] mean which class",
+            "name the classes as the categories, or map labels to classes under [aliases] in a prompt file",
         )
 
 
@@ -182,16 +182,16 @@ def _some(names: Sequence[str] | Mapping[str, Any]) -> str:
     return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")
 
 
-def _run(con: Connection, wanted: Classification, answers: Answers, started_at: datetime, seconds: float) -> Run:
-    run_id, name = next_run(con, wanted.name)
+def _run(con: Connection, options: Classification, answers: Answers, started_at: datetime, seconds: float) -> Run:
+    run_id, name = next_run(con, options.name)
     work, unlabelled = answers.work, answers.truths.column("category").null_count
     return Run(
         run_id=run_id,
         name=name,
         encoder_id=work.encoder_id,
-        prompt_set_id=save_prompt_set(con, wanted.prompts),
-        where=wanted.where,
-        k=min(wanted.k, len(wanted.prompts.classes)),
+        prompt_set_id=save_prompt_set(con, options.prompts),
+        where=options.where,
+        k=min(options.k, len(options.prompts.classes)),
         images=work.images,
         scored=len(work.ids),
         unlabelled=unlabelled,
@@ -199,12 +199,12 @@ def _run(con: Connection, wanted: Classification, answers: Answers, started_at: 
         failed=work.failed,
         started_at=started_at,
         seconds=seconds,
-        settings=dict(wanted.settings),
+        settings=dict(options.settings),
         versions=versions(),
-        command=wanted.command,
+        command=options.command,
         data_sha256=work.data_sha256,
         labels_sha256=work.labels_sha256,
-        seed=wanted.seed,
+        seed=options.seed,
     )
 
 

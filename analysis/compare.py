@@ -73,7 +73,7 @@ def compare_runs(store: Store, names: Sequence[str], options: CompareOptions) ->
         if len({run.run_id for run in runs}) < max(len(names), 2):
             raise OptionError(
                 "a comparison needs two different runs",
-                "name them: shotdex compare A B   or compare conditions within one: shotdex compare A --by condition",
+                "compare two runs: shotdex compare A B   or the conditions of one: shotdex compare A --by condition",
             )
         found = {run.run_id: outcomes(con, run) for run in runs}
         prompts = {run.run_id: load_prompt_set(con, run.prompt_set_id) for run in runs}
@@ -134,7 +134,7 @@ def _shared(a: Run, b: Run, out_a: Outcomes, out_b: Outcomes) -> tuple[Outcomes,
     if not len(rows_a):
         raise EvaluationError(
             f"the runs {a.name!r} and {b.name!r} evaluated no image in common",
-            "classify the same images with both: the same --where",
+            "classify the same images in both runs, with the same --where",
         )
     return out_a.only(rows_a), out_b.only(rows_b)
 
@@ -156,8 +156,8 @@ def _check_labels(a: Run, b: Run, first: Outcomes, second: Outcomes, alike: npt.
     relabelled = int((~alike[first.truth, second.truth]).sum())
     if relabelled:
         raise EvaluationError(
-            f"{relabelled:,} images had another category in the run {a.name!r} than in {b.name!r}",
-            "classify again: shotdex rerun says what changed",
+            f"{relabelled:,} images have different categories in the runs {a.name!r} and {b.name!r}",
+            "classify again; shotdex rerun shows what changed",
         )
 
 
@@ -172,11 +172,11 @@ def _groups(image_ids: npt.NDArray[np.int64], grouping: Grouping) -> Iterator[tu
 
 def _check_groups(count: int, run: Run, by: Sequence[str]) -> None:
     if count < 2:
-        raise OptionError(f"the run {run.name!r} has one group by {', '.join(by)}", "choose another --by")
+        raise OptionError(f"the run {run.name!r} has only one group by {', '.join(by)}", "choose another --by")
     if count * (count - 1) // 2 > MOST:
         raise OptionError(
-            f"the run {run.name!r} has {count:,} groups by {', '.join(by)}, too many to compare each with each",
-            f"choose another --by, or see each by itself: shotdex report {run.name} --by {','.join(by)}",
+            f"the run {run.name!r} has {count:,} groups by {', '.join(by)}, too many to compare every pair",
+            f"choose another --by, or report each group: shotdex report {run.name} --by {','.join(by)}",
         )
 
 

@@ -57,14 +57,16 @@ def map_texts(store: Store, run_name: str | None, encoder_id: int, load: LoadEnc
         encoder = list_encoders(con)[encoder_id]
     if run.encoder_id != encoder_id:
         raise OptionError(
-            f"the run {run.name!r} is of another encoder than the map", "name one of this encoder's runs: --run RUN"
+            f"the run {run.name!r} was made with a different encoder than the map",
+            "choose a run of this encoder: --run RUN",
         )
     texts = [text for own in prompts.classes.values() for text in own]
     whole = prompts.combine is Combine.MEAN
     labels = tuple(prompts.classes) if whole else tuple(texts)
     if len(labels) > MOST:
         raise OptionError(
-            f"{len(labels)} prompts cannot be told apart on a map; {MOST} can", "name a run with fewer: --run RUN"
+            f"a map shows at most {MOST} prompts, and the run has {len(labels)}",
+            "choose a run with fewer prompts: --run RUN",
         )
     vectors = text_vectors(store, encoder_id, encoder, texts, load)
     sizes = [len(own) for own in prompts.classes.values()]
@@ -149,16 +151,16 @@ def coordinates(store: Store, options: MapOptions, progress: Progress | None = N
 def _drawn(ids: Ids, options: MapOptions) -> Ids:
     limit = LIMITS[options.projection.method] if options.limit is None else options.limit
     if limit < 1:
-        raise OptionError(f"cannot draw {limit} images", "give a limit of at least 1")
+        raise OptionError(f"cannot draw {limit} images", "pass a limit of at least 1")
     if len(ids) == 0:
-        raise EmptyStore("there is no image to draw", "loosen --where, or index images: shotdex index FOLDER")
+        raise EmptyStore("there are no images to draw", "loosen --where, or index images: shotdex index FOLDER")
     if len(ids) <= limit:
         return ids
     return np.sort(np.random.default_rng(options.projection.seed).choice(ids, limit, replace=False))
 
 
 def _no_model(encoder: EncoderId) -> Encoder:
-    raise ModelUnavailable(f"the prompts have to be encoded by {encoder.name}", "give draw_map a way to load it")
+    raise ModelUnavailable(f"the prompts must be encoded with {encoder.name}", "pass `load` to draw_map")
 
 
 def coordinates_with_prompts(
@@ -264,10 +266,11 @@ class ModalityGap:
         if np.isnan([self.images, self.texts, self.across]).any():
             return f"The mean cosine is {said}." if said else ""
         if not self.apart:
-            return f"Images and prompts share one region, with hardly a modality gap: the mean cosine is {said}."
+            return f"Images and prompts share one region, with almost no modality gap: the mean cosine is {said}."
         return (
             f"Images and prompts lie apart (the modality gap): the mean cosine is {said}. "
-            "How far a prompt is from an image on this map says little; to which prompt an image is nearest decides."
+            "The distance between a prompt and an image on this map means little; what counts is which prompt is "
+            "nearest to an image."
         )
 
 

@@ -44,7 +44,7 @@ def counts_plot(store: Store, by: str = "condition", where: str | None = None) -
     with store.reading() as con:
         table = count_by(con, "category", by, where)
     if not table:
-        raise EmptyStore("there is no image to count", "index images: shotdex index FOLDER")
+        raise EmptyStore("there are no images to count", "index images: shotdex index FOLDER")
     return counts_figure(table, "Images per category", by)
 
 
@@ -118,7 +118,7 @@ def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Fig
         found = outcomes(con, chosen)
     count = len(found.classes)
     if not 1 <= wanted.k <= count:
-        raise OptionError(f"k is {wanted.k}, but there are {count} classes", f"give 1 to {count}")
+        raise OptionError(f"k is {wanted.k}, but there are {count} classes", f"pass a value from 1 to {count}")
     matrix = confusion_at_k(found.truth, found.predicted, found.true_rank, count, wanted.k)
     among = f", true class counted where among the {wanted.k} best" if wanted.k > 1 else ""
     title = f"Confusion, run “{chosen.name}”, n = {len(found):,}{among}"
@@ -176,7 +176,7 @@ def samples_plot(store: Store, where: str | None = None) -> Figure:
             {"ids": kept},
         )
     if not rows:
-        raise MissingLabels("no image here has a category", "label them: shotdex index SOURCE --layout '{category}/*'")
+        raise MissingLabels("no image has a category", "label them: shotdex index SOURCE --layout '{category}/*'")
     small = read_small([row[2] for row in rows], SAMPLE)
     images = {(row[0], row[1]): image for row, image in zip(rows, small, strict=True) if image is not None}
     categories, names = list(dict.fromkeys(row[0] for row in rows)), sorted({row[1] for row in rows})
@@ -190,6 +190,6 @@ def sheet_plot(hits: Sequence[Hit], query: str) -> Figure:
         UnreadableImage: no image can be read, or there is no hit.
     """
     if not hits:
-        raise UnreadableImage("there is no hit to draw", "loosen --where")
+        raise UnreadableImage("there are no hits to draw", "loosen --where")
     images = [image or Image.new("RGB", (64, 64), "#dddddd") for image in read_small([h.path for h in hits], SHEET)]
     return contact_sheet(hits, images, query)

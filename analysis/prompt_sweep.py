@@ -76,8 +76,8 @@ def sweep(store: Store, prompts: PromptSet, options: SweepOptions, load: LoadEnc
     if count < 2:
         has = "one template" if count else "no templates"
         raise OptionError(
-            f"the prompt set {prompts.name!r} has {has}; a sweep compares several",
-            "give at least two: --template 'a photo of a {}.' --template '{}'",
+            f"the prompt set {prompts.name!r} has {has}; a sweep needs several",
+            "pass at least two: --template 'a photo of a {}.' --template '{}'",
         )
     parts = _images(store, prompts, options)
     truth, choosing = parts.truth, parts.choosing
@@ -125,11 +125,11 @@ def _images(store: Store, prompts: PromptSet, options: SweepOptions) -> _Parts:
         parts = [None if where is None else filtered_ids(con, where) for where in filters]
     ids = np.array([i for i in every.tolist() if labels.get(i) in meant], dtype=np.int64)
     if not len(ids):
-        raise UnknownClass("no image here has a category among the classes", "see what fits: shotdex prompts check SET")
+        raise UnknownClass("no image has a category among the classes", "see what fits: shotdex prompts check SET")
     truth = np.array([meant[labels[i]] for i in ids.tolist()], dtype=np.int64)
     choosing, used, how = _parted(ids, truth, parts, options)
     if not choosing.any() or choosing[used].all():
-        raise EmptyStore("one of the two parts has no image", "loosen --choose-where or --report-where")
+        raise EmptyStore("one of the two parts has no images", "loosen --choose-where or --report-where")
     labelled = sum(i in labels for i in every.tolist())
     covered = Coverage(len(every), failed, len(every) - labelled, labelled - len(ids), int(used.sum()))
     return _Parts(ids[used], truth[used], choosing[used], how, covered)
@@ -146,8 +146,8 @@ def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], options: SweepOpt
     both = int((chosen & reported).sum())
     if both:
         raise OptionError(
-            f"{both:,} images would both choose and report, which flatters the chosen template",
-            "let the two filters exclude each other, such as split = 'train' and split = 'test'",
+            f"{both:,} images would both choose and report, which overstates the chosen template",
+            "make the two filters disjoint, such as split = 'train' and split = 'test'",
         )
     named = [options.choose_where or "the rest", options.report_where or "the rest"]
     return np.asarray(chosen), np.asarray(chosen | reported), f"chosen on {named[0]}, reported on {named[1]}"

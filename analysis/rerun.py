@@ -39,9 +39,9 @@ def text_changes(store: Store, run: Run, load: LoadEncoder) -> tuple[list[str], 
     try:
         loaded = load(encoder)
     except EncoderError as error:
-        return [], [f"{error}; so its texts were taken as the store remembers them"]
+        return [], [f"{error}; so the texts remembered in the store were used"]
     if loaded.id.key() != encoder.key():
-        return [f"the encoder's files: {encoder} then, {loaded.id} now; the texts are those of then"], []
+        return [f"the encoder's files: {encoder} then, {loaded.id} now; the texts are from then"], []
     known = [text for text in texts if text in kept]
     if not known:
         return [], []
@@ -97,7 +97,7 @@ def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
         changes = [*_changes(con, run, made), *texts_changed, *version_changes(run.versions, versions())]
     same, different, gone, new, largest = _matched(kept, made.predictions, run.k)
     if not run.data_sha256:
-        unchecked.append("the run is older than data digests, so the images could not be compared")
+        unchecked.append("the run was recorded before data digests existed, so the images could not be compared")
     return Rerun(run, same, different, gone, new, largest, tuple(changes), tuple(unchecked))
 
 
@@ -117,7 +117,7 @@ def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
     changes = []
     if run.data_sha256 not in ("", made.work.data_sha256):
         changes.append(
-            f"the images: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, not all alike"
+            f"the images: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, with differences"
         )
     relabelled = _relabelled(con, run, made.truths)
     if relabelled:
@@ -204,7 +204,7 @@ def _asked(con: Connection, a: Run, b: Run) -> list[Difference]:
     encoders = list_encoders(con)
     pairs = [
         ("encoder", *_encoders(encoders[a.encoder_id], encoders[b.encoder_id])),
-        ("predictions kept", f"{a.k} an image", f"{b.k} an image"),
+        ("predictions kept", f"{a.k} per image", f"{b.k} per image"),
         ("filter", a.where or "none", b.where or "none"),
         ("images (digest)", a.data_sha256[:12], b.data_sha256[:12]),
         ("labels (digest)", a.labels_sha256[:12], b.labels_sha256[:12]),
@@ -248,6 +248,6 @@ def _prompts(a: PromptSet, b: PromptSet) -> list[Difference]:
 
 def _texts(texts: tuple[str, ...] | None) -> str:
     if texts is None:
-        return "no such class"
+        return "not a class"
     shown = " | ".join(texts[:4])
     return shown if len(texts) <= 4 else f"{shown} and {len(texts) - 4} more"

@@ -36,7 +36,7 @@ def read_small(addresses: Sequence[str], side: int) -> list[Image.Image | None]:
     if images and all(image is None for image in images):
         raise UnreadableImage(
             f"none of the {len(images)} images can be read; the first is {addresses[0]}",
-            "were they moved? Index their new place, or put them back",
+            "if they were moved, index them in their new place, or put them back",
         )
     return images
 

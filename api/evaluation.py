@@ -160,7 +160,7 @@ class Evaluation:
     def probe(self, *, progress: bool | Progress = False, **options: Any) -> Findings:
         """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors.
 
-        `options` are the fields of `ProbeOptions`: train_where, test_where, shots, draws, space, seed, runs, outside and
+        `options` are the fields of `ProbeOptions`: train_where, test_where, shots, draws, space, seed, runs, outside,
         encoder_name. `details` has the choices, the coverage and the notes.
         """
         from shotdex.analysis.probe.compare import probe

@@ -91,7 +91,7 @@ def layout_of(pattern: str | None, categories: Sequence[str] | None, fixed: Labe
     return parse_layout(pattern, listed, fixed)
 
 
-def limits_of(pixels: int, seconds: float) -> Limits:
+def limits_of(pixels: int, seconds: float, all_formats: bool = False) -> Limits:
     """Return the limits of one image; 0 lifts a limit, and with the one on pixels the one on a file's bytes.
 
     Raises:
@@ -100,7 +100,7 @@ def limits_of(pixels: int, seconds: float) -> Limits:
     if math.isnan(seconds):
         raise OptionError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
     lasting = seconds if 0 < seconds <= LONGEST else None
-    return Limits(pixels or None, lasting, Limits().bytes if pixels else None)
+    return Limits(pixels or None, lasting, Limits().bytes if pixels else None, all_formats)
 
 
 def open_known_source(source: str, columns: Mapping[str, str], before: SourceRecord | None, prune: bool) -> Source:

@@ -89,6 +89,7 @@ class Session(Evaluation, Maintenance):
         max_seconds: float = Limits().seconds or 0,
         max_failures: int | None = None,
         strict: bool = False,
+        all_formats: bool = False,
         prune: bool = False,
         progress: bool | Progress = False,
     ) -> IndexReport:
@@ -107,6 +108,7 @@ class Session(Evaluation, Maintenance):
             max_pixels: larger images become failures; 0 lifts the limit.
             max_seconds: the time to decode one image; 0 lifts the limit.
             max_failures: stop after more than this many failures; `strict` stops at the first.
+            all_formats: read every format that Pillow can open, also those whose damage cannot be told.
             prune: afterwards delete what has disappeared from its source.
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
 
@@ -122,7 +124,7 @@ class Session(Evaluation, Maintenance):
             categories=categories,
             labels=Labels(category, condition, split),
             columns=columns or {},
-            limits=limits_of(max_pixels, max_seconds),
+            limits=limits_of(max_pixels, max_seconds, all_formats),
             batch_size=batch_size,
             max_failures=0 if strict else max_failures,
             prune=prune,

@@ -21,13 +21,13 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pyarrow as pa
 from measuring import heading, line, ratio
 from synthetic import COMMIT_ROWS, clustered_parts, encoder, record
 
-from shotdex.indexer.batch import Pending
-from shotdex.store.encoders import add_encoder
+from shotdex.store.arrow import vectors_to_arrow
+from shotdex.store.encoded_batch import PLACEMENT, batch_schema, commit
 from shotdex.store.store import Store
-from shotdex.store.types import ImageVectors
 
 DIM, VISION_DIM = 512, 768
 SMALL, TIMES = 1000, 8
@@ -66,16 +66,26 @@ def main() -> None:
 def grow(root: Path, rows: int) -> Iterator[Point]:
     """Fill a store, and yield a point for each commit."""
     store = Store.create(root)
-    with store.writing() as con:
-        number = add_encoder(con, encoder(DIM, VISION_DIM))
+    schema = batch_schema(encoder(DIM, VISION_DIM))
     done, drawn = 0, np.random.default_rng(1)
     for joint in parts(rows):
         vision = drawn.standard_normal((len(joint), VISION_DIM), dtype=np.float32)
         ids = list(range(done + 1, done + 1 + len(joint)))
-        pending = Pending([record(i) for i in ids], ids, [ImageVectors(joint, vision)])
+        images = [record(i) for i in ids]
         started = time.perf_counter()
+        columns = {
+            "address": [image.path for image in images],
+            "sha256": [image.content_sha256 for image in images],
+            "joint": vectors_to_arrow(joint),
+            "vision": vectors_to_arrow(vision),
+            "failure": [None] * len(ids),
+        }
+        names = [name for name in schema.names if name not in columns]
+        columns |= {name: [getattr(image, name) for image in images] for name in names}
+        batch = pa.table({name: columns[name] for name in schema.names}, schema)
+        placement = {"image_id": ids, "is_new": [True] * len(ids), "replaces": [None] * len(ids), "vectors_of": ids}
         with store.writing() as con:
-            pending.write(con, number)
+            commit(con, batch, pa.table(placement, PLACEMENT))
         seconds = time.perf_counter() - started
         done += len(joint)
         yield Point(done, len(joint), seconds / len(joint), memory(), store.catalog_bytes())

@@ -14,7 +14,7 @@ from shotdex.store.store import Store
 MARKER = "made-by-shotdex-demo"
 """A file in the store that holds the catalog's identity: a copy of it beside another catalog says nothing."""
 
-_FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|indexing\.lock|{MARKER}")
+_FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|(indexing|turnstile)\.lock|{MARKER}")
 
 _FOLDERS = {
     "index": re.compile(
@@ -52,7 +52,7 @@ def _clear(place: Path) -> None:
     with Store(place).indexing():
         _check_marker(place)
         for path in list(_files(place)):
-            if path.name not in (MARKER, "indexing.lock"):
+            if path.name not in (MARKER, "indexing.lock", "turnstile.lock"):
                 path.unlink()
 
 

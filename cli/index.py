@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shotdex.indexing import last_record, layout_of, limits_of, open_known_source
+from shotdex.media.decoding.formats import LISTED_TEXT
 from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
 from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
@@ -34,7 +35,7 @@ GO_ON = "interrupted; what is done is kept. Go on with the same command."
 SECTIONS = {
     "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
-    "Images that cannot be used": ("max_pixels", "max_seconds", "max_failures", "strict"),
+    "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "What to do": ("dry_run", "prune"),
 }
 
@@ -85,6 +86,11 @@ class BatchSize(click.ParamType[int | None]):
 )
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model first; a minute that pays on a GPU.")
 @click.option(
+    "--all-formats",
+    is_flag=True,
+    help=f"Read whatever Pillow reads, not only {LISTED_TEXT}. A truncated image of another format may be indexed.",
+)
+@click.option(
     "--max-pixels",
     type=click.IntRange(0),
     default=Limits().pixels,
@@ -119,6 +125,7 @@ def command(
     device: str,
     batch_size: int | None,
     compile_model: bool,
+    all_formats: bool,
     max_pixels: int,
     max_seconds: float,
     max_failures: int | None,
@@ -158,7 +165,7 @@ def command(
     settings = IndexOptions(
         layout=layout_of(layout, listed, Labels(category, condition, split)),
         batch_size=batch_size,
-        limits=limits_of(max_pixels, max_seconds),
+        limits=limits_of(max_pixels, max_seconds, all_formats),
         max_failures=0 if strict else max_failures,
         columns=given,
     )

@@ -1,90 +1,141 @@
-"""What waits to be committed: whole batches of decoded images with what the encoder made of them.
+"""Batches on their way: rows to be encoded, in flight through the model, and encoded, ready to be committed.
 
-A commit takes whole batches only. So an interrupted run, started again, cuts the rest of the source into the same
-batches, and the model, whose last bits depend on what shares a batch, gives the same vectors as without the
-interruption.
+A commit takes whole batches only, in their order. So an interrupted run, started again, cuts the rest of the source
+into the same batches, and the model, whose last bits depend on what shares a batch, gives the same vectors as without
+the interruption.
 """
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 
 import numpy as np
+import pyarrow as pa
 
-from shotdex.store.connection import Connection
-from shotdex.store.images import (
-    FailureRecord,
-    NewPlace,
-    add_failures,
-    add_images,
-    clear_failures,
-    mark_removed,
-    move_images,
-)
-from shotdex.store.types import ImageRecord, ImageVectors
-from shotdex.store.vectors import add_vectors, copy_vectors
+from shotdex.models.protocols import ImageEncoder, Launching, Prepared
+from shotdex.store.arrow import vectors_to_arrow
+from shotdex.store.encoded_batch import PLACEMENT
+from shotdex.store.types import Failure, ImageVectors
 
-
-@contextmanager
-def interrupt_held_back() -> Iterator[None]:
-    """Deliver a Ctrl-C that arrives inside only when the block has ended; does nothing outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[FrameType | None] = []
-    previous = signal.signal(signal.SIGINT, lambda _number, frame: arrived.append(frame))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if arrived:
-        raise KeyboardInterrupt
+from .plan import Planned
 
 
 @dataclass(slots=True)
-class Pending:
-    """Rows for the next commit. `vectors` belong to `encoded_ids`, batch by batch; `counts` is what they amount to."""
+class Row:
+    """One image of a batch. `outcome` is what it counts as in the report, where it does.
 
-    images: list[ImageRecord] = field(default_factory=list)
-    encoded_ids: list[int] = field(default_factory=list)
-    vectors: list[ImageVectors] = field(default_factory=list)
-    copies: list[tuple[int, int]] = field(default_factory=list)
-    moves: dict[int, NewPlace] = field(default_factory=dict)
-    replaced: list[int] = field(default_factory=list)
-    failures: list[FailureRecord] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    `content` is its SHA-256, `width` and `height` are pixels, where known. `image_id`, `is_new`, `replaces` and
+    `vectors_of` say what it means in the catalog: see `PLACEMENT`.
+    """
 
-    def rows(self) -> int:
-        """Return how many images wait."""
-        return len(self.images) + len(self.moves) + len(self.failures)
+    item: Planned
+    content: str | None = None
+    width: int | None = None
+    height: int | None = None
+    prepared: Prepared | None = None
+    image_id: int | None = None
+    is_new: bool = False
+    replaces: int | None = None
+    vectors_of: int | None = None
+    outcome: str | None = None
+    failure: Failure | None = None
 
-    def add(self, other: Pending) -> None:
-        """Take in what another one holds: all of it, also where Ctrl-C comes meanwhile."""
-        with interrupt_held_back():
-            self.images += other.images
-            self.encoded_ids += other.encoded_ids
-            self.vectors += other.vectors
-            self.copies += other.copies
-            self.moves |= other.moves
-            self.replaced += other.replaced
-            self.failures += other.failures
-            self.counts.update(other.counts)
+    @property
+    def is_to_encode(self) -> bool:
+        """Whether the model is to see it."""
+        return self.vectors_of is not None and self.vectors_of == self.image_id
 
-    def write(self, con: Connection, encoder_id: int) -> None:
-        """Write everything inside the caller's transaction."""
-        mark_removed(con, self.replaced)
-        add_images(con, self.images)
-        move_images(con, self.moves)
-        if self.encoded_ids:
-            joint = np.concatenate([part.joint for part in self.vectors])
-            vision = np.concatenate([part.vision for part in self.vectors])
-            add_vectors(con, encoder_id, self.encoded_ids, ImageVectors(joint, vision))
-        copy_vectors(con, encoder_id, self.copies)
-        clear_failures(con, [image.path for image in self.images] + [place.path for place in self.moves.values()])
-        add_failures(con, self.failures)
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A batch ready to be committed, with its `placement`; `found` are images that have turned up again."""
+
+    batch: pa.Table
+    placement: pa.Table
+    found: list[int]
+    failures: list[Failure]
+    counts: Counter[str]
+
+
+def encoded(rows: Sequence[Row], vectors: ImageVectors | None, source: str, schema: pa.Schema) -> Encoded:
+    """Return rows with their vectors as a batch of a schema; `vectors` are, in order, those of rows to encode."""
+    candidates, labels = [row.item.candidate for row in rows], [row.item.labels for row in rows]
+    failures = [row.failure for row in rows if row.failure is not None]
+    columns = {
+        "address": [candidate.address for candidate in candidates],
+        "source": [source] * len(rows),
+        "category": [label.category for label in labels],
+        "condition": [label.condition for label in labels],
+        "split": [label.split for label in labels],
+        "metadata": [row.item.metadata for row in rows],
+        "sha256": [row.content for row in rows],
+        "width": [row.width for row in rows],
+        "height": [row.height for row in rows],
+        "size_bytes": [candidate.size_bytes for candidate in candidates],
+        "modified_ns": [candidate.modified_ns for candidate in candidates],
+        "joint": _spread(rows, None if vectors is None else vectors.joint, schema.field("joint").type.list_size),
+        "vision": _spread(rows, None if vectors is None else vectors.vision, schema.field("vision").type.list_size),
+        "failure": [_struct(row.failure) for row in rows],
+    }
+    return Encoded(
+        pa.table(columns, schema),
+        pa.table({name: [getattr(row, name) for row in rows] for name in PLACEMENT.names}, PLACEMENT),
+        [row.image_id for row in rows if row.image_id is not None and not row.is_new],
+        failures,
+        Counter(row.outcome for row in rows if row.outcome is not None),
+    )
+
+
+def _spread(rows: Sequence[Row], vectors: np.ndarray | None, dim: int) -> pa.Array:
+    """Return a column of all rows with the vectors of those that were encoded."""
+    own = np.array([row.is_to_encode for row in rows], dtype=bool)
+    if vectors is not None and own.all():
+        return vectors_to_arrow(vectors)
+    column = np.zeros((len(rows), dim), dtype=np.float32)
+    if vectors is not None:
+        column[own] = vectors
+    return vectors_to_arrow(column, ~own)
+
+
+def _struct(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
+    return {"reason": failure.reason.value, "stage": failure.stage, "detail": failure.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A batch on its way. `failures` of its images are known already; `finish` waits for the model's answer."""
+
+    failures: int
+    finish: Callable[[], Encoded]
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Up to `most` batches in flight. What comes out is in the order of what went in, so every commit is a prefix."""
+
+    most: int
+    _flying: deque[Flight] = field(default_factory=deque)
+
+    @classmethod
+    def of(cls, encoder: ImageEncoder) -> Pipeline:
+        """Return one that suits an encoder."""
+        return cls(encoder.in_flight if isinstance(encoder, Launching) else 1)
+
+    def push(self, flight: Flight) -> Iterator[Encoded]:
+        """Take in a batch that was launched; yield those that are due now."""
+        self._flying.append(flight)
+        while len(self._flying) >= self.most:
+            yield self._flying.popleft().finish()
+
+    def drain(self) -> Iterator[Encoded]:
+        """Yield the rest."""
+        while self._flying:
+            yield self._flying.popleft().finish()
+
+    def failures(self) -> int:
+        """Return how many failures are in the batches on their way."""
+        return sum(flight.failures for flight in self._flying)

@@ -2,6 +2,11 @@
 
 32 bytes an image, against about 300 in a dict of Python objects: the first half of each SHA-256, the id, the size in
 pixels, in sorted numpy rows, with a dict for what came lately. Half a SHA-256 still takes 2**64 tries to collide.
+
+A join in the scratch database would need no memory at all, but cannot take its place. The decoders ask for each image
+by itself, between reading and decoding it, since known content is not decoded; among 100,000 contents that takes 27 us
+here, and 2 ms (indexed) to 4 ms in DuckDB, as long as decoding. The reconciler needs each answer before the next image,
+as an image may be a copy of the one before it; even joined 64 at a time an image takes 200 us.
 """
 
 from __future__ import annotations

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 import PIL
+import pyarrow as pa
 
-from shotdex.media.decoding.formats import extensions, heif_opens
+from shotdex.media.decoding.formats import LISTED, extensions, heif_opens
 from shotdex.media.sources import Source
-from shotdex.store.connection import Connection
 from shotdex.store.errors import SourceError
-from shotdex.store.images import FailureRecord, add_failures
-from shotdex.store.types import Failure, IndexReport, Limits, Reason
+from shotdex.store.types import Failure, IndexReport, Limits
 
 from .inventory import Inventory
 from .plan import Plan
@@ -75,16 +74,26 @@ class FailureTally:
             )
 
 
-def record_scan_failures(con: Connection, plan: Plan) -> None:
-    """Record what the scan could not use and the catalog does not have like that."""
+def scan_failures(plan: Plan, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield batches of a schema with what the scan could not use and the catalog does not have like that."""
     for rows in plan.new_failure_tables():
-        found = [Failure(r["path"], r["stage"], Reason(r["reason"]), r["detail"]) for r in rows.to_pylist()]
-        add_failures(con, [FailureRecord(failure, plan.source, 0, 0) for failure in found])
+        found = [
+            {
+                "address": row["path"],
+                "source": plan.source,
+                "size_bytes": 0,
+                "modified_ns": 0,
+                "failure": {name: row[name] for name in ("reason", "stage", "detail")},
+            }
+            for row in {row["path"]: row for row in rows.to_pylist()}.values()
+        ]
+        yield pa.Table.from_pylist(found, schema)
 
 
 def decoder_version(limits: Limits) -> str:
     """Return a short digest of all that decides whether an image can be decoded: versions, formats, limits."""
-    parts = (version("shotdex"), PIL.__version__, sorted(extensions()), heif_opens(), limits)
+    decoders = version("shotdex"), PIL.__version__, version("simplejpeg")
+    parts = (*decoders, sorted(extensions()), list(LISTED), heif_opens(), limits)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -94,7 +103,7 @@ def nothing_there(inventory: Inventory) -> SourceError:
     if inventory.failed:
         return SourceError(f"no image in {root} can be used; {_first(inventory.failures(1))}", "check the source")
     others = f" ({inventory.ignored:,} files there are no images by their names)" if inventory.ignored else ""
-    return SourceError(f"there are no images in {root}{others}", "give the folder that the images are in")
+    return SourceError(f"there are no images in {root}{others}", "pass the folder that contains the images")
 
 
 def nothing_usable(source: Source, report: IndexReport) -> SourceError:

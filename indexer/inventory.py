@@ -25,6 +25,8 @@ from shotdex.store.errors import StoreError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
+from .scratch import ARRIVING, ORDERED
+
 MEMORY = "512MB"
 CHUNK, CHUNK_CHARACTERS = 8192, 32 * 1024 * 1024
 """Rows that wait to be moved there, and the characters of metadata among them, whichever is reached first."""
@@ -32,23 +34,9 @@ CHUNK, CHUNK_CHARACTERS = 8192, 32 * 1024 * 1024
 READ_ROWS = 2048
 """Rows that are read back at once."""
 
-_FOUND = pa.schema(
-    [
-        ("position", pa.int64()),
-        ("address", pa.string()),
-        ("relative", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("modified_ns", pa.int64()),
-        *((name, pa.string()) for name in ("category", "condition", "split", "metadata")),
-        ("told", pa.bool_()),
-    ]
-)
-_FAILURES = pa.schema([(name, pa.string()) for name in ("path", "stage", "reason", "detail")])
-_NOT_ENTERED = pa.schema([("path", pa.string())])
-
 
 class Inventory:
-    """A finished walk. `candidates`, `rejected`, `ignored` and `repeated` are counts; close it when done.
+    """A finished walk. `candidates`, `failed`, `ignored` and `repeated` are counts; close it when done.
 
     `repeated` candidates had an address that came again later in the scan; the last one counts.
     """
@@ -56,13 +44,13 @@ class Inventory:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.candidates = self.failed = self.ignored = self.repeated = self.without_metadata = 0
-        self.con = Connection(duckdb.connect(":memory:", config=_settings()))
-        for name, schema in (("found", _FOUND), ("rejections", _FAILURES), ("not_entered", _NOT_ENTERED)):
+        self.con = Connection(duckdb.connect(":memory:", config=_options()))
+        for name, schema in ARRIVING.items():
             with self.con.holding("empty", schema.empty_table()):
                 self.con.run(f"CREATE TABLE {name} AS FROM empty")
         self._notes: list[str] = []
         self._characters = 0
-        self._rows: dict[str, list[tuple[Any, ...]]] = {"found": [], "rejections": [], "not_entered": []}
+        self._rows: dict[str, list[tuple[Any, ...]]] = {"found": [], "scan_failures": [], "not_entered": []}
 
     def walk(self, seen: Callable[[int], None] | None = None) -> None:
         """Take in all that the source has; `seen` is told now and then how many more were met.
@@ -81,10 +69,7 @@ class Inventory:
 
     def _put_in_order(self) -> None:
         order = "string_split(relative, '/'), position" if self.source.by_path else "position"
-        self.con.run(
-            f"CREATE TABLE ordered AS SELECT row_number() OVER (ORDER BY {order}) - 1 AS step, * EXCLUDE (position) "
-            "FROM (FROM found QUALIFY row_number() OVER (PARTITION BY address ORDER BY position DESC) = 1)"
-        )
+        self.con.run(ORDERED.format(order=order))
         self.con.run("DROP TABLE found")
         kept = int(self.con.value("SELECT count(*) FROM ordered"))
         self.repeated, self.candidates = self.candidates - kept, kept
@@ -112,7 +97,7 @@ class Inventory:
     def failures(self, limit: int) -> list[Failure]:
         """Return what the scan itself could not use, the first of each reason first."""
         rows = self.con.rows(
-            "SELECT path, stage, reason, detail FROM rejections "
+            "SELECT path, stage, reason, detail FROM scan_failures "
             f"ORDER BY row_number() OVER (PARTITION BY reason ORDER BY rowid) > 1, rowid LIMIT {limit}"
         )
         return [Failure(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
@@ -175,20 +160,21 @@ class Inventory:
     def _add_failure(self, failure: Failure) -> None:
         self.failed += 1
         parts = (failure.path, failure.stage, failure.reason.value, failure.detail)
-        self._rows["rejections"].append(tuple(map(_utf8, parts)))
+        self._rows["scan_failures"].append(tuple(map(_utf8, parts)))
 
     def _flush(self, seen: Callable[[int], None] | None) -> None:
         if seen is not None:
             seen(sum(map(len, self._rows.values())))
         self._characters = 0
-        for (name, rows), schema in zip(self._rows.items(), (_FOUND, _FAILURES, _NOT_ENTERED), strict=True):
+        for name, rows in self._rows.items():
+            schema = ARRIVING[name]
             if rows:
                 columns = dict(zip(schema.names, map(list, zip(*rows, strict=True)), strict=True))
                 self.con.append(name, pa.table(columns, schema))
                 rows.clear()
 
 
-def _settings() -> dict[str, str | bool | int | float | list[str]]:
+def _options() -> dict[str, str | bool | int | float | list[str]]:
     spill = Path(tempfile.gettempdir()) / f"shotdex-scan-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return {"memory_limit": MEMORY, "temp_directory": str(spill), "preserve_insertion_order": "true"}
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from types import FrameType
+
+import pyarrow as pa
 
 from shotdex.media.decoding.decode import quiet_pillow
 from shotdex.media.sources import Source
 from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
 from shotdex.store.connection import Connection
+from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import add_encoder, number_of
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.errors import StoreError
@@ -22,16 +28,15 @@ from shotdex.store.source_records import record_source, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
-from .batch import Pending, interrupt_held_back
+from .batch import Encoded, Pipeline
 from .contents import owners_of
 from .decode_pool import Decoder, FailedItem
-from .failures import FailureTally, decoder_version, nothing_there, nothing_usable, record_scan_failures
+from .failures import FailureTally, decoder_version, nothing_there, nothing_usable, scan_failures
 from .inventory import Inventory
 from .layout import Labelling, Layout, choose_labelling
-from .pipeline import Pipeline
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
-from .reconcile import Batch, Reconciler
+from .reconcile import Reconciler
 
 COMMIT_ROWS = 8192
 COMMIT_SECONDS = 20.0
@@ -76,9 +81,9 @@ class Indexing:
         self._store = store
         self._announce = announce
         self._encoder = encoder
-        self._settings = options
+        self._options = options
         self._progress = progress
-        self._pending = Pending()
+        self._pending: list[Encoded] = []
         self._counts: Counter[str] = Counter()
         self._tally = FailureTally(options.max_failures)
         self._last_commit = time.monotonic()
@@ -101,7 +106,8 @@ class Indexing:
         plan, reconciler, labelling = self._open(inventory)
         if plan.new_failures:
             with self._writing() as con:
-                record_scan_failures(con, plan)
+                for batch in scan_failures(plan, batch_schema(self._encoder.id)):
+                    commit(con, batch)
         self._tally.before(plan)
         if self._announce is not None:
             self._announce(plan, labelling)
@@ -130,13 +136,14 @@ class Indexing:
             self._left = _state(con)
             number = number_of(con, self._encoder.id)
             before = source_record(con, inventory.source.root)
-            labelling = choose_labelling(self._settings.layout, self._settings.columns, before, inventory)
-            decoder = decoder_version(self._settings.limits)
+            labelling = choose_labelling(self._options.layout, self._options.columns, before, inventory)
+            decoder = decoder_version(self._options.limits)
             plan = make_plan(inventory, con, number, labelling, decoder)
             total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
             check_store(self._store, self._encoder.id, plan.work, total)
             owners = owners_of(con, number)
-            reconciler = Reconciler(plan.source, decoder, owners, plan.vanished_contents(), next_image_id(con))
+            schema = batch_schema(self._encoder.id, decoder)
+            reconciler = Reconciler(plan.source, schema, owners, plan.vanished_contents(), next_image_id(con))
         if number is None or labelling.record != before:
             with self._writing() as con:
                 number = add_encoder(con, self._encoder.id) if number is None else number
@@ -149,14 +156,14 @@ class Indexing:
             return
         source, encoder = plan.inventory.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
-        size, pipeline = batch_size_for(encoder, self._settings.batch_size), Pipeline.of(encoder)
+        size, pipeline = batch_size_for(encoder, self._options.batch_size), Pipeline.of(encoder)
         self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
             portable,
             reconciler.owners.__contains__,
             source.read,
-            self._settings.limits,
+            self._options.limits,
             source.in_order,
             shares_cores(encoder),
         )
@@ -166,39 +173,44 @@ class Indexing:
                 self._progress.advance(1)
                 if isinstance(result, FailedItem):
                     reconciler.refuse(result.item, result.failure)
-                    if self._tally.too_many(pipeline.failures() + self._waiting_failures(reconciler.batch)):
+                    if self._tally.too_many(pipeline.failures() + self._waiting_failures(reconciler)):
                         break
                 else:
                     reconciler.place(result)
-                if self._is_full(reconciler.batch, size):
+                if self._is_full(reconciler, size):
                     self._take_in(plan, pipeline.push(reconciler.launch(encoder)))
         self._take_in(plan, pipeline.push(reconciler.launch(encoder)))
         self._take_in(plan, pipeline.drain())
 
-    def _take_in(self, plan: Plan, finished: Iterable[Pending]) -> None:
-        for rows in finished:
-            self._pending.add(rows)
-            waited = time.monotonic() - self._last_commit
-            if self._pending.rows() >= self._settings.commit_rows or waited >= self._settings.commit_seconds:
+    def _take_in(self, plan: Plan, finished: Iterable[Encoded]) -> None:
+        for done in finished:
+            self._pending.append(done)
+            rows, waited = sum(len(part.batch) for part in self._pending), time.monotonic() - self._last_commit
+            if rows >= self._options.commit_rows or waited >= self._options.commit_seconds:
                 self._commit(plan)
 
-    def _waiting_failures(self, batch: Batch) -> int:
-        return len(batch.rows.failures) + len(self._pending.failures)
+    def _waiting_failures(self, reconciler: Reconciler) -> int:
+        return reconciler.failures + sum(len(part.failures) for part in self._pending)
 
-    def _is_full(self, batch: Batch, size: int) -> bool:
+    def _is_full(self, reconciler: Reconciler, size: int) -> bool:
         # Copies and failures need no encoder, so a batch of nothing else ends by its rows.
-        return len(batch.to_encode) >= size or batch.rows.rows() >= self._settings.commit_rows
+        return reconciler.to_encode >= size or len(reconciler.rows) >= self._options.commit_rows
 
     def _commit(self, plan: Plan) -> None:
         # Cut between the database's commit and this reset, the same rows would be written twice.
-        with interrupt_held_back():
-            if self._pending.rows():
+        with _interrupt_held_back():
+            if self._pending:
                 with self._writing() as con:
-                    self._pending.write(con, self._encoder_id)
-            plan.take(list(self._pending.moves))
-            self._counts.update(self._pending.counts)
-            self._tally.add([failure.failure for failure in self._pending.failures])
-            self._pending = Pending()
+                    commit(
+                        con,
+                        pa.concat_tables(part.batch for part in self._pending),
+                        pa.concat_tables(part.placement for part in self._pending),
+                    )
+            for part in self._pending:
+                plan.take(part.found)
+                self._counts.update(part.counts)
+                self._tally.add(part.failures)
+            self._pending = []
         self._last_commit = time.monotonic()
 
     @contextmanager
@@ -219,7 +231,7 @@ class Indexing:
             self._left = _state(con)
 
     def _finish(self, plan: Plan) -> None:
-        """Record what only a whole walk can tell: labels read anew, and what is gone."""
+        """Record what only a whole walk can tell: labels read again, and what is gone."""
         if not plan.leaves_anything():
             return
         removed = 0
@@ -252,6 +264,22 @@ class Indexing:
             encoded=counts["encoded"],
             reasons=dict(self._tally.reasons.most_common()),
         )
+
+
+@contextmanager
+def _interrupt_held_back() -> Iterator[None]:
+    """Deliver a Ctrl-C that arrives inside only when the block has ended; does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[FrameType | None] = []
+    previous = signal.signal(signal.SIGINT, lambda _number, frame: arrived.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if arrived:
+        raise KeyboardInterrupt
 
 
 def _state(con: Connection) -> tuple[str, str]:

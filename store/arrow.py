@@ -90,12 +90,14 @@ def _present(chunk: pa.Array) -> npt.NDArray[np.bool_]:
     return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
 
 
-def vectors_to_arrow(vectors: npt.NDArray[Any]) -> pa.Array:
-    """Return an (N, D) float32 array as N fixed-size lists, the form of a `FLOAT[D]` column."""
+def vectors_to_arrow(vectors: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return an (N, D) float32 array as N fixed-size lists, the form of a `FLOAT[D]` column; NULL where `missing`."""
     import pyarrow as pa
 
     flat = to_arrow(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    present = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    kind = pa.list_(pa.float32(), vectors.shape[1])
+    return pa.Array.from_buffers(kind, len(vectors), [present], children=[flat])
 
 
 def vectors_from_arrow(column: pa.ChunkedArray, dim: int) -> npt.NDArray[np.float32]:

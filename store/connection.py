@@ -69,23 +69,29 @@ def _ctrl_c() -> Iterator[None]:
         raise
 
 
-def open_for_writing(catalog: Path) -> duckdb.DuckDBPyConnection:
-    """Open a catalog to write to it, in pieces of `ROW_GROUP`; a new one gets the storage version `STORAGE`."""
+def writer_of(catalog: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection that `attach_to_write` may open a catalog with; a new one gets the version `STORAGE`."""
     # What does not fit into memory goes next to the catalog, as for one that is opened by its name; not where we stand.
-    raw = duckdb.connect(config={"temp_directory": f"{catalog}.tmp", "storage_compatibility_version": STORAGE})
-    try:
-        raw.execute(f"ATTACH {quoted(catalog)} AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
-    except BaseException:
-        raw.close()
-        raise
-    return raw
+    return duckdb.connect(config={"temp_directory": f"{catalog}.tmp", "storage_compatibility_version": STORAGE})
+
+
+def attach_to_write(raw: duckdb.DuckDBPyConnection, catalog: Path) -> None:
+    """Open a catalog to write to it, in pieces of `ROW_GROUP`."""
+    raw.execute(f"ATTACH {quoted(catalog)} AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
+
+
+def detach(raw: duckdb.DuckDBPyConnection) -> None:
+    """Undo `attach_to_write`."""
+    raw.execute("USE memory; DETACH catalog")
 
 
 class Connection:
     """One open catalog. Parameters are named: `$name` in the SQL, `{"name": value}` next to it."""
 
-    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, raw: duckdb.DuckDBPyConnection, leave: Callable[[], None] | None = None) -> None:
+        """Wrap an open connection; `leave` is called once it is closed."""
         self._raw = raw
+        self._leave = leave
         self._stuck = False
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
@@ -94,7 +100,7 @@ class Connection:
             return self._raw.execute(sql, parameters or None).fetchall()
 
     def value(self, sql: str, parameters: Parameters | None = None) -> Any:
-        """Return the first column of the first row, or None where there is no row."""
+        """Return the first column of the first row, or None if there are no rows."""
         rows = self.rows(sql, parameters)
         return rows[0][0] if rows else None
 
@@ -226,7 +232,12 @@ class Connection:
     def close(self) -> None:
         """Close the catalog; it is checkpointed when this was the writer."""
         if not self._stuck:  # what cannot be ended would keep this waiting; it ends with the process
-            self._raw.close()
+            leave, self._leave = self._leave, None
+            try:
+                self._raw.close()
+            finally:
+                if leave is not None:
+                    leave()
 
 
 def quoted(path: Path) -> str:

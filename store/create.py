@@ -6,13 +6,14 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from . import opening, schema
 from .connection import Connection
 from .errors import StoreCorrupt, StoreError, StoreLocked
+from .gate import Leave
 
 HEADER_BYTES = 3 * 4096
 """What DuckDB writes of a catalog before anything else."""
@@ -41,7 +42,7 @@ def create_catalog(catalog: Path) -> None:
     """
     _wal(catalog).unlink(missing_ok=True)
     with _in_place_of(catalog) as con, con.transaction():
-        bring_up(con)
+        bring_up(con, 0)
 
 
 def rewrite_catalog(catalog: Path) -> None:
@@ -54,14 +55,13 @@ def rewrite_catalog(catalog: Path) -> None:
         StoreError: the disk is full, or the copy was not complete; the catalog is as it was.
         StoreLocked: another process held it all the time.
     """
-    catalog = catalog.resolve()
-    with _in_place_of(catalog) as con:
-        _attach_without_log(con, catalog)
+    with ExitStack() as held, _in_place_of(catalog.resolve()) as con:
+        held.callback(_attach_without_log(con, catalog))
         con.run("COPY FROM DATABASE old TO catalog")
         _compare(con)
 
 
-def _attach_without_log(con: Connection, catalog: Path) -> None:
+def _attach_without_log(con: Connection, catalog: Path) -> Leave:
     """Attach a catalog as `old`, which keeps writers out, at a moment when its log, which belongs to it, is empty."""
     for _ in range(ATTEMPTS):
         if _wal(catalog).exists():
@@ -71,10 +71,11 @@ def _attach_without_log(con: Connection, catalog: Path) -> None:
                     writer.run("CHECKPOINT")
             finally:
                 writer.close()
-        opening.attach(con, catalog, "old")
+        leave = opening.attach(con, catalog, "old")
         if not _wal(catalog).exists():
-            return
+            return leave
         con.run("DETACH old")
+        leave()
     raise StoreLocked(f"other processes kept writing to {catalog}", "run the same command again when they are done")
 
 
@@ -145,12 +146,8 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def bring_up(con: Connection) -> None:
-    """Make the tables, or bring older ones to this version's form."""
-    con.run("CREATE TABLE IF NOT EXISTS meta (key VARCHAR, value VARCHAR)")
-    found = int(con.value("SELECT value FROM meta WHERE key = 'schema_version'") or 0)
-    if found == 0:
-        con.run("DROP TABLE meta")
+def bring_up(con: Connection, found: int) -> None:
+    """Bring the tables from schema version `found`, 0 where there are none, to this one."""
     for statements in schema.MIGRATIONS[found:]:
         con.run(statements)
     if found == 0:

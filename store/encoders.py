@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .connection import Connection, now
-from .errors import EmptyStore, EncoderMismatch, OptionError
+from .errors import EmptyStore, EncoderMismatch, OptionError, StoreCorrupt
 from .schema import encoder_tables
 from .types import EncoderId, Pooling, Precision
 
@@ -16,8 +16,14 @@ _COLUMNS = (
 
 
 def list_encoders(con: Connection) -> dict[int, EncoderId]:
-    """Return every encoder by its number, oldest first."""
+    """Return every encoder by its number, oldest first.
+
+    Raises:
+        StoreCorrupt: a number, of which names of tables and files are made, is not one.
+    """
     rows = con.rows(f"SELECT encoder_id, {_COLUMNS} FROM encoders ORDER BY encoder_id")
+    if not all(type(row[0]) is int for row in rows):
+        raise StoreCorrupt("the catalog has encoders whose encoder_id is not a number", "restore it from a backup")
     return {
         row[0]: EncoderId(
             row[1], row[2], row[3], row[4], Precision(row[5]), row[6], row[7], Pooling(row[8]), row[9], row[10], row[11]

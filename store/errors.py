@@ -86,15 +86,15 @@ class ModelOutputInvalid(EncoderError):
 
 
 class QueryError(ShotdexError):
-    """Something about a question to the store."""
+    """Something about a query to the store."""
 
 
 class EmptyQuery(QueryError):
-    """A question without content."""
+    """A query without content."""
 
 
 class UnreadableImage(QueryError):
-    """An image given as a question, or asked to be drawn, cannot be read."""
+    """An image that is a query, or that is to be drawn, cannot be read."""
 
 
 class BadSql(QueryError):

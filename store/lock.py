@@ -1,4 +1,4 @@
-"""One indexing at a time: a lock on a file beside the catalog, which the system lets go when its process ends."""
+"""One indexing at a time: a lock on a file next to the catalog, which the system lets go when its process ends."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def only_one(path: Path, seconds: float) -> Iterator[None]:
 
     Raises:
         StoreLocked: another process holds it and did not let go within `seconds`; the message names it.
-        StoreError: the folder cannot be written to, or what is at `path` is no file of the store.
+        StoreError: the folder cannot be written to, or what is at `path` is not an ordinary file of the store.
     """
-    descriptor = _open(path)
+    descriptor = open_lock(path)
     try:
         _wait(descriptor, path, time.monotonic() + seconds)
-        with suppress(OSError):  # the number only helps others; a full disk is told where it matters
+        with suppress(OSError):  # the number only helps others; a full disk is reported where it matters
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, str(os.getpid()).encode())
@@ -54,8 +54,12 @@ _NO_FILE = (errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO, errno.ENODEV)
 """What systems say of a link that may not be followed, a folder, a socket and a device."""
 
 
-def _open(path: Path) -> int:
-    """Open the lock's own file, making it first where there is none: whoever may write by the umask shares it."""
+def open_lock(path: Path) -> int:
+    """Open a lock's own file, making it first if it does not exist: whoever may write by the umask shares it.
+
+    Raises:
+        StoreError: the folder cannot be written to, or what is at `path` is not an ordinary file of the store.
+    """
     try:
         if path.is_symlink():  # not every system has O_NOFOLLOW
             raise _not_ours(path)
@@ -105,7 +109,7 @@ def _holder(descriptor: int) -> str:
 
 
 def ownership(path: Path) -> str:
-    """Return " (NAME belongs to OWNER)" for a file, or nothing where that cannot be told."""
+    """Return " (NAME belongs to OWNER)" for a file, or nothing if it is not known."""
     owner = _owner(path)
     return f" ({path.name} belongs to {owner})" if owner else ""
 

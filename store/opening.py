@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 import duckdb
 
-from .connection import Connection, open_for_writing, quoted
+from .connection import Connection, attach_to_write, detach, quoted, writer_of
 from .errors import StoreCorrupt, StoreError, StoreLocked
+from .gate import Leave, file_id, gate_of, hold_turnstile, pass_turnstile
 
 WAIT_SECONDS = 15.0
 """How long to wait for another process to let go: an indexer holds the catalog for a second or two a commit."""
@@ -43,28 +43,78 @@ def to_read(catalog: Path, *, allow_external: bool) -> Connection:
     Raises:
         StoreLocked, StoreCorrupt, StoreError.
     """
+    waiting, gate = _Waiting(catalog), gate_of(catalog)
+    nested = gate.reads_here()
+    while True:
+        if not nested:
+            pass_turnstile(catalog, waiting.deadline)
+        with ExitStack() as tried:
+            tried.callback(waiting.entered(gate.reading(waiting.deadline)))
+            replaced = False
+            with waiting.for_others():
+                file = file_id(catalog)
+                raw = _connect(catalog, allow_external)
+                replaced = not nested and not (file == file_id(catalog) and gate.agrees(file))
+                if not replaced:
+                    return Connection(raw, tried.pop_all().close)
+                raw.close()
+        if replaced:  # those who read the file that was there before share it with every new reader until all have left
+            with gate.queued():
+                waiting.entered(gate.writing(waiting.deadline))()
+        else:
+            time.sleep(RETRY_SECONDS)
+
+
+def _connect(catalog: Path, allow_external: bool) -> duckdb.DuckDBPyConnection:
     settings = READING | {"autoload_known_extensions": allow_external}
-    raw = _patiently(catalog, lambda: duckdb.connect(str(catalog), read_only=True, config=settings))
+    raw = duckdb.connect(str(catalog), read_only=True, config=settings)
     _lock(raw, () if allow_external else SEALING)
-    return Connection(raw)
+    return raw
 
 
 def to_write(catalog: Path, seconds: float | None = None) -> Connection:
-    """Open a catalog to write to it; wait up to `seconds` for who holds it, `WAIT_SECONDS` where none are named.
+    """Open a catalog to write to it; wait up to `seconds` (default: `WAIT_SECONDS`) for whoever holds it.
 
     Raises:
         StoreLocked, StoreCorrupt, StoreError.
     """
-    return Connection(_patiently(catalog, lambda: open_for_writing(catalog), seconds))
+    with ExitStack() as opened:
+        raw = writer_of(catalog)
+        opened.callback(raw.close)
+        opened.callback(_alone(catalog, seconds, lambda: attach_to_write(raw, catalog), lambda: detach(raw)))
+        return Connection(raw, opened.pop_all().close)
 
 
-def attach(con: Connection, catalog: Path, name: str) -> None:
-    """Let a connection read one more catalog, under a name; while it does, nobody writes to that.
+def attach(con: Connection, catalog: Path, name: str) -> Leave:
+    """Let a writer of another catalog read this one, under a name; return what is to be called when that is closed.
+
+    Nobody writes to this catalog meanwhile; other processes read it.
 
     Raises:
         StoreLocked, StoreCorrupt, StoreError.
     """
-    _patiently(catalog, lambda: con.run(f"ATTACH {quoted(catalog)} AS {name} (READ_ONLY)"))
+    reading = f"ATTACH {quoted(catalog)} AS {name} (READ_ONLY)"
+    return _alone(catalog, None, lambda: con.run(reading), lambda: con.run(f"DETACH {name}"))
+
+
+def _alone(catalog: Path, seconds: float | None, begin: Callable[[], None], undo: Callable[[], None]) -> Leave:
+    """Open a catalog as the only thread of this process, before readers that come later; return how to leave it."""
+    waiting, gate = _Waiting(catalog, seconds), gate_of(catalog)
+    with ExitStack() as held, gate.queued():
+        turn: Leave | None = None
+        while True:
+            with ExitStack() as tried:
+                tried.callback(waiting.entered(gate.writing(waiting.deadline)))
+                with waiting.for_others():
+                    file = file_id(catalog)
+                    begin()
+                    if file in (None, file_id(catalog)):  # else another has been put in its place
+                        held.push(tried.pop_all())
+                        return held.pop_all().close
+                    undo()
+            if turn is None and (turn := hold_turnstile(catalog)) is not None:
+                held.callback(turn)
+            time.sleep(RETRY_SECONDS if turn is None else RETRY_SECONDS / 5)
 
 
 _ELSEWHERE = "Could not set lock|Conflicting lock|being used by another process"
@@ -72,22 +122,48 @@ _HERE = "Unique file handle conflict|with a different configuration"
 """What DuckDB says where another process, or another thread of this one, has the catalog open in another way."""
 
 
-T = TypeVar("T")
+RETRY_SECONDS = 0.05
+"""Between two attempts to open a catalog that somebody holds."""
 
 
-def _patiently(catalog: Path, begin: Callable[[], T], seconds: float | None = None) -> T:
-    """Open a catalog as soon as nobody holds it in another way."""
-    seconds = WAIT_SECONDS if seconds is None else seconds
-    deadline = time.monotonic() + seconds
-    while True:
+class _Waiting:
+    """Waits for whoever holds a catalog, up to a deadline."""
+
+    def __init__(self, catalog: Path, seconds: float | None = None) -> None:
+        self._catalog = catalog
+        self._seconds = WAIT_SECONDS if seconds is None else seconds
+        self.deadline = time.monotonic() + self._seconds
+
+    @contextmanager
+    def for_others(self) -> Iterator[None]:
+        """Go on after an attempt to open the catalog that failed only because somebody holds it in another way."""
         try:
-            return begin()
+            yield
         except duckdb.Error as error:
             if not re.search(f"{_ELSEWHERE}|{_HERE}", str(error)):
-                raise _unreadable(catalog, error) from error
-            if time.monotonic() > deadline:
-                raise _locked(catalog, error, seconds) from error
-        time.sleep(0.05)
+                raise _unreadable(self._catalog, error) from error
+            if time.monotonic() > self.deadline:
+                raise self.over(error) from error
+
+    def entered(self, leave: Leave | None) -> Leave:
+        """Return how to leave again, where somebody was let in.
+
+        Raises:
+            StoreLocked: nobody was, as the time was up.
+        """
+        if leave is None:
+            raise self.over()
+        return leave
+
+    def over(self, error: duckdb.Error | None = None) -> StoreLocked:
+        """Return the error for a time that is up; in it is who holds the catalog."""
+        holder = re.search(r"PID (\d+)", str(error))
+        other = "another part of this program" if error is None or re.search(_HERE, str(error)) else "another process"
+        who = f"process {holder.group(1)}" if holder else other
+        return StoreLocked(
+            f"{self._catalog} is held by {who}; waited {self._seconds:.0f} s",
+            f"wait for it or end it, then try again ({who})",
+        )
 
 
 def _lock(raw: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
@@ -111,15 +187,6 @@ def damage_named(catalog: Path) -> Iterator[None]:
         if isinstance(first, damage) or re.search("Corrupt|checksum|Failed to commit", str(first)):
             raise _unreadable(catalog, first) from error
         raise
-
-
-def _locked(catalog: Path, error: duckdb.Error, seconds: float) -> StoreLocked:
-    holder = re.search(r"PID (\d+)", str(error))
-    other = "another part of this program" if re.search(_HERE, str(error)) else "another process"
-    who = f"process {holder.group(1)}" if holder else other
-    return StoreLocked(
-        f"{catalog} is held by {who}; waited {seconds:.0f} s", f"wait for it or end it, then try again ({who})"
-    )
 
 
 _FULL = re.compile("No space left on device|[Qq]uota exceeded|not enough space on the disk|File too large")

@@ -1,4 +1,4 @@
-"""Classification runs: what was asked, of which images, and every answer."""
+"""Classification runs: which prompts, over which images, and every prediction."""
 
 from __future__ import annotations
 

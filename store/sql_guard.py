@@ -1,4 +1,4 @@
-"""What a user's SQL may do: ask. Looked at before DuckDB runs it, on top of what the settings of a reader forbid.
+"""A user's SQL may only query. It is checked before DuckDB runs it, on top of what the settings of a reader forbid.
 
 DuckDB's own rules leave gaps. A SELECT can hold a COPY that writes a file (`WITH x AS (COPY ... TO ...) FROM x`), a
 table function can run SQL that is put together while it runs, and one that sleeps cannot be interrupted.
@@ -35,7 +35,7 @@ _WORDS = re.compile(rf"\b({'|'.join(sorted(NEVER | {'copy'}))})\b", re.IGNORECAS
 
 
 def check_statements(con: Connection, sql: str) -> None:
-    """Refuse statements that do anything but ask.
+    """Refuse statements that do anything but query.
 
     Raises:
         BadSql: one of them writes, attaches, loads, sets, or cannot be looked at.
@@ -59,7 +59,7 @@ def check_condition(con: Connection, where: str) -> None:
     """Refuse a filter that is anything but one condition.
 
     Raises:
-        BadSql: it is more than a condition, or does more than ask.
+        BadSql: it is more than a condition, or does more than query.
     """
     tree = _tree(con, _selected(where))
     _check_tree(tree)
@@ -118,15 +118,15 @@ def sql_errors(what: str) -> Iterator[None]:
     try:
         yield
     except TookTooLong as error:
-        raise BadSql(f"{what}: {error}", "ask for less, or with fewer joins") from error
+        raise BadSql(f"{what}: {error}", "query less, or with fewer joins") from error
     except TooMuch as error:
-        raise BadSql(f"{what}: {error}", "ask for fewer rows or columns: LIMIT, or count(*)") from error
+        raise BadSql(f"{what}: {error}", "query fewer rows or columns: LIMIT, or count(*)") from error
     except duckdb.OutOfMemoryException as error:
         text = str(error).splitlines()[0]
-        raise BadSql(f"{what}: {text}", "ask for less: a query gets half of the memory, and never the disk") from error
+        raise BadSql(f"{what}: {text}", "query less: a query gets half of the memory, and never the disk") from error
     except duckdb.Error as error:
         text = str(error).strip()
         hint = 'the tables and their columns: docs/schema.md, or shotdex sql "SHOW TABLES"'
         if isinstance(error, duckdb.PermissionException) or _OUTSIDE.search(text.splitlines()[0]):
-            hint = "only the store can be asked; to read other files too, add --allow-external"
+            hint = "only the store can be queried; to read other files too, add --allow-external"
         raise BadSql(f"{what}: {text}", hint) from error

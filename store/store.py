@@ -72,7 +72,7 @@ class Store:
     def at(cls, root: Path, *, allow_external: bool = False) -> Store:
         """Return the store that is at `root`; the first who reads or writes it meets what `open` raises.
 
-        For commands that read at once: opening a catalog takes as long as most questions to it.
+        For commands that read at once: opening a catalog takes as long as most queries.
 
         Raises:
             StoreNotFound, StoreCorrupt.
@@ -86,19 +86,24 @@ class Store:
 
     @classmethod
     def create(cls, root: Path) -> Store:
-        """Open the store at `root`, making it first where there is none."""
+        """Open the store at `root`, making it first if it does not exist."""
         store = cls(root)
-        if store.catalog.is_file() and not store._is_unborn():
-            return cls.open(root)
+        if store.catalog.is_file():
+            try:
+                return cls.open(root)
+            except StoreCorrupt:
+                if not store._is_unborn():
+                    raise
         try:
             store.index_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"cannot make a store at {root}: {error.strerror}", "name another place: --store DIR"
+                f"cannot make a store at {root}: {error.strerror}", "choose another place: --store DIR"
             ) from error
         with store.indexing():  # one at a time: what is unborn for one may be what another is just writing
             if not store.catalog.is_file() or store._is_unborn():
                 create_catalog(store.catalog)
+                return store
         return cls.open(root)
 
     @contextmanager
@@ -109,7 +114,8 @@ class Store:
             with opening.damage_named(self.catalog):
                 if self._identity is None and self._is_older(con):
                     con.close()
-                    self._migrate()
+                    with self.writing():  # which migrates it
+                        pass
                     con = opening.to_read(self.catalog, allow_external=self.allow_external)
                     self._is_older(con)
                 yield con
@@ -142,13 +148,13 @@ class Store:
         """
         if not self.catalog.is_file():  # DuckDB would make an empty one in its place
             raise StoreNotFound(f"{self.catalog} is not there any more", "bring it back, or index again")
-        if self._identity is None:
-            with self.reading():
-                pass
         con = opening.to_write(self.catalog, seconds)
         try:
-            with opening.damage_named(self.catalog), con.transaction():
-                yield con
+            with opening.damage_named(self.catalog):
+                if self._identity is None:
+                    self._migrate(con)
+                with con.transaction():
+                    yield con
         finally:
             con.close()
 
@@ -203,26 +209,39 @@ class Store:
         finally:
             con.close()
 
-    def _migrate(self) -> None:
-        con = opening.to_write(self.catalog)
-        try:
+    def _migrate(self, con: Connection) -> None:
+        """Bring a catalog that is open for writing to this version's form, if it is older, and learn its identity."""
+        if self._is_older(con):
             with con.transaction():
-                bring_up(con)
-        finally:
-            con.close()
+                bring_up(con, _facts(con, self.root)[0])
+            self._is_older(con)
 
 
 def _facts(con: Connection, root: Path) -> tuple[int, str]:
-    """Return a catalog's schema version and its identity."""
+    """Return a catalog's schema version, from 1, and its identity, 32 hex digits: names of files are made of it.
+
+    Raises:
+        StoreCorrupt: it does not have them, so it is not a catalog of shotdex, or damaged.
+    """
     try:
-        told = dict(con.rows("SELECT key, value FROM meta WHERE key IN ('schema_version', 'store_id')"))
-        return int(told["schema_version"]), str(told.get("store_id"))
-    except (duckdb.Error, KeyError, ValueError) as error:
+        found = dict(con.rows("SELECT key, value FROM meta WHERE key IN ('schema_version', 'store_id')"))
+    except duckdb.Error as error:
         if not con.rows("SHOW TABLES"):
             raise unborn(root) from error
-        raise StoreCorrupt(
-            f"{root / CATALOG} is not a catalog of shotdex", "index again into another folder: --store DIR"
-        ) from error
+        raise _not_ours(root, "it has no table `meta`") from error
+    number, identity = str(found.get("schema_version")), str(found.get("store_id"))
+    if not re.fullmatch("[1-9][0-9]{0,5}", number):
+        raise _not_ours(root, f"its schema version is {number[:40]!r}, not a number from 1")
+    if not re.fullmatch("[0-9a-f]{32}", identity):
+        raise _not_ours(root, f"its store_id is {identity[:40]!r}, not 32 hex digits")
+    return int(number), identity
+
+
+def _not_ours(root: Path, why: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{root / CATALOG} is not a catalog of shotdex, or is damaged: {why}",
+        "restore it from a backup, or index again into another folder: --store DIR",
+    )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Vectors of texts in the catalog, so that a question asked again, or a prompt set run again, needs no model."""
+"""Vectors of texts in the catalog, so that a text searched again, or a prompt set run again, needs no model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def remembered_texts(con: Connection, encoder_id: int, texts: Sequence[str]) -> 
 
     Raises:
         StoreCorrupt: a vector, or a number in one, is missing.
-        QueryError: a text has bytes in it that are no text.
+        QueryError: a text has bytes in it that are not UTF-8.
     """
     if not texts:
         return {}

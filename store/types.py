@@ -74,14 +74,16 @@ PIXEL_LIMIT = 178_956_970
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one image may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file. None is no limit.
+    """What one image may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file; None is no limit.
 
-    The seconds are kept to where images are decoded in processes of their own, while indexing.
+    The seconds count where images are decoded in processes of their own, while indexing. With `all_formats` Pillow
+    decides which formats are read, instead of the list of those that are checked for being whole.
     """
 
     pixels: int | None = PIXEL_LIMIT
     seconds: float | None = 30.0
     bytes: int | None = BYTES_LIMIT
+    all_formats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

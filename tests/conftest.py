@@ -13,6 +13,35 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+MEMORY = Path("/dev/shm")
+"""Where files lie in memory, on Linux. DuckDB waits for the disk at every commit, which tests do all the time."""
+
+ROOM = 2 << 30
+"""Bytes that must be free there."""
+
+
+def _work_in_memory() -> None:
+    """Put all temporary files of the tests, and of the processes that they start, into memory if there is room."""
+    if "SHOTDEX_TESTS_TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):  # a worker has its parent's
+        return
+    there = os.statvfs(MEMORY)
+    if there.f_bavail * there.f_frsize < ROOM or there.f_flag & os.ST_NOEXEC:
+        return
+    for left in MEMORY.glob("shotdex-tests-*"):  # by tests that were killed
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"shotdex-tests-{os.getpid()}-", dir=MEMORY)
+    atexit.register(_remove, folder, os.getpid())
+    os.environ.update(TMPDIR=folder, SHOTDEX_TESTS_TMPDIR=folder)
+    tempfile.tempdir = None
+
+
+def _remove(folder: str, maker: int) -> None:
+    if os.getpid() == maker:  # not at the end of a forked process
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_work_in_memory()
 _CACHE = tempfile.mkdtemp(prefix="shotdex-tests-hub-")
 # Read when huggingface_hub is imported, so they must stand before anything imports it.
 os.environ.update(HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_CACHE=_CACHE, HF_HOME=_CACHE, HF_HUB_DISABLE_TELEMETRY="1")
@@ -30,12 +59,9 @@ from shotdex.media.decoding.decode import quiet_pillow  # noqa: E402
 from shotdex.media.sources import open_source  # noqa: E402
 from shotdex.store.store import Store  # noqa: E402
 from shotdex.store.types import IndexReport  # noqa: E402
-from tests.support import spare  # noqa: E402
 
 from .support.fakes import FakeEncoder  # noqa: E402
 from .support.images import save_colour  # noqa: E402
-
-spare.keep_catalogs()
 
 # How long an example takes says how busy the machine is; the same examples each time, as on a CI machine.
 settings.register_profile(
@@ -63,13 +89,11 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()
-    spare.catalog.drop()
 
 
 @pytest.fixture(autouse=True)
 def clean_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SHOTDEX_STORE", raising=False)
-    spare.catalog.allowed = True
     quiet_pillow()
 
 

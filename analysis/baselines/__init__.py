@@ -1,4 +1,4 @@
-"""What people and other models reach on the same images, and how a run stands beside them."""
+"""What people and other models reach on the same images, and how a run compares with them."""
 
 from .compare import BaselineComparison, ConditionVerdict, compare_baseline
 

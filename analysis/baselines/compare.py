@@ -34,7 +34,7 @@ class ConditionVerdict:
 
     def sentence(self) -> str:
         """Return it in words, such as `geons: worse (0.542 [0.416, 0.663] n=59 against 0.785 [0.7, 0.85] n=100)`."""
-        alone = ("only the model's uncertainty counted",) if isnan(self.baseline.low) else ()
+        alone = ("only the model's uncertainty is counted",) if isnan(self.baseline.low) else ()
         remarks = "".join(f"; {remark}" for remark in (*alone, *self.remarks))
         against = f"{describe(self.model)} against {describe_reported(self.baseline)}"
         return f"{self.condition}: {self.verdict} ({against}{remarks})"
@@ -73,7 +73,7 @@ def compare_baseline(store: Store, baseline: Baseline, run: Run, resamples: int 
         total = overall(con, run)
         if total.n == 0:
             raise MissingLabels(
-                f"no image of the run {run.name!r} has a category among its classes, so it has no accuracy",
+                f"no image of the run {run.name!r} has a category among its classes, so the run has no accuracy",
                 "label the images: shotdex index SOURCE --layout '{category}/*'",
             )
         found = accuracy_by(con, run, "condition")
@@ -107,7 +107,7 @@ def verdicts(model: Mapping[str, Estimate], baseline: Mapping[str, Estimate]) ->
 
 def _verdict(condition: str, model: Estimate, baseline: Estimate) -> ConditionVerdict:
     difference = difference_interval(baseline, model)
-    # That a baseline's n is not known is said beside its value.
+    # That a baseline's n is not known is said next to its value.
     sides = (("model", model), ("baseline", baseline))
     remarks = tuple(f"{who}: {small}" for who, side in sides if side.n and (small := small_sample(side)))
     return ConditionVerdict(condition, model, baseline, difference, verdict(difference), remarks)
@@ -115,7 +115,7 @@ def _verdict(condition: str, model: Estimate, baseline: Estimate) -> ConditionVe
 
 def describe_reported(estimate: Estimate) -> str:
     """Return a baseline's accuracy in words: as other estimates, but saying what was not reported."""
-    size = f"n={estimate.n}" if estimate.n else "n not known"
+    size = f"n={estimate.n}" if estimate.n else "n unknown"
     if isnan(estimate.low):
         return f"{estimate.value:.3f}, no interval, {size}"
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] {size}"
@@ -125,9 +125,9 @@ def _nothing_shared(baseline: Baseline, run: Run, mine: Mapping[str, Estimate]) 
     theirs = ", ".join(baseline.accuracies)
     own = ", ".join(mine) or "not labelled"
     return OptionError(
-        f"nothing to compare: the baseline {baseline.name!r} speaks of {theirs}; "
+        f"nothing to compare: the baseline {baseline.name!r} covers {theirs}; "
         f"the conditions of the run {run.name!r} are {own}",
-        "spell the conditions alike, in the file or with: shotdex index SOURCE --layout '{condition}/{category}*'",
+        "use the same condition names, in the file or with: shotdex index SOURCE --layout '{condition}/{category}*'",
     )
 
 
@@ -137,12 +137,12 @@ def _notes(
     notes = []
     if any(isnan(row.baseline.low) for row in rows):
         notes.append(
-            "Where the baseline has no interval only the model's uncertainty is counted, "
-            "so better and worse are said more readily than they should be."
+            "Where the baseline has no interval, only the model's uncertainty is counted, "
+            "so better and worse are reported more readily than they should be."
         )
     if len(rows) > 1:
         notes.append(
-            f"These are {len(rows)} comparisons: each interval is 95 % by itself, none is adjusted for their number."
+            f"These are {len(rows)} comparisons: each interval is 95 % on its own and not adjusted for their number."
         )
     if baseline.kind is Kind.TRIALS:
         notes.append(
@@ -151,7 +151,7 @@ def _notes(
         )
     conditions = set(baseline.accuracies) - {OVERALL}
     if any(row.condition == OVERALL for row in rows) and conditions and conditions != set(mine):
-        notes.append(f"`{OVERALL}` is over other conditions on each side.")
+        notes.append(f"`{OVERALL}` covers different conditions in the run and in the baseline.")
     if agreement is not None and agreement.used:
         notes.append("Model and baseline share images; the intervals of the differences take the two as independent.")
     return tuple(notes)

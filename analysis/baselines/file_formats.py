@@ -68,13 +68,13 @@ def _estimate(file: CsvFile, row: Row) -> Estimate:
     n = _count(file, row)
     low, high = _share(file, row, "low"), _share(file, row, "high")
     if (low is None) != (high is None):
-        raise file.error(row.line, "one of low and high is missing", "give both bounds of the interval, or neither")
+        raise file.error(row.line, "one of low and high is missing", "fill in both bounds of the interval, or neither")
     if low is not None and high is not None:
         if not low <= accuracy <= high:
             raise file.error(
                 row.line,
                 f"the accuracy {accuracy:g} is not between low {low:g} and high {high:g}",
-                "give the bounds themselves, not their distance from the accuracy",
+                "write the bounds themselves, not their distance from the accuracy",
             )
         return Estimate(accuracy, low, high, n or 0, AS_REPORTED)
     if n is None:

@@ -56,7 +56,7 @@ def read_baseline(files: Sequence[Path], name: str | None = None, source: str | 
         OptionError: a file cannot be read or used, with the line and what to do; or it does not say its source.
     """
     if not files:
-        raise OptionError("there is no file to import", "name a CSV file")
+        raise OptionError("there is no file to import", "pass a CSV file")
     found = [read_csv(_find(path), {*COLUMNS, *TRIAL_COLUMNS}) for path in files]
     kinds = {_kind(file) for file in found}
     if len(found) > 1 and kinds != {Kind.TRIALS}:
@@ -84,7 +84,7 @@ def _find(path: Path) -> Path:
         return demo.BASELINES / f"{path}.csv"
     raise OptionError(
         f"there is no file {path}, and no baseline of that name ships with shotdex",
-        f"name a CSV file, or one of: {', '.join(shipped_names())}",
+        f"pass a CSV file, or one of: {', '.join(shipped_names())}",
     )
 
 

@@ -109,7 +109,7 @@ def find_duplicates(store: Store, options: DuplicateOptions, progress: Progress 
     pixel. The same image saved again in another format is not, but is a near duplicate.
 
     Raises:
-        EmptyStore: there is no image to compare.
+        EmptyStore: there are no images to compare.
         OptionError: a bad threshold or label, or far too many pairs.
         BadSql, EncoderMismatch.
     """
@@ -142,7 +142,7 @@ def find_duplicates(store: Store, options: DuplicateOptions, progress: Progress 
 def _images(con: Connection, where: str | None) -> pa.Table:
     kept = filtered_ids(con, where or "true")
     if len(kept) == 0:
-        raise EmptyStore("there is no image to compare", "loosen --where, or index images: shotdex index FOLDER")
+        raise EmptyStore("there are no images to compare", "loosen --where, or index images: shotdex index FOLDER")
     with con.holding("kept", pa.table({"image_id": pa.array(kept)})):
         return con.table(
             "SELECT image_id, path, category, condition, split, content_sha256 FROM images "

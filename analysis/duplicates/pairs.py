@@ -60,7 +60,7 @@ def near_pairs(vectors: Vectors, threshold: float, progress: Progress | None = N
         ValueError: a value that is not finite.
     """
     if not 0 < threshold <= 1:
-        raise OptionError(f"a cosine of {threshold:g} is no threshold", "choose one above 0 and up to 1, say 0.99")
+        raise OptionError(f"{threshold:g} is not a valid threshold", "choose a cosine in (0, 1], such as 0.99")
     unit = _unit(vectors)
     margin = (vectors.shape[1] + 8) * 2.0**-24  # of a float32 dot product of unit vectors: D roundings, and theirs
     blocks = [(top, left) for top in range(0, len(unit), ROWS) for left in range(top, len(unit), COLUMNS)]
@@ -74,7 +74,7 @@ def near_pairs(vectors: Vectors, threshold: float, progress: Progress | None = N
         if found > most:
             raise OptionError(
                 f"more than {most:,} pairs of images have a cosine of {threshold:g} or more",
-                "raise --threshold, or look at fewer images with --where",
+                "raise --threshold, or search fewer images with --where",
             )
         shown.advance(1)
     return _joined(parts)

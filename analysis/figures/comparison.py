@@ -47,7 +47,7 @@ class ComparisonLine:
     shots: int | None = None
 
 
-def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot against trained") -> Figure:
+def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot and trained methods") -> Figure:
     """Draw a dot with its interval for each row, and, where there are few-shot rows, accuracy against shots.
 
     Beside each dot stand the value, its interval and n. The curves have their intervals as bands, and the zero-shot,

@@ -77,7 +77,7 @@ class _Trained:
     linear: LogisticResult
 
 
-def probe(store: Store, wanted: ProbeOptions, progress: Progress | None = None) -> ProbeComparison:
+def probe(store: Store, options: ProbeOptions, progress: Progress | None = None) -> ProbeComparison:
     """Set zero-shot runs beside what training on the stored vectors gives, on the same test images.
 
     Nothing is encoded and nothing is written. All that is chosen is chosen on training images.
@@ -86,20 +86,20 @@ def probe(store: Store, wanted: ProbeOptions, progress: Progress | None = None) 
         OptionError, EmptyStore, EvaluationError, EncoderMismatch, BadSql: see `gather`, `zero_shot_runs` and
         `outside_result`.
     """
-    material = gather(store, wanted)
+    material = gather(store, options)
     with store.reading() as con:
-        zero = zero_shot_runs(con, wanted.runs, material)
-        outside = [_outside(con, text) for text in wanted.outside]
+        zero = zero_shot_runs(con, options.runs, material)
+        outside = [_outside(con, text) for text in options.outside]
     smallest = int(np.bincount(material.problem.train_codes).min())
-    trained = _train(material, wanted, [shots for shots in wanted.shots if needed(shots) <= smallest], progress)
+    trained = _train(material, options, [shots for shots in options.shots if needed(shots) <= smallest], progress)
     notes = [
         *material.notes,
-        *zero_shot_remarks(zero, material, wanted.space),
-        *few_shot_remarks(wanted, trained.few, smallest),
+        *zero_shot_remarks(zero, material, options.space),
+        *few_shot_remarks(options, trained.few, smallest),
         *logistic_remarks(trained.linear, material.coverage.train),
     ]
     return ProbeComparison(
-        options=wanted,
+        options=options,
         encoder=material.encoder,
         classes=material.classes,
         coverage=material.coverage,
@@ -116,14 +116,14 @@ def _outside(con: Connection, text: str) -> ComparisonRow:
     return ComparisonRow(name, "outside", source, estimate)
 
 
-def _train(material: Material, wanted: ProbeOptions, possible: Sequence[int], progress: Progress | None) -> _Trained:
+def _train(material: Material, options: ProbeOptions, possible: Sequence[int], progress: Progress | None) -> _Trained:
     shown = progress or NoProgress()
-    shown.start(len(possible) * wanted.draws + 2)
-    settings = FewShotOptions(wanted.draws, wanted.seed)
+    shown.start(len(possible) * options.draws + 2)
+    settings = FewShotOptions(options.draws, options.seed)
     few = tuple(few_shot_probe(material.problem, shots, settings, lambda: shown.advance(1)) for shots in possible)
-    near = neighbours_probe(material.problem, wanted.seed)
+    near = neighbours_probe(material.problem, options.seed)
     shown.advance(1)
-    linear = logistic_probe(material.problem, wanted.seed)
+    linear = logistic_probe(material.problem, options.seed)
     shown.advance(1)
     return _Trained(few, near, linear)
 
@@ -151,4 +151,4 @@ def comparison_plot(comparison: ProbeComparison) -> Figure:
     """Draw a ladder: accuracy of each line, and of few-shot lines against the number of images a class."""
     rows = [ComparisonLine(row.name, row.estimate, row.kind, row.shots) for row in comparison.rows]
     space = "" if comparison.options.space is Space.JOINT else f", {comparison.options.space} space"
-    return comparison_figure(rows, f"Zero-shot against trained on {comparison.coverage.train:,} images{space}")
+    return comparison_figure(rows, f"Zero-shot and trained methods on {comparison.coverage.train:,} images{space}")

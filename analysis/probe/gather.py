@@ -89,7 +89,7 @@ class _Labelled:
     contents: Names
 
 
-def gather(store: Store, wanted: ProbeOptions) -> Material:
+def gather(store: Store, options: ProbeOptions) -> Material:
     """Load the vectors and labels of both sides.
 
     The sides are what the two filters keep; without filters the images of the splits `train` and `test`; where no image
@@ -103,13 +103,13 @@ def gather(store: Store, wanted: ProbeOptions) -> Material:
         BadSql, EncoderMismatch.
     """
     with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, wanted.encoder_name)
-        sides = _sides(con, encoder_id, wanted)
+        encoder_id, encoder = choose_encoder(con, options.encoder_name)
+        sides = _sides(con, encoder_id, options)
         train, test = _labelled(con, sides.train), _labelled(con, sides.test)
         failures = int(con.value("SELECT count(*) FROM failures ANTI JOIN images USING (path)"))
         _check(sides, train, test)
-        train_vectors = _vectors(con, encoder_id, encoder, wanted.space, train.ids)
-        test_vectors = _vectors(con, encoder_id, encoder, wanted.space, test.ids)
+        train_vectors = _vectors(con, encoder_id, encoder, options.space, train.ids)
+        test_vectors = _vectors(con, encoder_id, encoder, options.space, test.ids)
     classes = tuple(sorted(set(train.categories.tolist())))
     problem = Problem(
         train_vectors, _codes(train.categories, classes), test_vectors, _codes(test.categories, classes), len(classes)
@@ -126,22 +126,22 @@ def gather(store: Store, wanted: ProbeOptions) -> Material:
     return Material(encoder_id, encoder, classes, problem, test.ids, copies, coverage, sides.split, notes)
 
 
-def _sides(con: Connection, encoder_id: int, wanted: ProbeOptions) -> _Sides:
-    if wanted.train_where is not None and wanted.test_where is not None:
-        return _filtered(con, encoder_id, wanted.train_where, wanted.test_where)
+def _sides(con: Connection, encoder_id: int, options: ProbeOptions) -> _Sides:
+    if options.train_where is not None and options.test_where is not None:
+        return _filtered(con, encoder_id, options.train_where, options.test_where)
     splits = dict(con.rows("SELECT split, count(*) FROM images WHERE split IS NOT NULL GROUP BY split ORDER BY split"))
     if {"train", "test"} <= set(splits):
         sides = _filtered(con, encoder_id, "split = 'train'", "split = 'test'")
         others = int(con.value("SELECT count(*) FROM images WHERE split IS NULL OR split NOT IN ('train', 'test')"))
-        note = (f"{others:,} images are in neither of the splits train and test, and are not used",) if others else ()
+        note = (f"{others:,} images are in neither of the splits train and test, and are ignored",) if others else ()
         return replace(sides, notes=note)
     if splits:
         found = ", ".join(f"{name} {n:,}" for name, n in splits.items())
         raise OptionError(
             f"the images have splits, but not both train and test: {found}",
-            "say which images are which: --train-where \"split = 'a'\" --test-where \"split = 'b'\"",
+            "choose the images of each side: --train-where \"split = 'a'\" --test-where \"split = 'b'\"",
         )
-    return _halved(con, encoder_id, wanted.seed)
+    return _halved(con, encoder_id, options.seed)
 
 
 def _filtered(con: Connection, encoder_id: int, train_where: str, test_where: str) -> _Sides:
@@ -149,7 +149,7 @@ def _filtered(con: Connection, encoder_id: int, train_where: str, test_where: st
     overlap = len(np.intersect1d(meant_train, meant_test, assume_unique=True))
     if overlap:
         raise OptionError(
-            f"{overlap:,} images would be trained on and tested on",
+            f"{overlap:,} images would be both trained on and tested on",
             f"make the two disjoint, for example with: --train-where {shlex.quote(f'NOT ({test_where})')}",
         )
     known, split = encoded_ids(con, encoder_id), Split(f"train: {train_where}; test: {test_where}")
@@ -182,7 +182,7 @@ def _labelled(con: Connection, ids: Ids) -> _Labelled:
 def _check(sides: _Sides, train: _Labelled, test: _Labelled) -> None:
     for name, ids, labelled in (("train on", sides.train, train), ("test on", sides.test, test)):
         if not len(ids):
-            raise EmptyStore(f"there is no image to {name}", "see what there is: shotdex status")
+            raise EmptyStore(f"there are no images to {name}", "see what the store holds: shotdex status")
         if not len(labelled.ids):
             raise MissingLabels(
                 f"none of the {len(ids):,} images to {name} has a category",
@@ -191,7 +191,7 @@ def _check(sides: _Sides, train: _Labelled, test: _Labelled) -> None:
     only = set(train.categories.tolist())
     if len(only) == 1:
         raise EvaluationError(
-            f"all training images are of category {only.pop()!r}, so there is nothing to tell apart",
+            f"all training images are of category {only.pop()!r}, so there is nothing to classify",
             "loosen --train-where",
         )
 
@@ -213,5 +213,5 @@ def _unseen_note(categories: Names) -> tuple[str, ...]:
     listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return (
         f"{len(categories):,} test images are of categories without a training image ({listed}); "
-        "they count as errors of everything trained",
+        "they count as errors of every trained method",
     )

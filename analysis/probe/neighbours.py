@@ -76,7 +76,7 @@ def nearest(vectors: Vectors, queries: Vectors, k: int) -> Neighbours:
     import faiss
 
     if not 1 <= k <= len(vectors):
-        raise ValueError(f"cannot take {k} neighbours among {len(vectors)} vectors")
+        raise ValueError(f"cannot find {k} neighbours among {len(vectors)} vectors")
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors, dtype=np.float32))
     asked = np.ascontiguousarray(queries, dtype=np.float32)

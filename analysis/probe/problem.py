@@ -157,10 +157,10 @@ class ProbeOptions:
                     "--train-where",
                 )
             )
-            raise OptionError(f"{given} says only one side", f"say the other as well: {other} SQL")
+            raise OptionError(f"{given} selects only one side", f"pass the other as well: {other} SQL")
         if self.draws < 1 or any(shots < 1 for shots in self.shots):
             raise OptionError(
-                f"cannot draw {self.shots} images a class {self.draws} times", "both are whole numbers from 1"
+                f"cannot draw {self.shots} images per class {self.draws} times", "both must be whole numbers from 1"
             )
 
 
@@ -175,6 +175,6 @@ def parse_shots(listed: str) -> tuple[int, ...]:
     parts = [part.strip() for part in listed.split(",")]
     if not all(part.isdecimal() and int(part) >= 1 for part in parts):
         raise OptionError(
-            f"cannot read the numbers of images a class in {listed!r}", "for example: --few-shot 1,2,4   or none"
+            f"cannot read the numbers of images per class in {listed!r}", "for example: --few-shot 1,2,4   or none"
         )
     return tuple(sorted({int(part) for part in parts}))

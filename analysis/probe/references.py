@@ -41,7 +41,7 @@ def outside_result(con: Connection, text: str) -> tuple[str, str, Estimate]:
     if not name.strip() or (colon and n < 1):
         raise _unreadable(text)
     if not 0 <= value <= 1:
-        raise OptionError(f"{value_text} in {text!r} is no share", "write 91.9 % as 0.919")
+        raise OptionError(f"{value_text} in {text!r} is not a share between 0 and 1", "write 91.9 % as 0.919")
     return name.strip(), "reported", _estimate(value, n)
 
 
@@ -61,7 +61,7 @@ def _baseline(con: Connection, name: str) -> tuple[str, str, Estimate]:
         known = ", ".join(baseline.accuracies)
         raise OptionError(
             f"the baseline {baseline.name!r} has no accuracy over all conditions; it has {known}",
-            f"say the number that fits the test images: --outside '{baseline.name}=VALUE:N'",
+            f"pass the accuracy that fits the test images: --outside '{baseline.name}=VALUE:N'",
         )
     return baseline.name, baseline.source, baseline.accuracies[OVERALL]
 
@@ -95,7 +95,7 @@ def zero_shot_runs(con: Connection, names: tuple[str, ...], material: Material) 
             if not one.scored.any():
                 raise EvaluationError(
                     f"the run {one.run.name!r} scored none of the {len(material.test_ids):,} test images",
-                    "classify them: shotdex classify, with the --where of --test-where if any",
+                    "classify them: shotdex classify, with --test-where as its --where",
                 )
         return found
     for run in reversed([run for run in list_runs(con) if run.encoder_id == material.encoder_id]):

@@ -61,7 +61,7 @@ def few_shot_row(result: FewShotResult) -> ComparisonRow:
     """Return the line of one number of images a class."""
     low, high = min(result.accuracies), max(result.accuracies)
     draws = f"{len(result.accuracies)} draws from {low:.3f} to {high:.3f}" if len(result.accuracies) > 1 else "1 draw"
-    return ComparisonRow(LOGISTIC, "few-shot", f"{result.shots:,} a class, {draws}", result.estimate, result.shots)
+    return ComparisonRow(LOGISTIC, "few-shot", f"{result.shots:,} per class, {draws}", result.estimate, result.shots)
 
 
 def trained_row(name: str, details: str, correct: Flags, found: Sequence[ZeroShot]) -> ComparisonRow:
@@ -94,14 +94,14 @@ def _against(correct: Flags, answered: Flags, zero: ZeroShot) -> float:
     return mcnemar_exact(int((theirs & ~mine).sum()), int((mine & ~theirs).sum()))
 
 
-def few_shot_remarks(wanted: ProbeOptions, made: Sequence[FewShotResult], smallest: int) -> list[str]:
+def few_shot_remarks(options: ProbeOptions, made: Sequence[FewShotResult], smallest: int) -> list[str]:
     """Say which numbers of images a class were left out, and whether fits did not converge."""
     remarks = []
-    left_out = [shots for shots in wanted.shots if needed(shots) > smallest]
+    left_out = [shots for shots in options.shots if needed(shots) > smallest]
     if left_out:
         remarks.append(
-            f"no line for {_listed(left_out)} images a class: that takes {_listed(map(needed, left_out))} with those "
-            f"to choose the L2 strength on, and the smallest class has {smallest:,}"
+            f"no row for {_listed(left_out)} images per class: that takes {_listed(map(needed, left_out))}, with "
+            f"those that choose the L2 strength, and the smallest class has {smallest:,}"
         )
     unconverged = sum(result.unconverged for result in made)
     if unconverged:
@@ -118,16 +118,15 @@ def logistic_remarks(result: LogisticResult, train: int) -> list[str]:
     chosen, remarks = result.sweep, []
     if not chosen.validation:
         remarks.append(
-            "no category has two training images, so nothing could be chosen: one neighbour and "
-            f"C={chosen.c:g} were taken"
+            f"no category has two training images, so nothing could be tuned: k = 1 and C={chosen.c:g} are used"
         )
     elif chosen.fitted < train - chosen.validation:
         remarks.append(
-            f"the L2 strength was chosen with {chosen.fitted:,} of the training images, evaluated on another "
-            f"{chosen.validation:,}; the fit is to all {train:,}"
+            f"the L2 strength was chosen by fitting {chosen.fitted:,} training images and evaluating "
+            f"{chosen.validation:,} others; the final fit uses all {train:,}"
         )
     if chosen.at_limit:
-        remarks.append(f"the best C lies at an end of what is tried, {LIMITS[0]:g} to {LIMITS[1]:g}")
+        remarks.append(f"the best C lies at an end of the range tried, {LIMITS[0]:g} to {LIMITS[1]:g}")
     if not result.model.converged:
         remarks.append(f"the logistic regression did not converge in {result.model.steps:,} steps")
     return remarks
@@ -147,7 +146,7 @@ def zero_shot_remarks(found: Sequence[ZeroShot], material: Material, space: Spac
                 f"others, and with those as errors it would be {describe(worst)}"
             )
     if space is Space.VISION:
-        remarks.append("zero-shot compares images with text and so is always of the joint space")
+        remarks.append("zero-shot compares images with text, so it always uses the joint space")
     if any(one.run.encoder_id != material.encoder_id for one in found):
-        remarks.append("not all runs are of the encoder that the trained lines rest on")
+        remarks.append("not all runs use the encoder of the trained methods")
     return remarks

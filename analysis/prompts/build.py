@@ -38,14 +38,14 @@ def make_prompt_set(
         if template.count("{}") != 1:
             raise OptionError(f"the template {template!r} needs one {{}}", "for example: 'a photo of a {}.'")
     if len(classes) < 2:
-        raise OptionError(f"{len(classes)} class cannot be told from another", "give at least two classes")
+        raise OptionError(f"there is only {len(classes)} class", "pass at least two classes")
     spelled = {
         category: tuple(template.replace("{}", text) for template in (templates or ("{}",)) for text in texts)
         for category, texts in classes.items()
     }
     for category, texts in spelled.items():
         if not texts or not category.strip() or not all(text.strip() for text in texts):
-            raise OptionError(f"the class {category!r} has an empty name or prompt", "give each class a text")
+            raise OptionError(f"the class {category!r} has an empty name or prompt", "write a text for each class")
     known_as = {category: tuple(labels) for category, labels in (aliases or {}).items() if labels}
     _check_aliases(spelled, known_as)
     prompts = PromptSet(name, spelled, combine, tuple(templates), source, aliases=known_as)
@@ -103,9 +103,9 @@ def _check_aliases(classes: Mapping[str, Any], aliases: Mapping[str, Sequence[st
     owner: dict[str, str] = {category: category for category in classes}
     for category, labels in aliases.items():
         if category not in classes:
-            raise OptionError(f"there are aliases for {category!r}, which is no class", "spell it as in `classes`")
+            raise OptionError(f"there are aliases for {category!r}, which is not a class", "use a name from `classes`")
         for label in labels:
             if owner.setdefault(label, category) != category:
                 raise OptionError(
-                    f"the label {label!r} would mean both {owner[label]!r} and {category!r}", "give it to one class"
+                    f"the label {label!r} would mean both {owner[label]!r} and {category!r}", "keep it under one class"
                 )

@@ -75,11 +75,11 @@ def _categories(prompts: PromptSet, categories: Mapping[str, int]) -> list[Findi
     for category, images in categories.items():
         if category not in meant:
             near = spelled.get(_plain(category))
-            hint = f"; is it {near!r}? Then say so under [aliases]" if near else ""
-            found.append(Finding(Weight.PROBLEM, f"{images:,} images of {category!r} are of no class{hint}"))
+            hint = f"; if it means {near!r}, add it under [aliases]" if near else ""
+            found.append(Finding(Weight.PROBLEM, f"{images:,} images of {category!r} match no class{hint}"))
     present = {meant[category] for category in categories if category in meant}
     found += [
-        Finding(Weight.NOTE, f"no image is of the class {name!r}") for name in prompts.classes if name not in present
+        Finding(Weight.NOTE, f"no image has the class {name!r}") for name in prompts.classes if name not in present
     ]
     return found
 

@@ -52,7 +52,7 @@ def find_prompt_file(wanted: str) -> Path:
         return shipped[wanted]
     near = difflib.get_close_matches(wanted, shipped, n=1)
     hint = (
-        f"did you mean the shipped {near[0]}?" if near else f"name a TOML file, or a shipped set: {', '.join(shipped)}"
+        f"did you mean the shipped {near[0]}?" if near else f"pass a TOML file, or a shipped set: {', '.join(shipped)}"
     )
     raise OptionError(f"there is no prompt file {wanted}", hint)
 
@@ -81,7 +81,7 @@ def read_prompt_file(path: Path) -> PromptSet:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(
-            f"the prompt file {path} cannot be read: {error}", "it is a TOML file with `classes`"
+            f"the prompt file {path} cannot be read: {error}", "it must be a TOML file with `classes`"
         ) from error
     unknown = [key for key in content if key not in KEYS]
     if unknown or "classes" not in content:
@@ -132,7 +132,7 @@ def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
 
 def _combine(path: Path, value: Any) -> Combine:
     if value not in tuple(Combine):
-        raise OptionError(f"in {path}, `combine` is {value!r}", 'it is "mean" or "max"')
+        raise OptionError(f"in {path}, `combine` is {value!r}", 'use "mean" or "max"')
     return Combine(value)
 
 
@@ -154,7 +154,7 @@ def published_templates(reference: str, beside: Path | None = None) -> tuple[str
     """
     content = _load(reference, beside)
     if not _is_texts(content):
-        raise OptionError(f"{reference} holds no templates", "they are a list of texts with {c} or {}")
+        raise OptionError(f"{reference} holds no templates", "it must be a list of texts with {c} or {}")
     return tuple(text.replace("{c}", "{}") for text in content)
 
 
@@ -174,7 +174,7 @@ def published_classes(reference: str, beside: Path | None = None) -> dict[str, t
         return _numbered(content[1])
     if isinstance(content, dict) and all(_is_texts(texts) for texts in content.values()):
         return {name: tuple(texts) for name, texts in content.items()}
-    raise OptionError(f"{reference} holds no class names", "they are a list of names, or a name -> its prompts")
+    raise OptionError(f"{reference} holds no class names", "it must be a list of names, or map names to prompts")
 
 
 def _load(reference: str, beside: Path | None) -> Any:
@@ -188,14 +188,14 @@ def _load(reference: str, beside: Path | None) -> Any:
             return [line.strip() for line in text.splitlines() if line.strip()]
         content = json.loads(text)
     except (OSError, ValueError) as error:
-        raise OptionError(f"{path} cannot be read: {error}", "name a JSON file: FILE.json#DATASET") from error
+        raise OptionError(f"{path} cannot be read: {error}", "pass a JSON file: FILE.json#DATASET") from error
     return _one_set(path, content, chosen)
 
 
 def _one_set(path: Path, content: Any, chosen: str) -> Any:
     if not isinstance(content, dict):
         if chosen:
-            raise OptionError(f"{path} holds one set, and no {chosen!r}", f"leave out the name: {path}")
+            raise OptionError(f"{path} holds one set, not {chosen!r}", f"leave out the name: {path}")
         return content
     if chosen in content:
         return content[chosen]

@@ -57,12 +57,12 @@ in 30 is 0.337 wide, and none of 30 or more is wider."""
 def small_sample(estimate: Estimate) -> str:
     """Return a short remark on an estimate that rests on little, or nothing.
 
-    In this order: "no images" where there are none and so no value, "n not known" for a value without a count, "small
+    In this order: "no images" where there are none and so no value, "n unknown" for a value without a count, "small
     n" below `SMALL`, "wide interval" above `WIDE` (a statistic over many images can hang on a few of them, as the
     precision of a class that is seldom predicted does). A difference of two shares is wide sooner than a share is.
     """
     if estimate.n <= 0:
-        return "no images" if isnan(estimate.value) else "n not known"
+        return "no images" if isnan(estimate.value) else "n unknown"
     if estimate.n < SMALL:
         return "small n"
     if estimate.high - estimate.low > WIDE:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from shotdex.media.files import places
-from shotdex.media.files.bounded import TooManyBytes
+from shotdex.media.files.places import TooManyBytes
 from shotdex.store.errors import SourceError
 
 from .dataset_rows import Row, plain

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from shotdex.media.files import places
-from shotdex.media.files.bounded import TooManyBytes
+from shotdex.media.files.places import TooManyBytes
 from shotdex.store.errors import SourceError
 
 from .dataset_rows import Row, image_file, plain

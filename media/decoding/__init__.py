@@ -1,1 +1,1 @@
-"""What Pillow may open, and how one knows that an image is whole."""
+"""From a file's bytes to a whole RGB image: formats, integrity, JPEG."""

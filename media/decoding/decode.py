@@ -1,9 +1,9 @@
-"""From bytes to an upright RGB image, the same everywhere: to index, to ask with, to draw.
+"""From bytes to an upright RGB image, the same everywhere: to index, to search with, to draw.
 
 The rule: the first frame; EXIF orientation applied; palette and alpha over white; 16-bit scaled to 8, not clipped;
 32-bit integers as 16-bit where one is over 255; float in [0, 1] times 255, other floats clipped to 0..255; CMYK, LAB
-and others as Pillow converts. HEIC is read where the package pillow-heif is installed.
-An image is whole or it is refused: no partly decoded one gets through. What a file is, its content says, not its name.
+and others as Pillow converts. HEIC is read if the package pillow-heif is installed.
+An image is whole or it is a failure: no partly decoded one gets through. Content, not the name, says what a file is.
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.IcnsImagePlugin import IcnsFile
-from PIL.IcoImagePlugin import IcoFile
 
-from shotdex.store.errors import ImageFailure, truncated
+from shotdex.store.errors import ImageFailure
 from shotdex.store.types import PIXEL_LIMIT, Limits, Reason
 
 from .formats import extensions, formats_for, why_not
-from .integrity import CHECKS, check_tiff
+from .integrity import CHECKS, check_tiff, load_whole, strict_pillow
 from .jpeg import load_jpeg
-from .loading import load_whole, strict_pillow
 
 __all__ = ["PIXEL_LIMIT", "decode", "extensions", "looks_like_image", "quiet_pillow"]
 
@@ -81,38 +78,6 @@ def _in_bands(image: Image.Image, scaled: Callable[[Values], Values]) -> Image.I
     return out
 
 
-MARKS = (b"\0\0\1\0", b"icns")
-_FILES = (b"\x89PNG\r\n\x1a\n", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
-
-
-def nested_file(data: bytes) -> bytes | None:
-    """Return the file within an icon file that Pillow would show, or None where it is in the icon's own form.
-
-    Raises:
-        ImageFailure: the icon file is cut off.
-        Exception: of any type, where it makes no sense.
-    """
-    start, length = _of_icns(data) if data.startswith(b"icns") else _of_ico(data)
-    within = data[start : start + length]
-    if not within.startswith(_FILES):
-        return None
-    if len(within) < length:
-        raise truncated("the icon's image is cut off")
-    return within
-
-
-def _of_ico(data: bytes) -> tuple[int, int]:
-    best = IcoFile(io.BytesIO(data)).entry[0]
-    return best.offset, best.size
-
-
-def _of_icns(data: bytes) -> tuple[int, int]:
-    if int.from_bytes(data[4:8], "big") > len(data):  # the largest image may be in what is missing
-        raise truncated("the icon file is cut off")
-    icons = IcnsFile(io.BytesIO(data))
-    return next(icons.dct[code] for code, _ in icons.SIZES[icons.bestsize()] if code in icons.dct)
-
-
 LIMITS = Limits()
 
 
@@ -154,22 +119,20 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
 def _whole(data: bytes, limits: Limits) -> Image.Image:
     if data.startswith(b"\xff\xd8\xff"):
         return load_jpeg(data, lambda size: _check_size(size, limits))
-    if data.startswith(MARKS) and (within := nested_file(data)) is not None:
-        return _whole(within, limits)
-    opened = _open(data)
+    opened = _open(data, limits.all_formats)
     _check_size(opened.size, limits)
     if opened.format == "TIFF":
-        check_tiff(opened, data)
+        check_tiff(opened, data, limits.all_formats)
     elif (check := CHECKS.get(opened.format or "")) is not None:
         check(data)
-    return load_whole(lambda: _open(data), opened)
+    return load_whole(lambda: _open(data, limits.all_formats), opened)
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, all_formats: bool) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=formats_for(data))
+        return Image.open(io.BytesIO(data), formats=formats_for(data, all_formats))
     except UnidentifiedImageError as error:
-        raise ImageFailure(*why_not(data)) from error
+        raise ImageFailure(*why_not(data, all_formats)) from error
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:

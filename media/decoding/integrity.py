@@ -1,21 +1,103 @@
-"""Whether a file has all of its image, as far as its structure tells: before anything is decoded.
+"""Whether an image is whole: by the structure of its file, and by what its decoder leaves unwritten.
 
-Decoders are lenient: they leave black, grey or transparent what is not there. What decoding itself shows is in
-`loading.py`.
+Decoders are lenient: they leave black, grey or transparent what is missing. Pillow's write rows into an image that
+exists already, and not all say so when they write too few. So the last rows are marked before and looked at
+afterwards. A row in the mark's colour may really be so: it counts as missing only if it is so with two marks.
 """
 
 from __future__ import annotations
 
-import re
 import struct
+import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from shotdex.store.errors import ImageFailure, corrupt, truncated
-from shotdex.store.types import Reason
+from shotdex.store.types import Limits, Reason
+
+from .formats import not_listed
+
+MARKS = (1, 254)
+
+Opener = Callable[[], Image.Image]
+
+# Pillow keeps what it tolerates in variables of its modules, for all threads.
+_settings_lock = threading.RLock()
+
+
+@contextmanager
+def strict_pillow(limits: Limits) -> Iterator[None]:
+    """Set Pillow's own limits, whatever the process has set, and put them back."""
+    with _settings_lock:
+        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        # Pillow raises at twice the number, and checks so what only it sees: an image within another.
+        Image.MAX_IMAGE_PIXELS = None if limits.pixels is None else max(1, limits.pixels // 2)
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def load_whole(open_again: Opener, opened: Image.Image) -> Image.Image:
+    """Decode an opened image, and once more where it may have ended early.
+
+    Raises:
+        ImageFailure: rows are missing.
+        Exception: of any type, from a decoder.
+    """
+    if not _load_marked(opened, MARKS[0]):
+        return opened
+    again = open_again()
+    if not _load_marked(again, MARKS[1]):
+        return again
+    raise truncated("the data ends before the last row")
+
+
+def _load_marked(opened: Image.Image, mark: int) -> bool:
+    """Decode; tell whether a last row looks as if it had not been written."""
+    tiles = [tile for tile in getattr(opened, "tile", ()) if tile[0] != "raw"]  # raw data is counted by Pillow itself
+    boxes = {tile[1] or (0, 0, *opened.size) for tile in tiles}
+    if not boxes:
+        opened.load()
+        return False
+    # Interlaced images end with every other row, which may be the last but one.
+    rows = [(box[0], y, box[2], y + 1) for box in boxes for y in range(max(box[1], box[3] - 2), box[3])]
+    suspect = False
+    prepare, end = opened.load_prepare, opened.load_end  # type: ignore[attr-defined]
+
+    def prepare_and_mark() -> None:
+        prepare()
+        for row in rows:
+            opened.im.paste(_ink(opened.im.mode, mark), row)
+
+    def look_and_end() -> None:
+        nonlocal suspect
+        suspect = any(_is_marked(opened, row, mark) for row in rows)
+        end()
+
+    opened.load_prepare, opened.load_end = prepare_and_mark, look_and_end  # type: ignore[attr-defined]
+    opened.load()
+    return suspect
+
+
+def _ink(mode: str, mark: int) -> Any:
+    if mode == "1":
+        return 0 if mark == MARKS[0] else 255
+    bands = Image.getmodebands(mode)
+    return mark if bands == 1 else (mark,) * bands
+
+
+def _is_marked(opened: Image.Image, row: tuple[int, int, int, int], mark: int) -> bool:
+    extremes: Any = opened._new(opened.im).crop(row).getextrema()
+    each = extremes if isinstance(extremes[0], tuple) else (extremes,)
+    wanted = _ink("1", mark) if opened.im.mode == "1" else mark
+    return any(low == high == wanted for low, high in each)
+
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"tRNS"})
 
@@ -43,88 +125,27 @@ def check_png(data: bytes) -> None:
         raise truncated("the file ends before its pixels")
 
 
-def check_pcx(data: bytes) -> None:
-    """Check that the palette at the end is there: without it Pillow takes its numbers for grey values."""
-    one_plane_of_bytes = len(data) > 65 and data[3] == 8 and data[65] == 1
-    if one_plane_of_bytes and (len(data) < 769 or data[-769] != 12):
-        raise truncated("the palette at the end is missing")
-
-
 def check_pnm(data: bytes) -> None:
     """Check that the last number of a plain PNM is whole: 25 may be what is left of 255."""
     if data[:2] in (b"P2", b"P3") and data[-1:].isdigit():
         raise truncated("the last number may be cut off")
 
 
-def check_j2k(data: bytes) -> None:
-    """Walk through the tile parts of a JPEG 2000 codestream (ISO 15444-1, annex A): all tiles, then the end marker."""
-    start = _codestream(data)
-    position, wanted, seen = start + 2, 0, set()
-    while data[position : position + 2] != b"\xff\xd9":
-        if len(data) < position + 12 or data[position] != 0xFF:
-            raise truncated("the end marker is missing")
-        if data[position + 1] != 0x90:
-            if data[position + 1] == 0x51:
-                wanted = _tiles(data, position + 4)
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            continue
-        tile, length = struct.unpack_from(">HI", data, position + 4)
-        seen.add(tile)
-        if length == 0:  # this part goes on to the end marker
-            if b"\xff\xd9" not in data[position:]:
-                raise truncated("the end marker is missing")
-            break
-        position += max(length, 14)
-    if len(seen) < wanted:
-        raise truncated(f"{len(seen)} of {wanted} tiles are there")
-
-
-def _codestream(data: bytes) -> int:
-    """Return where the codestream begins: at once, or in the box jp2c."""
-    if data.startswith(b"\xff\x4f"):
-        return 0
-    position = 0
-    while position + 16 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        header = 8
-        if length == 1:
-            length, header = struct.unpack_from(">Q", data, position + 8)[0], 16
-        if kind == b"jp2c":
-            return position + header
-        if length < 8:
-            break
-        position += length
-    raise truncated("there is no codestream")
-
-
-_SIZ = struct.Struct(">8I")
-
-
-def _tiles(data: bytes, size: int) -> int:
-    right, bottom, _, _, width, height, left, top = _SIZ.unpack_from(data, size + 2)
-    if not width or not height:
-        raise corrupt("tiles without size")
-    return int(-(-(right - left) // width) * -(-(bottom - top) // height))
-
-
 _STRIPS, _STRIP_BYTES, _ROWS, _TILES, _TILE_BYTES, _TILE_SIZE = 273, 279, 278, 324, 325, (322, 323)
-_COMPRESSION, _FILL_ORDER, _PLANAR, _OLD_JPEG = 259, 266, 284, 6
-_FAX_WITHOUT_END = {2: "modified Huffman", 3: "fax group 3", 32771: "modified Huffman"}
-_FAX_4 = 4
+_COMPRESSION, _PLANAR = 259, 284
+_UNCHECKED = {2: "modified Huffman", 3: "fax group 3", 4: "fax group 4", 6: "old-style JPEG", 32771: "modified Huffman"}
 
 
-def check_tiff(opened: Image.Image, data: bytes) -> None:
+def check_tiff(opened: Image.Image, data: bytes, all_formats: bool) -> None:
     """Check that there are as many strips or tiles as the image needs, and that each lies within the file.
 
     Raises:
-        ImageFailure: one is missing, or its coding does not tell whether it is whole.
+        ImageFailure: one is missing; or, without `all_formats`, the coding does not tell whether it is whole.
     """
     tags: Mapping[int, Any] = opened.tag_v2  # type: ignore[attr-defined]
     coding = tags.get(_COMPRESSION, 1)
-    if coding in _FAX_WITHOUT_END:
-        raise ImageFailure(Reason.UNSUPPORTED, f"TIFF with {_FAX_WITHOUT_END[coding]} does not tell if it is whole")
-    if coding == _OLD_JPEG:
-        raise ImageFailure(Reason.UNSUPPORTED, "TIFF with old-style JPEG")
+    if coding in _UNCHECKED and not all_formats:
+        raise ImageFailure(Reason.UNSUPPORTED, not_listed(f"TIFF with {_UNCHECKED[coding]}"))
     tiled = _TILES in tags
     starts = _numbers(tags.get(_TILES if tiled else _STRIPS))
     counts = _numbers(tags.get(_TILE_BYTES if tiled else _STRIP_BYTES))
@@ -138,8 +159,6 @@ def check_tiff(opened: Image.Image, data: bytes) -> None:
             raise corrupt("a strip or tile has no length")
         if any(start + count > len(data) for start, count in zip(starts, counts, strict=False)):
             raise truncated("a strip or tile is cut off")
-    if coding == _FAX_4:
-        _check_fax([data[start : start + count] for start, count in zip(starts, counts, strict=False)], tags)
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
@@ -156,17 +175,6 @@ def _parts(size: tuple[int, int], tags: Mapping[int, Any], tiled: bool) -> int:
         return -(-size[0] // width) * -(-size[1] // height)
     rows = int(tags.get(_ROWS, 0)) or size[1]
     return -(-size[1] // rows)
-
-
-def _check_fax(strips: list[bytes], tags: Mapping[int, Any]) -> None:
-    # libtiff leaves white what a group 4 strip does not have; a whole one ends in two end-of-line codes (T.6, 2.4.1).
-    for strip in strips:
-        tail = strip[-16:].rstrip(b"\0")
-        if tags.get(_FILL_ORDER, 1) == 2:
-            tail = bytes(int(f"{byte:08b}"[::-1], 2) for byte in tail)
-        bits = "".join(f"{byte:08b}" for byte in tail).rstrip("0")
-        if not bits.endswith("000000000001" * 2):
-            raise truncated("a strip of fax data has no end")
 
 
 def check_gif(data: bytes) -> None:
@@ -189,21 +197,9 @@ def _after_blocks(data: bytes, position: int) -> int:
     raise truncated("the file ends within a block")
 
 
-def check_xbm(data: bytes) -> None:
-    """Check that the list of numbers is closed, and that they are numbers."""
-    start, end = data.find(b"{"), data.rfind(b"}")
-    if start < 0 or end < start:
-        raise truncated("the list of numbers is not closed")
-    if re.fullmatch(rb"(?:\s*0[xX][0-9a-fA-F]{2}\s*,)*(?:\s*0[xX][0-9a-fA-F]{2})?\s*", data[start + 1 : end]) is None:
-        raise corrupt("the list of numbers has something else")
-
-
 CHECKS: Mapping[str, Callable[[bytes], None]] = {
     "PNG": check_png,
-    "PCX": check_pcx,
     "PPM": check_pnm,
-    "JPEG2000": check_j2k,
     "GIF": check_gif,
-    "XBM": check_xbm,
 }
-"""What to check of a file by its format, beside TIFF and JPEG."""
+"""What to check of a file by its format; for TIFF see `check_tiff`, for JPEG `jpeg.py`."""

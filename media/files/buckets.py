@@ -1,8 +1,8 @@
 """Files in S3 and Google Cloud Storage, through fsspec (s3fs, gcsfs), and in fsspec's memory, for tests.
 
-Who asks: the user's own credentials, as the AWS and Google tools find them. Where there are none at all, S3 is asked
-without a name, which is enough for public buckets; gcsfs does the same by itself. Credentials that are refused are not
-tried again without: the refusal is what the user has to know.
+Requests carry the user's own credentials, as the AWS and Google tools find them. Without any, S3 is read anonymously,
+which is enough for public buckets; gcsfs does the same by itself. Where credentials are refused, nothing is tried
+without them: the refusal is what the user has to know.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO, TypeVar, cast
 
-from .bounded import Facts, Listed, NotListed, TooManyBytes, number_of
+from .places import Facts, Listed, NotListed, TooManyBytes, number_of
 from .urls import scheme_of, shown
 from .web_session import CONNECT_S, READ_S, missing
 

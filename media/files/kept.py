@@ -1,4 +1,4 @@
-"""Files that stay open between two reads, bounded in number, and opened anew when they changed."""
+"""Files that stay open between two reads, bounded in number, and opened again when they changed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Kept(Generic[T]):
         atexit.register(self.close)  # or Python says at its end that files were left open
 
     def get(self, place: str) -> T:
-        """Return the opened file; opened anew where its size or time changed.
+        """Return the opened file; opened again where its size or time changed.
 
         Raises:
             OSError: it is gone, or cannot be read.

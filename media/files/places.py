@@ -1,41 +1,75 @@
 """Where bytes are: a path on this machine, or a URL (http, https, s3, gs) that fsspec opens.
 
-A place is a string: an absolute path, or a URL as the user gave it. Paths never load fsspec. What a URL may be, and how
-secrets in it are treated, stands in `urls`.
+A place is a string: an absolute path, or a URL as the user wrote it. Paths never load fsspec. What a URL may be, and
+how secrets in it are treated, is in `urls`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
-from .bounded import Facts, Listed, NotListed, TooManyBytes, read_bounded
-from .urls import SCHEMES, WEB, checked, is_url, name_of, relative_to, scheme_of, shown
+from .urls import WEB, checked, is_url, name_of, relative_to, scheme_of, shown
 
-__all__ = [
-    "SCHEMES",
-    "Facts",
-    "Listed",
-    "NotListed",
-    "TooManyBytes",
-    "absolute",
-    "facts",
-    "is_file",
-    "is_folder",
-    "is_url",
-    "many_facts",
-    "name_of",
-    "open_binary",
-    "read_all",
-    "read_bounded",
-    "relative_to",
-    "shown",
-    "walk",
-]
+__all__ = ["is_url", "name_of", "relative_to", "shown"]  # besides what is defined here
+
+PIECE = 1 << 20
+"""Bytes read from a file at once."""
+
+
+class TooManyBytes(Exception):
+    """A file or member holds more than the limit. Never leaves shotdex: it becomes a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What tells whether a file changed: its size in bytes, and its time in ns since 1970 (or what stands for it)."""
+
+    size_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that a listing names. `facts` are None where the listing lacks them."""
+
+    url: str
+    facts: Facts | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotListed:
+    """A folder whose listing could not be read, and why."""
+
+    url: str
+    why: str
+
+
+def read_bounded(file: BinaryIO, limit: int) -> bytes:
+    """Return all that is left in an open file.
+
+    Raises:
+        TooManyBytes: it is more than `limit` bytes; no more than that were read.
+    """
+    # In pieces: a read of half a GiB makes room for all of it first, however small the file is.
+    parts, wanted = [], limit + 1
+    while wanted > 0 and (part := file.read(min(wanted, PIECE))):
+        parts.append(part)
+        wanted -= len(part)
+    if wanted <= 0:
+        raise TooManyBytes(f"more than {limit:,} bytes")
+    return b"".join(parts)
+
+
+def number_of(mark: str) -> int:
+    """Return a number of 63 bits that stands for a checksum or version of any form."""
+    return int.from_bytes(hashlib.blake2b(mark.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") >> 1
 
 
 def absolute(place: str) -> str:
@@ -51,7 +85,7 @@ def open_binary(place: str) -> BinaryIO:
     """Open a place for reading; the file can seek. A URL is read in parts, as far as the server can.
 
     Raises:
-        OSError: it cannot be read, or is no regular file.
+        OSError: it cannot be read, or is not a regular file.
     """
     if is_url(place):
         url = checked(place)
@@ -60,7 +94,7 @@ def open_binary(place: str) -> BinaryIO:
     descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{place} is no regular file")
+            raise OSError(f"{place} is not a regular file")
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)

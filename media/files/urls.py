@@ -20,6 +20,7 @@ WEB = ("http", "https")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _SECRET = re.compile(r"sig|token|key|secret|pass|credential|auth|policy|session|jwt|code", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONG = 32
 
 
@@ -42,21 +43,23 @@ def checked(url: str) -> str:
     """
     scheme = scheme_of(url)
     if scheme not in SCHEMES:
-        raise SourceError(f"{shown(url)} has a scheme that is not read", "give an http, https, s3 or gs URL, or a path")
+        raise SourceError(
+            f"{shown(url)} has a scheme that is not supported", "pass an http, https, s3 or gs URL, or a path"
+        )
     rest = url[len(scheme) + 3 :]
     try:
         parts = urlsplit(f"{scheme}://{rest}")
         host, userinfo = parts.hostname, "@" in parts.netloc
     except ValueError as error:
-        raise SourceError(f"{shown(url)} is no URL: {error}", "check how it is written") from error
+        raise SourceError(f"{shown(url)} is not a valid URL: {error}", "check how it is written") from error
     if userinfo:
         better = "~/.netrc" if scheme in WEB else "the settings of your AWS or Google account"
         raise SourceError(f"{shown(url)} has a name or password in it", f"put it in {better}, and leave it out here")
-    if (host is None and scheme != "memory") or any(ord(letter) < 32 or ord(letter) == 127 for letter in url):
-        raise SourceError(f"{shown(url)!r} is no URL", "check how it is written")
+    if (host is None and scheme != "memory") or _CONTROL.search(url):
+        raise SourceError(f"{shown(url)!r} is not a valid URL", "check how it is written")
     # fsspec's chains (`zip://x::https://y`) would reach other schemes; `http://[::1]/` is only a host.
     if "::" in rest[len(parts.netloc) :]:
-        raise SourceError(f"{shown(url)} has :: in it, which chains URLs", "give one plain URL")
+        raise SourceError(f"{shown(url)} has :: in it, which chains URLs", "pass one plain URL")
     return f"{scheme}://{rest}"
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO, cast
 
-from .bounded import Facts, TooManyBytes, number_of
+from .places import Facts, TooManyBytes, number_of
 from .urls import shown
 from .web_session import WAIT_S, Passing, Reply, ask, wait
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from .bounded import Listed, NotListed, TooManyBytes
+from .places import Listed, NotListed, TooManyBytes
 from .urls import path_of, shown
 from .web_session import Reply, ask, wait
 

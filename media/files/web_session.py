@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from shotdex.store.errors import SourceError
 
-from .bounded import TooManyBytes
+from .places import TooManyBytes
 from .urls import shown
 
 CONNECT_S = 30.0

@@ -42,7 +42,7 @@ DEPTH_LIMIT = 33
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The name of the column for each role; None where there is none."""
+    """The name of the column for each role; None if no column plays it."""
 
     image: str
     category: str | None = None
@@ -72,7 +72,7 @@ def parse_columns(text: str) -> Mapping[str, str]:
         if role not in USUAL_NAMES:
             raise OptionError(f"there is no role {role!r} for a column", f"the roles are {', '.join(USUAL_NAMES)}")
         if role in columns:
-            raise OptionError(f"the role {role} is given twice", "give one column a role")
+            raise OptionError(f"the role {role} is assigned twice", "assign one column to a role")
         columns[role] = name
     return columns
 
@@ -117,10 +117,10 @@ class BadValue(ValueError):
 
 
 def label(value: Any) -> str | None:
-    """Return a label's text without spaces around it: 7 and 7.0 are "7", true is "true"; None where there is none.
+    """Return a label's text without spaces around it: 7 and 7.0 are "7", true is "true"; None if it is empty.
 
     Raises:
-        BadValue: it is no single value, or too long.
+        BadValue: it is not a single value, or too long.
     """
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -51,7 +51,7 @@ def locate(name: str, base: str) -> Candidate | Failure:
 
 
 def name_failure(path: str, detail: str, reason: Reason = Reason.UNREADABLE) -> Failure:
-    """Return the refusal of an image in the scan."""
+    """Return the failure of an image in the scan."""
     return Failure(path.encode("utf-8", "backslashreplace").decode(), "scan", reason, detail)
 
 
@@ -91,7 +91,7 @@ def _file_url(url: str, base: str) -> Candidate | Failure:
         parts = urlsplit(url)
         path = url2pathname(parts.path)
     except (ValueError, OSError) as error:
-        return name_failure(url, f"no URL: {error}")
+        return name_failure(url, f"not a valid URL: {error}")
     if parts.netloc not in ("", "localhost"):
         return name_failure(url, "it names another machine")
     return _local(path, base)

@@ -16,7 +16,7 @@ from shotdex.store.types import Failure, Reason
 from .base import Candidate, FailedFolder, Found, Ignored
 
 CHUNK = 64
-"""Images whose facts are asked for together, where a listing names them without (web servers' pages)."""
+"""Images whose facts are requested together, where a listing lacks them (web servers' pages)."""
 
 _NEXT_STEP = "check the URL, the connection, and whether you may read it; a web server must list the folder"
 
@@ -25,7 +25,7 @@ _NEXT_STEP = "check the URL, the connection, and whether you may read it; a web 
 class RemoteFolderSource:
     """Every image below the URL of a folder. Names that begin with a dot are left out.
 
-    A bucket's listing gives size and time of a thousand objects in one answer; a web server is asked for each image.
+    A bucket's listing gives size and time of a thousand objects in one answer; of a web server each image is a request.
     """
 
     root: str

@@ -95,7 +95,8 @@ def open_ivf(site: EngineSite) -> IvfEngine:
     """Open the inverted file of an encoder over the vectors of its flat engine."""
     flat, path = site.opened[FlatEngine.stamped_as], _path(site.folder, site.store_id, site.encoder_id)
     assert isinstance(flat, FlatEngine)
-    return IvfEngine(flat, path, open_inverted_file(path, flat.rows))
+    # Without vectors of the flat engine, as after it was damaged, nothing is wrong with the inverted file.
+    return IvfEngine(flat, path, open_inverted_file(path, flat.rows) if len(flat.covers) else None)
 
 
 def inverted_file_path(store: Store, encoder_id: int) -> Path:

@@ -266,6 +266,9 @@ def _sweep(store: Store) -> None:
 
 def _make_folder(store: Store) -> None:
     folder = store.index_folder
-    if folder.is_symlink():  # where it leads nothing is read and nothing is written
-        folder.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if folder.is_symlink():  # where it leads nothing is read and nothing is written
+            folder.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {folder}: {error.strerror}", "searches read the catalog meanwhile") from error

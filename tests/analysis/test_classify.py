@@ -429,7 +429,7 @@ def test_vectors_that_go_while_the_model_is_loaded_are_no_silent_gap(many: Store
             con.run(f"DELETE FROM vectors_1 WHERE {gone}")
         return FakeEncoder()
 
-    with pytest.raises(StoreError, match="images came or went while they were classified"):
+    with pytest.raises(StoreError, match="images were added or removed during classification"):
         classify(many, Classification(from_names(COLOURS)), load)
     with many.reading() as con:
         assert con.value("SELECT count(*) FROM runs") == 0

@@ -225,13 +225,15 @@ class TestRuns:
         prompts = make_prompt_set("german", NAMES | {"rot": ("red",)}, aliases={"rot": ["crimson"]})
         change(own, "UPDATE stored_images SET category = 'crimson' WHERE category = 'red'")
         run(own, prompts, name="german")
-        with pytest.raises(EvaluationError, match="30 images had another category"):
+        with pytest.raises(EvaluationError, match="30 images have different categories"):
             compare_runs(own, ["names", "german"], QUICK)
 
     def test_images_relabelled_between_the_runs_are_refused(self, own: Store) -> None:
         change(own, "UPDATE stored_images SET category = 'red' WHERE image_id IN (1, 2)")
         run(own, WORDS, name="later")
-        with pytest.raises(EvaluationError, match=r"2 images .* category in the run 'names' than in 'later'") as caught:
+        with pytest.raises(
+            EvaluationError, match=r"2 images have different categories in the runs 'names' and 'later'"
+        ) as caught:
             compare_runs(own, ["names", "later"], QUICK)
         assert "rerun" in caught.value.hint
         is_paired(compare_runs(own, ["names", "words"], QUICK)[0], *relabelled_twice(own))

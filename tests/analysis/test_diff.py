@@ -46,13 +46,13 @@ def test_prompts(own: Store) -> None:
     name, text = named.pop("prompt set")
     assert name.startswith("names (")
     assert text.startswith("words (")
-    assert named.pop("predictions kept") == ("4 an image", "5 an image")
+    assert named.pop("predictions kept") == ("4 per image", "5 per image")
     assert named == {
         "prompts of red": ("red", "tomato"),
         "prompts of green": ("green", "olive"),
         "prompts of blue": ("blue", "purple | navy"),
         "prompts of yellow": ("yellow", "orange"),
-        "prompts of white": ("no such class", "snow"),
+        "prompts of white": ("not a class", "snow"),
     }
     assert counts(found) == counted(own, "names", "words")
     assert found.changed > found.gained + found.lost > 0
@@ -107,7 +107,7 @@ def test_aliases(own: Store) -> None:
     ("how", "what", "words"),
     [
         ({"where": "split = 'test'"}, "filter", ("none", "split = 'test'")),
-        ({"k": 2}, "predictions kept", ("4 an image", "2 an image")),
+        ({"k": 2}, "predictions kept", ("4 per image", "2 per image")),
         ({"seed": 3}, "seed", ("0", "3")),
     ],
 )

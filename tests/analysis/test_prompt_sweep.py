@@ -230,7 +230,7 @@ class TestRefusals:
     def test_images_that_would_choose_and_report(self, filled: Store) -> None:
         with pytest.raises(OptionError, match="24 images would both choose and report") as caught:
             run(filled, made(), choose_where="true", report_where="split = 'test'")
-        assert "exclude each other" in caught.value.hint
+        assert "make the two filters disjoint" in caught.value.hint
 
     def test_fewer_than_two_templates(self, filled: Store) -> None:
         for templates, what in (((), "no templates"), (("a {}",), "one template")):
@@ -252,7 +252,7 @@ class TestRefusals:
             run(filled, made(), **how)
 
     def test_no_image_of_any_class(self, filled: Store) -> None:
-        with pytest.raises(UnknownClass, match="no image here"):
+        with pytest.raises(UnknownClass, match="no image has a category"):
             run(filled, made(classes={"cat": ["cat"], "dog": ["dog"]}, aliases=None))
         with pytest.raises(UnknownClass):
             run(filled, made(), where="category = 'unlisted'")

@@ -102,7 +102,7 @@ class TestNothingChanged:
             recorded = find_run(con, "first")
         found = rerun(ran, recorded, refused)
         assert found.identical and found.changes == ()
-        assert found.unchecked == ("it is gone; so its texts were taken as the store remembers them",)
+        assert found.unchecked == ("it is gone; so the texts remembered in the store were used",)
 
     def test_the_prompts_are_encoded_again(self, ran: Store) -> None:
         encoder = FakeEncoder()
@@ -157,7 +157,7 @@ class TestNothingChanged:
         index(store, images, FakeEncoder(), LAYOUT)
         found = again(store)
         assert counts(found) == (13, 0, 1, 0)
-        assert found.changes == ("the images: 14 were scored then, 13 are there now, not all alike",)
+        assert found.changes == ("the images: 14 were scored then, 13 are there now, with differences",)
 
 
 class TestImagesChanged:
@@ -168,7 +168,7 @@ class TestImagesChanged:
         assert index(live, images, FakeEncoder(), LAYOUT).changed == 1
         found = again(live)
         assert counts(found) == (11, 0, 1, 1)
-        assert found.changes == ("the images: 12 were scored then, 12 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 12 are there now, with differences",)
         assert not found.identical
 
     def test_added(self, live: Store, images: Path) -> None:
@@ -176,7 +176,7 @@ class TestImagesChanged:
         index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert counts(found) == (12, 0, 0, 1)
-        assert found.changes == ("the images: 12 were scored then, 13 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 13 are there now, with differences",)
         assert not found.identical
 
     def test_a_copy_added(self, live: Store, images: Path) -> None:
@@ -184,18 +184,18 @@ class TestImagesChanged:
         index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert counts(found) == (12, 0, 0, 1)
-        assert found.changes == ("the images: 12 were scored then, 13 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 13 are there now, with differences",)
 
     def test_removed(self, live: Store, images: Path) -> None:
         (images / "plain" / "red" / "0.png").unlink()
         index(live, images, FakeEncoder(), LAYOUT)
         found = again(live)
         assert counts(found) == (11, 0, 1, 0)
-        assert found.changes == ("the images: 12 were scored then, 11 are there now, not all alike",)
+        assert found.changes == ("the images: 12 were scored then, 11 are there now, with differences",)
 
     def test_all_removed(self, ran: Store) -> None:
         change(ran, "UPDATE stored_images SET removed_at = TIMESTAMP '2030-01-01'")
-        with pytest.raises(EmptyStore, match="no image to classify"):
+        with pytest.raises(EmptyStore, match="no images to classify"):
             again(ran)
 
     def test_relabelled(self, live: Store, images: Path) -> None:
@@ -214,7 +214,7 @@ class TestImagesChanged:
         found = again(live)
         assert counts(found) == (12, 0, 0, 1)
         assert found.changes == (
-            "the images: 12 were scored then, 13 are there now, not all alike",
+            "the images: 12 were scored then, 13 are there now, with differences",
             "the labels of 2 images",
         )
 
@@ -352,7 +352,7 @@ def test_a_run_older_than_the_digests(ran: Store) -> None:
     found = again(ran)
     assert found.identical
     assert found.changes == ()
-    assert found.unchecked == ("the run is older than data digests, so the images could not be compared",)
+    assert found.unchecked == ("the run was recorded before data digests existed, so the images could not be compared",)
 
 
 class TestKept:

@@ -121,8 +121,8 @@ def test_compare_says_what_the_intervals_say(shotdex: Run, here: Path) -> None:
         )
         assert expected in [" ".join(line.split()) for line in text.splitlines()]
     assert re.search("^blurred +worse ", text, re.M)
-    assert "0.400, no interval, n not known" in text
-    assert "These are 3 comparisons: each interval is 95 % by itself, none is adjusted for their number." in text
+    assert "0.400, no interval, n unknown" in text
+    assert "These are 3 comparisons: each interval is 95 % on its own and not adjusted for their number." in text
     assert "only the model's uncertainty is counted" in text
 
 

@@ -244,7 +244,7 @@ def test_errors(shotdex: Shotdex, own: Store, store: Store) -> None:
     failed(shotdex("compare", "train", "--by", "split", *at), 2, "one group by split")
     change(own, "UPDATE stored_images SET category = 'red' WHERE image_id IN (1, 2)")
     run(own, WORDS, name="later")
-    failed(shotdex("compare", "names", "later", *at), 1, "2 images had another category", "shotdex rerun")
+    failed(shotdex("compare", "names", "later", *at), 1, "2 images have different categories", "shotdex rerun")
     change(own, "UPDATE stored_images SET category = NULL")
     run(own, NAMES, name="blind")
     failed(shotdex("compare", "names", "blind", *at), 1, "no image of the run 'blind' has a category", "shotdex index")

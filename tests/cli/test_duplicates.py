@@ -207,11 +207,11 @@ def test_runs(shotdex: Run, here: Path) -> None:
 
 
 def test_errors(shotdex: Run, here: Path, store: Store) -> None:
-    failed(shotdex("duplicates", "--threshold", "1.5"), 2, "1.5 is no threshold", "try:")
+    failed(shotdex("duplicates", "--threshold", "1.5"), 2, "1.5 is not a valid threshold", "try:")
     failed(shotdex("duplicates", "leaks", "--as-filter", "--json"), 2, "--as-filter prints a condition")
     failed(shotdex("duplicates", "--out", "no/such/folder/x.csv"), 2, "there is no folder no/such/folder")
     failed(shotdex("duplicates", "--sheet", "x.gif"), 2, "x.gif")
     failed(shotdex("duplicates", "--model", "other"), 1, "other", "fake")
     failed(shotdex("duplicates", "--where", "nonsense = 1"), 1, "nonsense")
     failed(shotdex("duplicates", "--store", store.root), 1, "nothing has been indexed yet")
-    failed(shotdex("duplicates", "--where", "false"), 1, "no image to compare")
+    failed(shotdex("duplicates", "--where", "false"), 1, "no images to compare")

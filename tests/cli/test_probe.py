@@ -45,9 +45,9 @@ def test_the_table(shotdex: Run, here: Store) -> None:
         "trained: logistic regression",
         "outside: small CNN",
     ]
-    assert "4 a class, 3 draws from" in lines[10]
+    assert "4 per class, 3 draws from" in lines[10]
     assert "L2=" in lines[12] and "(C=" in lines[12] and "chosen on 12 of the training images" in lines[12]
-    assert "0.919" in lines[13] and "n not known" in lines[13]
+    assert "0.919" in lines[13] and "n unknown" in lines[13]
     assert "Holm over 3 comparisons" in lines[14]
     assert lines[-1] == "other intervals: Wilson; seed 0"
 
@@ -90,10 +90,10 @@ def test_the_figure(shotdex: Run, here: Store, tmp_path: Path) -> None:
     ("arguments", "status", "words"),
     [
         (("--train-where", "true"), 2, ("only one side", "--test-where SQL")),
-        (("--train-where", "true", "--test-where", "split = 'test'"), 2, ("48 images would be trained on and tested",)),
+        (("--train-where", "true", "--test-where", "split = 'test'"), 2, ("48 images would be both trained on",)),
         (("--few-shot", "1,x"), 2, ("cannot read", "--few-shot 1,2,4")),
         (("--draws", "0"), 2, ("0",)),
-        (("--outside", "CNN=92"), 2, ("no share", "0.919")),
+        (("--outside", "CNN=92"), 2, ("not a share", "0.919")),
         (("--outside", "nobody"), 2, ("no baseline 'nobody'",)),
         (("--run", "gone"), 2, ("no run 'gone'",)),
         (("--out", "ladder.txt"), 2, (".txt",)),

@@ -185,10 +185,10 @@ class TestCheck:
         ran = shotdex("prompts", "check", "p.toml")
         assert ran.status == 1
         assert ran.out.splitlines() == [
-            "problem: 6 images of 'cup' are of no class; is it 'CUP'? Then say so under [aliases]",
-            "problem: 6 images of 'hat' are of no class",
-            "note: no image is of the class 'CUP'",
-            "note: no image is of the class 'bonnet'",
+            "problem: 6 images of 'cup' match no class; if it means 'CUP', add it under [aliases]",
+            "problem: 6 images of 'hat' match no class",
+            "note: no image has the class 'CUP'",
+            "note: no image has the class 'bonnet'",
             "p: 4 findings (texts, categories and lengths)",
         ]
         write(here, "q.toml", toml(classes, '[aliases]\nCUP = "cup"\nbonnet = ["hat", "cap"]\n'))
@@ -200,7 +200,7 @@ class TestCheck:
     def test_notes_are_no_problem(self, shotdex: Run, here: Path) -> None:
         write(here, "p.toml", toml(GOOD | {"unicorn": "x"}))
         ran = shotdex("prompts", "check", "p.toml")
-        assert (ran.status, ran.out.splitlines()[0]) == (0, "note: no image is of the class 'unicorn'")
+        assert (ran.status, ran.out.splitlines()[0]) == (0, "note: no image has the class 'unicorn'")
 
     def test_a_filter(self, shotdex: Run, here: Path) -> None:
         write(here, "p.toml", toml({"cup": "x", "hat": "y"}))
@@ -321,7 +321,7 @@ class TestSweep:
         both = ("--choose-where", "true", "--report-where", "condition = 'geons'")
         failed(shotdex(*sweep_, "--prompts", "sentences", *both), 2, "24 images would both choose and report")
         failed(shotdex(*sweep_, "--prompts", "sentences", "--choose-where", "true"), 1, "no image")
-        failed(shotdex(*sweep_, "--prompts", "fashion-mnist-photo"), 1, "no image here has a category")
+        failed(shotdex(*sweep_, "--prompts", "fashion-mnist-photo"), 1, "no image has a category")
 
     def test_without_a_store(self, shotdex: Run, nowhere: Path) -> None:
         failed(shotdex("prompts", "sweep", "--prompts", "sentences"), 1, "there is no store", "shotdex index")

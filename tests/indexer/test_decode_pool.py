@@ -47,6 +47,7 @@ def slow_image(side: int = 1500) -> bytes:
 
 
 SLOW = slow_image()
+ALL = Limits(all_formats=True)  # the slow one is of no listed format
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Files:
             "portable": FIXED.portable,
             "is_known": lambda _: False,
             "read": self.read,
-            "limits": Limits(),
+            "limits": ALL,
         }
         return Decoder(**(parts | changes))
 
@@ -242,7 +243,7 @@ class TestReading:
             os.kill(pid, signal.SIGKILL)
 
         thread = when_at_work(started, end)
-        decoder = files.decoder(in_order=True, limits=Limits(seconds=1.0))
+        decoder = files.decoder(in_order=True, limits=Limits(seconds=1.0, all_formats=True))
         assert len(list(decoder.decode_ahead(files.items(), 50))) == 60
         thread.join()
         assert read[0] <= 2 * WORKERS + 1
@@ -307,7 +308,9 @@ class TestProcesses:
     """What may happen to one."""
 
     def test_a_image_that_takes_too_long(self, started: list[Any]) -> None:
-        results = decoded({"a": GOOD, "slow": SLOW, "b": encoded(noise(3), "PNG")}, limits=Limits(seconds=0.4))
+        results = decoded(
+            {"a": GOOD, "slow": SLOW, "b": encoded(noise(3), "PNG")}, limits=Limits(seconds=0.4, all_formats=True)
+        )
         assert reason(results["slow"]) == ("decode", Reason.TOO_SLOW)
         assert "0.4 s" in results["slow"].failure.detail  # type: ignore[union-attr]
         assert isinstance(results["a"], Decoded)

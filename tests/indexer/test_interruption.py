@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+import shotdex.indexer.run as run_module
 from shotdex.query.search import search
+from shotdex.store.connection import Connection
+from shotdex.store.encoded_batch import commit
 from shotdex.store.errors import ShotdexError, StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import Query, Space
@@ -121,16 +127,13 @@ def test_an_error_of_the_model_loses_only_what_was_not_committed(folder: Path, s
 
 def commits(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Watch how many images each commit adds."""
-    from shotdex.indexer.batch import Pending
-
     counted: list[int] = []
-    write = Pending.write
 
-    def counting(self: Pending, *arguments: Any) -> None:
-        counted.append(len(self.images))
-        write(self, *arguments)
+    def counting(con: Connection, batch: pa.Table, placement: pa.Table) -> None:
+        counted.append(sum(placement.column("is_new").to_pylist()))
+        commit(con, batch, placement)
 
-    monkeypatch.setattr(Pending, "write", counting)
+    monkeypatch.setattr(run_module, "commit", counting)
     return counted
 
 
@@ -154,47 +157,19 @@ def test_one_commit_where_neither_is_reached(folder: Path, store: Store, monkeyp
     assert counted == [42]
 
 
-@pytest.mark.parametrize("name", ["images", "encoded_ids", "vectors", "copies", "replaced", "failures"])
-def test_ctrl_c_while_a_batch_is_taken_in_takes_in_all_of_it(name: str) -> None:
-    """Half a batch would be images without their vectors."""
-    import os
-    import signal
-
-    from shotdex.indexer.batch import Pending
-
-    class Ringing(list[Any]):
-        def __iter__(self) -> Any:
-            os.kill(os.getpid(), signal.SIGINT)
-            return super().__iter__()
-
-    names = ("images", "encoded_ids", "vectors", "copies", "replaced", "failures")
-    pending, batch = Pending(), Pending(**{each: ["x"] for each in names})  # type: ignore[arg-type]
-    setattr(batch, name, Ringing(["x"]))
-    with pytest.raises(KeyboardInterrupt):
-        pending.add(batch)
-    assert [getattr(pending, each) for each in names] == [["x"]] * len(names)
-
-
 def test_ctrl_c_during_a_commit_waits_for_it(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-    import signal
-
-    from shotdex.indexer.batch import Pending
-
-    write = Pending.write
-
-    def interrupted(self: Pending, *arguments: Any) -> None:
+    def interrupted(*arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        write(self, *arguments)
+        commit(*arguments)
 
-    monkeypatch.setattr(Pending, "write", interrupted)
+    monkeypatch.setattr(run_module, "commit", interrupted)
     try:
         report = index(store, folder, FakeEncoder(), **HOW)
     except KeyboardInterrupt:
         report = None
     except ShotdexError as error:
         pytest.fail(str(error))
-    monkeypatch.setattr(Pending, "write", write)
+    monkeypatch.setattr(run_module, "commit", commit)
     with store.reading() as con:
         kept = con.value("SELECT count(*) FROM images")
         assert (

@@ -549,6 +549,15 @@ def test_a_zip_and_its_layout(store: Store, folder: Path, fake: FakeEncoder, tmp
     assert fake.seen == 4
 
 
+def test_a_list_in_another_encoding_is_read_and_said(store: Store, folder: Path, fake: FakeEncoder) -> None:
+    table = folder / "list.csv"
+    save_noise(folder / "décor.png", seed=5)
+    table.write_bytes("image;label\ndécor.png;Möbel\n".encode("cp1252"))
+    report = index(store, table, fake)
+    assert report.notes == (f"{table}: line 2 is not UTF-8; such lines were read as Windows-1252",)
+    assert [label for _, label in present(store).values()] == ["Möbel"]
+
+
 def test_progress_counts_every_image(store: Store, folder: Path, fake: FakeEncoder) -> None:
     class Watch:
         total, done = 0, 0

@@ -163,14 +163,14 @@ def test_a_rerun_says_that_the_run_is_older_than_digests(old: Store, clip_folder
         run = find_run(con, "old")
     found = rerun(store, run, lambda _: encoder)
     assert (found.identical, found.same, found.largest) == (True, 10, 0)
-    assert found.unchecked == ("the run is older than data digests, so the images could not be compared",)
+    assert found.unchecked == ("the run was recorded before data digests existed, so the images could not be compared",)
 
 
 @pytest.mark.parametrize("command", ["runs", "report", "status", "prompts list", "sql FROM+runs", "rerun old"])
 def test_any_command_may_be_the_first(old: Store, shotdex: Callable[..., Ran], command: str) -> None:
     ran = shotdex(*(word.replace("+", " ") for word in command.split()), "--store", old.root)
     assert ran.status == 0, ran.err
-    words = {"prompts list": "a {} | the {}", "rerun old": "older than data digests", "report": "run old"}
+    words = {"prompts list": "a {} | the {}", "rerun old": "before data digests existed", "report": "run old"}
     assert words.get(command, "old") in ran.out
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from shotdex.store import opening, schema
-from shotdex.store.encoders import add_encoder
+from shotdex.store.encoders import add_encoder, list_encoders
 from shotdex.store.errors import SchemaTooNew, ShotdexError, StoreCorrupt, StoreError, StoreLocked, StoreNotFound
 from shotdex.store.location import find_store, nearest_store, store_to_write
 from shotdex.store.store import Store
 from shotdex.upkeep.status import status
-from tests.conftest import index
+from tests.conftest import Ran, index
 from tests.support.fakes import FakeEncoder, fake_id
 
 
@@ -48,6 +49,43 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
         con.execute("CREATE TABLE meta (key VARCHAR); CREATE TABLE other (a INT)")
     with pytest.raises(StoreCorrupt, match="not a catalog of shotdex"):
         Store.open(tmp_path / "s")
+
+
+@pytest.mark.parametrize("value", [None, "0", "-1", "", "three", "3.0", "1e3", "٣"])
+@pytest.mark.parametrize("way", ["reading", "writing"])
+def test_a_schema_version_that_is_not_a_number_from_1_is_corrupt(store: Store, value: str | None, way: str) -> None:
+    with store.writing() as con:
+        con.run("UPDATE meta SET value = $value WHERE key = 'schema_version'", {"value": value})
+    with pytest.raises(StoreCorrupt, match="schema version is") as caught, getattr(Store.at(store.root), way)():
+        pass
+    assert "--store DIR" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [None, "", "0" * 31, "0" * 33, "A" * 32, "/../../../zz", "../" * 10 + "zz"])
+def test_a_store_id_of_which_no_file_name_can_be_made_is_corrupt(
+    store: Store, tmp_path: Path, value: str | None, shotdex: Callable[..., Ran]
+) -> None:
+    outside = [tmp_path / "zz.faiss", store.root / "zz.faiss", tmp_path / "zz.cells"]
+    for path in outside:
+        path.write_bytes(b"somebody's")
+    (store.index_folder / "encoder-1-").mkdir()
+    with store.writing() as con:
+        add_encoder(con, fake_id())
+        con.run("UPDATE meta SET value = $value WHERE key = 'store_id'", {"value": value})
+    with pytest.raises(StoreCorrupt, match="store_id is"):
+        Store.open(store.root)
+    ran = shotdex("verify", "--repair", "--store", store.root)
+    assert ran.status == 1
+    assert "store_id is" in ran.out + ran.err
+    assert all(path.read_bytes() == b"somebody's" for path in outside)
+
+
+def test_an_encoder_whose_number_is_not_one_is_corrupt(store: Store) -> None:
+    with store.writing() as con:
+        add_encoder(con, fake_id())
+        con.run("ALTER TABLE encoders ALTER encoder_id TYPE VARCHAR; UPDATE encoders SET encoder_id = '/../../x'")
+    with store.reading() as con, pytest.raises(StoreCorrupt, match="encoder_id is not a number"):
+        list_encoders(con)
 
 
 @pytest.mark.parametrize("junk", [b"not a database", b"", b"\0" * 20_000], ids=["text", "empty", "zeros"])

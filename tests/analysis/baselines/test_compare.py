@@ -93,8 +93,8 @@ def test_without_an_interval_only_the_models_uncertainty_counts() -> None:
         assert row.difference.low == pytest.approx(model.low - value, abs=1e-12)
         assert row.difference.high == pytest.approx(model.high - value, abs=1e-12)
         assert row.sentence() == (
-            f"geons: {expected} (0.542 [0.417, 0.663] n=59 against {value:.3f}, no interval, n not known"
-            "; only the model's uncertainty counted)"
+            f"geons: {expected} (0.542 [0.417, 0.663] n=59 against {value:.3f}, no interval, n unknown"
+            "; only the model's uncertainty is counted)"
         )
 
 
@@ -104,7 +104,7 @@ def test_reported_bounds_enter_as_they_are() -> None:
     assert row.difference.low == pytest.approx(0.25 - hypot(0.75 - model.low, 0.6 - 0.5), abs=1e-12)
     assert row.difference.high == pytest.approx(0.25 + hypot(model.high - 0.75, 0.5 - 0.45), abs=1e-12)
     assert row.verdict == Verdict.BETTER
-    assert row.sentence().endswith("against 0.500 [0.450, 0.600] n not known)")
+    assert row.sentence().endswith("against 0.500 [0.450, 0.600] n unknown)")
     assert describe_reported(wilson(8, 10)) == "0.800 [0.490, 0.943] n=10"
 
 
@@ -127,10 +127,10 @@ def test_a_run_against_a_table(store: Store, classified: Run, tmp_path: Path) ->
     assert (compared.only_model, compared.only_baseline) == ((), ("far",))
     assert (compared.counts, compared.consistency) == (None, None)
     assert compared.notes == (
-        "Where the baseline has no interval only the model's uncertainty is counted, "
-        "so better and worse are said more readily than they should be.",
-        "These are 3 comparisons: each interval is 95 % by itself, none is adjusted for their number.",
-        "`all` is over other conditions on each side.",
+        "Where the baseline has no interval, only the model's uncertainty is counted, "
+        "so better and worse are reported more readily than they should be.",
+        "These are 3 comparisons: each interval is 95 % on its own and not adjusted for their number.",
+        "`all` covers different conditions in the run and in the baseline.",
     )
 
 
@@ -144,9 +144,9 @@ def test_nothing_in_common_is_an_error_that_names_both(store: Store, classified:
     people = table(store, tmp_path, "condition,accuracy\nPlain,0.5\ngeons,0.5\n")
     with pytest.raises(OptionError) as caught:
         compare_baseline(store, people, classified)
-    assert "speaks of Plain, geons" in str(caught.value)
+    assert "covers Plain, geons" in str(caught.value)
     assert "the conditions of the run 'bare' are plain, wide" in str(caught.value)
-    assert "spell the conditions alike" in caught.value.hint
+    assert "use the same condition names" in caught.value.hint
 
 
 def test_a_run_without_labels_has_no_accuracy(empty: Store, fake: FakeEncoder, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_run_without_labels_has_no_accuracy(empty: Store, fake: FakeEncoder, t
     index(empty, tmp_path / "p", fake, "*")
     run = classify(empty, Classification(from_names(CATEGORIES)), lambda _: fake)
     people = table(empty, tmp_path, "accuracy\n0.5\n")
-    with pytest.raises(MissingLabels, match="so it has no accuracy"):
+    with pytest.raises(MissingLabels, match="so the run has no accuracy"):
         compare_baseline(empty, people, run)
 
 
@@ -201,7 +201,7 @@ def test_a_run_against_trials(store: Store, classified: Run, tmp_path: Path) -> 
         assert row.between.value == pytest.approx(kappa, abs=1e-12)
         assert row.kappa.method.startswith("stratified bootstrap 95 %, 50 resamples, seed 0")
     assert compared.notes == (
-        "These are 3 comparisons: each interval is 95 % by itself, none is adjusted for their number.",
+        "These are 3 comparisons: each interval is 95 % on its own and not adjusted for their number.",
         "The baseline's intervals take trials as independent; those of one person are not, "
         "so they are narrower than they should be.",
         "Model and baseline share images; the intervals of the differences take the two as independent.",
@@ -225,4 +225,4 @@ def test_a_filtered_run_matches_only_its_own_images(
     assert (found.consistency.used, found.consistency.unknown) == (1, 1)
     assert found.only_baseline == ("plain",)
     assert isnan(found.consistency.conditions[0].between.value)
-    assert "`all` is over other conditions on each side." in found.notes
+    assert "`all` covers different conditions in the run and in the baseline." in found.notes

@@ -143,7 +143,7 @@ def test_a_bad_file_leaves_nothing_behind(store: Store, tmp_path: Path, text: st
 def test_no_such_file_and_no_such_shipped_name(store: Store) -> None:
     with pytest.raises(OptionError, match="no file toddler, and no baseline of that name") as caught:
         import_baseline(store, [Path("toddler")])
-    assert caught.value.hint == "name a CSV file, or one of: fashion-mnist-cnn, fashion-mnist-people, toddlers"
+    assert caught.value.hint == "pass a CSV file, or one of: fashion-mnist-cnn, fashion-mnist-people, toddlers"
     with pytest.raises(OptionError, match="no file to import"):
         read_baseline([])
 

@@ -342,11 +342,11 @@ def test_one_image_and_none(store: Store, fake: FakeEncoder, tmp_path: Path) -> 
     counts = summary(found)
     assert (counts.copies, counts.near, counts.conflicts, counts.leaks, counts.largest) == (none, none, none, none, 0)
     assert duplicate_pairs(found, 5, weakest=True) == []
-    with pytest.raises(EmptyStore, match="no image to compare"):
+    with pytest.raises(EmptyStore, match="no images to compare"):
         find_duplicates(store, DuplicateOptions(where="false"))
     with pytest.raises(BadSql, match="nonsense"):
         find_duplicates(store, DuplicateOptions(where="nonsense = 1"))
-    with pytest.raises(OptionError, match="is no threshold"):
+    with pytest.raises(OptionError, match="is not a valid threshold"):
         find_duplicates(store, DuplicateOptions(threshold=2.0))
 
 

@@ -121,7 +121,7 @@ def test_too_many_pairs_are_refused() -> None:
 
 @pytest.mark.parametrize("threshold", [0.0, -0.5, 1.0001, math.nan])
 def test_a_threshold_outside_its_range_is_refused(threshold: float) -> None:
-    with pytest.raises(OptionError, match="is no threshold"):
+    with pytest.raises(OptionError, match="is not a valid threshold"):
         near_pairs(np.ones((2, 2), np.float32), threshold)
 
 

@@ -108,7 +108,7 @@ def test_a_few_shot_row_needs_its_shots(shots):
 
 
 def test_no_rows_are_an_empty_figure(check):
-    check(comparison_figure([]), "Zero-shot against trained")
+    check(comparison_figure([]), "Zero-shot and trained methods")
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))

@@ -169,7 +169,7 @@ def test_without_a_run_there_is_a_ladder_all_the_same(shades: Store) -> None:
 def test_numbers_of_images_that_a_class_does_not_have_are_left_out_and_said(shades: Store) -> None:
     found = probe(shades, dataclasses.replace(QUICK, shots=(20, 21, 100)))
     assert [row.shots for row in found.rows if row.kind == "few-shot"] == [20]
-    assert "no line for 21, 100 images a class: that takes 25, 104" in found.notes[0]
+    assert "no row for 21, 100 images per class: that takes 25, 104" in found.notes[0]
     assert "the smallest class has 24" in found.notes[0]
 
 
@@ -191,7 +191,7 @@ def test_one_training_image_a_class(shades: Store) -> None:
     )
     found = probe(shades, QUICK)
     assert (found.choices.k, found.choices.c) == (1, sweep.UNCHOSEN)
-    assert any("nothing could be chosen" in text for text in found.notes)
+    assert any("nothing could be tuned" in text for text in found.notes)
     assert not [row for row in found.rows if row.kind == "few-shot"]
     assert line(found, "nearest neighbours").estimate.n == 48
 
@@ -200,7 +200,7 @@ def test_a_sweep_on_some_images_is_said(shades: Store, monkeypatch: pytest.Monke
     monkeypatch.setattr(sweep, "SWEPT_AT_MOST", 30)
     found = probe(shades, QUICK)
     validation = len(validation_split(gather(shades, QUICK).problem.train_codes, 0)[1])
-    assert f"chosen with 30 of the training images, evaluated on another {validation}" in found.notes[0]
+    assert f"chosen by fitting 30 training images and evaluating {validation}" in found.notes[0]
 
 
 def test_progress_reaches_its_total(shades: Store) -> None:
@@ -226,4 +226,4 @@ def test_the_vision_space_and_its_figure(shades: Store) -> None:
     shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert shown == ["bright", "logistic regression, 1 shot", "nearest neighbours", "logistic regression", "CNN"]
     title = figure.axes[0].get_title(loc="left").replace("\n", " ")
-    assert title == "Zero-shot against trained on 72 images, vision space"
+    assert title == "Zero-shot and trained methods on 72 images, vision space"

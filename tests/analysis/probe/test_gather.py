@@ -69,7 +69,7 @@ def test_filters_say_which_are_which(shades: Store) -> None:
 
 
 def test_an_overlap_is_refused_and_counted(shades: Store) -> None:
-    with pytest.raises(OptionError, match="16 images would be trained on and tested on") as caught:
+    with pytest.raises(OptionError, match="16 images would be both trained on and tested on") as caught:
         gather(shades, ProbeOptions("split = 'train' OR category = 'gray'", "split = 'test'"))
     assert "--train-where 'NOT (split = '\"'\"'test'\"'\"')'" in caught.value.hint
 
@@ -139,7 +139,7 @@ def test_what_failed_or_has_no_vector_is_counted(shades: Store, tmp_path: Path) 
 
 
 def test_sides_with_nothing_to_learn_from_are_errors(shades: Store, store: Store) -> None:
-    with pytest.raises(EmptyStore, match="no image to test on"):
+    with pytest.raises(EmptyStore, match="no images to test on"):
         gather(shades, ProbeOptions("split = 'train'", "false"))
     with pytest.raises(EvaluationError, match="all training images are of category 'gray'"):
         gather(shades, ProbeOptions("split = 'train' AND category = 'gray'", "split = 'test'"))

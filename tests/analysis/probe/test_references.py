@@ -43,7 +43,7 @@ def test_what_cannot_be_read_is_refused(store: Store, bad: str) -> None:
 
 @pytest.mark.parametrize("bad", ["x=91.9", "x=-0.1", "x=nan", "x=inf:10"])
 def test_what_is_no_share_is_refused(store: Store, bad: str) -> None:
-    with pytest.raises(OptionError, match="is no share"):
+    with pytest.raises(OptionError, match="is not a share"):
         read(store, bad)
 
 

@@ -71,7 +71,7 @@ class TestAliases:
     @pytest.mark.parametrize(
         ("aliases", "what"),
         [
-            ({"hat": ["cap"]}, "'hat', which is no class"),
+            ({"hat": ["cap"]}, "'hat', which is not a class"),
             ({"top": ["x"], "shirt": ["x"]}, "'x' would mean both 'top' and 'shirt'"),
             ({"top": ["shirt"]}, "'shirt' would mean both 'shirt' and 'top'"),
         ],

@@ -32,10 +32,10 @@ def test_a_category_that_is_spelled_otherwise(near: str) -> None:
     prompts = make_prompt_set("x", {"T-shirt/top": ["a shirt"], "Bag": ["a bag"]})
     found = check_prompts(prompts, {near: 1200, "Bag": 2, "hat": 7})
     assert found[:2] == [
-        Finding(PROBLEM, f"1,200 images of {near!r} are of no class; is it 'T-shirt/top'? Then say so under [aliases]"),
-        Finding(PROBLEM, "7 images of 'hat' are of no class"),
+        Finding(PROBLEM, f"1,200 images of {near!r} match no class; if it means 'T-shirt/top', add it under [aliases]"),
+        Finding(PROBLEM, "7 images of 'hat' match no class"),
     ]
-    assert found[2:] == [Finding(NOTE, "no image is of the class 'T-shirt/top'")]
+    assert found[2:] == [Finding(NOTE, "no image has the class 'T-shirt/top'")]
 
 
 def test_an_alias_settles_it() -> None:
@@ -43,16 +43,16 @@ def test_an_alias_settles_it() -> None:
     assert check_prompts(prompts, {"T-shirt/top": 5, "tee": 2, "bag": 1}) == []
     found = check_prompts(prompts, {"Tee": 5, "bag": 1})
     assert found == [
-        Finding(PROBLEM, "5 images of 'Tee' are of no class; is it 'tee'? Then say so under [aliases]"),
-        Finding(NOTE, "no image is of the class 'top'"),
+        Finding(PROBLEM, "5 images of 'Tee' match no class; if it means 'tee', add it under [aliases]"),
+        Finding(NOTE, "no image has the class 'top'"),
     ]
 
 
 def test_classes_without_images() -> None:
     prompts = make_prompt_set("x", {"a": ["1"], "b": ["2"], "c": ["3"]})
     assert check_prompts(prompts, {"b": 1}) == [
-        Finding(NOTE, "no image is of the class 'a'"),
-        Finding(NOTE, "no image is of the class 'c'"),
+        Finding(NOTE, "no image has the class 'a'"),
+        Finding(NOTE, "no image has the class 'c'"),
     ]
     assert len(check_prompts(prompts, {})) == 3
     assert check_prompts(prompts, None) == []

@@ -73,7 +73,7 @@ def test_a_byte_order_mark(tmp_path: Path) -> None:
         ('combine = ["max"]\nclasses = ["a", "b"]', "`combine`"),
         ('aliases = ["x"]\nclasses = ["a", "b"]', "`aliases` is not a table"),
         ('classes = ["a", "b"]\n[aliases]\na = 1', "`aliases.a` is not a text"),
-        ('classes = ["a", "b"]\n[aliases]\nc = "x"', "'c', which is no class"),
+        ('classes = ["a", "b"]\n[aliases]\nc = "x"', "'c', which is not a class"),
         ('classes = ["a", "b"]\n[aliases]\na = "b"', "'b' would mean both"),
         ('classes = ["a", "b"]\n[aliases]\na = "x"\nb = ["y", "x"]', "'x' would mean both"),
         ('classes = "gone.json#x"', "gone.json cannot be read"),

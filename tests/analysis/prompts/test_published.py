@@ -108,7 +108,7 @@ def test_a_byte_order_mark_and_other_scripts(tmp_path: Path) -> None:
     [
         (NAMES, "#cifar10", "no set 'cifar10'", "mnist, pcam"),
         (NAMES, "", "holds 2 sets", "mnist, pcam"),
-        (["cat", "dog"], "#pets", "no 'pets'", "leave out the name"),
+        (["cat", "dog"], "#pets", "not 'pets'", "leave out the name"),
         ({"pets": [["cat"], ["dog"]]}, "#pets", "no class names", "list of names"),
         ({"pets": ["cat", 3]}, "#pets", "no class names", "list of names"),
         ({"pets": []}, "#pets", "no class names", "list of names"),

@@ -12,7 +12,7 @@ from shotdex.store.types import Estimate
     ("estimate", "remark"),
     [
         (wilson(0, 0), "no images"),
-        (Estimate(0.835, nan, nan, 0, "a paper"), "n not known"),
+        (Estimate(0.835, nan, nan, 0, "a paper"), "n unknown"),
         (wilson(1, 1), "small n"),
         (wilson(29, 29), "small n"),
         (wilson(30, 30), ""),

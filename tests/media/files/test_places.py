@@ -113,9 +113,9 @@ class TestUrls:
             ("https://me:geheim@host/a.png", "name or password"),
             ("https://geheim@host/a.png", "name or password"),
             ("s3://key:geheim@bucket/a.png", "name or password"),
-            ("http:///a.png", "no URL"),
-            ("http://[::1/a.png", "no URL"),
-            ("http://host/a\n.png", "no URL"),
+            ("http:///a.png", "not a valid URL"),
+            ("http://[::1/a.png", "not a valid URL"),
+            ("http://host/a\n.png", "not a valid URL"),
         ],
     )
     def test_refused(self, url: str, match: str) -> None:

@@ -544,7 +544,7 @@ def test_numbers_in_csv(text: str, value: Any) -> None:
         ("=a", "is not ROLE=NAME"),
         ("image=a,", "is not ROLE=NAME"),
         ("picture=a", "no role 'picture'"),
-        ("image=a,image=b", "given twice"),
+        ("image=a,image=b", "assigned twice"),
     ],
 )
 def test_columns_that_make_no_sense(text: str, message: str) -> None:

@@ -18,7 +18,7 @@ from shotdex.store.engines import flat, validation
 from shotdex.store.engines.base import EngineDamaged, Filter
 from shotdex.store.engines.faiss_file import read_file
 from shotdex.store.engines.flat import Rows
-from shotdex.store.engines.ivf import IvfEngine
+from shotdex.store.engines.ivf import IvfEngine, inverted_file_path
 from shotdex.store.engines.vector_index import open_index, write_index
 from shotdex.store.errors import StoreCorrupt, StoreError
 from shotdex.store.ids import images_generation
@@ -378,7 +378,7 @@ class TestTheFile:
             with store.reading() as con:
                 index = open_index(store, con, 1, self.encoder)
             damage(file_of(store))
-            with ThreadPoolExecutor(4) as pool:
+            with store.reading(), ThreadPoolExecutor(4) as pool:  # the fallback opens the catalog once more
                 found = list(pool.map(index.search, [self.query] * 8, [15] * 8))
             assert [ids.tolist() for ids, _ in found] == [want] * 8
         mark = self.ids[:1].tolist()
@@ -386,8 +386,10 @@ class TestTheFile:
             mark_removed(con, mark)
             assert images_generation(con) != index.generation
 
-    def test_the_file_of_an_older_version_is_replaced(self, tmp_path: Path) -> None:
+    def test_the_file_of_an_older_version_is_replaced(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         store = self.make(tmp_path)
+        older_inverted = inverted_file_path(store, 1)
+        older_inverted.write_bytes(b"of the older file")
         older = store.index_folder / f"encoder-1-{store.identity[:12]}.faiss"
         file_of(store).rename(older)
         older.write_bytes(older.read_bytes() + b"shotdex1" + bytes(32))
@@ -396,11 +398,20 @@ class TestTheFile:
             con.run("INSERT INTO meta VALUES ('index_stamp_1', '00')")
         self.check(store)
         assert used(store, self.encoder) == 0
+        assert caplog.text == ""
         self.write(store)
-        assert list(store.index_folder.iterdir()) == [file_of(store)]
+        assert set(store.index_folder.iterdir()) == {file_of(store), older_inverted}
         assert used(store, self.encoder) == 60
         with store.reading() as con:
             assert con.value("SELECT count(*) FROM meta WHERE key = 'index_stamp_1'") == 0
+
+    def test_a_folder_that_cannot_be_made_is_said(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path)
+        shutil.rmtree(store.index_folder)
+        store.index_folder.write_bytes(b"a file")
+        with pytest.raises(StoreError, match="cannot make"):
+            self.write(store)
+        self.check(store)
 
     def test_removed_images_are_not_found(self, tmp_path: Path) -> None:
         store = self.make(tmp_path)

@@ -1,0 +1,211 @@
+"""The published form between encoding and the catalog: a batch of encoded images, and `commit`, which writes one.
+
+An encoded batch is an Arrow table with the schema of `batch_schema`, one row for each image or failure, whether it was
+made by indexing here or comes as a Parquet file from elsewhere. An address stands in it once.
+
+| field | type | meaning |
+|---|---|---|
+| `address` | string | where the image is: a file's absolute path, a URL, or `archive!member` |
+| `source` | string | the folder, archive or list that it belongs to |
+| `category`, `condition`, `split` | string | its labels; null where the source says nothing |
+| `metadata` | string | everything else that the source says, as the text of a JSON object, or null |
+| `sha256` | string | SHA-256 of the file's bytes, 64 hex digits; null for a failure |
+| `width`, `height` | int32 | pixels after EXIF orientation; null for a failure |
+| `size_bytes` | int64 | size of the file, by which a later run sees whether it changed |
+| `modified_ns` | int64 | the file's modification time in ns since 1970, for the same purpose |
+| `joint` | float32[D] | unit vector in the space shared with texts; null for a failure, and for a copy: an image |
+| | | whose content has vectors of this encoder in the store, or in another row of the batch |
+| `vision` | float32[V] | the image tower's vector before its projection; null where `joint` is |
+| `failure` | struct | `reason` (a value of `Reason`), `stage` (scan, read, decode, encode), `detail`; null for an |
+| | | image |
+
+The schema's metadata, which Parquet keeps: `shotdex.encoded_batch`, the version of this form; `shotdex.encoder`, the
+encoder's identity (`EncoderId`) as JSON; `shotdex.decoder`, a digest of what decoded, with its limits: an unchanged
+file that failed to decode is not tried again by the same decoder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+
+from .arrow import to_arrow, vectors_from_arrow
+from .connection import Connection, Parameters, now
+from .encoders import add_encoder
+from .errors import StoreError
+from .ids import renew_images_generation
+from .images import clear_failures, mark_removed, next_image_id
+from .schema import vectors_table
+from .types import EncoderId, Pooling, Precision
+
+VERSION = b"1"
+_FORM, _ENCODER, _DECODER = b"shotdex.encoded_batch", b"shotdex.encoder", b"shotdex.decoder"
+
+PLACEMENT = pa.schema(
+    [("image_id", pa.int64()), ("is_new", pa.bool_()), ("replaces", pa.int64()), ("vectors_of", pa.int64())]
+)
+"""What each row of a batch means in one catalog: the image that it is (null: none), whether that gets a row, the image
+at its address that is no longer there, and whose vectors it is to have: its own id for those in the batch, another's
+for a copy, null for none to add."""
+
+
+def batch_schema(encoder: EncoderId, decoder: str = "") -> pa.Schema:
+    """Return the schema of batches of this encoder; see the top of this module."""
+    texts = [(name, pa.string()) for name in ("address", "source", "category", "condition", "split", "metadata")]
+    numbers = [("width", pa.int32()), ("height", pa.int32()), ("size_bytes", pa.int64()), ("modified_ns", pa.int64())]
+    spaces = [("joint", encoder.dim), ("vision", encoder.vision_dim)]
+    return pa.schema(
+        [
+            *texts,
+            ("sha256", pa.string()),
+            *numbers,
+            *((name, pa.list_(pa.float32(), dim)) for name, dim in spaces),
+            ("failure", pa.struct([(name, pa.string()) for name in ("reason", "stage", "detail")])),
+        ],
+        metadata={_FORM: VERSION, _ENCODER: json.dumps(asdict(encoder)).encode(), _DECODER: decoder.encode()},
+    )
+
+
+def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None) -> None:
+    """Write a batch inside the caller's transaction; the caller also keeps other indexers out (`Store.indexing`).
+
+    `placement` (see `PLACEMENT`) says what each row means in this catalog. Without it that is found here: content that
+    is on record at its address is the same image, all else at an address is a new one in the place of what was there.
+
+    Raises:
+        StoreError: it is not an encoded batch, has an address twice, or an image without vectors that the store lacks.
+    """
+    encoder, decoder = _identities(batch)
+    number = add_encoder(con, encoder)
+    if placement is None:
+        _check(batch, encoder)
+        placement = _place(con, number, batch)
+    mark_removed(con, placement.column("replaces").drop_null().to_pylist())
+    for name in PLACEMENT.names:
+        batch = batch.append_column(name, placement.column(name))
+    batch = batch.combine_chunks()  # DuckDB reads many small pieces at half the speed
+    rows = list(zip(*(placement.column(name).to_pylist() for name in PLACEMENT.names), strict=True))
+    failed = [failure is not None for failure in batch.column("failure").to_pylist()]
+    times, vectors = {"now": now()}, vectors_table(number)
+    _run(con, _NEW, batch, [is_new for _, is_new, _, _ in rows], times)
+    _run(con, _KNOWN, batch, [image_id is not None and not is_new for image_id, is_new, _, _ in rows])
+    _run(con, _OWN.format(vectors=vectors), batch, [of is not None and of == own for own, _, _, of in rows])
+    _run(con, _COPIED.format(vectors=vectors), batch, [of is not None and of != own for own, _, _, of in rows])
+    clear_failures(con, batch.column("address").to_pylist())
+    _run(con, _FAILED, batch, failed, times | {"decoder": decoder})
+    renew_images_generation(con)
+
+
+def _run(con: Connection, sql: str, batch: pa.Table, kept: list[bool], parameters: Parameters | None = None) -> None:
+    """Run a statement over some rows of a batch, which it knows as `rows`; DuckDB would filter vectors less quickly."""
+    if any(kept):
+        with con.holding("rows", batch if all(kept) else batch.filter(pa.array(kept))):
+            con.run(sql, parameters)
+
+
+_NEW = """
+    INSERT INTO stored_images BY NAME
+    SELECT image_id, address AS path, source, category, condition, split, sha256 AS content_sha256, width, height,
+        size_bytes, modified_ns, metadata, $now AS added_at
+    FROM rows
+"""
+
+_KNOWN = """
+    UPDATE stored_images SET path = b.address, source = b.source, size_bytes = b.size_bytes,
+        modified_ns = b.modified_ns, category = b.category, condition = b.condition, split = b.split,
+        metadata = b.metadata, removed_at = NULL
+    FROM rows b WHERE stored_images.image_id = b.image_id
+"""
+
+_OWN = "INSERT INTO {vectors} SELECT image_id, joint, vision FROM rows"
+
+_COPIED = """
+    INSERT INTO {vectors}
+    SELECT b.image_id, v.joint, v.vision
+    FROM rows b JOIN {vectors} v ON v.image_id = b.vectors_of ORDER BY b.image_id
+"""
+
+_FAILED = """
+    INSERT INTO failures BY NAME
+    SELECT address AS path, source, failure.stage AS stage, failure.reason AS reason, failure.detail AS detail,
+        size_bytes, modified_ns, $now AS failed_at, $decoder AS decoder
+    FROM rows
+"""
+
+
+def _identities(batch: pa.Table) -> tuple[EncoderId, str]:
+    """Return the encoder and the decoder of a batch."""
+    metadata = batch.schema.metadata or {}
+    if metadata.get(_FORM) != VERSION:
+        raise StoreError(
+            "this table is not an encoded batch of the form that this version reads",
+            "its schema is described in shotdex/store/encoded_batch.py; `batch_schema` makes it",
+        )
+    known = json.loads(metadata[_ENCODER])
+    encoder = EncoderId(**known | {"precision": Precision(known["precision"]), "pooling": Pooling(known["pooling"])})
+    return encoder, metadata[_DECODER].decode()
+
+
+def _check(batch: pa.Table, encoder: EncoderId) -> None:
+    """Check a batch that was made elsewhere."""
+    if not batch.schema.equals(batch_schema(encoder)):
+        raise StoreError(
+            "the columns of this table are not those of an encoded batch", "`batch_schema` makes the schema"
+        )
+    if len(set(batch.column("address").to_pylist())) < len(batch):
+        raise StoreError("the encoded batch has an address twice", "keep its last row only")
+    for name, dim in (("joint", encoder.dim), ("vision", encoder.vision_dim)):
+        if not np.isfinite(vectors_from_arrow(batch.column(name).drop_null(), dim)).all():
+            raise StoreError(
+                f"the encoded batch has vectors in {name} with NaN or infinity", "record these images as failures"
+            )
+
+
+# What stands at a row's address now, and the image that has vectors for its content, in the catalog or in the batch.
+_PLACE = """
+    WITH newest AS (
+        FROM stored_images SEMI JOIN rows ON path = address
+        QUALIFY row_number() OVER (PARTITION BY path ORDER BY image_id DESC) = 1
+    ), placed AS (
+        SELECT r.*, n.image_id AS known, coalesce(n.content_sha256 = r.sha256, false) AS same,
+            n.removed_at IS NULL AND n.image_id IS NOT NULL AS present,
+            coalesce(n.size_bytes = r.size_bytes AND n.modified_ns = r.modified_ns, false) AS same_file,
+            r.failure IS NULL AND NOT same AS is_new,
+            CASE WHEN is_new THEN $next - 1 + count(*) FILTER (is_new) OVER (ORDER BY position)
+                WHEN same THEN known END AS image_id
+        FROM rows r LEFT JOIN newest n ON n.path = r.address
+    ), owners AS (
+        SELECT content AS sha256, min(image_id) AS owner FROM (
+            SELECT content_sha256 AS content, image_id
+            FROM stored_images SEMI JOIN {vectors} USING (image_id)
+            WHERE content_sha256 IN (SELECT sha256 FROM rows)
+            UNION ALL SELECT sha256, image_id FROM placed WHERE joint IS NOT NULL
+        ) GROUP BY content
+    )
+    SELECT p.image_id, p.is_new,
+        CASE WHEN present AND (is_new OR failure.stage IN ('decode', 'encode') AND NOT same_file) THEN known END
+            AS replaces,
+        CASE WHEN failure IS NOT NULL OR v.image_id IS NOT NULL THEN NULL
+            WHEN p.joint IS NOT NULL THEN p.image_id ELSE o.owner END AS vectors_of,
+        failure IS NULL AND v.image_id IS NULL AND p.joint IS NULL AND o.owner IS NULL AS without
+    FROM placed p LEFT JOIN owners o USING (sha256) LEFT JOIN {vectors} v ON v.image_id = p.image_id
+    ORDER BY position
+"""
+
+
+def _place(con: Connection, number: int, batch: pa.Table) -> pa.Table:
+    """Return what the rows of a batch from elsewhere mean in a catalog."""
+    rows = batch.append_column("position", to_arrow(np.arange(len(batch))))
+    with con.holding("rows", rows):
+        placed = con.table(_PLACE.format(vectors=vectors_table(number)), {"next": next_image_id(con)})
+    without = sum(placed.column("without").to_pylist())
+    if without:
+        raise StoreError(
+            f"{without:,} rows of the encoded batch have neither vectors nor a failure, and the store has no vectors "
+            "of the same content",
+            "encode these images, or commit the batch that has their vectors first",
+        )
+    return placed.drop_columns("without").cast(PLACEMENT)
