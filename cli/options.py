@@ -33,35 +33,16 @@ device_option = click.option(
     show_default=True,
     help="Where the model runs.",
 )
-_EXTERNAL = "shotdex.allow_external"
-
-
-def _allow_external(context: click.Context, option: click.Parameter, allowed: bool) -> None:
-    context.meta[_EXTERNAL] = allowed  # the same for a command within a command
-
-
-external_option = click.option(
-    "--allow-external",
-    is_flag=True,
-    expose_value=False,
-    callback=_allow_external,
-    help="Let the SQL read other files too, e.g. FROM 'more.csv'; it still writes nothing.",
+where_option = click.option(
+    "--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."
 )
-
-
-def where_option(command: Command) -> Command:
-    """Add the option for a filter, and the one for what the filter may read; `open_store` looks at it."""
-    where = click.option(
-        "--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."
-    )
-    return where(external_option(command))
-
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 by_option = click.option(
     "--by", metavar="COLUMNS", help="Group the images by columns of `images`, such as condition or condition,category."
 )
-seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for the bootstrap."
+)
 run_option = click.option("--run", metavar="RUN", help="A run's name or number; the newest where none is named.")
 
 
@@ -109,15 +90,13 @@ def command_line() -> str:
     return shlex.join(["shotdex", *sys.argv[1:]])
 
 
-def open_store(store_path: Path | None) -> Store:
-    """Open the store that the user means.
+def open_store(store_path: Path | None, *, allow_external: bool = False) -> Store:
+    """Open the store that the user means; with `allow_external` its SQL may read other files, too.
 
     Raises:
         StoreNotFound and what `Store.open` raises.
     """
-    context = click.get_current_context(silent=True)
-    allowed = context is not None and bool(context.meta.get(_EXTERNAL))
-    return Store.at(find_store(store_path, os.environ, Path.cwd()), allow_external=allowed)
+    return Store.at(find_store(store_path, os.environ, Path.cwd()), allow_external=allow_external)
 
 
 class SectionedCommand(click.Command):

@@ -17,7 +17,7 @@ from shotdex.analysis.stats.proportions import small_sample
 from shotdex.formatting import estimate_cells, p_value, table, visible
 from shotdex.store.types import Space
 
-from .options import drawable, external_option, json_option, model_option, open_store, store_option
+from .options import drawable, json_option, model_option, open_store, store_option
 from .progress import Bar
 from .render import as_json as to_json
 from .render import note, out
@@ -26,7 +26,6 @@ from .render import note, out
 @click.command("probe")
 @click.option("--train-where", metavar="SQL", help="The training images. [default: split = 'train']")
 @click.option("--test-where", metavar="SQL", help="The test images. [default: split = 'test']")
-@external_option
 @click.option(
     "--few-shot",
     "shots",

@@ -13,7 +13,7 @@ from shotdex.formatting import plain, visible
 from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.runs import find_run, next_run
 
-from .options import command_line, device_option, external_option, json_option, open_store, store_option
+from .options import command_line, device_option, json_option, open_store, store_option
 from .render import as_json as to_json
 from .render import out
 
@@ -21,7 +21,6 @@ from .render import out
 @click.command("rerun")
 @click.argument("run", metavar="RUN")
 @click.option("--name", metavar="NAME", help="Also keep the new predictions, as a run of this name.")
-@external_option
 @device_option
 @store_option
 @json_option

@@ -9,7 +9,7 @@ import click
 from shotdex.formatting import table
 from shotdex.query.sql import Rows, run_sql
 
-from .options import external_option, open_store, store_option
+from .options import open_store, store_option
 from .render import as_csv, as_json, as_json_line, note, out
 
 
@@ -24,10 +24,14 @@ from .render import as_csv, as_json, as_json_line, note, out
     help="How to print the rows.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
-@external_option
+@click.option(
+    "--allow-external",
+    is_flag=True,
+    help="Let the SQL read other files too, e.g. FROM 'more.csv'; it still writes nothing.",
+)
 @store_option
-def command(statement: str, form: str, store_path: Path | None) -> None:
-    """Run a SQL STATEMENT over the store. It only asks: nothing is written, and no other file is read.
+def command(statement: str, form: str, allow_external: bool, store_path: Path | None) -> None:
+    """Run a SQL STATEMENT over the store. Nothing is written, and no other file is read.
 
     It gets 300 seconds, half of the memory, and no disk. Ctrl-C ends it. With --allow-external it may also read other
     files, such as a CSV to join, through what this version of DuckDB reads.
@@ -41,7 +45,7 @@ def command(statement: str, form: str, store_path: Path | None) -> None:
     shotdex sql "SELECT path, predicted FROM outcomes WHERE NOT correct ORDER BY probability DESC LIMIT 10"
     shotdex sql --allow-external "FROM images JOIN 'more.csv' USING (path)"
     """
-    render(run_sql(open_store(store_path), statement), form)
+    render(run_sql(open_store(store_path, allow_external=allow_external), statement), form)
 
 
 def render(answer: Rows, form: str) -> None:

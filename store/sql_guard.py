@@ -128,5 +128,5 @@ def sql_errors(what: str) -> Iterator[None]:
         text = str(error).strip()
         hint = 'the tables and their columns: docs/schema.md, or shotdex sql "SHOW TABLES"'
         if isinstance(error, duckdb.PermissionException) or _OUTSIDE.search(text.splitlines()[0]):
-            hint = "only the store can be queried; to read other files too, add --allow-external"
+            hint = "only the store can be queried; to read other files too, use shotdex sql --allow-external"
         raise BadSql(f"{what}: {text}", hint) from error

@@ -56,7 +56,7 @@ def parameters(words: str) -> list[click.Parameter]:
 # `index` is the front door: every kind of source and every limit has its option there, in sections.
 MANY = {"index": 18}
 
-SHARED = {"store_path", "as_json", "model", "device", "where", "allow_external", "run"}
+SHARED = {"store_path", "as_json", "model", "device", "where", "run"}
 
 
 @pytest.mark.parametrize("words", [words for words in every_command() if words])
