@@ -30,12 +30,12 @@ picture over white first: that is how training saw it, and conversion to RGB alo
 {pictures} pictures: every emoji without skin tones that all four sets draw. Noto Emoji (Apache 2.0), Twemoji (CC BY
 4.0), OpenMoji in colour and in black (CC BY-SA 4.0); names and keywords from emojibase (MIT). The npm archives:
 {versions}.
-Some words were added by hand ("cup" for hot beverage, "dog" for poodle: `ADDED` in demo/making/captions.py). Authors
+Some words were added by hand ("cup" for hot beverage, "dog" for poodle: `ADDED` in making/captions.py). Authors
 and licences: LICENSE-ART.md.
 
 ## Training
 
-On two processor cores, in about {minutes} minutes, by the scripts in demo/making:
+On two processor cores, in about {minutes} minutes, by the scripts in making:
 
 1. a teacher in closed form: gradient directions, ink and colours of each drawing, and the linear discriminants that
    tell the concepts apart whatever the style (features.py, train_teacher.py);
