@@ -1,6 +1,7 @@
 # make demo    set up and run the whole loop on the shipped images
 # make test    set up and run the tests, on up to four cores at once
-# make check   set up and run what needs no running: format, lint, types, layers
+# make quick   set up and run lint and the tests that take under a minute on two cores
+# make check   set up and run what needs no running: format, lint, types, layers, language
 # make bench   the short benchmarks
 # PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 # constraints.txt holds the versions that the tests last passed with; pyproject.toml says what is allowed.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench clean
+.PHONY: demo test quick check bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shotdex demo --out demo-out
@@ -18,11 +19,19 @@ demo: $(VENV)/.installed
 test: $(VENV)/.developed
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
+QUICK := tests/analysis/stats tests/analysis/metrics tests/cli/test_help.py tests/media/tables tests/test_language.py
+
+quick: $(VENV)/.developed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(QUICK)
+
 check: $(VENV)/.developed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p shotdex
 	PYTHONPATH=typings $(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -n 0 tests/test_language.py
 
 bench: $(VENV)/.developed
 	test -f demo-out/store/catalog.duckdb || $(BIN)/shotdex demo --out demo-out

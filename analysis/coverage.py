@@ -13,7 +13,7 @@ from .stats.proportions import wilson
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """How many images a run met: `indexed` in its filter with vectors, `failed` that could not be scored, `unlabelled`
-    and `other` (of a category that is no class) that were scored but are neither right nor wrong, `evaluated` the rest.
+    and `other` (its category is not a class) that were scored but are neither right nor wrong, `evaluated` the rest.
     """
 
     indexed: int

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 MOST = 40
-"""More texts than this cannot be told apart on a map."""
+"""More texts than this cannot be distinguished on a map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ THUMBNAIL = 200
 
 
 LIMITS = {"umap": 20_000, "tsne": 5_000}
-"""Images that a map has at most unless told otherwise: some to place in a minute or two on two cores."""
+"""Images that a map has at most by default: some to place in a minute or two on two cores."""
 
 
 @dataclass(frozen=True, slots=True)

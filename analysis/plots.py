@@ -70,7 +70,7 @@ def accuracy_plot(
 ) -> Figure:
     """Draw accuracy@1 of runs (the newest where none is named) by columns of `images`, with intervals.
 
-    Baselines, by name, stand beside the runs; they are known by condition only, and their value over all conditions
+    Baselines, by name, stand next to the runs; they are known by condition only, and their value over all conditions
     has no bar.
 
     Raises:

@@ -138,7 +138,7 @@ def count_by(con: Connection, rows: str, columns: str, where: str | None = None)
 
 
 ALL = "all"
-"""The name of every image together, where it stands beside groups."""
+"""The name of every image together, where it stands next to groups."""
 
 UNLABELLED = "unlabelled"
 BETWEEN = " · "
@@ -162,7 +162,7 @@ class Grouping:
 
 
 def check_columns(con: Connection, columns: Sequence[str]) -> None:
-    """Refuse what is no column of `images`.
+    """Raise an error for a name that is not a column of `images`.
 
     Raises:
         OptionError: such a one; says which it may have been.

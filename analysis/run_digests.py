@@ -16,7 +16,7 @@ from shotdex.store.types import Ids
 def data_digests(con: Connection, ids: Ids) -> tuple[str, str]:
     """Return digests over the contents of some images, and over their contents with their categories.
 
-    The first is over the content hashes, the second over `hash TAB category`, nothing after the tab where there is
+    The first is over the content hashes, the second over `hash TAB category`, nothing after the tab if it has
     none. An image that is there twice counts twice; paths and ids do not count, so a copy of the data elsewhere has
     the same digests.
     """

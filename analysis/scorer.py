@@ -60,7 +60,7 @@ class Scorer:
         self._class_texts = ClassTexts(text_matrix, [len(own) for own in prompts.classes.values()], prompts.combine)
         self._encoder = encoder
         self._k = k
-        # A label that is an alias stands as its class from here on; one that is no class stands as it is.
+        # A label that is an alias stands as its class from here on; one that is not a class stands as it is.
         of_label = class_of_label(prompts)
         meant = [of_label.get(label, label) for label in labels]
         self._meant = list(dict.fromkeys(meant))

@@ -101,7 +101,7 @@ def probabilities(cosines: Vectors, chosen: Indices, encoder: EncoderId) -> Floa
 def best_classes(cosines: Vectors, k: int) -> Indices:
     """Return the K best classes of each image (N, C), best first, (N, K).
 
-    Ties go to the class that stands first; what is no number comes last.
+    Ties go to the class that stands first; NaN comes last.
     """
     if k > PASSES:
         return _sorted(cosines)[:, :k]
@@ -123,12 +123,12 @@ def _sorted(cosines: Vectors) -> Indices:
 def true_ranks(cosines: Vectors, truth: Indices) -> Indices:
     """Return the rank (N,), from 1, of each image's true class among all (N, C); 0 where truth is -1 (unknown).
 
-    Ties go to the class that stands first; what is no number comes last.
+    Ties go to the class that stands first; NaN comes last.
     """
     own = np.take_along_axis(cosines, np.maximum(truth, 0)[:, None], axis=1)
     # Summed as such small numbers, what holds is counted four times as fast as by count_nonzero.
     ranks = (cosines > own).sum(axis=1, dtype=np.uint32).astype(np.int64) + 1
-    # The class itself is one that is not lower; where there are others, or it is no number, their order is looked at.
+    # The class itself is one that is not lower; where there are others, or it is NaN, their order is looked at.
     several = np.flatnonzero((cosines >= own).sum(axis=1, dtype=np.uint32) != ranks)
     ranks[several] = (_sorted(cosines[several]) == truth[several, None]).argmax(axis=1) + 1
     return np.asarray(np.where(truth >= 0, ranks, 0))

@@ -1,4 +1,4 @@
-"""Small versions of stored images, read anew from where they are."""
+"""Small versions of stored images, read again from where they are."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def open(path: str | os.PathLike[str] | None = None, *, create: bool = False, de
 
     Args:
         path: the store's folder; else $SHOTDEX_STORE, else the nearest `.shotdex` in this folder or one above it.
-        create: make the store where there is none.
+        create: make the store if it does not exist.
         device: where models run: auto, cpu, cuda or mps.
 
     Raises:
@@ -108,7 +108,7 @@ class Session(Evaluation, Maintenance):
             max_pixels: larger images become failures; 0 lifts the limit.
             max_seconds: the time to decode one image; 0 lifts the limit.
             max_failures: stop after more than this many failures; `strict` stops at the first.
-            all_formats: read every format that Pillow can open, also those whose damage cannot be told.
+            all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
             prune: afterwards delete what has disappeared from its source.
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
 

@@ -1,10 +1,11 @@
-"""What does a classification cost beside the bare arithmetic?
+"""What does a classification cost compared with the bare arithmetic?
 
     python benchmarks/classify.py [--small] [--rows N] [--classes C]
 
 First 70,000 images x 10 classes, all of `classify()` with the texts known: choosing the images, reading their vectors
 from the catalog, scoring, digests, and committing the predictions. Then a million x 1,000 (or `--rows` x `--classes`;
-with `--small` 70,000 x 100) beside the bare chunked arithmetic, in the same threads, on vectors in memory: the float32
+with `--small` 70,000 x 100) compared with the bare chunked arithmetic, in the same threads, on vectors in memory: the
+float32
 matrix product and the top 5 of each image with numpy's argpartition, sorted; and the same with the faster way to the
 top 5 that shotdex uses itself. The bare versions read nothing, compute no probability and no true rank, and keep no
 prediction. Peak memory is that of a process that classifies and does nothing else.

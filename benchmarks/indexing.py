@@ -174,7 +174,7 @@ def _size(encoder: TransformersEncoder) -> tuple[int, int]:
 
 
 def against_clip_retrieval(model: Path, place: Path, python: str | None) -> None:
-    """Print clip-retrieval's steady rate beside ours with the same weights and images, in turns."""
+    """Print clip-retrieval's steady rate next to ours with the same weights and images, in turns."""
     if python is None:
         line("clip-retrieval", "not measured", "--clip-retrieval PYTHON")
         return

@@ -53,7 +53,7 @@ def heading(title: str) -> None:
 
 
 def line(what: str, value: object, expected: str = "") -> None:
-    """Print one result beside what was expected of it."""
+    """Print one result next to what was expected of it."""
     print(f"  {what:58} {value!s:38} {expected}".rstrip(), flush=True)
 
 

@@ -159,7 +159,7 @@ def memory(store: Store, rows: int) -> None:
     line("of it not mapped", f"{warm['own'] / 1e6:.0f} MB")
     written = _in_process("write", store)
     line(
-        "writing the FAISS file anew", f"{written['seconds']:.1f} s, peak {written['peak'] / 1e6:.0f} MB", "no vectors"
+        "writing the FAISS file again", f"{written['seconds']:.1f} s, peak {written['peak'] / 1e6:.0f} MB", "no vectors"
     )
     line("with nothing new", f"{written['again']:.2f} s")
 

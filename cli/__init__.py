@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "approximate": ("approximate", "Build an index that makes searches among very many images quicker."),
     "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),
     "runs": ("runs", "List the classification runs."),
-    "probe": ("probe", "Set zero-shot beside what training on the stored vectors gives."),
+    "probe": ("probe", "Compare zero-shot accuracy with k-NN and linear probes on the stored vectors."),
     "report": ("report", "Report every number about a run, with intervals, by any columns."),
     "compare": ("compare", "Compare runs on the images they share: models, prompts, conditions."),
     "diff": ("diff", "Show how two runs differ in what was asked and answered."),
@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command, or None where there is no such one."""
+        """Import and return a command, or None if no command has that name."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"shotdex.cli.{COMMANDS[cmd_name][0]}")

@@ -114,7 +114,7 @@ def show(name: str, store_path: Path | None, as_json: bool) -> None:
 @store_option
 @json_option
 def compare(name: str, run: str | None, store_path: Path | None, as_json: bool) -> None:
-    """Say where a run is better or worse than a baseline, and where the two cannot be told apart.
+    """Say where a run is better or worse than a baseline, and where the difference may be chance.
 
     The difference is the model's accuracy minus the baseline's, with its 95 % interval; better and worse are said only
     where the interval leaves out 0. With trials, also whether model and people err on the same images (error

@@ -52,7 +52,7 @@ class Stage:
     default=Path("demo-out"),
     show_default=True,
     metavar="DIR",
-    help="Where the store and the images go; a store that an earlier demo left there is made anew.",
+    help="Where the store and the images go; a store that an earlier demo left there is replaced.",
 )
 def command(folder: Path) -> None:
     """Index the shipped images, classify them with two prompt sets, compare, ask, search and draw.
@@ -116,7 +116,9 @@ def _classify(stage: Stage) -> None:
     from shotdex.analysis.results import accuracy_by, overall
     from shotdex.formatting import estimate_cells, table
 
-    _heading("2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals, beside toddlers")
+    _heading(
+        "2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals, compared with toddlers"
+    )
     runs = [
         classify(stage.store, Classification(read_prompts(name), name=name), lambda _: stage.encoder) for name in RUNS
     ]

@@ -1,4 +1,4 @@
-"""The store of a demo: made anew where an earlier demo left one, and nowhere else."""
+"""The store of a demo: replaced if an earlier demo made it, and never otherwise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shotdex.store.location import CATALOG
 from shotdex.store.store import Store
 
 MARKER = "made-by-shotdex-demo"
-"""A file in the store that holds the catalog's identity: a copy of it beside another catalog says nothing."""
+"""A file in the store that holds the catalog's identity: a copy of it next to another catalog says nothing."""
 
 _FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|(indexing|turnstile)\.lock|{MARKER}")
 
@@ -57,7 +57,7 @@ def _clear(place: Path) -> None:
 
 
 def _files(place: Path) -> Iterator[Path]:
-    """Yield the files of a store; refuse where anything lies beside them."""
+    """Yield the files of a store; raise an error if anything else lies next to them."""
     for path in sorted(place.iterdir()):
         within = _FOLDERS.get(path.name)
         if within is not None and stat.S_ISDIR(path.lstat().st_mode):
@@ -78,13 +78,13 @@ def _is_file(path: Path) -> bool:
 
 
 def _check_marker(place: Path) -> None:
-    if not (place / CATALOG).exists():  # a demo was killed while it made this anew
+    if not (place / CATALOG).exists():  # a demo was killed while it replaced this
         return
     marked = (place / MARKER).read_text(encoding="ascii", errors="replace").strip()
     try:
         found = Store.at(place).identity
     except (StoreCorrupt, SchemaTooNew) as error:
-        raise _failed(place, f"cannot be told to be of a demo ({error})") from error
+        raise _failed(place, f"cannot be recognised as a demo's store ({error})") from error
     if marked != found:
         raise _failed(place, f"has another catalog than the demo made ({MARKER} names another)")
 

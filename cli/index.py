@@ -137,7 +137,7 @@ def command(
 ) -> None:
     """Index the images of SOURCE.
 
-    SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt beside an image are read too, and
+    SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt next to an image are read too, and
     'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; a folder of
     IDX files (MNIST, Fashion-MNIST); torchvision:NAME or hf:NAME[:config]; the URL (http, https, s3, gs) of any of
     these; or -, a list of paths on standard input.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 
-OTHERS = "other files are no images by their names and were left out"
+OTHERS = "other files do not have an image's name and were left out"
 
 
 def as_dict(report: IndexReport) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def print_report(report: IndexReport, source: Source, root: Path, encoder: Encod
     if report.unlabelled:
         out(f"  {_images(report.unlabelled)} {'has' if report.unlabelled == 1 else 'have'} no category")
     if report.ignored:
-        alone = "other file is no image by its name and was left out"
+        alone = "other file does not have an image's name and was left out"
         out(f"  1 {alone}" if report.ignored == 1 else f"  {report.ignored:,} {OTHERS}")
     for reason, count in report.reasons.items():
         first = next((failure for failure in report.failures if failure.reason == reason), None)

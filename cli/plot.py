@@ -92,7 +92,7 @@ def counts(target: Path, by: str, where: str | None, store_path: Path | None) ->
 @click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="An imported baseline; repeatable.")
 @store_option
 def accuracy(target: Path, runs: tuple[str, ...], by: str, baselines: tuple[str, ...], store_path: Path | None) -> None:
-    """Draw accuracy@1 with 95 % intervals, beside people or other models where a baseline is named."""
+    """Draw accuracy@1 with 95 % intervals, alongside people or other models if a baseline is named."""
     from shotdex.analysis.plots import accuracy_plot
     from shotdex.analysis.results import split_columns
 

@@ -76,7 +76,7 @@ def command(
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Set zero-shot beside what training on the stored vectors gives, all on the same test images.
+    """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors, on the same test images.
 
     Three methods are trained: logistic regression on a few images a class, drawn again and again; nearest neighbours by
     cosine, and logistic regression, on all training images. The number of neighbours and the L2 strength are chosen on
@@ -84,7 +84,7 @@ def command(
     are drawn.
 
     \b
-    shotdex probe --run names --run words --out ladder.png
+    shotdex probe --run names --run words --out probe.png
     shotdex probe --outside "small CNN=0.919:10000"
     shotdex probe --train-where "condition = 'realistic'" --test-where "condition <> 'realistic'"
     """

@@ -31,7 +31,7 @@ from .render import out
 def command(repair: bool, files: bool, model_check: bool, device: str, store_path: Path | None, as_json: bool) -> None:
     """Check that a store is whole: ids, vectors, counts, hashes, and the FAISS files against the catalog.
 
-    Says in a line each what holds, or what does not and what to do. --repair writes FAISS files and views anew and
+    Says in a line each what holds, or what does not and what to do. --repair writes FAISS files and views again and
     takes away vectors that cannot be right; it never deletes images, runs or predictions. Ends with 1 where something
     does not hold.
     """

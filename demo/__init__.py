@@ -1,4 +1,4 @@
-"""The small model, pictures and prompt sets that ship with the package, by path."""
+"""The small model, images and prompt sets that ship with the package, by path."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ BASELINES = HERE / "baselines"
 """What people and other models reach, as CSV files."""
 
 CATEGORIES = ("airplane", "car", "chair", "cup", "dog", "donkey", "duck", "hat")
-"""The categories of the evaluation pictures, in the order of the study they follow."""
+"""The categories of the evaluation images, in the order of the study they follow."""
 
 CONDITIONS = ("realistic", "silhouettes", "geons", "blurred", "features")
-"""The viewing conditions of the evaluation pictures."""
+"""The viewing conditions of the evaluation images."""

@@ -102,7 +102,7 @@ def answer(data: bytes, limits: Limits, prepare: FixedSize | None) -> tuple[dict
 
 
 def settings_frame(limits: Limits, portable: Any) -> bytes:
-    """Return what the process must be told first."""
+    """Return what must be sent to the process first."""
     return json.dumps({"limits": asdict(limits), "portable": portable}).encode()
 
 

@@ -122,7 +122,7 @@ class Worker:
 
 
 def start_process() -> subprocess.Popen[bytes]:
-    """Start what has not been told anything yet."""
+    """Start a process that has not been sent anything yet."""
     # One thread of numpy's: more would only reserve memory. A session of its own: Ctrl-C in a terminal is for us.
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(

@@ -42,7 +42,7 @@ class _Spare:
             return True
 
     def take(self, settings: bytes) -> Worker | None:
-        """Return a living process that was told the same settings, if there is one."""
+        """Return a living process that was started with the same options, if there is one."""
         with self._lock:
             fitting = [entry for entry in self._kept if entry[0] == settings]
             for entry in fitting:

@@ -53,7 +53,7 @@ class Inventory:
         self._rows: dict[str, list[tuple[Any, ...]]] = {"found": [], "scan_failures": [], "not_entered": []}
 
     def walk(self, seen: Callable[[int], None] | None = None) -> None:
-        """Take in all that the source has; `seen` is told now and then how many more were met.
+        """Take in all that the source has; `seen` is called now and then with how many more were met.
 
         Raises:
             SourceError: the source as a whole cannot be read.
@@ -77,14 +77,14 @@ class Inventory:
     def shapes(self) -> list[str]:
         """Return a path within the source for each pair of depth and first folder: what a layout is guessed from."""
         rows = self.con.rows(
-            "SELECT min(relative) FROM ordered WHERE NOT told "
+            "SELECT min(relative) FROM ordered WHERE NOT given "
             "GROUP BY len(string_split(relative, '/')), lower(split_part(relative, '/', 1)) LIMIT 100000"
         )
         return [row[0] for row in rows]
 
     def tells_labels(self) -> bool:
         """Tell whether the source itself labels its images."""
-        return bool(self.con.value("SELECT coalesce(bool_or(told), false) FROM ordered"))
+        return bool(self.con.value("SELECT coalesce(bool_or(given), false) FROM ordered"))
 
     def chunks(self, table: str, columns: str = "*") -> Iterator[list[dict[str, Any]]]:
         """Yield the rows of a table that has a `step` from 0, in that order."""
@@ -186,7 +186,7 @@ def _room_named() -> Iterator[None]:
         yield
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise StoreError(
-            f"there is no room for temporary files in {tempfile.gettempdir()}: {str(error).splitlines()[0]}",
+            f"not enough room for temporary files in {tempfile.gettempdir()}: {str(error).splitlines()[0]}",
             "make room there, or name another folder in the environment variable TMPDIR",
         ) from error
 

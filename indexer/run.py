@@ -77,7 +77,7 @@ class Indexing:
         progress: Progress,
         announce: Callable[[Plan, Labelling], None] | None = None,
     ) -> None:
-        """`announce` is told, once and before the first batch, what is about to be done."""
+        """`announce` is called once, before the first batch, with what is about to be done."""
         self._store = store
         self._announce = announce
         self._encoder = encoder
@@ -288,7 +288,7 @@ def _state(con: Connection) -> tuple[str, str]:
 
 
 def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Inventory:
-    """Look for images at a source, before a model is loaded or a store made; `seen` is told how many more were met.
+    """Look for images at a source, before a model is loaded or a store made; `seen` is called with how many more.
 
     `may_be_empty` is for a source that had images once: that they are gone is what there is to find.
 

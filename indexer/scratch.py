@@ -18,7 +18,7 @@ from .decoder_processes import KILLED
 _TEXTS = ("category", "condition", "split", "metadata")
 
 ARRIVING = {
-    # What the walk met that may be an image, in its order; an address may come twice. `told`: the source labels it.
+    # What the walk met that may be an image, in its order; an address may come twice. `given`: the source labels it.
     "found": pa.schema(
         [
             ("position", pa.int64()),
@@ -27,7 +27,7 @@ ARRIVING = {
             ("size_bytes", pa.int64()),
             ("modified_ns", pa.int64()),
             *((name, pa.string()) for name in _TEXTS),
-            ("told", pa.bool_()),
+            ("given", pa.bool_()),
         ]
     ),
     # What the walk itself could not use.
@@ -99,7 +99,7 @@ COMPARED = f"""
             coalesce(k.present AND k.encoded AND same_file, false) AS as_recorded
         FROM candidates c
         LEFT JOIN newest k ON k.path = c.address
-        LEFT JOIN newest kept ON kept.path = c.address AND (kept.source <> $source OR NOT c.told AND NOT $explicit)
+        LEFT JOIN newest kept ON kept.path = c.address AND (kept.source <> $source OR NOT c.given AND NOT $explicit)
     )
 """
 

@@ -153,7 +153,7 @@ def tower_file(store: Store, encoder: EncoderId) -> Path:
 
 
 def open_tower(store: Store, encoder: EncoderId) -> TextTower | None:
-    """Return the text tower of an encoder, or None where there is none that can be believed; a warning says why."""
+    """Return the text tower of an encoder, or None if none can be trusted; a warning says why."""
     path = tower_file(store, encoder)
     if not is_inside(store.index_folder, path):
         return None

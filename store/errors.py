@@ -127,12 +127,12 @@ class ImageFailure(Exception):
 
 
 def truncated(detail: str) -> ImageFailure:
-    """Return the refusal of a file that ends too early."""
+    """Return the error for a file that ends too early."""
     return ImageFailure(Reason.TRUNCATED, detail)
 
 
 def corrupt(detail: str) -> ImageFailure:
-    """Return the refusal of a file that contradicts itself."""
+    """Return the error for a file that contradicts itself."""
     return ImageFailure(Reason.CORRUPT, detail)
 
 

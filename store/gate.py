@@ -133,7 +133,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def file_id(path: Path) -> FileId | None:
-    """Return what tells a file from one that takes its place, or None if there is no file."""
+    """Return what distinguishes a file from one that takes its place, or None if there is no file."""
     try:
         found = path.stat()
     except OSError:

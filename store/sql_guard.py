@@ -114,7 +114,7 @@ _OUTSIDE = re.compile(r"disabled (by|through) configuration|[Ee]xtension|Table w
 
 @contextmanager
 def sql_errors(what: str) -> Iterator[None]:
-    """Turn DuckDB's refusals of a user's SQL into `BadSql`, with its explanation and without its traceback."""
+    """Turn DuckDB's errors in a user's SQL into `BadSql`, with its explanation and without its traceback."""
     try:
         yield
     except TookTooLong as error:

@@ -74,7 +74,7 @@ PIXEL_LIMIT = 178_956_970
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one image may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file; None is no limit.
+    """What one image may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file; None means no limit.
 
     The seconds count where images are decoded in processes of their own, while indexing. With `all_formats` Pillow
     decides which formats are read, instead of the list of those that are checked for being whole.

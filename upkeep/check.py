@@ -44,7 +44,7 @@ def verdict(name: str, holds: str, faults: Iterable[Fault]) -> Check:
 def index_again(sources: Sequence[str], model: str = "") -> str:
     """Return what a user does to bring the store up to some sources, the first of them spelled out.
 
-    Labels are read anew by every indexing, so the options that say what the folders mean belong to it.
+    Labels are read again by every indexing, so the options that say what the folders mean belong to it.
     """
     if not sources:
         return "index again: shotdex index SOURCE"

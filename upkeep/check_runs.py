@@ -6,7 +6,7 @@ from shotdex.store.connection import Connection
 
 from .check import LOST, Check, Fault, verdict
 
-AGAIN = "make it again beside the old one: shotdex rerun RUN --name NEW"
+AGAIN = "make it again next to the old one: shotdex rerun RUN --name NEW"
 
 _COUNTED = """
     SELECT r.name, coalesce(p.rows, 0) <> r.k * r.scored OR coalesce(p.images, 0) <> r.scored AS predictions,

@@ -112,7 +112,7 @@ def _doubtful(con: Connection, number: int, encoder: EncoderId) -> list[int]:
     """Return the images whose vectors are finite but not right, where the image is there to be encoded again.
 
     They are those of a length other than 1, and all copies of an image whose vectors differ: which one is right cannot
-    be told. While the image is not there, nothing is taken away.
+    be known. While the image is not there, nothing is taken away.
     """
     rows = con.rows(
         f"SELECT s.image_id, s.content_sha256 FROM stored_images s JOIN {vectors_table(number)} USING (image_id) "

@@ -51,7 +51,7 @@ OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_fi
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """What to do beside the checks of the store itself.
+    """What to do in addition to the checks of the store itself.
 
     `repair` fixes what can be fixed; `files` looks at every image's file; `load` loads models to compare them.
     """

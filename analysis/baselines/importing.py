@@ -1,4 +1,4 @@
-"""From a file to a baseline on record: a table of accuracies or trials, told apart by the header; all of it or nothing.
+"""From a file to a baseline on record: a table of accuracies or trials, as the header says; all of it or nothing.
 
 Some baselines ship with the package and are imported by their name.
 """

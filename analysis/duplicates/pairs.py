@@ -52,7 +52,7 @@ def near_pairs(vectors: Vectors, threshold: float, progress: Progress | None = N
         vectors: (N, D) float32, of any length: rows are made unit here. A row of zeros has no direction and is near
             nothing. With fewer than two rows there are no pairs.
         threshold: in (0, 1].
-        progress: told of blocks, not images.
+        progress: counts blocks, not images.
         most: pairs to give up at.
 
     Raises:

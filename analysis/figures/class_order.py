@@ -182,7 +182,7 @@ def largest_confusions(matrix: npt.NDArray[np.integer[Any]], most: int) -> list[
     list; ties by the numbers of the true, then the predicted class.
 
     Args:
-        matrix: (C, C) int, rows the true classes, columns the predicted ones; the diagonal is no confusion.
+        matrix: (C, C) int, rows the true classes, columns the predicted ones; the diagonal is not confusion.
         most: how many to return.
     """
     true, predicted = np.nonzero(matrix)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["zero-shot", "few-shot", "trained", "outside"]
 
-_LONGEST_LINE = 28  # characters of the name beside a dashed line
+_LONGEST_LINE = 28  # characters of the name next to a dashed line
 
 _Key = tuple[Kind, str]  # a kind, and the name of a few-shot method
 
@@ -50,7 +50,7 @@ class ComparisonLine:
 def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot and trained methods") -> Figure:
     """Draw a dot with its interval for each row, and, where there are few-shot rows, accuracy against shots.
 
-    Beside each dot stand the value, its interval and n. The curves have their intervals as bands, and the zero-shot,
+    Next to each dot stand the value, its interval and n. The curves have their intervals as bands, and the zero-shot,
     trained and outside results as dashed lines. An undefined (NaN) estimate has no dot. The accuracy axes start where
     the results do, not at 0.
 

@@ -68,7 +68,7 @@ def _sizes(estimates: Sequence[Estimate]) -> str:
 
 
 def _curve(axes: Axes, estimates: Sequence[Estimate], colour: str, marker: str, crowded: bool) -> Sequence[Artist]:
-    """Draw one curve on its band, which has an edge, so that bands on bands can be told apart."""
+    """Draw one curve on its band, which has an edge, so that overlapping bands can be distinguished."""
     k = np.arange(1, len(estimates) + 1)
     low, high = np.array([(e.low, e.high) for e in estimates]).reshape(-1, 2).T
     face = colour, 0.08 if crowded else 0.18

@@ -225,7 +225,7 @@ def _order(wanted: Points) -> Cells:
 
 
 def _fill(wanted: Points, order: Cells, columns: int, rows: int) -> Cells:
-    """Return a (rows, columns) grid of image indices, `EMPTY` where there is none."""
+    """Return a (rows, columns) grid of image indices, `EMPTY` where a cell has none."""
     grid = np.full(rows * columns, EMPTY, dtype=np.int64)
     column = np.tile(np.arange(columns, dtype=np.float64), rows)
     row = np.repeat(np.arange(rows, dtype=np.float64), columns)

@@ -168,7 +168,7 @@ class LegendPlan:
 
 
 def plan_legend(labels: Sequence[str], height: float) -> LegendPlan:
-    """Return how the labels, safe text already, fit beside axes that are `height` inches high."""
+    """Return how the labels, safe text already, fit next to axes that are `height` inches high."""
     if not labels:
         return LegendPlan(1, TICK, 0.0)
     size = TICK if len(labels) <= 20 else SMALL

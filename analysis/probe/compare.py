@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class Choices:
     """What was chosen on the training images: `k` neighbours, and C, the inverse of the L2 strength.
 
-    Beside each are the validation accuracies that it was chosen by, NaN or none where there was nothing to choose on.
+    With each come the validation accuracies that it was chosen by, NaN or none where there was nothing to choose on.
     `few_shot_c` holds the C of each draw by the number of images a class.
     """
 
@@ -78,7 +78,7 @@ class _Trained:
 
 
 def probe(store: Store, options: ProbeOptions, progress: Progress | None = None) -> ProbeComparison:
-    """Set zero-shot runs beside what training on the stored vectors gives, on the same test images.
+    """Compare zero-shot runs with k-NN and linear probes trained on the stored vectors, on the same test images.
 
     Nothing is encoded and nothing is written. All that is chosen is chosen on training images.
 
@@ -148,7 +148,7 @@ def _choices(trained: _Trained) -> Choices:
 
 
 def comparison_plot(comparison: ProbeComparison) -> Figure:
-    """Draw a ladder: accuracy of each line, and of few-shot lines against the number of images a class."""
+    """Draw the accuracy of each line, and of few-shot lines against the number of images a class."""
     rows = [ComparisonLine(row.name, row.estimate, row.kind, row.shots) for row in comparison.rows]
     space = "" if comparison.options.space is Space.JOINT else f", {comparison.options.space} space"
     return comparison_figure(rows, f"Zero-shot and trained methods on {comparison.coverage.train:,} images{space}")

@@ -106,7 +106,7 @@ def draw_shots(codes: Codes, shots: int, seed: int, draw: int) -> tuple[Rows, Ro
     """Return rows (of training images) to fit to and to choose on: `shots` and min(`shots`, 4) of each class.
 
     The two are disjoint. One draw's images for fewer shots are among its images for more, so that its accuracies can
-    be compared along the ladder; draws are independent of each other.
+    be compared along the line; draws are independent of each other.
 
     Raises:
         ValueError: a class has fewer than `needed(shots)` images.

@@ -63,7 +63,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How train and test were told apart, in words. `assumed`: nobody said, so halves were drawn."""
+    """How train and test were separated, in words. `assumed`: nothing said how, so random halves were drawn."""
 
     words: str
     assumed: bool = False

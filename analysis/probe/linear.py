@@ -175,7 +175,7 @@ def sweep(vectors: Vectors, codes: Codes, fit: Rows, validation: Rows, classes: 
     """Choose C by accuracy on the validation rows, fitted to the fit rows; among equals the smallest, most cautious C.
 
     `GRID` is tried first. While its end is strictly better than its neighbour it is extended by a decade, within
-    `LIMITS`; then the half decades beside the best are tried. Without validation rows nothing is tried, and C is
+    `LIMITS`; then the half decades next to the best are tried. Without validation rows nothing is tried, and C is
     `UNCHOSEN`.
 
     Args:
@@ -203,7 +203,7 @@ class _Trial:
         self.models: dict[float, Logistic] = {}
 
     def search(self) -> bool:
-        """Try the grid, what lies beyond its ends and beside its best; return whether the best is at a limit."""
+        """Try the grid, what lies beyond its ends and next to its best; return whether the best is at a limit."""
         grid = [self.measure(c) for c in GRID]
         while self.rises(grid[-1], grid[-2]) and grid[-1] < LIMITS[1]:
             grid.append(self.measure(grid[-1] * 10))

@@ -28,7 +28,7 @@ def outside_result(con: Connection, text: str) -> tuple[str, str, Estimate]:
     baseline, of which the accuracy over all conditions is taken.
 
     Raises:
-        OptionError: a text that is none of these, a value that is no share, or no such baseline.
+        OptionError: a text in another form, a value that is not a share, or no such baseline.
     """
     name, equals, number = text.rpartition("=")
     if not equals:

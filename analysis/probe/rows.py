@@ -26,10 +26,10 @@ NEIGHBOURS, LOGISTIC = "nearest neighbours", "logistic regression"
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """One line of the ladder.
+    """One line of the comparison.
 
     `p_value` is that of the exact McNemar test against the first zero-shot line on the test images that both answered,
-    `adjusted` that after Holm's correction over the ladder; NaN where no test was made: few-shot lines are several
+    `adjusted` that after Holm's correction over all lines; NaN where no test was made: few-shot lines are several
     classifiers each, outside results have no answers to compare. `shots` is of few-shot lines alone.
     """
 
@@ -133,7 +133,7 @@ def logistic_remarks(result: LogisticResult, train: int) -> list[str]:
 
 
 def zero_shot_remarks(found: Sequence[ZeroShot], material: Material, space: Space) -> list[str]:
-    """Say what the runs did not score, and how to make one where there is none."""
+    """Say what the runs did not score, and how to make one if there is none."""
     if not found:
         return ["no run of this encoder scored the test images; make one with: shotdex classify"]
     remarks = []

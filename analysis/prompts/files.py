@@ -147,7 +147,7 @@ def is_reference(text: str) -> bool:
 def published_templates(reference: str, beside: Path | None = None) -> tuple[str, ...]:
     """Return the templates that a reference names, with `{}` where the file has `{c}`.
 
-    A path that is not absolute is looked for beside the file that names it, else in the working folder.
+    A path that is not absolute is looked for next to the file that names it, else in the working folder.
 
     Raises:
         OptionError: the file cannot be read, has no such set, or the set is not a list of texts.

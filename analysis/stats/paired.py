@@ -65,7 +65,7 @@ def paired(
     The interval is that of the paired bootstrap: images are drawn again within their stratum, each with both of its
     answers, and the bounds are percentiles of the differences. It has no width where no image tells A from B or where
     all of them do in the same way, and with a handful of such images it is narrower than the exact test would have
-    it: read it beside `p_value`. Without images the difference and the p value are NaN.
+    it: read it together with `p_value`. Without images the difference and the p value are NaN.
 
     Args:
         correct_a: (N,) bool, whether A got each image right.

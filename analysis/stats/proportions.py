@@ -115,7 +115,7 @@ def difference_interval(a: Estimate, b: Estimate) -> Estimate:
 def verdict(difference: Estimate) -> Verdict:
     """Return whether b is better or worse than a, given b - a: one of them only where the interval leaves out 0.
 
-    An interval that touches 0 does not leave it out, and without an interval nothing can be told.
+    An interval that touches 0 does not leave it out, and without an interval nothing can be concluded.
     """
     if difference.low > _TOUCHING:
         return Verdict.BETTER

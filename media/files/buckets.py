@@ -2,7 +2,7 @@
 
 Requests carry the user's own credentials, as the AWS and Google tools find them. Without any, S3 is read anonymously,
 which is enough for public buckets; gcsfs does the same by itself. Where credentials are refused, nothing is tried
-without them: the refusal is what the user has to know.
+without them: the error is what the user has to know.
 """
 
 from __future__ import annotations

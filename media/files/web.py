@@ -32,7 +32,7 @@ AT_ONCE = 8
 
 
 def facts(url: str) -> Facts:
-    """Return size and time of a file; for the time its ETag where there is none.
+    """Return size and time of a file; for the time its ETag if it has none.
 
     A server that gives neither does not tell whether a file changed: the time is then now, and it is read again.
     """

@@ -99,7 +99,7 @@ class ManifestSource:
 
 @dataclass(frozen=True, slots=True)
 class _RowReader:
-    """Makes images of rows. `modified_ns` is the table's own time; in a CSV, `typed`, numbers are told from text."""
+    """Makes images of rows. `modified_ns` is the table's own time; in a CSV, `typed`, numbers are not text."""
 
     root: str
     folder: str

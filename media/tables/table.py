@@ -61,7 +61,7 @@ class Table(Protocol):
 
 
 def check_columns(columns: Sequence[str]) -> None:
-    """Refuse a table whose columns cannot be told apart; columns without a name may be many.
+    """Raise an error if two columns have the same name; several columns may have none.
 
     Raises:
         SourceError: two have one name, or there are too many.

@@ -125,7 +125,7 @@ def _scan(vectors: Vectors, query: Vectors, k: int, positions: Ids) -> tuple[Ids
         faiss.fvec_inner_products_by_idx(
             faiss.swig_ptr(products), of_query, of_vectors, faiss.swig_ptr(block), vectors.shape[1], 1, len(block)
         )
-        if len(kept) >= k:  # what is no number is kept here and comes last of all
+        if len(kept) >= k:  # NaN is kept here and comes last of all
             over = ~(products < scores.min())
             block, products = block[over], products[over]
         kept, scores = _best(np.concatenate([kept, block]), np.concatenate([scores, products]), k)

@@ -126,8 +126,8 @@ def train_inverted_file(
 ) -> InvertedFile:
     """Put every vector (N, D) into the list of one of `count` centroids, which are trained on the rows of a sample.
 
-    Besides the result it takes the memory of the sample. `advance` is told how many vectors were compared with every
-    centroid: `ROUNDS` times the sample, and then all. Only the nearest list is searched until `nprobe` is replaced.
+    Besides the result it takes the memory of the sample. `advance` is called with how many vectors were compared with
+    every centroid: `ROUNDS` times the sample, and then all. Only the nearest list is searched until `nprobe` is set.
     """
     centroids = _centroids(np.array(vectors[sample]), count, seed, advance)
     index = faiss_module().IndexFlatIP(vectors.shape[1])

@@ -82,7 +82,7 @@ def test_a_marker_beside_another_catalog_says_nothing(made: Store, tmp_path: Pat
 
 def test_a_catalog_that_cannot_be_read_is_left_alone(made: Store) -> None:
     made.catalog.write_bytes(b"something else" * 5_000)
-    refused(made.root, "cannot be told to be of a demo")
+    refused(made.root, "cannot be recognised as a demo's store")
 
 
 def test_links_are_not_followed(made: Store, tmp_path: Path) -> None:

@@ -321,4 +321,4 @@ def test_one_of_everything(shotdex: Run, clip_folder: Path, tmp_path: Path) -> N
     ran = shotdex("index", tmp_path / "one", "--model", clip_folder, "--store", tmp_path / "s")
     assert "1 image to read;" in ran.err
     assert "1 image has no category" in ran.out
-    assert "1 other file is no image by its name and was left out" in ran.out
+    assert "1 other file does not have an image's name and was left out" in ran.out

@@ -68,7 +68,7 @@ def test_what_repair_cannot_mend(shotdex: Run, here: Store) -> None:
     ran = shotdex("verify", "--repair")
     assert ran.status == 1
     assert "repaired nothing\n" in ran.out
-    assert "try: make it again beside the old one: shotdex rerun RUN --name NEW" in ran.out
+    assert "try: make it again next to the old one: shotdex rerun RUN --name NEW" in ran.out
 
 
 def test_json(shotdex: Run, here: Store) -> None:
