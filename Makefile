@@ -19,7 +19,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.developed
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
-QUICK := tests/analysis/stats tests/analysis/metrics tests/cli/test_help.py tests/media/tables tests/test_language.py
+QUICK := tests/analysis/stats tests/analysis/metrics tests/analysis/prompts tests/cli/test_help.py tests/media/tables \
+	tests/store/test_ids.py tests/store/test_views.py tests/test_language.py
 
 quick: $(VENV)/.developed
 	$(BIN)/ruff format --check .

@@ -121,7 +121,7 @@ class Scorer:
 
 
 CHUNK = 16_384
-"""Images that one question to the catalog is about."""
+"""Images that one query to the catalog is about."""
 
 HOLD_SECONDS = 2.0
 """How long the catalog stays open; opening it takes some 30 ms, and a writer waits until it is closed."""

@@ -139,9 +139,9 @@ def opening(store: Store) -> None:
         with store.reading() as con:
             open_index(store, con, *choose_encoder(con, None))
 
-    times = in_turns({"opening": under_catalog, "whole question": lambda: search(store, query(), no_model)})
+    times = in_turns({"opening": under_catalog, "whole query": lambda: search(store, query(), no_model)})
     line("opening catalog and index", times["opening"], "reads no vectors")
-    line("a whole question, its text known", times["whole question"])
+    line("a whole query, its text known", times["whole query"])
 
 
 def memory(store: Store, rows: int) -> None:

@@ -57,7 +57,7 @@ def command(
     if len(runs) == 1 and not settings.by:
         raise OptionError(
             "there is one run and nothing to compare it with",
-            f"name another: shotdex compare {runs[0]} OTHER   or its conditions: --by condition",
+            f"choose another: shotdex compare {runs[0]} OTHER   or its conditions: --by condition",
         )
     found = compare_groups(store, runs[0], settings) if len(runs) == 1 else compare_runs(store, runs, settings)
     out(to_json(_as_dict(store, runs, found, show)) if as_json else as_text(store, runs, found, show))

@@ -91,5 +91,5 @@ def _check_marker(place: Path) -> None:
 
 def _failed(place: Path, why: str) -> OptionError:
     return OptionError(
-        f"{place} {why}, so it is left as it is", "name another folder: --out DIR; or take it away yourself"
+        f"{place} {why}, so it is left as it is", "choose another folder: --out DIR; or remove it yourself"
     )

@@ -49,7 +49,7 @@ def command(statement: str, form: str, allow_external: bool, store_path: Path | 
 
 
 def render(answer: Rows, form: str) -> None:
-    """Print an answer in one of the formats."""
+    """Print the rows in one of the formats."""
     if form == "csv":
         out(as_csv(answer.columns, answer.rows), exact=True)
     elif form == "json":

@@ -111,7 +111,7 @@ class Workers:
                 return reply
 
     def close(self, now: bool = False) -> None:
-        """Let all processes go, idle ones to whoever needs the like next; with `now` end them, those at work too.
+        """Let all processes go, idle ones to those that wait for one; with `now` end them, those at work too.
 
         Whoever waits for one that is at work then gets an ImageFailure.
         """

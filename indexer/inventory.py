@@ -187,7 +187,7 @@ def _room_named() -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise StoreError(
             f"not enough room for temporary files in {tempfile.gettempdir()}: {str(error).splitlines()[0]}",
-            "make room there, or name another folder in the environment variable TMPDIR",
+            "make room there, or choose another folder with the environment variable TMPDIR",
         ) from error
 
 

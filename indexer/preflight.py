@@ -53,7 +53,7 @@ def check_place(root: Path) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise StoreError(
             f"cannot make a store at {root}: {there} is {'not to be written to' if there.is_dir() else 'a file'}",
-            "name another place: --store DIR",
+            "choose another place: --store DIR",
         )
 
 
@@ -67,7 +67,7 @@ def check_store(store: Store, encoder: EncoderId, new: int, total: int) -> None:
         if path.exists() and not os.access(path, os.W_OK):
             raise StoreError(
                 f"{path} cannot be written to{ownership(path)}",
-                "check its permissions, or name another: --store DIR",
+                "check its permissions, or choose another: --store DIR",
             )
     needed, free = expected_bytes(encoder, new, total), free_bytes(store.root)
     if new and needed > free:

@@ -1,1 +1,1 @@
-"""From a question to ranked images, and read-only SQL."""
+"""From a query to ranked images, and read-only SQL."""

@@ -53,7 +53,7 @@ def check_folder(folder: Path) -> None:
         OptionError: there is a file of that name.
     """
     if folder.exists() and not folder.is_dir():
-        raise OptionError(f"{folder} is not a folder", "name another: --copy-to DIR")
+        raise OptionError(f"{folder} is not a folder", "choose another: --copy-to DIR")
 
 
 def copy_images(found: Sequence[str], folder: Path) -> Copied:
@@ -79,7 +79,7 @@ def copy_images(found: Sequence[str], folder: Path) -> Copied:
     except OSError as error:
         raise StoreError(
             f"cannot copy to {folder}: {error.strerror or error}; {len(paths):,} of {len(found):,} images are there",
-            "make room there, or name another folder: --copy-to DIR",
+            "make room there, or choose another folder: --copy-to DIR",
         ) from error
     return Copied(folder, tuple(paths), tuple(failed))
 

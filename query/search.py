@@ -24,7 +24,7 @@ from shotdex.store.types import EncoderId, Hit, Ids, Query, Vectors
 from .text_lookup import remember, text_vectors, vectors_at_hand
 
 PATIENCE = 1.0
-"""Seconds that an answer may wait to be remembered while another process holds the catalog."""
+"""Seconds that a result may wait to be remembered while another process holds the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Ranking:
 def search(
     store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
 ) -> Ranking:
-    """Find the k images nearest to the question: through the inverted file if one was built, unless `exact`.
+    """Find the k images nearest to the query: through the inverted file if one was built, unless `exact`.
 
     Raises:
         EmptyQuery, OptionError: nothing was asked, or for fewer than one image.
@@ -53,7 +53,7 @@ def search(
     if query.k < 1:
         raise OptionError(f"cannot give {query.k} images", "ask for at least one: -k 10")
     if not any(text.strip() for text in query.texts) and not query.images:
-        raise EmptyQuery("the question is empty", 'ask for something: shotdex search "a dog"')
+        raise EmptyQuery("the query is empty", 'search for something: shotdex search "a dog"')
     faiss_ahead()
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, encoder_name)
@@ -91,7 +91,7 @@ def _nearest(con: Connection, place: _Place, vector: Vectors, k: int, kept: Filt
 
 
 def query_vector(place: _Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:
-    """Return the unit vector (D,) of a question: the mean of the unit vectors of its texts and images, made unit."""
+    """Return the unit vector (D,) of a query: the mean of the unit vectors of its texts and images, made unit."""
     encoder = place.encoder
     parts = [text_vectors(place.store, place.encoder_id, encoder, query.texts, load, known)]
     if query.images:
@@ -106,7 +106,7 @@ def _mean(parts: Sequence[Vectors]) -> Vectors:
     mean = np.concatenate(parts).mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length < 1e-6:
-        raise EmptyQuery("the parts of the question cancel each other out", "ask for fewer things at once")
+        raise EmptyQuery("the parts of the query cancel each other out", "combine fewer texts and images")
     return np.asarray(mean / length, dtype=np.float32)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 ANSWER_BYTES = 2 * 1024**3
-"""The memory that an answer may take: about ten million rows of a path and a number."""
+"""The memory that a result may take: about ten million rows of a path and a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def check_baseline_name(con: Connection, name: str) -> None:
     if name in {row[0] for row in con.rows("SELECT name FROM baselines")}:
         raise OptionError(
             f"there is already a baseline named {name!r}",
-            f"give another: --name {shlex.quote(name + '-2')}   "
+            f"choose another: --name {shlex.quote(name + '-2')}   "
             f"or remove that one: shotdex baseline remove {shlex.quote(name)}",
         )
 

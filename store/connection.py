@@ -43,7 +43,7 @@ GRACE_SECONDS = 3.0
 """How long an interrupted query may take to end. DuckDB looks for an interruption between two chunks of rows."""
 
 ROWS = 4096
-"""Rows taken from an answer at a time."""
+"""Rows taken from a result at a time."""
 
 
 class TookTooLong(Exception):
@@ -51,7 +51,7 @@ class TookTooLong(Exception):
 
 
 class TooMuch(Exception):
-    """An answer is larger than its limit. Never leaves shotdex: it becomes a `BadSql`."""
+    """A result is larger than its limit. Never leaves shotdex: it becomes a `BadSql`."""
 
 
 @contextmanager
@@ -175,7 +175,7 @@ class Connection:
             rows += arrived
             taken += sum(_size(value) for row in arrived for value in row)
             if taken > limit:
-                raise TooMuch(f"the answer takes more than {limit:,} bytes")
+                raise TooMuch(f"the result takes more than {limit:,} bytes")
         return [column[0] for column in result.description], [str(column[1]) for column in result.description], rows
 
     def statements(self, sql: str) -> list[tuple[str, str]]:
@@ -259,7 +259,7 @@ def _kind(statement: duckdb.Statement) -> str:
 
 
 def _size(value: Any) -> int:
-    """Return about how many bytes a value of an answer takes, without going through long lists."""
+    """Return about how many bytes a value of a result takes, without going through long lists."""
     return 8 + sys.getsizeof(value) + (64 * len(value) if isinstance(value, (list, tuple, dict)) else 0)
 
 

@@ -149,7 +149,7 @@ def _values(labels: Labels) -> tuple[str | None, str | None, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class FailureRecord:
-    """A rejection with what is needed to see later whether the file changed, and whether to try it again.
+    """A failure with what is needed to see later whether the file changed, and whether to try it again.
 
     `decoder` describes what tried to decode it, with its limits: the same file need not be tried by the same again.
     """

@@ -30,7 +30,7 @@ def next_run(con: Connection, name: str | None) -> tuple[int, str]:
     if name is None:
         return number, next(free for i in itertools.count(number) if (free := f"run-{i}") not in taken)
     if name in taken:
-        raise OptionError(f"there is already a run named {name!r}", f"give another: --name {name}-{number}")
+        raise OptionError(f"there is already a run named {name!r}", f"choose another: --name {name}-{number}")
     return number, name
 
 

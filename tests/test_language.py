@@ -30,6 +30,12 @@ USE = {
     r"ladders?": "comparison",
     r"refusals?": "error, or failure",
     r"wish(es)?": "options",
+    r"rejections?": "failure",
+    r"(name|give) another": "choose another",
+    r"(the|a whole|one) question": "the query",
+    r"at hand": "what is meant",
+    r"the like": "what is meant",
+    r"cannot be had": "is not available",
 }
 """A phrase, as a regular expression, and what to write in its place."""
 

@@ -68,7 +68,7 @@ TILE = 300
 _GAP = 30
 _HEADER = 110
 _LINE = int(style.SMALL * 1.45 * style.DPI / 72)
-_NARROWEST = 3  # tiles; so that the question has room above a single hit
+_NARROWEST = 3  # tiles; so that the title has room above a single hit
 
 
 def contact_sheet(hits: Sequence[Hit], images: Sequence[Image.Image], query: str, columns: int | None = None) -> Figure:

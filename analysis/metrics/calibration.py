@@ -20,8 +20,8 @@ class Reliability:
 
     `edges` (B + 1,) float64 run from 0 to 1; bin b holds the probabilities in (edges[b], edges[b + 1]], and the first
     one also holds 0. `counts` (B,) int64 are the images in it. In [0, 1] and NaN for a bin without images, (B,)
-    float64 each: `confidence`, the mean probability; `accuracy`, the share of right answers; `low` and `high`, the
-    95 % Wilson interval of that share.
+    float64 each: `confidence`, the mean probability; `accuracy`, the share of correct predictions; `low` and `high`,
+    the 95 % Wilson interval of that share.
     """
 
     edges: Floats
@@ -33,7 +33,7 @@ class Reliability:
 
 
 def reliability(probability: Floats, correct: Flags, bins: int = BINS) -> Reliability:
-    """Sort images into bins by probability and compare it with the share of right answers there.
+    """Sort images into bins by probability and compare it with the share of correct predictions there.
 
     Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks", ICML, section 2. A calibrated
     model is right 7 times in 10 where it says 0.7.
@@ -73,7 +73,7 @@ def _edges(bins: int) -> Floats:
 
 
 def _binned(probability: Floats, correct: Flags, bins: int) -> tuple[Counts, Counts, Floats]:
-    """Return, per bin: images, right answers, and the sum of the probabilities."""
+    """Return, per bin: images, correct predictions, and the sum of the probabilities."""
     chances, flags = np.asarray(probability, dtype=np.float64), np.asarray(correct, dtype=bool)
     if bins < 1:
         raise ValueError(f"{bins} bins hold nothing")

@@ -1,4 +1,4 @@
-"""Shares of right answers with Wilson intervals: accuracy@1 and top-k; and the mean reciprocal rank."""
+"""Shares of correct predictions with Wilson intervals: accuracy@1 and top-k; and the mean reciprocal rank."""
 
 from __future__ import annotations
 

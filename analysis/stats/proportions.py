@@ -18,7 +18,7 @@ def wilson(correct: int, n: int) -> Estimate:
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22; recommended for
     small n by Brown, Cai and DasGupta (2001), "Interval estimation for a binomial proportion", Statistical Science 16.
-    Unlike value +- 1.96 standard errors it stays inside [0, 1] and does not shrink to nothing at 0 or n right answers.
+    Unlike value +- 1.96 standard errors it stays inside [0, 1] and does not shrink to nothing at 0 or n correct.
 
     With n = 0 there is no share: value, low and high are NaN.
 

@@ -160,7 +160,7 @@ def make(name: str, made_by: Any, settings: Mapping[str, Any]) -> Any:
         if "download" not in takes:
             raise SourceError(
                 f"torchvision:{name} cannot be loaded: {_line(error)}",
-                f"torchvision does not download it: put its files in {root()} (or name another folder: {VARIABLE}=DIR)",
+                f"torchvision does not download it: put its files in {root()} (or choose another: {VARIABLE}=DIR)",
             ) from error
     try:
         with _patience(), contextlib.redirect_stdout(sys.stderr):  # where its progress belongs
@@ -168,7 +168,7 @@ def make(name: str, made_by: Any, settings: Mapping[str, Any]) -> Any:
     except Exception as error:  # urllib, tarfile, zipfile, gdown: each raises its own
         raise SourceError(
             f"torchvision:{name} cannot be downloaded: {_line(error)}",
-            f"check the connection, or put its files in {root()} (or name another folder: {VARIABLE}=DIR)",
+            f"check the connection, or put its files in {root()} (or choose another: {VARIABLE}=DIR)",
         ) from error
 
 

@@ -30,7 +30,7 @@ class Dialect:
     """How a CSV file is written.
 
     `first` is the delimiter that is taken where nothing else decides, `known` are names of columns that the reader can
-    use, and with `spaced` the spaces after a delimiter are no part of a cell, so that `a, "b, c"` has two cells.
+    use, and with `spaced` the spaces after a delimiter are not part of a cell, so that `a, "b, c"` has two cells.
     """
 
     first: str = ","

@@ -182,7 +182,7 @@ class TestSearch:
         assert "no image passes the filter" in empty.err
 
     def test_errors(self, shotdex: Run, here: Path) -> None:
-        failed(shotdex("search"), 1, "question is empty", "try:")
+        failed(shotdex("search"), 1, "query is empty", "try:")
         failed(shotdex("search", "red", "-k", "0"), 2)
         failed(shotdex("search", "red", "--where", "nonsense = 1"), 1, "nonsense", "docs/schema.md")
         failed(shotdex("search", "--image", "gone.png"), 1, "gone.png")

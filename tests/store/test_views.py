@@ -34,7 +34,7 @@ def judged(store: Store, fake: FakeEncoder, tmp_path: Path) -> Store:
 
 
 def records(con: Connection, sql: str) -> list[dict[str, Any]]:
-    columns, rows = con.described(sql)
+    columns, _, rows = con.described(sql)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
