@@ -126,7 +126,7 @@ def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Fig
 
 
 def reliability_plot(store: Store, runs: Sequence[str] = (), bins: int = BINS, where: str | None = None) -> Figure:
-    """Draw how often runs are right where they say that they are sure, with each one's expected calibration error.
+    """Draw the accuracy of runs against their confidence, with each one's expected calibration error.
 
     Raises:
         OptionError, MissingLabels, BadSql; EmptyStore: the filter leaves no image.

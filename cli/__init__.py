@@ -16,17 +16,17 @@ from shotdex.store.errors import ShotdexError
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Index the images of a folder, a zip archive or IDX files."),
     "search": ("search", "Find the images that match a text or an image."),
-    "approximate": ("approximate", "Build an index that makes searches among very many images quicker."),
+    "approximate": ("approximate", "Build an index that makes searches among very many images faster."),
     "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),
     "runs": ("runs", "List the classification runs."),
     "probe": ("probe", "Compare zero-shot accuracy with k-NN and linear probes on the stored vectors."),
     "report": ("report", "Report every number about a run, with intervals, by any columns."),
     "compare": ("compare", "Compare runs on the images they share: models, prompts, conditions."),
-    "diff": ("diff", "Show how two runs differ in what was asked and answered."),
-    "rerun": ("rerun", "Make a run again and say whether anything changed."),
+    "diff": ("diff", "Show how two runs differ: prompts, images, versions and predictions."),
+    "rerun": ("rerun", "Repeat a run and report whether anything changed."),
     "prompts": ("prompts", "List, show, check and compare prompt sets."),
     "duplicates": ("duplicates", "Find exact and near duplicates, leaks between splits and conflicting labels."),
-    "baseline": ("baseline", "Bring in what people or other models reach, and compare."),
+    "baseline": ("baseline", "Import accuracies of people or other models, and compare."),
     "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),
     "status": ("status", "Show what the store holds."),
@@ -76,7 +76,7 @@ def group() -> None:
     shotdex index photos/                      index a folder
     shotdex search "a dog in the snow"         find images
     shotdex classify                           zero-shot accuracy, by category and condition
-    shotdex sql "FROM accuracy_by_condition"   ask for anything else
+    shotdex sql "FROM accuracy_by_condition"   query anything else
     """
 
 

@@ -38,12 +38,12 @@ CONSISTENCY_COLUMNS = (
 
 @click.group("baseline")
 def command() -> None:
-    """Bring in what people or other models reach, and compare a run with it."""
+    """Import accuracies of people or other models, and compare runs with them."""
 
 
 @command.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="A name for the baseline. [default: the file's]")
+@click.option("--name", metavar="NAME", help="A name for the baseline. [default: the file's name]")
 @click.option("--source", metavar="TEXT", help="Where the numbers come from. [default: the file's column `source`]")
 @store_option
 @json_option
@@ -53,10 +53,10 @@ def import_(
     """Import a baseline from a CSV file; its header says which kind it is.
 
     A table: condition,accuracy,n,low,high,source,note. Accuracies are shares between 0 and 1; the condition `all`, or
-    none, is the overall value. Of n, low and high, give what is known.
+    none, is the overall value. Fill in what is known of n, low and high.
 
-    Trials, one row a decision, as the model-vs-human toolbox writes them: subj,object_response,category,imagename and
-    maybe condition; other columns are passed over. Trials may come in several files, such as one a person.
+    Trials, one row per decision, as the model-vs-human toolbox writes them: subj,object_response,category,imagename and
+    maybe condition; other columns are ignored. Trials may come in several files, such as one per person.
 
     FILE may also be the name of a baseline that ships: fashion-mnist-cnn, fashion-mnist-people or toddlers.
 
@@ -101,7 +101,7 @@ def list_(store_path: Path | None, as_json: bool) -> None:
 @store_option
 @json_option
 def show(name: str, store_path: Path | None, as_json: bool) -> None:
-    """Show a baseline's accuracies, where they come from and what to keep in mind."""
+    """Show a baseline's accuracies, their source and its notes."""
     with open_store(store_path).reading() as con:
         baseline = find_baseline(con, name)
         counts = _counts(con, baseline)
@@ -114,7 +114,7 @@ def show(name: str, store_path: Path | None, as_json: bool) -> None:
 @store_option
 @json_option
 def compare(name: str, run: str | None, store_path: Path | None, as_json: bool) -> None:
-    """Say where a run is better or worse than a baseline, and where the difference may be chance.
+    """Show where a run is better or worse than a baseline, and where the difference may be chance.
 
     The difference is the model's accuracy minus the baseline's, with its 95 % interval; better and worse are said only
     where the interval leaves out 0. With trials, also whether model and people err on the same images (error

@@ -55,7 +55,7 @@ class Stage:
     help="Where the store and the images go; a store that an earlier demo left there is replaced.",
 )
 def command(folder: Path) -> None:
-    """Index the shipped images, classify them with two prompt sets, compare, ask, search and draw.
+    """Index the shipped images, classify them with two prompt sets, compare, query, search and draw.
 
     Needs no network: the small model ships with shotdex. It knows emoji and little else.
     """

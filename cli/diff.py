@@ -20,7 +20,7 @@ from .render import out
 @store_option
 @json_option
 def command(first: str, second: str, store_path: Path | None, as_json: bool) -> None:
-    """Show how two runs differ: encoder, prompts, filter, images, versions; and in how many answers.
+    """Show how two runs differ: encoder, prompts, filter, images, versions, and how many predictions.
 
     Whether one is better is for `shotdex compare`.
     """

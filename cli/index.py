@@ -82,9 +82,11 @@ class BatchSize(click.ParamType[int | None]):
 )
 @device_option
 @click.option(
-    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", show_default=True, help="Images a batch."
+    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", show_default=True, help="Images per batch."
 )
-@click.option("--compile", "compile_model", is_flag=True, help="Compile the model first; a minute that pays on a GPU.")
+@click.option(
+    "--compile", "compile_model", is_flag=True, help="Compile the model first; takes a minute, and pays off on a GPU."
+)
 @click.option(
     "--all-formats",
     is_flag=True,
@@ -96,7 +98,7 @@ class BatchSize(click.ParamType[int | None]):
     default=Limits().pixels,
     metavar="N",
     show_default=True,
-    help="Refuse larger images before they are decoded; 0 lifts this limit and the one on a file's bytes (512 MiB).",
+    help="Reject larger images before they are decoded; 0 lifts this limit and the one on a file's bytes (512 MiB).",
 )
 @click.option(
     "--max-seconds",
@@ -104,12 +106,14 @@ class BatchSize(click.ParamType[int | None]):
     default=Limits().seconds,
     metavar="S",
     show_default=True,
-    help="Give up decoding an image after so long; 0 lifts the limit.",
+    help="Give up decoding an image after this time; 0 lifts the limit.",
 )
-@click.option("--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N; else never.")
-@click.option("--strict", is_flag=True, help="Stop at the first; the same as --max-failures 0.")
+@click.option(
+    "--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N failures. [default: never]"
+)
+@click.option("--strict", is_flag=True, help="Stop at the first failure; the same as --max-failures 0.")
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
-@click.option("--prune", is_flag=True, help="Afterwards forget the images that are gone for good.")
+@click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
 @store_option
 @json_option
 def command(
@@ -142,7 +146,7 @@ def command(
     IDX files (MNIST, Fashion-MNIST); torchvision:NAME or hf:NAME[:config]; the URL (http, https, s3, gs) of any of
     these; or -, a list of paths on standard input.
 
-    Running it again costs a look at each file: what has not changed is not read. A broken image becomes a row in
+    Running it again is quick: files that have not changed are not read. A broken image becomes a row in
     the table `failures` and the rest goes on. Ctrl-C keeps what is done, and the same command goes on from there.
 
     \b

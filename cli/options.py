@@ -24,7 +24,7 @@ store_option = click.option(
     help="The store's folder; else $SHOTDEX_STORE, else the nearest .shotdex upward from here.",
 )
 model_option = click.option(
-    "--model", metavar="NAME", help="Which of the store's encoders, by name or number; needed where it has several."
+    "--model", metavar="NAME", help="Which of the store's encoders, by name or number; needed if it has several."
 )
 device_option = click.option(
     "--device",
@@ -43,7 +43,7 @@ by_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for the bootstrap."
 )
-run_option = click.option("--run", metavar="RUN", help="A run's name or number; the newest where none is named.")
+run_option = click.option("--run", metavar="RUN", help="A run's name or number. [default: the newest]")
 
 
 def resamples_option(default: int) -> Callable[[Command], Command]:
@@ -53,7 +53,7 @@ def resamples_option(default: int) -> Callable[[Command], Command]:
         type=click.IntRange(100, 100_000),
         default=default,
         show_default=True,
-        help="How often the bootstrap draws.",
+        help="Number of bootstrap resamples.",
     )
 
 

@@ -65,7 +65,13 @@ def samples(target: Path, where: str | None, store_path: Path | None) -> None:
 
 @command.command()
 @out_option("counts")
-@click.option("--by", type=click.Choice(["condition", "split"]), default="condition", show_default=True, help="Stacks.")
+@click.option(
+    "--by",
+    type=click.Choice(["condition", "split"]),
+    default="condition",
+    show_default=True,
+    help="What the stacked parts of the bars stand for.",
+)
 @where_option
 @store_option
 def counts(target: Path, by: str, where: str | None, store_path: Path | None) -> None:
@@ -105,10 +111,16 @@ def accuracy(target: Path, runs: tuple[str, ...], by: str, baselines: tuple[str,
     "-k", "k", type=click.IntRange(1), default=1, show_default=True, help="Count the truth if among the k best."
 )
 @click.option(
-    "--cells", type=click.Choice(["both", "rates", "counts"]), default="both", show_default=True, help="What cells say."
+    "--cells",
+    type=click.Choice(["both", "rates", "counts"]),
+    default="both",
+    show_default=True,
+    help="What each cell shows.",
 )
 @click.option(
-    "--order", type=click.Choice(["given", "clustered"]), help="Of the classes. [default: clustered beyond 12]"
+    "--order",
+    type=click.Choice(["given", "clustered"]),
+    help="Order of the classes. [default: clustered if more than 12]",
 )
 @run_option
 @store_option
@@ -129,11 +141,13 @@ def confusion(
 @command.command()
 @out_option("reliability")
 @runs_option
-@click.option("--bins", type=click.IntRange(1, 100), default=15, show_default=True, help="Of equal width.")
+@click.option(
+    "--bins", type=click.IntRange(1, 100), default=15, show_default=True, help="Number of bins of equal width."
+)
 @where_option
 @store_option
 def reliability(target: Path, runs: tuple[str, ...], bins: int, where: str | None, store_path: Path | None) -> None:
-    """Draw how often the model is right where it says that it is sure."""
+    """Draw accuracy against the model's confidence, with the calibration error."""
     from shotdex.analysis.plots import reliability_plot
 
     _save(reliability_plot(open_store(store_path), runs, bins, where), target)
@@ -172,7 +186,13 @@ def topk(target: Path, runs: tuple[str, ...], store_path: Path | None) -> None:
     help="What the colours, or the thumbnails' frames, stand for.",
 )
 @click.option("--thumbnails", is_flag=True, help="Draw the images instead of points.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the projection and the sample.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Random seed for the projection and the sample.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -199,7 +219,7 @@ def map_(
     device: str,
     store_path: Path | None,
 ) -> None:
-    """Draw every image near those it resembles. Coordinates are kept; the same map drawn again is quick."""
+    """Draw every image near those it resembles. Coordinates are kept; drawing the same map again is quick."""
     from shotdex.analysis.maps import MapOptions, draw_map
     from shotdex.analysis.projections import ProjectionOptions
 

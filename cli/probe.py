@@ -32,10 +32,10 @@ from .render import note, out
     default=",".join(map(str, SHOTS)),
     show_default=True,
     metavar="N,N,...",
-    help="Training images a class; none for no such lines.",
+    help="Training images per class; none to leave few-shot out.",
 )
 @click.option(
-    "--draws", type=click.IntRange(1), default=10, show_default=True, help="How often those few images are drawn."
+    "--draws", type=click.IntRange(1), default=10, show_default=True, help="How many times those few images are drawn."
 )
 @click.option(
     "--space",
@@ -45,11 +45,13 @@ from .render import note, out
     help="joint: what text is compared with; vision: the image tower before its projection.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the splits, the draws and the bootstrap."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Random seed for the splits, the draws and the bootstrap.",
 )
-@click.option(
-    "--run", multiple=True, metavar="RUN", help="A zero-shot run; repeatable. [default: the newest, if there is one]"
-)
+@click.option("--run", multiple=True, metavar="RUN", help="A zero-shot run; repeatable. [default: the newest, if any]")
 @click.option(
     "--outside",
     multiple=True,
@@ -78,9 +80,9 @@ def command(
 ) -> None:
     """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors, on the same test images.
 
-    Three methods are trained: logistic regression on a few images a class, drawn again and again; nearest neighbours by
+    Three methods are trained: logistic regression on a few images per class, drawn repeatedly; nearest neighbours by
     cosine, and logistic regression, on all training images. The number of neighbours and the L2 strength are chosen on
-    a part of the training images, never on test images. Nothing is encoded. Where no image has a split, random halves
+    a part of the training images, never on test images. Nothing is encoded. If no image has a split, random halves
     are drawn.
 
     \b

@@ -101,7 +101,7 @@ def as_text(prompts: PromptSet) -> str:
 @store_option
 @json_option
 def check(name: str, where: str | None, model: str | None, store_path: Path | None, as_json: bool) -> None:
-    """Check a prompt SET, against the images of the store where there is one. Ends with 1 where there is a problem.
+    """Check a prompt SET, against the images of the store if there is one. Exits with 1 if there is a problem.
 
     Finds categories without a class, classes without an image, a prompt that stands for two classes, and prompts that
     are longer than the model reads.
@@ -150,7 +150,9 @@ def _against(store: Store, where: str | None, model: str | None) -> tuple[Mappin
 @classes_option
 @click.option("--choose-where", metavar="SQL", help="The images that choose the best templates.")
 @click.option("--report-where", metavar="SQL", help="The images that report how good those are. [default: the rest]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split and the intervals.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for the split and the intervals."
+)
 @where_option
 @model_option
 @device_option
@@ -169,11 +171,11 @@ def sweep_(
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Score each template alone and left out.
+    """Score each template alone, and the set without it.
 
     Some images choose the best templates, others report how good those are; without --choose-where and --report-where
     a random half of each class chooses and the other reports. Nothing is recorded; `shotdex classify` records a run
-    with the templates that you settle on.
+    with the templates that you choose.
 
     \b
     shotdex prompts sweep --template "a photo of a {}." --template "a drawing of a {}." --template "{}"

@@ -25,10 +25,10 @@ from .render import out
 @store_option
 @json_option
 def command(run: str, name: str | None, device: str, store_path: Path | None, as_json: bool) -> None:
-    """Make a RUN again from its record, and say whether the predictions are the same and what changed.
+    """Repeat a RUN from its record, and report whether the predictions are the same and what changed.
 
     The record holds every prompt, the filter, the encoder's identity, digests of the images and labels, versions and
-    the command. The prompts are encoded again, the images are not. Ends with 1 where the predictions are not the same.
+    the command. The prompts are encoded again, the images are not. Exits with 1 if the predictions are not the same.
     """
     store = open_store(store_path)
     with store.reading() as con:

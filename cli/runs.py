@@ -27,7 +27,7 @@ from .render import note, out
 def command(run: str | None, store_path: Path | None, as_json: bool) -> None:
     """List the classification runs, oldest first, each with its accuracy; or show the record of one RUN.
 
-    The record is what it takes to make the run again: command, encoder, prompts, digests of the data, versions, seed.
+    The record is what it takes to repeat the run: command, encoder, prompts, digests of the data, versions, seed.
     """
     store = open_store(store_path)
     with store.reading() as con:

@@ -33,7 +33,7 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
 
 @click.command("search")
 @click.argument("text", required=False)
-@click.option("--image", "images", multiple=True, metavar="FILE", help="An image to look for; may be given repeatedly.")
+@click.option("--image", "images", multiple=True, metavar="FILE", help="An image to search for; repeatable.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
 @where_option
 @click.option(
@@ -42,7 +42,7 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     type=click.Choice(["table", "json", "jsonl", "paths"]),
     default="table",
     show_default=True,
-    help="paths: one a line, for other programs.",
+    help="paths: one per line, for other programs.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option(
@@ -59,7 +59,7 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     metavar="DIR",
     help="Copy the images found there, as 01_name.jpg, 02_...; nothing is overwritten.",
 )
-@click.option("--exact", is_flag=True, help="Look at every image, where there is an approximate index, too.")
+@click.option("--exact", is_flag=True, help="Compare with every image even if there is an approximate index.")
 @model_option
 @device_option
 @store_option

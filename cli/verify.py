@@ -23,7 +23,7 @@ from .render import out
 @click.option("--repair", is_flag=True, help="Fix what can be fixed without losing anything, then check again.")
 @click.option("--files", is_flag=True, help="Also look whether every image is still there and unchanged.")
 @click.option(
-    "--model-check", is_flag=True, help="Also load the models and compare them with what the store has of them."
+    "--model-check", is_flag=True, help="Also load the models and compare them with the store's record of them."
 )
 @device_option
 @store_option
@@ -31,9 +31,9 @@ from .render import out
 def command(repair: bool, files: bool, model_check: bool, device: str, store_path: Path | None, as_json: bool) -> None:
     """Check that a store is whole: ids, vectors, counts, hashes, and the FAISS files against the catalog.
 
-    Says in a line each what holds, or what does not and what to do. --repair writes FAISS files and views again and
-    takes away vectors that cannot be right; it never deletes images, runs or predictions. Ends with 1 where something
-    does not hold.
+    Prints one line per check: that it passed, or what is wrong and what to do. --repair writes FAISS files and views
+    again and removes vectors that cannot be right; it never deletes images, runs or predictions. Exits with 1 if a
+    check fails.
     """
     root = find_store(store_path, os.environ, Path.cwd())
     load = EncoderPool(Store(root), device).model if model_check else None

@@ -1,4 +1,4 @@
-"""Trials, one row a decision: what counts as right, and accuracies against counting by hand and statsmodels."""
+"""Trials, one row per decision: what counts as right, and accuracies against counting by hand and statsmodels."""
 
 from __future__ import annotations
 
