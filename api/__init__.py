@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from . import errors
     from .results import Estimates, Findings, SearchResult, SqlResult
     from .runs import Run, Runs
-    from .session import Session, open
+    from .session import Session, describe, open
 
     __version__: str
 
@@ -30,6 +30,7 @@ _MODULES = {
     "SearchResult": "results",
     "Session": "session",
     "SqlResult": "results",
+    "describe": "session",
     "open": "session",
 }
 """Public name -> the module that has it."""
@@ -47,6 +48,7 @@ __all__ = [
     "Session",
     "SqlResult",
     "__version__",
+    "describe",
     "errors",
     "open",
 ]

@@ -15,6 +15,7 @@ from .results import Findings
 from .runs import Run, Runs
 
 if TYPE_CHECKING:
+    from shotdex.analysis.rerun import Rerun
     from shotdex.models.encoder_pool import EncoderPool
     from shotdex.store.store import Store
 
@@ -169,6 +170,73 @@ class Evaluation:
         options = options | {"space": Space(options.get("space", "joint"))}
         found = probe(self.store, ProbeOptions(**options), shown(progress, "training", " fits"))
         return Findings(f"probe of {found.encoder.name}", found.rows, found)
+
+    def rerun(self, run: str, *, name: str | None = None) -> Rerun:
+        """Make a run again from its record, and return whether the predictions are the same and what changed.
+
+        Args:
+            run: the run's name or number.
+            name: also keep the new predictions as a run of this name.
+
+        >>> store.rerun("photo").identical
+        True
+        """
+        from shotdex.analysis.classify import classify
+        from shotdex.analysis.rerun import rerun, wanted_again
+        from shotdex.store.runs import find_run, next_run
+
+        with self.store.reading() as con:
+            recorded = find_run(con, run)
+            next_run(con, name)  # a name already taken is said before the work, not after
+            again = wanted_again(con, recorded, name)
+        found = rerun(self.store, recorded, self.encoders.model)
+        if name is not None:
+            classify(self.store, again, self.encoders.model)
+        return found
+
+    def diff(self, first: str, second: str) -> Findings:
+        """Return how two runs differ in encoder, prompts, filter, images and versions; `details` counts the outcomes.
+
+        >>> [row.what for row in store.diff("names", "photo")][:1]
+        ['prompt set']
+        """
+        from shotdex.analysis.rerun import diff
+
+        found = diff(self.store, first, second)
+        return Findings(f"differences of {first} and {second}", found.differences, found)
+
+    def check_prompts(self, prompts: str | PromptSet, *, where: str | None = None) -> Findings:
+        """Return what is wrong or odd about a prompt set, given the categories of the images; problems first."""
+        from shotdex.analysis.prompts.check import check_prompts
+        from shotdex.analysis.results import category_counts
+
+        from .prompts import prompt_set
+
+        chosen = prompt_set(self.store, prompts, (), None, where)
+        with self.store.reading() as con:
+            counts = category_counts(con, where)
+        found = check_prompts(chosen, counts)
+        return Findings(f"check of prompt set {chosen.name}", found, found)
+
+    def sweep_prompts(
+        self,
+        templates: Sequence[str],
+        *,
+        classes: Sequence[str] | None = None,
+        where: str | None = None,
+        **options: Any,
+    ) -> Findings:
+        """Score each template alone and left out: some images choose the best ones, others report how good they are.
+
+        `options` are fields of `SweepOptions`: choose_where, report_where, encoder_name, seed. Nothing is recorded.
+        """
+        from shotdex.analysis.prompt_sweep import SweepOptions, sweep
+
+        from .prompts import prompt_set
+
+        chosen = prompt_set(self.store, None, templates, classes, where)
+        found = sweep(self.store, chosen, SweepOptions(where=where, **options), self.encoders)
+        return Findings(f"sweep of {len(templates)} templates", found.trials, found)
 
     def baselines(self) -> Findings:
         """Return the imported baselines: what people or other models reach."""

@@ -25,6 +25,7 @@ from .progress import shown
 from .results import SearchResult, SqlResult
 
 if TYPE_CHECKING:
+    from shotdex.models.architecture.types import Architecture
     from shotdex.models.protocols import ImageEncoder
 
 
@@ -48,6 +49,20 @@ def open(path: str | os.PathLike[str] | None = None, *, create: bool = False, de
         root = store_to_write(named, os.environ, Path.cwd()).absolute()
         return Session(Store.create(root), device)
     return Session(Store.open(find_store(named, os.environ, Path.cwd()).absolute()), device)
+
+
+def describe(model: str) -> Architecture:
+    """Return what a model is made of: towers, parts, parameters and FLOPs, from its configuration alone.
+
+    Args:
+        model: "demo", a local folder, or a name on the hub, of which only the configuration is downloaded.
+
+    >>> shotdex.describe("demo").name
+    'demo'
+    """
+    from shotdex.models.architecture.describe import describe
+
+    return describe(model)
 
 
 class Session(Evaluation, Maintenance):

@@ -194,3 +194,15 @@ def test_a_program_of_a_user_passes_mypy_and_misspellings_do_not(tmp_path: Path)
     assert "program.py" not in done.stdout, done.stdout
     assert '"nope"' in done.stdout
     assert '"serch"' in done.stdout
+
+
+class TestPrompts:
+    def test_a_sweep_and_a_check(self, session: shotdex.Session) -> None:
+        swept = session.sweep_prompts(["a photo of a {}.", "{}"])
+        assert {row.kind for row in swept} == {"all", "alone"}
+        shipped = session.check_prompts("fashion-mnist-many")
+        assert len(shipped) > 0
+
+    def test_a_run_again_and_what_differs(self, session: shotdex.Session) -> None:
+        assert session.rerun("names").identical
+        assert {row.what for row in session.diff("names", "photo")} >= {"prompt set"}
