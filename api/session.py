@@ -27,6 +27,7 @@ from .results import SearchResult, SqlResult
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
     from shotdex.models.protocols import ImageEncoder
+    from shotdex.query.search import Searcher
 
 
 def open(path: str | os.PathLike[str] | None = None, *, create: bool = False, device: str = "auto") -> Session:
@@ -68,7 +69,8 @@ def describe(model: str) -> Architecture:
 class Session(Evaluation, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
-    Models are loaded when they are first needed and kept; `close` drops them, and so does the end of a `with` block.
+    Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as
+    the store does not change; `close` drops both, and so does the end of a `with` block.
     """
 
     def __init__(self, store: Store, device: str = "auto") -> None:
@@ -85,6 +87,12 @@ class Session(Evaluation, Maintenance):
     def plot(self) -> Plots:
         """The figures: see `Plots`."""
         return Plots(self)
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        from shotdex.query.search import Searcher
+
+        return Searcher(self._store)
 
     def index(
         self,
@@ -176,11 +184,9 @@ class Session(Evaluation, Maintenance):
         >>> [hit.category for hit in store.search("a duck", k=2, where="condition = 'realistic'")]
         ['duck', 'duck']
         """
-        from shotdex.query.search import search
-
         images = (image,) if isinstance(image, (str, os.PathLike)) else tuple(image)
         query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k)
-        found = search(self.store, query, self.encoders, model, exact)
+        found = self._searcher.search(query, self.encoders, model, exact)
         return SearchResult(found, " + ".join([*query.texts, *query.images]))
 
     def sql(self, statement: str, /, *, allow_external: bool = False, **parameters: Any) -> SqlResult:
@@ -226,8 +232,9 @@ class Session(Evaluation, Maintenance):
             return load_vectors(con, number, encoder, Space(space), ids)
 
     def close(self) -> None:
-        """Drop the loaded models and free their memory; the session can still be used."""
+        """Drop the loaded models and what searches keep, and free the memory; the session can still be used."""
         self.encoders.close()
+        self._searcher.forget()
 
     def __enter__(self) -> Session:
         return self

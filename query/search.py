@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 
 from shotdex.models.protocols import LoadEncoder, checked, finite
-from shotdex.store.connection import Connection
-from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import faiss_ahead
 from shotdex.store.engines.inverted_file import Figures
-from shotdex.store.engines.vector_index import open_index
 from shotdex.store.errors import EmptyQuery, EmptyStore, OptionError
-from shotdex.store.ids import filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
-from shotdex.store.types import EncoderId, Hit, Ids, Query, Vectors
+from shotdex.store.types import Hit, Query, Vectors
 
+from .kept import Known, Place, Unknown, View, renewed, signature_of
 from .text_lookup import remember, text_vectors, vectors_at_hand
 
 PATIENCE = 1.0
 """Seconds that a result may wait to be remembered while another process holds the catalog."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,57 +45,107 @@ class Ranking:
 def search(
     store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
 ) -> Ranking:
-    """Find the k images nearest to the query: through the inverted file if one was built, unless `exact`.
+    """Find the k images nearest to a query: through the inverted file if one was built, unless `exact`.
 
     Raises:
-        EmptyQuery, OptionError: nothing was asked, or for fewer than one image.
+        EmptyQuery, OptionError: there is nothing to look for, or fewer than one image is wanted.
         EmptyStore: nothing is indexed.
         BadSql, EncoderMismatch, ModelUnavailable, ModelOutputInvalid, UnreadableImage, QueryError.
     """
-    if query.k < 1:
-        raise OptionError(f"cannot give {query.k} images", "ask for at least one: -k 10")
-    if not any(text.strip() for text in query.texts) and not query.images:
-        raise EmptyQuery("the query is empty", 'search for something: shotdex search "a dog"')
-    faiss_ahead()
-    with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, encoder_name)
-        place = _Place(store, encoder_id, encoder)
-        kept = Filter() if query.where is None else Filter(query.where, filtered_ids(con, query.where))
-        known = remembered_texts(con, encoder_id, query.texts)
-        # What needs no model is answered at once: opening the catalog again would take longer than all of the search.
-        at_hand = None if query.images else vectors_at_hand(encoder, query.texts, load, known)
-        if at_hand is not None:
-            found = _nearest(con, place, _mean([at_hand[0]]), query.k, kept, exact)
-    if at_hand is None:
-        vector = query_vector(place, query, load, known)
-        with store.reading() as con:
-            found = _nearest(con, place, vector, query.k, kept, exact)
-    elif at_hand[1]:
-        remember(store, encoder_id, list(at_hand[1]), np.stack(list(at_hand[1].values())), PATIENCE)
-    return found
+    return Searcher(store).search(query, load, encoder_name, exact)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    store: Store
-    encoder_id: int
-    encoder: EncoderId
+class Searcher:
+    """Searches one store many times, and opens its catalog only for what it does not know yet or what has changed.
+
+    Safe to use from several threads. A change is noticed by the catalog's files alone; see `Signature`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = Lock()
+        self._known: Known | None = None
+
+    def forget(self) -> None:
+        """Drop everything that is kept; the next search reads the catalog again."""
+        self._known = None
+
+    def search(self, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False) -> Ranking:
+        """Do what `search` does."""
+        if query.k < 1:
+            raise OptionError(f"cannot return {query.k} images", "choose at least one: -k 10")
+        if not any(text.strip() for text in query.texts) and not query.images:
+            raise EmptyQuery("the query is empty", 'search for something: shotdex search "a dog"')
+        if "faiss" not in sys.modules:
+            faiss_ahead()
+
+        def look(view: View) -> tuple[Place, dict[str, Vectors], Ranking | None]:
+            place = view.place(encoder_name)
+            kept, texts = view.filter(query.where), view.texts(place, query.texts)
+            # What needs no model is searched at once, while the catalog is open.
+            at_hand = None if query.images else vectors_at_hand(place.encoder, query.texts, load, texts)
+            if at_hand is None:
+                return place, texts, None
+            view.known.add_texts(place, at_hand[1])
+            return place, at_hand[1], _nearest(view, place, _mean([at_hand[0]]), query.k, kept, exact)
+
+        place, texts, found = self._run(look)
+        if found is not None:
+            if texts:
+                remember(self._store, place.encoder_id, list(texts), np.stack(list(texts.values())), PATIENCE)
+            return found
+        vector = _query_vector(self._store, place, query, load, texts)
+        # Loading a model takes a while: the images are those of now.
+        return self._run(lambda view: _nearest(view, place, vector, query.k, view.filter(query.where), exact))
+
+    def _run(self, work: Callable[[View], T]) -> T:
+        """Return what `work` makes of what is known, or of the catalog where that does not suffice."""
+        if (known := self._current()) is not None:
+            with suppress(Unknown):
+                return work(View(self._store, known, None))
+        with self._lock:
+            if (other := self._current()) is not None and other is not known:  # another thread has read it meanwhile
+                with suppress(Unknown):
+                    return work(View(self._store, other, None))
+            before = signature_of(self._store)
+            with self._store.reading() as con:
+                # Nobody can write now, but the whole store can be replaced: then neither is to be trusted.
+                signature = before if before == signature_of(self._store) else None
+                known = renewed(self._known, con, signature)
+                found = work(View(self._store, known, con))
+            known.signature = signature if signature is not None and signature.settled() else None
+            self._known = known
+            return found
+
+    def _current(self) -> Known | None:
+        known = self._known
+        if known is None or known.signature is None or known.signature != signature_of(self._store):
+            return None
+        return known
 
 
-def _nearest(con: Connection, place: _Place, vector: Vectors, k: int, kept: Filter, exact: bool) -> Ranking:
-    index = open_index(place.store, con, place.encoder_id, place.encoder)
+def _nearest(view: View, place: Place, vector: Vectors, k: int, kept: Filter, exact: bool) -> Ranking:
+    index = view.index(place)
     if len(index) == 0:
-        raise EmptyStore(f"the store at {place.store.root} has no images", "index images: shotdex index FOLDER")
+        raise EmptyStore(f"the store at {view.store.root} has no images", "index images: shotdex index FOLDER")
+    view.before_hits()
     started = time.perf_counter()
     ids, scores = index.search(vector, k, kept, exact=exact)
     seconds = time.perf_counter() - started
-    return Ranking(_hits(con, ids, scores), len(index), seconds, None if exact else index.figures)
+    facts = view.facts(ids.tolist())
+    hits = [
+        Hit(rank, image_id, path, score, *labels)
+        for rank, (image_id, score, (path, *labels)) in enumerate(
+            zip(ids.tolist(), scores.tolist(), facts, strict=True), start=1
+        )
+    ]
+    return Ranking(hits, len(index), seconds, None if exact else index.figures)
 
 
-def query_vector(place: _Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:
+def _query_vector(store: Store, place: Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:
     """Return the unit vector (D,) of a query: the mean of the unit vectors of its texts and images, made unit."""
     encoder = place.encoder
-    parts = [text_vectors(place.store, place.encoder_id, encoder, query.texts, load, known)]
+    parts = [text_vectors(store, place.encoder_id, encoder, query.texts, load, known)]
     if query.images:
         from shotdex.media.open_image import open_image  # Pillow, for those who need it
 
@@ -108,15 +160,3 @@ def _mean(parts: Sequence[Vectors]) -> Vectors:
     if length < 1e-6:
         raise EmptyQuery("the parts of the query cancel each other out", "combine fewer texts and images")
     return np.asarray(mean / length, dtype=np.float32)
-
-
-def _hits(con: Connection, ids: Ids, scores: Vectors) -> list[Hit]:
-    rows = con.rows(
-        "SELECT image_id, path, category, condition, split FROM images WHERE image_id IN (SELECT unnest($ids))",
-        {"ids": ids.tolist()},
-    )
-    facts = {row[0]: row[1:] for row in rows}
-    return [
-        Hit(rank, int(image_id), facts[int(image_id)][0], float(score), *facts[int(image_id)][1:])
-        for rank, (image_id, score) in enumerate(zip(ids, scores, strict=True), start=1)
-    ]
