@@ -142,7 +142,7 @@ def answer(store: Store, options: Classification, load: LoadEncoder) -> Answers:
     if sum(len(part.truths) for part in found) != len(work.ids):
         raise StoreError(
             "images were added or removed during classification",
-            "run the command again; if that fails too: shotdex verify",
+            "run the command again; if that fails, too: shotdex verify",
         )
     predictions = pa.concat_tables(part.predictions for part in found)
     return Answers(work, predictions, pa.concat_tables(part.truths for part in found))

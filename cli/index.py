@@ -161,7 +161,7 @@ def command(
     from shotdex.media.sources.columns import parse_columns
 
     if not source:
-        raise OptionError("SOURCE is empty", "name what to index: shotdex index photos/")
+        raise OptionError("SOURCE is empty", "pass what to index: shotdex index photos/")
     root = store_to_write(store_path, os.environ, Path.cwd())
     check_place(root)
     given = parse_columns(columns) if columns is not None else {}
@@ -229,9 +229,9 @@ def _prune(store: Store) -> None:
     from shotdex.upkeep.prune import prune
 
     pruned = prune(store)
-    kept = f"; {pruned.kept:,} stay as rows, because runs or maps have them" if pruned.kept else ""
+    kept = f"; {pruned.kept:,} rows stay, because runs or maps refer to them" if pruned.kept else ""
     freed = f", {pruned.freed_bytes / 1e6:.1f} MB freed" if pruned.freed_bytes else ""
-    note(f"pruned: {pruned.images:,} images and {pruned.vectors:,} vectors are forgotten{freed}{kept}")
+    note(f"pruned: {pruned.images:,} images and {pruned.vectors:,} vectors were removed{freed}{kept}")
 
 
 def _preview(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexEncoder, as_json: bool) -> None:

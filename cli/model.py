@@ -20,7 +20,7 @@ from .render import as_json as to_json
 from .render import out
 
 WIDTH = 100
-EXAMPLE = "name one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32"
+EXAMPLE = "choose one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32"
 
 
 @click.command("model")
@@ -53,7 +53,7 @@ def _model_of_store(store_path: Path | None) -> str:
     if not names:
         raise EmptyStore("no model is named, and nothing has been indexed in the store yet", EXAMPLE)
     if len(names) > 1:
-        raise OptionError(f"the store has several models: {', '.join(names)}", f"name one: shotdex model {names[0]}")
+        raise OptionError(f"the store has several models: {', '.join(names)}", f"choose one: shotdex model {names[0]}")
     return names[0]
 
 

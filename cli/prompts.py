@@ -122,7 +122,7 @@ def check(name: str, where: str | None, model: str | None, store_path: Path | No
 
 def _looked_at(categories: Mapping[str, int] | None, counting: CountTokens | None) -> str:
     if categories is None:
-        return "no store here, so only the texts were looked at"
+        return "no store here, so only the texts were checked"
     return "texts and categories" if counting is None else "texts, categories and lengths"
 
 
@@ -133,14 +133,14 @@ def _against(store: Store, where: str | None, model: str | None) -> tuple[Mappin
         encoder = choose_encoder(con, model)[1] if model is not None or known == 1 else None
     if encoder is None:
         why = "has several encoders; choose one with --model" if known else "has no encoder yet"
-        note(f"lengths were not looked at: the store {why}")
+        note(f"lengths were not checked: the store {why}")
         return counts, None
     from shotdex.models.model_files import token_counter
 
     try:
         return counts, token_counter(encoder.name)
     except ModelUnavailable as error:
-        note(f"lengths were not looked at: {error}")
+        note(f"lengths were not checked: {error}")
         return counts, None
 
 

@@ -60,6 +60,6 @@ def as_text(found: Rerun) -> str:
     else:
         lines.append(
             f"not the same: {found.same:,} images have the same predictions, {found.different:,} others; "
-            f"{found.gone:,} are not there any more, {found.new:,} are new"
+            f"{found.gone:,} no longer exist, {found.new:,} are new"
         )
     return "\n".join(lines)

@@ -106,8 +106,8 @@ def command(
 def _suggest(answer: Ranking, exact: bool) -> None:
     if answer.seconds > SLOW and answer.images >= LEAST and not exact and answer.approximate is None:
         note(
-            f"looking at {answer.images:,} images took {answer.seconds:.2f} s; "
-            "an approximate index is quicker: shotdex approximate"
+            f"comparing {answer.images:,} images took {answer.seconds:.2f} s; "
+            "an approximate index is faster: shotdex approximate"
         )
 
 

@@ -262,7 +262,7 @@ def _choose(inverted: InvertedFile, kinds: list[Truths], recall: float) -> int:
     best = min(measured(replace(inverted, nprobe=most), found).value for found in measurable)
     raise OptionError(
         f"for a recall of {recall:g}, {max(one.looked_at for one in tried):.0%} of the images must be compared",
-        f"ask for less: a fifth of the images gives {best:.3f}; or search as before, which is exact",
+        f"choose a lower recall: a fifth of the images gives {best:.3f}; or search as before, which is exact",
     )
 
 

@@ -63,7 +63,7 @@ def filtered_ids(con: Connection, where: str) -> Ids:
         BadSql: the filter is not a condition on the columns of `images`.
     """
     if not where.strip():
-        raise BadSql("the filter is empty", "give a condition such as --where \"condition = 'realistic'\"")
+        raise BadSql("the filter is empty", "pass a condition such as --where \"condition = 'realistic'\"")
     query = f"SELECT image_id FROM images WHERE ({where}\n)"  # the line break ends a comment at the filter's end
     with sql_errors(f"the filter {where!r} does not work"):
         check_condition(con, where)

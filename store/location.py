@@ -38,7 +38,7 @@ def find_store(explicit: Path | None, environ: Mapping[str, str], start: Path) -
     if found is None:
         raise StoreNotFound(
             f"there is no store in {start} or above it",
-            "make one with: shotdex index FOLDER   (or name one: --store DIR)",
+            "make one with: shotdex index FOLDER   (or choose one: --store DIR)",
         )
     if not (found / CATALOG).is_file():
         raise StoreNotFound(f"there is no store at {found}", f"make one with: shotdex index FOLDER --store {found}")

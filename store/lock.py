@@ -76,8 +76,8 @@ def open_lock(path: Path) -> int:
 
 def _not_ours(path: Path) -> StoreError:
     return StoreError(
-        f"{path} is a link, or no ordinary file; nothing is written to it",
-        f"look at what it is, then take it away: rm {path}",
+        f"{path} is a link, or not a regular file; nothing is written to it",
+        f"check what it is, then remove it: rm {path}",
     )
 
 

@@ -81,7 +81,7 @@ def _tree(con: Connection, sql: str) -> str:
     text = str(con.value("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}))
     if text.startswith('{"error":true'):
         con.statements(sql)  # where the grammar is at fault, this says at which place
-        raise BadSql(f"this cannot be looked at: {json.loads(text)['error_message']}", READS)
+        raise BadSql(f"this cannot be parsed: {json.loads(text)['error_message']}", READS)
     return text
 
 

@@ -147,7 +147,7 @@ class Store:
             StoreError: the disk is full, or does not work.
         """
         if not self.catalog.is_file():  # DuckDB would make an empty one in its place
-            raise StoreNotFound(f"{self.catalog} is not there any more", "bring it back, or index again")
+            raise StoreNotFound(f"{self.catalog} no longer exists", "bring it back, or index again")
         con = opening.to_write(self.catalog, seconds)
         try:
             with opening.damage_named(self.catalog):

@@ -69,7 +69,7 @@ def read_csv(path: Path, known: Collection[str]) -> CsvFile:
     columns = _tidy(table.names)
     doubled = next((name for i, name in enumerate(columns) if name and name in columns[:i]), None)
     if doubled is not None:
-        raise OptionError(f"{path}: the column {doubled!r} is there twice", "leave one of them out")
+        raise OptionError(f"{path}: the column {doubled!r} appears twice", "leave one of them out")
     rows = _rows(path, table)
     if not rows:
         raise OptionError(f"{path} has a header and nothing below it", "a baseline needs at least one row")

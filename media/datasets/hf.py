@@ -169,7 +169,7 @@ def _failed(name: str, config: str | None, error: Exception) -> SourceError:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     said = f"hf:{name}{f':{config}' if config else ''} cannot be loaded: {text}"
     if "onfig" in text and isinstance(error, ValueError):
-        return SourceError(said, f"name one of its configurations: hf:{name}:CONFIG")
+        return SourceError(said, f"choose one of its configurations: hf:{name}:CONFIG")
     return SourceError(said, "check the name and the connection; for a private one log in with: hf auth login")
 
 

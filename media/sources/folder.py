@@ -70,9 +70,7 @@ class FolderSource:
             if entry.is_dir():
                 inner.append(entry.path)
                 if looks_like_image(entry.name):
-                    yield Failure(
-                        entry.path, "scan", Reason.NOT_AN_IMAGE, "it is a folder; what is in it was looked at"
-                    )
+                    yield Failure(entry.path, "scan", Reason.NOT_AN_IMAGE, "it is a folder; its contents were scanned")
                 return
             if not looks_like_image(entry.name):
                 yield Ignored(entry.path)

@@ -142,7 +142,7 @@ def open_jsonl(file: BinaryIO) -> TextTable:
     """
     lines = Lines(file, "\n")
     if lines.start(1024).lstrip().startswith("["):
-        raise SourceError("it is one JSON list, not one JSON object a line", "convert it: jq -c '.[]' IN > OUT.jsonl")
+        raise SourceError("it is one JSON list, not one JSON object per line", "convert it: jq -c '.[]' IN > OUT.jsonl")
     return TextTable(lines, _JsonRecords(lines))
 
 

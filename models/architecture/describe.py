@@ -89,7 +89,7 @@ def _fetched(name: str) -> Path:
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelUnavailable(
             f"the configuration of {name} is neither in the local cache nor available from the hub ({why})",
-            f"get it while online: hf download {name} {CONFIG}   or see the shipped model: shotdex model demo",
+            f"download it while online: hf download {name} {CONFIG}   or see the shipped model: shotdex model demo",
         ) from error
 
 

@@ -122,7 +122,7 @@ class TestTheNextTime:
         assert "1 gone" in shotdex("index", photos, "--store", indexed).out
         assert column(indexed, "SELECT count(*) FROM stored_images") == [6]
         ran = shotdex("index", photos, "--store", indexed, "--prune")
-        assert "pruned: 1 images and 1 vectors are forgotten" in ran.err
+        assert "pruned: 1 images and 1 vectors were removed" in ran.err
         assert column(indexed, "SELECT count(*) FROM stored_images") == [5]
 
     def test_a_model_whose_files_changed_is_not_mixed_in(

@@ -167,7 +167,7 @@ class TestCheck:
     def test_without_a_store_the_texts_alone(self, shotdex: Run, nowhere: Path) -> None:
         ran = shotdex("prompts", "check", "names")
         assert (ran.status, ran.err) == (0, "")
-        assert ran.out == "names: 0 findings (no store here, so only the texts were looked at)\n"
+        assert ran.out == "names: 0 findings (no store here, so only the texts were checked)\n"
         write(nowhere, "p.toml", 'classes = {shoe = "a boot", boot = "a boot"}')
         ran = shotdex("prompts", "check", "p.toml")
         assert ran.status == 1
@@ -235,7 +235,7 @@ class TestCheck:
         assert shotdex("prompts", "check", "names").out.endswith("(texts, categories and lengths)\n")
         shutil.rmtree(moved)
         ran = shotdex("prompts", "check", "names")
-        assert (ran.status, "lengths were not looked at: " in ran.err) == (0, True)
+        assert (ran.status, "lengths were not checked: " in ran.err) == (0, True)
         assert ran.out == "names: 0 findings (texts and categories)\n"
 
     def test_several_encoders(self, shotdex: Run, here: Path, made: Path, clip_folder: Path) -> None:

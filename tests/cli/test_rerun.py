@@ -54,7 +54,7 @@ def test_a_image_gone(shotdex: Shotdex, own: Store) -> None:
     lines = ran.out.splitlines()
     assert [lines[1], *lines[3:]] == [
         "changed: the images: 75 were scored then, 73 are there now, with differences",
-        "not the same: 73 images have the same predictions, 0 others; 2 are not there any more, 0 are new",
+        "not the same: 73 images have the same predictions, 0 others; 2 no longer exist, 0 are new",
     ]
 
 
@@ -74,7 +74,7 @@ def test_images_added_changed_and_unreadable(shotdex: Shotdex, store: Store, tmp
     assert ran.status == 1
     gone = rows(store, "SELECT count(*) FROM truths ANTI JOIN images USING (image_id)")[0][0]
     new = rows(store, "SELECT count(*) FROM images ANTI JOIN truths USING (image_id)")[0][0]
-    assert f"not the same: {4 - gone} images have the same predictions, 0 others; {gone} are not there any more, " in (
+    assert f"not the same: {4 - gone} images have the same predictions, 0 others; {gone} no longer exist, " in (
         ran.out
     )
     assert f"{new} are new\n" in ran.out
@@ -86,7 +86,7 @@ def test_other_answers(shotdex: Shotdex, own: Store) -> None:
     change(own, "UPDATE predictions SET category = 'x' WHERE run_id = 1 AND image_id IN (3, 5) AND rank = 2")
     ran = shotdex("rerun", "names", "--store", own.root)
     assert ran.status == 1
-    assert "not the same: 73 images have the same predictions, 2 others; 0 are not there any more, 0 are new" in ran.out
+    assert "not the same: 73 images have the same predictions, 2 others; 0 no longer exist, 0 are new" in ran.out
 
 
 def test_a_version_changed(shotdex: Shotdex, own: Store) -> None:

@@ -117,7 +117,7 @@ def test_too_few_images_and_too_much_asked(built: tuple[Store, Any], monkeypatch
     monkeypatch.setattr(approximate, "CEILING", 0.001)
     with pytest.raises(OptionError, match="must be compared") as caught:
         build(store, None, 0.999, Quiet())
-    assert "ask for less" in caught.value.hint
+    assert "choose a lower recall" in caught.value.hint
     assert status(store).encoders[0].approximate == figures, "the one there was stays"
 
 
@@ -146,4 +146,4 @@ def test_the_command(built: tuple[Store, Any], shotdex: Any, monkeypatch: pytest
     assert "shotdex approximate" not in shotdex("search", "text 1", "--store", store.root).err
     ran = shotdex("approximate", "--drop", "--store", store.root)
     assert "deleted the approximate index" in ran.err
-    assert "quicker: shotdex approximate" in shotdex("search", "text 1", "--store", store.root).err
+    assert "faster: shotdex approximate" in shotdex("search", "text 1", "--store", store.root).err

@@ -91,7 +91,7 @@ def test_a_lock_that_is_no_file_of_the_store_is_refused_and_left_alone(
     lock.unlink()
     put(thesis, lock)
     before = lock.lstat()
-    with pytest.raises(StoreError, match=r"indexing\.lock is a link, or no ordinary file") as caught, store.indexing():
+    with pytest.raises(StoreError, match=r"indexing\.lock is a link, or not a regular") as caught, store.indexing():
         pass
     assert str(lock) in caught.value.hint
     assert (thesis.read_text(), lock.lstat()) == (TEXT, before)

@@ -113,7 +113,7 @@ def test_lines_are_counted_where_a_row_begins(tmp_path: Path) -> None:
         ("condition,accuracy,source\na,1,x\n\nb,2,x,y\n", "line 4: 4 values where the header has 3"),
         ('condition,accuracy,source\na,1,"x\nb,2,y\n', "line 2: a quote is opened and never closed"),
         ('condition,accuracy,source\na,1,x\nb,"2"2,y\n', "line 3: after a closing quote"),
-        ("condition,accuracy,Condition\na,1,x\n", "the column 'condition' is there twice"),
+        ("condition,accuracy,Condition\na,1,x\n", "the column 'condition' appears twice"),
         ("condition,accuracy,source\na,1,x\n".encode("utf-16-le"), "header cannot be read: it has a NUL byte"),
     ],
 )

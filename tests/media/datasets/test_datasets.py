@@ -392,7 +392,7 @@ class TestHf:
             datasets.open_dataset(f"hf:{tmp_path}/empty")
         with pytest.raises(SourceError, match="cannot be loaded") as caught:
             datasets.open_dataset(f"hf:{images}:nosuch")
-        assert "name one of its configurations" in caught.value.hint
+        assert "choose one of its configurations" in caught.value.hint
 
     def test_a_script_is_not_run(self, tmp_path: Path) -> None:
         folder = tmp_path / "scripted"
