@@ -74,9 +74,7 @@ def test_images_added_changed_and_unreadable(shotdex: Shotdex, store: Store, tmp
     assert ran.status == 1
     gone = rows(store, "SELECT count(*) FROM truths ANTI JOIN images USING (image_id)")[0][0]
     new = rows(store, "SELECT count(*) FROM images ANTI JOIN truths USING (image_id)")[0][0]
-    assert f"not the same: {4 - gone} images have the same predictions, 0 others; {gone} no longer exist, " in (
-        ran.out
-    )
+    assert f"not the same: {4 - gone} images have the same predictions, 0 others; {gone} no longer exist, " in ran.out
     assert f"{new} are new\n" in ran.out
     assert "changed: the images: 4 were scored then, " in ran.out
     assert "changed: images that could not be scored: 0 then, 1 now" in ran.out
