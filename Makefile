@@ -38,6 +38,7 @@ bench: $(VENV)/.developed
 	test -f demo-out/store/catalog.duckdb || $(BIN)/shotdex demo --out demo-out
 	$(BIN)/python benchmarks/evaluation.py demo-out/store names words
 	$(BIN)/python benchmarks/first_answer.py
+	$(BIN)/python benchmarks/repeated_search.py
 	$(BIN)/python benchmarks/indexing.py --small
 	$(BIN)/python benchmarks/search.py --rows 100000
 	$(BIN)/python benchmarks/classify.py --small

@@ -249,3 +249,20 @@ def test_eight_threads_while_images_come_and_go(searcher: Searcher, filled: Stor
         jobs: list[Callable[[], int]] = [change, *(lambda number=number: work(number) for number in range(8))]
         assert sorted(job.result() for job in [pool.submit(job) for job in jobs]) == list(range(-1, 8))
     check(searcher, filled)
+
+
+def test_images_of_a_query_meet_the_images_of_now(
+    searcher: Searcher, filled: Store, colours: Path, tmp_path: Path
+) -> None:
+    save_noise(tmp_path / "wanted.png", seed=5)
+    query = Query(("red",), images=(str(tmp_path / "wanted.png"),), k=20)
+    assert searcher.search(query, load).hits == search(filled, query, load).hits
+
+    def load_while_an_image_arrives(_: EncoderId) -> Any:
+        save_noise(colours / "plain" / "Red7.png", seed=5)
+        index(filled, colours, FakeEncoder(), "{condition}/{category}*", COLOURS)
+        return FakeEncoder()
+
+    found = searcher.search(query, load_while_an_image_arrives).hits
+    assert "Red7.png" in [Path(hit.path).name for hit in found]
+    assert found == search(filled, query, load).hits
