@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -122,10 +123,9 @@ def test_the_version_is_the_packages() -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names in a wheel built from a copy of what git would ship."""
+def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from a copy of what git would ship."""
     import shutil
-    import zipfile
 
     copy, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -136,7 +136,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built), str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_file: Path) -> list[str]:
+    """The names in the wheel."""
+    with zipfile.ZipFile(wheel_file) as archive:
         return archive.namelist()
 
 
@@ -159,3 +165,32 @@ def test_the_wheel_holds_the_model(wheel: list[str], demo_model: Path) -> None:
     for name in ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json"):
         assert f"shotdex/demo/model/{name}" in wheel
     assert (demo_model / "model.safetensors").stat().st_size <= 20_000_000
+
+
+PROGRAM = """
+import shotdex
+store = shotdex.open(create=True)
+store.index("photos/", model="demo")
+hits = store.search("a purple fish", k=3)
+run = store.classify(["duck", "hat"], templates=["a photo of a {}."], name="photo")
+print(shotdex.__file__, len(hits), run.record.scored, store.sql("FROM outcomes").to_pandas().shape[0])
+"""
+
+
+def test_a_program_runs_from_the_wheel(wheel_file: Path, tmp_path: Path) -> None:
+    import os
+    import shutil
+
+    with zipfile.ZipFile(wheel_file) as archive:
+        archive.extractall(tmp_path / "site")
+    for name in ("duck", "hat"):
+        for path in sorted((ROOT / "demo" / "pictures" / "evaluation" / "realistic").glob(f"{name.title()}*"))[:3]:
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / "photos" / name)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "site" / "shotdex" / "__init__.py"), "3", "6", "6"]
