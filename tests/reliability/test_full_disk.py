@@ -120,7 +120,7 @@ def test_no_room_for_temporary_files(small_disk: Callable[[int], Path], monkeypa
     monkeypatch.setattr(scan_module.tempfile, "tempdir", str(disk))
     monkeypatch.setattr(scan_module, "MEMORY", "16MB")
     with (
-        pytest.raises(StoreError, match=f"no room for temporary files in {disk}") as caught,
+        pytest.raises(StoreError, match=f"not enough room for temporary files in {disk}") as caught,
         Inventory(Endless("/")) as scan,
     ):
         scan.walk()
