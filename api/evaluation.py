@@ -32,11 +32,7 @@ class Metric:
 class Evaluation:
     """Mixed into `Session`."""
 
-    @property
-    def store(self) -> Store:
-        """The store on disk."""
-        raise NotImplementedError
-
+    store: Store
     encoders: EncoderPool
 
     def classify(

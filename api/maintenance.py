@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 class Maintenance:
     """Mixed into `Session`."""
 
-    @property
-    def store(self) -> Store:
-        """The store on disk."""
-        raise NotImplementedError
-
+    store: Store
     path: Path
     encoders: EncoderPool
 

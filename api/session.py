@@ -74,14 +74,9 @@ class Session(Evaluation, Maintenance):
     """
 
     def __init__(self, store: Store, device: str = "auto") -> None:
-        self._store = store
+        self.store = store
         self.path = store.root
         self.encoders = EncoderPool(store, device)
-
-    @property
-    def store(self) -> Store:
-        """The store on disk."""
-        return self._store
 
     @cached_property
     def plot(self) -> Plots:
@@ -92,7 +87,7 @@ class Session(Evaluation, Maintenance):
     def _searcher(self) -> Searcher:
         from shotdex.query.search import Searcher
 
-        return Searcher(self._store)
+        return Searcher(self.store)
 
     def index(
         self,

@@ -151,7 +151,7 @@ class Failure:
 class IndexReport:
     """What one indexing did, in images. `seconds` is wall-clock time; `notes` say what was assumed.
 
-    `failures` are the first thousand of the `rejected`; `reasons` counts them all by reason. `unlabelled` are the
+    `failures` are the first thousand of the `failed`; `reasons` counts them all by reason. `unlabelled` are the
     source's images in the store that have no category; `relabelled` are unchanged but for what their source says;
     `encoded` are unchanged, too, and have the vectors of a further encoder now.
     """
