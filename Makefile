@@ -4,12 +4,33 @@
 # make check   set up and run what needs no running: format, lint, types, layers, language
 # make bench   the short benchmarks
 # PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
+# TORCH=default installs the build of torch that pip chooses; without it, the CPU build where there is no NVIDIA GPU.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # constraints.txt holds the versions that the tests last passed with; pyproject.toml says what is allowed.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+TORCH ?= auto
+TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
+CPU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# On Linux the package index serves torch with CUDA libraries: 2.7 GB to download, 5 GB on disk. Without an NVIDIA driver they
+# are of no use, so the CPU build comes first, from its own index. That index is asked once, for at most a few seconds: where it
+# does not answer, pip goes on with the ordinary build.
+define CPU_TORCH
+@if [ "$(TORCH)" = auto ] && [ "$$(uname -sm)" = "Linux x86_64" ] && ! nvidia-smi -L >/dev/null 2>&1 \
+	&& ! $(BIN)/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null; then \
+	if $(BIN)/python -m pip index versions torch --index-url $(CPU_TORCH_INDEX) --retries 0 --timeout 5 2>/dev/null \
+		| grep -qF '$(TORCH_VERSION)+cpu'; then \
+		echo "no NVIDIA GPU found: installing the CPU build of torch (0.2 GB to download); TORCH=default chooses the ordinary build"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --index-url $(CPU_TORCH_INDEX) \
+			'torch==$(TORCH_VERSION)+cpu' || true; \
+	else \
+		echo "$(CPU_TORCH_INDEX) does not answer, so torch comes with its CUDA libraries: 2.7 GB to download, 5 GB on disk"; \
+	fi; \
+fi
+endef
 
 .PHONY: demo test quick check bench clean
 
@@ -50,11 +71,13 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
-	@echo "installing shotdex and what it needs into $(VENV); torch is large, so this takes some minutes the first time"
+	@echo "installing shotdex into $(VENV): about 0.3 GB to download, and torch (0.2 GB for the CPU, 2.7 GB with CUDA libraries)"
+	$(CPU_TORCH)
 	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
+	@echo "installing what the tests need: about 0.2 GB more to download"
 	$(INSTALL) --editable '.[dev]'
 # For the tests of torchvision:NAME. Not among the other packages, where a build that does not fit torch breaks
 # transformers; where it cannot be had at all, these tests skip.
