@@ -77,7 +77,7 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed
-	@echo "installing what the tests need: about 0.2 GB more to download"
+	@echo "installing what the tests need: about 0.15 GB more to download"
 	$(INSTALL) --editable '.[dev]'
 # For the tests of torchvision:NAME. Not among the other packages, where a build that does not fit torch breaks
 # transformers; where it cannot be had at all, these tests skip.
