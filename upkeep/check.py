@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 from shotdex.store.connection import Connection
+from shotdex.store.encoders import list_encoders
+from shotdex.store.types import EncoderId
 
 REPAIR = "repair it with: shotdex verify --repair"
 LOST = "bring back a copy of the catalog, or index again into another folder: shotdex index SOURCE --store DIR"
@@ -39,6 +42,16 @@ def verdict(name: str, holds: str, faults: Iterable[Fault]) -> Check:
         return Check(name, True, holds)
     text = "; ".join(f"{fault.what}: {fault.count:,}" for fault in found)
     return Check(name, False, text, "; ".join(dict.fromkeys(fault.hint for fault in found)))
+
+
+def of_each_encoder(look: Callable[[Connection, int, EncoderId], Check]) -> Callable[[Connection], list[Check]]:
+    """Turn a check of one encoder, by its number, into the checks of all encoders of the catalog."""
+
+    @wraps(look)
+    def all_of_them(con: Connection) -> list[Check]:
+        return [look(con, number, encoder) for number, encoder in list_encoders(con).items()]
+
+    return all_of_them
 
 
 def index_again(sources: Sequence[str], model: str = "") -> str:

@@ -1,10 +1,20 @@
-"""Runs: the counts on record are those of the rows, and every image has ranks 1 to k of its run's classes."""
+"""What is on record about runs and maps agrees: counts are those of the rows, and hashes come out the same again."""
 
 from __future__ import annotations
 
-from shotdex.store.connection import Connection
+from collections.abc import Mapping
 
-from .check import LOST, Check, Fault, verdict
+import numpy as np
+
+from shotdex.analysis.prompts.build import digest
+from shotdex.analysis.run_digests import data_digests
+from shotdex.store.connection import Connection
+from shotdex.store.projections import digest_ids
+from shotdex.store.prompt_sets import load_prompt_set
+from shotdex.store.runs import list_runs
+from shotdex.store.types import Ids, Run
+
+from .check import LOST, REPAIR, Check, Fault, verdict
 
 AGAIN = "make it again next to the old one: shotdex rerun RUN --name NEW"
 
@@ -76,6 +86,7 @@ _RANK_OUTSIDE = f"""
     LEFT JOIN (SELECT run_id, count(*) AS classes FROM {_CLASSES} GROUP BY run_id) n USING (run_id)
     WHERE (t.true_rank IS NULL) <> (c.category IS NULL) OR t.true_rank NOT BETWEEN 1 AND n.classes
 """
+_TWICE = "SELECT count(*) FROM (SELECT run_id, image_id FROM truths GROUP BY ALL HAVING count(*) > 1)"
 # Both were taken from the same numbers, so they are equal to the last bit.
 _OTHERWISE = """
     SELECT count(*) FROM truths t JOIN runs r USING (run_id)
@@ -90,46 +101,121 @@ def predictions(con: Connection) -> list[Check]:
     strange = (
         f"SELECT count(*) FROM predictions ANTI JOIN {_CLASSES} USING (run_id, category) SEMI JOIN runs USING (run_id)"
     )
-    return [
-        verdict(
-            "predictions",
-            f"{con.value('SELECT count(*) FROM predictions'):,} rows of known runs and images; "
-            "ranks from 1 to k, best first, of the run's classes",
-            [
-                *_strangers(con, "predictions"),
-                Fault("images whose ranks are not 1 to k, a class each", con.value(_RANKED), AGAIN),
-                Fault("rows of a class that the run does not have", con.value(strange), AGAIN),
-                Fault("rows with a better cosine than the rank before", con.value(_RISING), AGAIN),
-                Fault("rows whose cosine or probability cannot be", con.value(_IMPOSSIBLE), AGAIN),
-            ],
-        )
-    ]
+    faults = {
+        "images whose ranks are not 1 to k, a class each": _RANKED,
+        "rows of a class that the run does not have": strange,
+        "rows with a better cosine than the rank before": _RISING,
+        "rows whose cosine or probability cannot be": _IMPOSSIBLE,
+    }
+    return [_rows(con, "predictions", "ranks from 1 to k, best first, of the run's classes", faults)]
 
 
 def truths(con: Connection) -> list[Check]:
     """Check that truths belong to known runs and images, and agree with the predictions."""
-    twice = "SELECT count(*) FROM (SELECT run_id, image_id FROM truths GROUP BY ALL HAVING count(*) > 1)"
+    faults = {
+        "images with more than one row in a run": _TWICE,
+        "rows whose true rank is not among the classes": _RANK_OUTSIDE,
+        "rows that the prediction of that rank contradicts": _OTHERWISE,
+    }
+    return [_rows(con, "truths", "true ranks within the classes, and as the predictions say", faults)]
+
+
+def _rows(con: Connection, table: str, holds: str, faults: Mapping[str, str]) -> Check:
+    """Check one table of runs; `faults` maps what may be wrong to the query that counts it."""
+    strangers = {
+        f"rows of {what} that the catalog does not know": f"SELECT count(*) FROM {table} ANTI JOIN {known}"
+        for what, known in (("runs", "runs USING (run_id)"), ("images", "stored_images USING (image_id)"))
+    }
+    text = f"{con.value(f'SELECT count(*) FROM {table}'):,} rows of known runs and images; {holds}"
+    found = [Fault(what, int(con.value(query)), LOST) for what, query in strangers.items()]
+    return verdict(table, text, [*found, *(Fault(what, con.value(query), AGAIN) for what, query in faults.items())])
+
+
+def prompt_sets(con: Connection) -> list[Check]:
+    """Check that every prompt set's hash is that of its prompts."""
+    numbers = [row[0] for row in con.rows("SELECT prompt_set_id FROM prompt_sets ORDER BY ALL")]
+    sets = [load_prompt_set(con, number) for number in set(numbers)]
+    changed = [prompts.name for prompts in sets if digest(prompts) != prompts.sha256]
+    stray = int(con.value("SELECT count(*) FROM prompts ANTI JOIN prompt_sets USING (prompt_set_id)"))
     return [
         verdict(
-            "truths",
-            f"{con.value('SELECT count(*) FROM truths'):,} rows of known runs and images; "
-            "true ranks within the classes, and as the predictions say",
+            "prompt sets",
+            f"{len(sets):,}; each has the SHA-256 of its classes and prompts",
             [
-                *_strangers(con, "truths"),
-                Fault("images with more than one row in a run", con.value(twice), AGAIN),
-                Fault("rows whose true rank is not among the classes", con.value(_RANK_OUTSIDE), AGAIN),
-                Fault("rows that the prediction of that rank contradicts", con.value(_OTHERWISE), AGAIN),
+                Fault("sets with a number that another has", len(numbers) - len(sets), LOST),
+                Fault(
+                    "sets that no longer have their SHA-256" + (f" (such as {changed[0]})" if changed else ""),
+                    len(changed),
+                    "their runs were made with other words than stand here; classify again: shotdex classify",
+                ),
+                Fault("prompts of sets that the catalog does not know", stray, LOST),
             ],
         )
     ]
 
 
-def _strangers(con: Connection, table: str) -> list[Fault]:
-    runs, images = (
-        int(con.value(f"SELECT count(*) FROM {table} ANTI JOIN {known}"))
-        for known in ("runs USING (run_id)", "stored_images USING (image_id)")
+def run_digests(con: Connection) -> list[Check]:
+    """Check that the images of every run are, by their contents, those that were scored."""
+    changed, relabelled, compared, older = [], 0, 0, 0
+    for run in list_runs(con):
+        ids, known = _scored(con, run)
+        if not run.data_sha256 or not known:
+            older += 1
+            continue
+        data, labels = data_digests(con, ids)
+        compared += 1
+        relabelled += labels != run.labels_sha256
+        changed += [run.name] if data != run.data_sha256 else []
+    text = f"{compared:,} runs have the images that were scored then"
+    text += f"; labels were changed since in {relabelled:,}" if relabelled else ""
+    text += f"; {older:,} cannot be compared" if older else ""
+    what = "runs whose images are not those that were scored" + (f" (such as {changed[0]})" if changed else "")
+    return [verdict("images of runs", text, [Fault(what, len(changed), AGAIN)])]
+
+
+def _scored(con: Connection, run: Run) -> tuple[Ids, bool]:
+    """Return the images of a run, and whether the catalog knows them all."""
+    found = con.table(
+        "SELECT DISTINCT image_id, s.image_id IS NOT NULL AS known FROM truths LEFT JOIN stored_images s "
+        "USING (image_id) WHERE run_id = $run ORDER BY image_id",
+        {"run": run.run_id},
     )
+    known = np.asarray(found.column("known").to_numpy(zero_copy_only=False), dtype=bool)
+    return np.asarray(found.column("image_id").to_numpy(), dtype=np.int64), bool(known.all())
+
+
+def maps(con: Connection) -> list[Check]:
+    """Check that every kept map has a place for each of its images."""
+    kept = con.rows("SELECT projection_id, images_sha256 FROM projections ORDER BY ALL")
+    broken = broken_maps(con)
+    stray = int(con.value("SELECT count(*) FROM projection_points ANTI JOIN projections USING (projection_id)"))
     return [
-        Fault("rows of runs that the catalog does not know", runs, LOST),
-        Fault("rows of images that the catalog does not know", images, LOST),
+        verdict(
+            "maps",
+            f"{len(kept):,} kept; each has a finite place for each of its images",
+            [
+                Fault("maps that lack places, or have them for other images", len(broken), REPAIR),
+                Fault("places on maps that the catalog does not know", stray, REPAIR),
+            ],
+        )
     ]
+
+
+UNPLACED = """
+    SELECT projection_id FROM projections j LEFT JOIN projection_points p USING (projection_id)
+    GROUP BY projection_id, j.images
+    HAVING count(p.image_id) <> j.images OR NOT coalesce(bool_and(isfinite(x) AND isfinite(y)), false)
+"""
+"""Maps without as many points as recorded, or with a point that is nowhere."""
+
+
+def broken_maps(con: Connection) -> list[int]:
+    """Return the numbers of the maps whose points are not those of their images."""
+    broken = {row[0] for row in con.rows(UNPLACED)}
+    for number, sha256 in con.rows("SELECT projection_id, images_sha256 FROM projections"):
+        points = con.table(
+            "SELECT image_id FROM projection_points WHERE projection_id = $n ORDER BY image_id", {"n": number}
+        )
+        if digest_ids(np.asarray(points.column("image_id").to_numpy(), dtype=np.int64)) != sha256:
+            broken.add(number)
+    return sorted(broken)

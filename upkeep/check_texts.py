@@ -14,8 +14,8 @@ from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Precision
 
-from .check import REPAIR, Check, Fault, verdict
-from .check_vectors import UNIT, length
+from .check import REPAIR, Check, Fault, of_each_encoder, verdict
+from .check_images import UNIT, length
 
 
 def unusable_text(encoder: EncoderId) -> str:
@@ -23,12 +23,9 @@ def unusable_text(encoder: EncoderId) -> str:
     return f"NOT coalesce(abs({length('vector', encoder.dim)} - 1) <= {UNIT} AND text IS NOT NULL, false)"
 
 
-def text_vectors(con: Connection) -> list[Check]:
-    """Check for every encoder the vectors of the texts that it has met."""
-    return [_texts(con, number, encoder) for number, encoder in list_encoders(con).items()]
-
-
-def _texts(con: Connection, number: int, encoder: EncoderId) -> Check:
+@of_each_encoder
+def text_vectors(con: Connection, number: int, encoder: EncoderId) -> Check:
+    """Check the vectors of the texts that are remembered."""
     rows, twice, broken = con.rows(
         f"SELECT count(*), count(text) - count(DISTINCT text), count(*) FILTER ({unusable_text(encoder)}) "
         f"FROM {texts_table(number)}"

@@ -19,12 +19,11 @@ from shotdex.store.types import EncoderId
 
 from .check import index_again, sources_of
 from .check_catalog import all_views
-from .check_digests import broken_maps
 from .check_engines import check_index, check_inverted_file, leftovers
 from .check_files import as_recorded
-from .check_images import OLDER_ROWS, PRESENT
+from .check_images import OLDER_ROWS, PRESENT, not_unit, unlike, unusable
+from .check_runs import broken_maps
 from .check_texts import drop_broken_towers, unusable_text
-from .check_vectors import not_unit, unlike, unusable
 
 
 def repair_store(store: Store) -> list[str]:
@@ -40,17 +39,17 @@ def repair_store(store: Store) -> list[str]:
             doubtful = {number: _doubtful(con, number, encoder) for number, encoder in encoders.items()}
         done = towers
         with store.writing() as con:
-            done += _mend_catalog(con)
+            done += _repair_catalog(con)
             for number, encoder in encoders.items():
-                changed = _mend_vectors(con, number, encoder, doubtful[number])
+                changed = _repair_vectors(con, number, encoder, doubtful[number])
                 if changed:
                     renew_images_generation(con)
                     forget_stamps(con, number)  # the FAISS file has vectors under ids that get new ones
-                done += changed + _mend_texts(con, number, encoder)
+                done += changed + _repair_texts(con, number, encoder)
         for path in rest:
             path.unlink(missing_ok=True)
             done.append(f"removed {path.name}, which was left behind")
-        return done + [line for number, encoder in encoders.items() for line in _mend_index(store, number, encoder)]
+        return done + [line for number, encoder in encoders.items() for line in _repair_index(store, number, encoder)]
 
 
 def update_storage(store: Store) -> list[str]:
@@ -66,7 +65,7 @@ def update_storage(store: Store) -> list[str]:
     return [f"wrote the catalog again in storage version {STORAGE}, which other programs can open"] * again
 
 
-def _mend_catalog(con: Connection) -> list[str]:
+def _repair_catalog(con: Connection) -> list[str]:
     done = []
     if not all(check.ok for check in all_views(con)):
         con.run(schema.view_statements())
@@ -85,7 +84,7 @@ def _mend_catalog(con: Connection) -> list[str]:
     return done + ([f"took away places of such maps: {stray:,}"] if stray else [])
 
 
-def _mend_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: list[int]) -> list[str]:
+def _repair_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: list[int]) -> list[str]:
     table = vectors_table(number)
     unknown = con.value(
         f"DELETE FROM {table} WHERE NOT EXISTS (FROM stored_images s WHERE s.image_id = {table}.image_id)"
@@ -128,16 +127,16 @@ def _doubtful(con: Connection, number: int, encoder: EncoderId) -> list[int]:
     return sorted({image_id for image_id, content in rows if content in there})
 
 
-def _mend_texts(con: Connection, number: int, encoder: EncoderId) -> list[str]:
+def _repair_texts(con: Connection, number: int, encoder: EncoderId) -> list[str]:
     table = texts_table(number)
     broken = con.value(f"DELETE FROM {table} WHERE {unusable_text(encoder)}")
     broken += con.value(f"DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY text)")
-    return [f"forgot remembered texts, which are encoded again when they are asked, encoder {number}: {broken:,}"] * (
-        broken > 0
-    )
+    return [
+        f"forgot remembered texts, which are encoded again when they are next needed, encoder {number}: {broken:,}"
+    ] * (broken > 0)
 
 
-def _mend_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
+def _repair_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
     done = []
     with store.reading() as con:
         inverted_is_whole = all(check.ok for check in check_inverted_file(store, con, number))

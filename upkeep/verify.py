@@ -17,13 +17,11 @@ from shotdex.store.store import Store
 
 from .check import LOST, Check
 from .check_catalog import all_views, opened, tables
-from .check_digests import maps, prompt_sets, run_digests
 from .check_engines import index_files, index_folder
 from .check_files import check_files
-from .check_images import coverage, failures, images
-from .check_runs import predictions, runs, truths
+from .check_images import copies, coverage, failures, images, vector_rows, vector_values
+from .check_runs import maps, predictions, prompt_sets, run_digests, runs, truths
 from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
-from .check_vectors import copies, vector_rows, vector_values
 from .repair import repair_store, update_storage
 
 TURN_SECONDS = 1.0
