@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shotdex.store.types import Estimate, Hit, IndexReport, PromptSet
 
     from . import errors
-    from .results import Estimates, Findings, SearchResult, SqlResult
+    from .results import Estimates, Findings, IndexPreview, SearchResult, SqlResult
     from .runs import Run, Runs
     from .session import Session, describe, open
 
@@ -23,6 +23,7 @@ _MODULES = {
     "Estimates": "results",
     "Findings": "results",
     "Hit": "store.types",
+    "IndexPreview": "results",
     "IndexReport": "store.types",
     "PromptSet": "store.types",
     "Run": "runs",
@@ -40,6 +41,7 @@ __all__ = [
     "Estimates",
     "Findings",
     "Hit",
+    "IndexPreview",
     "IndexReport",
     "PromptSet",
     "Run",

@@ -1,14 +1,16 @@
-"""Indexing a source into a store: from what a user says to the options of the indexer, the model, and the report."""
+"""The part of a session that indexes: a source comes into the store, or a preview says what would happen."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from shotdex.models.encoder_pool import EncoderPool, ModelOptions
+from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
 from shotdex.store.progress import NoProgress, Progress
@@ -16,65 +18,222 @@ from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
+from .formatting import visible
+from .progress import Bar
+from .results import IndexPreview, example_line
+
 if TYPE_CHECKING:
-    from shotdex.indexer.layout import Layout
+    from pathlib import Path
+
+    from shotdex.indexer.inventory import Inventory
+    from shotdex.indexer.layout import Labelling, Layout
+    from shotdex.indexer.plan import Plan
+    from shotdex.indexer.run import IndexOptions
     from shotdex.media.sources import Source
+    from shotdex.models.protocols import ImageEncoder
 
 LONGEST = 1e6
 """Seconds for one image above which there is no limit: longer than a system's timers can be set to."""
 
+EXAMPLES = 5
+"""Images whose labels are shown before the first batch."""
+
+Note = Callable[[str], None]
+
 
 @dataclass(frozen=True, slots=True)
-class SourceOptions:
-    """How to read a source: see `Session.index` for each."""
+class Job:
+    """What to index and how. `prune` also accepts a source that was indexed before and has disappeared."""
 
-    layout: str | None = None
-    categories: Sequence[str] | None = None
-    labels: Labels = field(default_factory=Labels)
-    columns: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    batch_size: int | None = None
-    max_failures: int | None = None
-    prune: bool = False
+    source: str
+    options: IndexOptions
+    model: ModelOptions
+    prune: bool
+    progress: bool | Progress
+    note: Note
 
 
-def index(
-    pool: EncoderPool,
-    root: Path,
-    source: str,
-    options: SourceOptions,
-    model: ModelOptions,
-    progress: Progress | None = None,
-    note: Callable[[str], None] = lambda _: None,
-) -> IndexReport:
-    """Index a source into the store at `root`, which is made if it is not there.
+class Indexing:
+    """Mixed into `Session`."""
 
-    Raises:
-        OptionError, SourceError, StoreError, ModelUnavailable.
-    """
-    from shotdex.indexer.preflight import check_place
-    from shotdex.indexer.run import Indexing, IndexOptions, scan_source
-    from shotdex.indexer.trial_images import sample_images
+    store: Store
+    path: Path
+    encoders: EncoderPool
 
-    check_place(root)
-    before = last_record(root, source)
-    place = open_known_source(
-        source, options.columns or (before.columns if before is not None else {}), before, options.prune
-    )
-    how = IndexOptions(
-        layout=layout_of(options.layout, options.categories, options.labels),
-        batch_size=options.batch_size,
-        limits=options.limits,
-        max_failures=options.max_failures,
-        columns=options.columns,
-    )
-    # Problems with the source are reported before a model is loaded.
-    with scan_source(place, may_be_empty=before is not None) as inventory:
-        encoder = pool.for_indexing(model, note, lambda: sample_images(inventory, how.limits)).encoder()
-        report = Indexing(Store.create(root), encoder, how, progress or NoProgress()).run(inventory)
-    if not report.interrupted:
-        pool.keep_texts(encoder.id)
-    return report
+    def index(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        model: str | ImageEncoder | None = None,
+        layout: str | None = None,
+        categories: Sequence[str] | None = None,
+        category: str | None = None,
+        condition: str | None = None,
+        split: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        precision: str | None = None,
+        batch_size: int | None = None,
+        compile: bool = False,
+        max_pixels: int = Limits().pixels or 0,
+        max_seconds: float = Limits().seconds or 0,
+        max_failures: int | None = None,
+        strict: bool = False,
+        all_formats: bool = False,
+        prune: bool = False,
+        progress: bool | Progress = False,
+        note: Note | None = None,
+    ) -> IndexReport:
+        """Index the images of a source, and return what was done; unchanged images cost only a look at their files.
+
+        Args:
+            source: a folder, archive, manifest, data set or URL; see docs/sources.md.
+            model: a hub name, a local folder, "demo", or an encoder object; the store's own where None.
+            layout: what path parts mean, such as "{condition}/{category}*".
+            categories: the category is the longest of these that a file's name starts with.
+            category, condition, split: the label of all images.
+            columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
+            precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
+            batch_size: images that go through the model at once; None chooses.
+            compile: compile the model first, which pays on a GPU.
+            max_pixels: larger images become failures; 0 lifts the limit.
+            max_seconds: the time to decode one image; 0 lifts the limit.
+            max_failures: stop after more than this many failures; `strict` stops at the first.
+            all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
+            prune: afterwards delete what has disappeared from its source.
+            progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+            note: called with sentences about the work: which model is loaded, how the first images are labelled.
+
+        Raises:
+            SourceError: there is nothing to index, or too many images fail.
+            OptionError, ModelUnavailable, StoreLocked, StoreError.
+        """
+        from shotdex.indexer.run import IndexOptions
+
+        options = IndexOptions(
+            layout_of(layout, categories, Labels(category, condition, split)),
+            batch_size,
+            limits=limits_of(max_pixels, max_seconds, all_formats),
+            max_failures=0 if strict else max_failures,
+            columns=columns or {},
+        )
+        how = ModelOptions(self._named(model), precision, compile=compile)
+        return self._run(Job(os.fspath(source), options, how, prune, progress, note or _silent))
+
+    def preview(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        model: str | ImageEncoder | None = None,
+        layout: str | None = None,
+        categories: Sequence[str] | None = None,
+        category: str | None = None,
+        condition: str | None = None,
+        split: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        precision: str | None = None,
+        batch_size: int | None = None,
+        compile: bool = False,
+        max_pixels: int = Limits().pixels or 0,
+        max_seconds: float = Limits().seconds or 0,
+        max_failures: int | None = None,
+        strict: bool = False,
+        all_formats: bool = False,
+        prune: bool = False,
+        progress: bool | Progress = False,
+        note: Note | None = None,
+    ) -> IndexPreview:
+        """Return what `index` would do with the same arguments. Nothing is written, and no model is downloaded.
+
+        The images are listed, not read, so how many of them will fail is known only where they failed before.
+        `batch_size`, `compile`, `max_failures` and `strict` make no difference here.
+
+        Raises:
+            SourceError: there is nothing to index.
+            OptionError, StoreLocked, StoreError.
+
+        >>> store.preview(demo.EVALUATION).new
+        0
+        """
+        from shotdex.indexer.preview import preview
+        from shotdex.indexer.run import IndexOptions
+
+        options = IndexOptions(
+            layout_of(layout, categories, Labels(category, condition, split)),
+            limits=limits_of(max_pixels, max_seconds, all_formats),
+            columns=columns or {},
+        )
+        how = ModelOptions(self._named(model), precision)
+        job = Job(os.fspath(source), options, how, prune, progress, note or _silent)
+        with self._scanned(job) as (inventory, choice):
+            encoder = choice.identity()
+            found = preview(Store(self.path), inventory, options, encoder)
+        return IndexPreview(found, self.path, choice.name if encoder is None else encoder[1])
+
+    def _named(self, model: str | ImageEncoder | None) -> str | None:
+        """Return the name of a model; an encoder object is used wherever its name is needed."""
+        if model is None or isinstance(model, str):
+            return model
+        self.encoders.add(model)
+        return model.id.name
+
+    @contextmanager
+    def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder]]:
+        """List the images of a source and choose the encoder; problems with the source come before a model is loaded.
+
+        Raises:
+            SourceError, OptionError, StoreError.
+        """
+        from shotdex.indexer.preflight import check_place
+        from shotdex.indexer.run import scan_source
+        from shotdex.indexer.trial_images import sample_images
+
+        if not job.source:
+            raise OptionError("SOURCE is empty", "pass what to index: shotdex index photos/")
+        check_place(self.path)
+        before = self._last_record(job.source)
+        source = _open_known_source(job, before)
+        with Bar("looking") as bar:
+            seen = bar.count if job.progress is True else None
+            inventory = scan_source(source, seen, may_be_empty=before is not None)
+        with inventory:
+            samples = partial(sample_images, inventory, job.options.limits)
+            yield inventory, self.encoders.for_indexing(job.model, job.note, samples)
+
+    def _run(self, job: Job) -> IndexReport:
+        from shotdex.indexer.run import Indexing
+
+        def announce(plan: Plan, labelling: Labelling) -> None:
+            if plan.work:
+                read = f", read as {labelling.record.layout}" if labelling.record.layout else ""
+                images = f"{plan.work:,} image{'' if plan.work == 1 else 's'}"
+                job.note(f"{images} to read; labels{visible(read)}, the first:")
+                for relative, labels in plan.examples(EXAMPLES):
+                    job.note(f"  {example_line(relative, labels)}")
+
+        with self._scanned(job) as (inventory, choice), Bar("indexing") as bar:
+            encoder = choice.encoder()
+            shown = job.progress if not isinstance(job.progress, bool) else bar if job.progress else NoProgress()
+            report = Indexing(Store.create(self.path), encoder, job.options, shown, announce).run(inventory)
+        if not report.interrupted:
+            self.encoders.keep_texts(encoder.id)  # so that a search need not load the model
+            if job.prune:
+                from shotdex.upkeep.prune import prune
+
+                job.note(f"pruned: {prune(self.store)}")
+        return report
+
+    def _last_record(self, source: str) -> SourceRecord | None:
+        """Return how a source was indexed the last time, or None."""
+        from shotdex.media.files.places import absolute
+
+        if not self.store.catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
+            return None
+        with Store.at(self.path).reading() as con:
+            return source_record(con, absolute(source)) or source_record(con, source)
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 def layout_of(pattern: str | None, categories: Sequence[str] | None, fixed: Labels) -> Layout:
@@ -103,7 +262,7 @@ def limits_of(pixels: int, seconds: float, all_formats: bool = False) -> Limits:
     return Limits(pixels or None, lasting, Limits().bytes if pixels else None, all_formats)
 
 
-def open_known_source(source: str, columns: Mapping[str, str], before: SourceRecord | None, prune: bool) -> Source:
+def _open_known_source(job: Job, before: SourceRecord | None) -> Source:
     """Open a source; one that was indexed and has disappeared can only be pruned.
 
     Raises:
@@ -112,20 +271,10 @@ def open_known_source(source: str, columns: Mapping[str, str], before: SourceRec
     from shotdex.media.sources import GoneSource, is_gone, open_source
 
     if before is None or not is_gone(before.source):
-        return open_source(source, columns)
-    if not prune:
+        return open_source(job.source, job.options.columns or (before.columns if before is not None else {}))
+    if not job.prune:
         raise SourceError(
-            f"{source} was indexed before and is not there now",
+            f"{job.source} was indexed before and is not there now",
             "its images stay, as a disk may come back; if they are gone for good, say so: --prune",
         )
     return GoneSource(before.source, before.kind)
-
-
-def last_record(root: Path, source: str) -> SourceRecord | None:
-    """Return how a source was indexed the last time, or None."""
-    from shotdex.media.files.places import absolute
-
-    if not Store(root).catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
-        return None
-    with Store.open(root).reading() as con:
-        return source_record(con, absolute(source)) or source_record(con, source)

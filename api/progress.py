@@ -27,7 +27,17 @@ class Bar:
         if total and _is_watched():
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=self._title, unit=self._unit, file=sys.stderr, smoothing=0.1)
+            # A place of its own: UMAP's hidden bar would send it to the second line, where what follows runs into it.
+            how: dict[str, Any] = {"file": sys.stderr, "smoothing": 0.1, "position": 0}
+            self._bar = tqdm(total=total, desc=self._title, unit=self._unit, **how)
+
+    def count(self, more: int) -> None:
+        """Add some finished steps where nobody knows how many there will be; the bar disappears at the end."""
+        if self._bar is None and _is_watched():
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(desc=self._title, unit=self._unit, file=sys.stderr, leave=False)
+        self.advance(more)
 
     def advance(self, count: int) -> None:
         """Add some finished steps."""

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shotdex.models.encoder_pool import EncoderPool, ModelOptions
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.errors import OptionError
-from shotdex.store.images import Labels
 from shotdex.store.location import find_store, store_to_write
-from shotdex.store.progress import Progress
 from shotdex.store.store import Store
-from shotdex.store.types import Ids, IndexReport, Limits, Query, Space, Vectors
+from shotdex.store.types import Ids, Query, Space, Vectors
 
 from .evaluation import Evaluation
-from .indexing import SourceOptions, index, limits_of
+from .indexing import Indexing
 from .maintenance import Maintenance
 from .plots import Plots
-from .progress import shown
 from .results import SearchResult, SqlResult
 
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
-    from shotdex.models.protocols import ImageEncoder
     from shotdex.query.search import Searcher
 
 
@@ -66,7 +62,7 @@ def describe(model: str) -> Architecture:
     return describe(model)
 
 
-class Session(Evaluation, Maintenance):
+class Session(Indexing, Evaluation, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
     Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as
@@ -88,70 +84,6 @@ class Session(Evaluation, Maintenance):
         from shotdex.query.search import Searcher
 
         return Searcher(self.store)
-
-    def index(
-        self,
-        source: str | os.PathLike[str],
-        *,
-        model: str | ImageEncoder | None = None,
-        layout: str | None = None,
-        categories: Sequence[str] | None = None,
-        category: str | None = None,
-        condition: str | None = None,
-        split: str | None = None,
-        columns: Mapping[str, str] | None = None,
-        precision: str | None = None,
-        batch_size: int | None = None,
-        compile: bool = False,
-        max_pixels: int = Limits().pixels or 0,
-        max_seconds: float = Limits().seconds or 0,
-        max_failures: int | None = None,
-        strict: bool = False,
-        all_formats: bool = False,
-        prune: bool = False,
-        progress: bool | Progress = False,
-    ) -> IndexReport:
-        """Index the images of a source, and return what was done; unchanged images cost only a look at their files.
-
-        Args:
-            source: a folder, archive, manifest, data set or URL; see docs/sources.md.
-            model: a hub name, a local folder, "demo", or an encoder object; the store's own where None.
-            layout: what path parts mean, such as "{condition}/{category}*".
-            categories: the category is the longest of these that a file's name starts with.
-            category, condition, split: the label of all images.
-            columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
-            precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
-            batch_size: images that go through the model at once; None chooses.
-            compile: compile the model first, which pays on a GPU.
-            max_pixels: larger images become failures; 0 lifts the limit.
-            max_seconds: the time to decode one image; 0 lifts the limit.
-            max_failures: stop after more than this many failures; `strict` stops at the first.
-            all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
-            prune: afterwards delete what has disappeared from its source.
-            progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
-
-        Raises:
-            SourceError: there is nothing to index, or too many images fail.
-            OptionError, ModelUnavailable, StoreLocked, StoreError.
-        """
-        if model is not None and not isinstance(model, str):
-            self.encoders.add(model)
-            model = model.id.name
-        options = SourceOptions(
-            layout=layout,
-            categories=categories,
-            labels=Labels(category, condition, split),
-            columns=columns or {},
-            limits=limits_of(max_pixels, max_seconds, all_formats),
-            batch_size=batch_size,
-            max_failures=0 if strict else max_failures,
-            prune=prune,
-        )
-        how = ModelOptions(model, precision, compile=compile)
-        report = index(self.encoders, self.path, os.fspath(source), options, how, shown(progress, "indexing"))
-        if prune and not report.interrupted:
-            self.prune()
-        return report
 
     def search(
         self,

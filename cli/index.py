@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from shotdex.indexing import last_record, layout_of, limits_of, open_known_source
+from shotdex.formatting import plain, shown_path, visible
 from shotdex.media.decoding.formats import LISTED_TEXT
-from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
-from shotdex.store.errors import OptionError
-from shotdex.store.images import Labels
+from shotdex.results import IndexPreview
+from shotdex.session import Session
 from shotdex.store.location import store_to_write
 from shotdex.store.store import Store
-from shotdex.store.types import Limits
+from shotdex.store.types import IndexReport, Limits
 
-from .index_output import as_dict, print_preview, print_report, show_examples
 from .options import SectionedCommand, device_option, json_option, store_option
-from .progress import Bar
 from .render import as_json as to_json
 from .render import note, out
-
-if TYPE_CHECKING:
-    from shotdex.indexer.inventory import Inventory
-    from shotdex.indexer.run import IndexOptions
-    from shotdex.models.protocols import ImageEncoder
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
@@ -155,91 +146,79 @@ def command(
     shotdex index list.csv --columns image=file,category=label
     find . -name '*.jpg' -size +100k -print0 | shotdex index -
     """
-    from shotdex.indexer.preflight import check_place
-    from shotdex.indexer.run import IndexOptions, scan_source
-    from shotdex.indexer.trial_images import sample_images
     from shotdex.media.sources.columns import parse_columns
 
-    if not source:
-        raise OptionError("SOURCE is empty", "pass what to index: shotdex index photos/")
-    root = store_to_write(store_path, os.environ, Path.cwd())
-    check_place(root)
-    given = parse_columns(columns) if columns is not None else {}
-    listed = categories.split(",") if categories is not None else None
-    settings = IndexOptions(
-        layout=layout_of(layout, listed, Labels(category, condition, split)),
-        batch_size=batch_size,
-        limits=limits_of(max_pixels, max_seconds, all_formats),
-        max_failures=0 if strict else max_failures,
-        columns=given,
-    )
-    before = last_record(root, source)
-    place = open_known_source(source, given or (before.columns if before is not None else {}), before, prune)
-    # What is wrong with the source is said before a model is loaded.
-    with Bar("looking") as bar, scan_source(place, bar.count, may_be_empty=before is not None) as scan:
-        bar.close()
-        model_options = ModelOptions(model, precision, compile=compile_model)
-        pool = EncoderPool(Store(root), device)
-        choice = pool.for_indexing(model_options, note, lambda: sample_images(scan, settings.limits))
-
-        def after(encoder: ImageEncoder) -> None:
-            pool.keep_texts(encoder.id)  # so that a search need not load the model
-            if prune:
-                _prune(Store(root))
-
-        if dry_run:
-            _preview(root, scan, settings, choice, as_json)
-        else:
-            _index(root, scan, settings, choice, as_json, after)
-
-
-def _index(
-    root: Path,
-    scan: Inventory,
-    settings: IndexOptions,
-    choice: IndexEncoder,
-    as_json: bool,
-    after: Callable[[ImageEncoder], None],
-) -> None:
-    """Index and report; `after` is what is to be done then, unless the user interrupted."""
-    from shotdex.indexer.run import Indexing
-
-    encoder = choice.encoder()
-    store = Store.create(root)
+    session = Session(Store(store_to_write(store_path, os.environ, Path.cwd())), device)
     try:
-        with Bar("indexing") as bar:
-            report = Indexing(store, encoder, settings, bar, show_examples).run(scan)
+        done = (session.preview if dry_run else session.index)(
+            source,
+            model=model,
+            layout=layout,
+            categories=categories.split(",") if categories is not None else None,
+            category=category,
+            condition=condition,
+            split=split,
+            columns=parse_columns(columns) if columns is not None else None,
+            precision=precision,
+            batch_size=batch_size,
+            compile=compile_model,
+            max_pixels=max_pixels,
+            max_seconds=max_seconds,
+            max_failures=max_failures,
+            strict=strict,
+            all_formats=all_formats,
+            prune=prune,
+            progress=True,
+            note=note,
+        )
     except KeyboardInterrupt:  # before the first image, or after the last
+        if dry_run:
+            raise
         note(GO_ON)
         sys.exit(1)
-    try:
-        if as_json:
-            out(to_json(as_dict(report)))
-        else:
-            print_report(report, scan.source, store.root, encoder.id)
-    finally:  # a report that cannot be written, or that nobody reads to its end, must not keep the rest from being done
-        if not report.interrupted:
-            after(encoder)
-    if report.interrupted:
+    if isinstance(done, IndexPreview):
+        out(to_json(done.plan) if as_json else repr(done))
+        return
+    out(to_json(as_dict(done)) if as_json else report_text(done, session.path))
+    if done.interrupted:
         note(GO_ON)
         sys.exit(1)
 
 
-def _prune(store: Store) -> None:
-    from shotdex.upkeep.prune import prune
-
-    pruned = prune(store)
-    kept = f"; {pruned.kept:,} rows stay, because runs or maps refer to them" if pruned.kept else ""
-    freed = f", {pruned.freed_bytes / 1e6:.1f} MB freed" if pruned.freed_bytes else ""
-    note(f"pruned: {pruned.images:,} images and {pruned.vectors:,} vectors were removed{freed}{kept}")
+def as_dict(report: IndexReport) -> dict[str, Any]:
+    """Return a report as JSON has it: the number of failures has been called `rejected` there since the beginning."""
+    said = {name: value for name, value in plain(report).items() if name not in ("source", "kind", "encoder")}
+    return {"rejected" if name == "failed" else name: value for name, value in said.items()}
 
 
-def _preview(root: Path, scan: Inventory, settings: IndexOptions, choice: IndexEncoder, as_json: bool) -> None:
-    from shotdex.indexer.preview import preview
-
-    encoder = choice.identity()
-    found = preview(Store(root), scan, settings, encoder)
-    if as_json:
-        out(to_json(found))
-    else:
-        print_preview(found, root, encoder[1] if encoder is not None else choice.name)
+def report_text(report: IndexReport, root: Path) -> str:
+    """Return what an indexing did, with its failures by reason and an example of each."""
+    counts = {
+        "added": report.added,
+        "unchanged": report.unchanged,
+        "changed": report.changed,
+        "moved": report.moved,
+        "unchanged and encoded with a further model": report.encoded,
+        "with other labels": report.relabelled,
+        "gone": report.removed,
+        "failed": report.failed,
+    }
+    shown = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word in ("added", "unchanged"))
+    handled = report.added + report.changed + report.moved + report.encoded
+    rate = f" ({handled / report.seconds:,.0f} images a second)" if handled >= 100 and report.seconds > 0 else ""
+    lines = [f"{report.kind} {visible(shown_path(report.source))}: {shown} in {report.seconds:.1f} s{rate}"]
+    for line in report.notes:
+        choose = " (choose with --layout)" if line.startswith("taking") else ""
+        lines.append(f"  {'labels: ' if choose else ''}{visible(line)}{choose}")
+    if report.unlabelled:
+        images = "1 image has" if report.unlabelled == 1 else f"{report.unlabelled:,} images have"
+        lines.append(f"  {images} no category")
+    if report.ignored:
+        files = "1 other file does" if report.ignored == 1 else f"{report.ignored:,} other files do"
+        lines.append(f"  {files} not have an image's name and {'was' if report.ignored == 1 else 'were'} left out")
+    for reason, count in report.reasons.items():
+        first = next((failure for failure in report.failures if failure.reason == reason), None)
+        example = f", such as {visible(shown_path(first.path))} ({visible(first.detail)})" if first is not None else ""
+        lines.append(f"  failed, {reason}: {count:,}{example}")
+    lines.append(f"  store {shown_path(str(root))}, encoder {report.encoder}")
+    return "\n".join(lines)

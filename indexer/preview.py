@@ -1,4 +1,4 @@
-"""What an indexing is about to do, in numbers and five examples: for `--dry-run`, and for the eye before a long run."""
+"""What an indexing is about to do, in numbers and five examples: for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shotdex.store.types import EncoderId
 
 from .failures import decoder_version
 from .inventory import Inventory
-from .layout import Labelling, choose_labelling
-from .plan import Plan, make_plan
+from .layout import choose_labelling
+from .plan import make_plan
 from .preflight import expected_bytes, free_bytes
 from .run import IndexOptions
 
@@ -28,8 +28,8 @@ class Preview:
     """What is to be done, in images. `needed_bytes` is None where no encoder is known yet.
 
     `new`, `changed` and `unencoded` are to be read: by their names and times; their content may still be known. The
-    last are as they were, and get the vectors of a further encoder. `failed` could not
-    be used by the scan, or failed before and did not change since. `examples` are paths within the source.
+    last are as they were, and get the vectors of a further encoder. `failed` could not be used by the scan, or failed
+    before and did not change since. `examples` are paths within the source.
     """
 
     source: str
@@ -63,22 +63,6 @@ def preview(
         number = encoder[0] if encoder is not None else None
         plan = make_plan(inventory, con, number, labelling, decoder_version(options.limits))
         total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
-    needed = None if encoder is None else expected_bytes(encoder[1], plan.work, total)
-    return previewed(plan, labelling, needed, free_bytes(store.root))
-
-
-@contextmanager
-def _existing_or_empty(store: Store) -> Iterator[Store]:
-    if store.catalog_bytes():
-        yield Store.open(store.root)
-        return
-    with tempfile.TemporaryDirectory(prefix="shotdex-") as folder:
-        yield Store.create(Path(folder))
-
-
-def previewed(plan: Plan, labelling: Labelling, needed: int | None, free: int) -> Preview:
-    """Return the preview of a plan that is made already."""
-    inventory = plan.inventory
     return Preview(
         source=plan.source,
         kind=inventory.source.kind,
@@ -93,7 +77,16 @@ def previewed(plan: Plan, labelling: Labelling, needed: int | None, free: int) -
         failed=inventory.failed + plan.settled,
         unlabelled=plan.unlabelled,
         ignored=inventory.ignored,
-        needed_bytes=needed,
-        free_bytes=free,
+        needed_bytes=None if encoder is None else expected_bytes(encoder[1], plan.work, total),
+        free_bytes=free_bytes(store.root),
         notes=labelling.notes + inventory.notes(),
     )
+
+
+@contextmanager
+def _existing_or_empty(store: Store) -> Iterator[Store]:
+    if store.catalog_bytes():
+        yield Store.open(store.root)
+        return
+    with tempfile.TemporaryDirectory(prefix="shotdex-") as folder:
+        yield Store.create(Path(folder))

@@ -263,6 +263,9 @@ class Indexing:
             relabelled=counts["relabelled"],
             encoded=counts["encoded"],
             reasons=dict(self._tally.reasons.most_common()),
+            source=plan.source,
+            kind=inventory.source.kind,
+            encoder=self._encoder.id,
         )
 
 

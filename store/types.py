@@ -153,7 +153,8 @@ class IndexReport:
 
     `failures` are the first thousand of the `failed`; `reasons` counts them all by reason. `unlabelled` are the
     source's images in the store that have no category; `relabelled` are unchanged but for what their source says;
-    `encoded` are unchanged, too, and have the vectors of a further encoder now.
+    `encoded` are unchanged, too, and have the vectors of a further encoder now. `source` and `kind` say what was
+    indexed, `encoder` with what.
     """
 
     added: int = 0
@@ -171,6 +172,9 @@ class IndexReport:
     reasons: Mapping[str, int] = field(default_factory=dict)
     relabelled: int = 0
     encoded: int = 0
+    source: str = ""
+    kind: str = ""
+    encoder: EncoderId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ class Pruned:
     kept: int
     freed_bytes: int = 0
 
+    def __str__(self) -> str:
+        kept = f"; {self.kept:,} rows stay, because runs or maps refer to them" if self.kept else ""
+        freed = f", {self.freed_bytes / 1e6:.1f} MB freed" if self.freed_bytes else ""
+        return f"{self.images:,} images and {self.vectors:,} vectors were removed{freed}{kept}"
+
 
 def prune(store: Store) -> Pruned:
     """Forget the images that are marked as removed. Their ids are never given again.

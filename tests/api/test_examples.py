@@ -8,16 +8,17 @@ import importlib
 import pytest
 
 import shotdex
+from shotdex import demo
 from tests.conftest import ROOT
 
-MODULES = ["session", "evaluation", "maintenance", "runs"]
+MODULES = ["session", "evaluation", "maintenance", "runs", "indexing"]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str, session: shotdex.Session) -> None:
     module = importlib.import_module(f"shotdex.{name}")
     finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    tests = finder.find(module, f"shotdex.{name}", extraglobs={"store": session, "shotdex": shotdex})
+    tests = finder.find(module, f"shotdex.{name}", extraglobs={"store": session, "shotdex": shotdex, "demo": demo})
     assert sum(len(test.examples) for test in tests) > 0
     for test in tests:
         runner.run(test)
