@@ -94,6 +94,8 @@ def plain(value: Any) -> Any:
         return None  # JSON has neither NaN nor infinity
     if isinstance(value, Decimal):
         return plain(float(value))
+    if isinstance(value, bytes):  # as DuckDB writes a BLOB
+        return "".join(chr(byte) if 32 <= byte < 127 and byte not in b"\"'\\" else f"\\x{byte:02X}" for byte in value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)

@@ -132,11 +132,17 @@ def _encoded(hits: Sequence[Hit]) -> list[str | None]:
 
 
 class SqlResult(Tabular[tuple[Any, ...]]):
-    """The rows of a SQL statement, as tuples of Python values."""
+    """The rows of a SQL statement, as tuples of Python values.
+
+    `results` has the rows of every statement where several were run together, in order; this one is the last.
+    """
 
     def __init__(self, found: Rows) -> None:
         self._found = found
+        self.results: tuple[SqlResult, ...] = (self,)
         self.columns = found.names()
+        self.headings = found.columns
+        """The columns as the statement names them, where two may have the same name."""
 
     columns: tuple[str, ...] = ()
 
@@ -145,6 +151,9 @@ class SqlResult(Tabular[tuple[Any, ...]]):
 
     def _values(self, row: tuple[Any, ...]) -> Sequence[Any]:
         return row
+
+    def _headings(self) -> Sequence[str]:
+        return self.headings
 
     def to_arrow(self) -> pyarrow.Table:
         """Return a `pyarrow.Table` with the types that DuckDB gave the columns."""

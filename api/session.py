@@ -26,13 +26,17 @@ if TYPE_CHECKING:
     from shotdex.query.search import Searcher
 
 
-def open(path: str | os.PathLike[str] | None = None, *, create: bool = False, device: str = "auto") -> Session:
+def open(
+    path: str | os.PathLike[str] | None = None, *, create: bool = False, device: str = "auto", check: bool = True
+) -> Session:
     """Open a store and return a session.
 
     Args:
         path: the store's folder; else $SHOTDEX_STORE, else the nearest `.shotdex` in this folder or one above it.
         create: make the store if it does not exist.
         device: where models run: auto, cpu, cuda or mps.
+        check: False does not look into the catalog, which saves some 20 ms; the first method that reads it then raises
+            what this would have raised.
 
     Raises:
         StoreNotFound: there is no store, and `create` is not set.
@@ -45,7 +49,8 @@ def open(path: str | os.PathLike[str] | None = None, *, create: bool = False, de
     if create:
         root = store_to_write(named, os.environ, Path.cwd()).absolute()
         return Session(Store.create(root), device)
-    return Session(Store.open(find_store(named, os.environ, Path.cwd()).absolute()), device)
+    root = find_store(named, os.environ, Path.cwd()).absolute()
+    return Session(Store.open(root) if check else Store.at(root), device)
 
 
 def describe(model: str) -> Architecture:
@@ -117,22 +122,30 @@ class Session(Indexing, Evaluation, Maintenance):
         return SearchResult(found, " + ".join([*query.texts, *query.images]))
 
     def sql(self, statement: str, /, *, allow_external: bool = False, **parameters: Any) -> SqlResult:
-        """Run a read-only SQL statement over images, runs and predictions; see docs/schema.md for the tables.
+        """Run read-only SQL over images, runs and predictions; see docs/schema.md for the tables.
 
         Args:
-            statement: the statement; `$name` in it stands for the parameter of that name.
+            statement: the statement; `$name` in it stands for the parameter of that name. Of several, separated by
+                semicolons, all are run; `results` of what this returns has the rows of each.
             allow_external: let it read other files, too.
+
+        Returns:
+            The rows of the last statement.
 
         Raises:
             BadSql: it is not a query, takes too long, or DuckDB refuses it.
 
         >>> store.sql("SELECT count(*) AS n FROM images WHERE category = $name", name="duck").to_dicts()
         [{'n': 40}]
+        >>> [len(result) for result in store.sql("FROM images LIMIT 3; FROM runs LIMIT 1").results]
+        [3, 1]
         """
-        from shotdex.query.sql import run_sql
+        from shotdex.query.sql import run_statements
 
         store = Store.at(self.path, allow_external=True) if allow_external else self.store
-        return SqlResult(run_sql(store, statement, parameters))
+        results = tuple(map(SqlResult, run_statements(store, statement, parameters)))
+        results[-1].results = results
+        return results[-1]
 
     def vectors(
         self, *, where: str | None = None, space: str = "joint", model: str | None = None

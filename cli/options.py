@@ -7,12 +7,16 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+import shotdex
 from shotdex.store.location import find_store
 from shotdex.store.store import Store
+
+if TYPE_CHECKING:
+    from shotdex import Session
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -97,6 +101,11 @@ def open_store(store_path: Path | None, *, allow_external: bool = False) -> Stor
         StoreNotFound and what `Store.open` raises.
     """
     return Store.at(find_store(store_path, os.environ, Path.cwd()), allow_external=allow_external)
+
+
+def open_session(store_path: Path | None, device: str = "auto") -> Session:
+    """Open the store that the user means; the first method that reads it reports what is wrong with it."""
+    return shotdex.open(store_path, device=device, check=False)
 
 
 class SectionedCommand(click.Command):

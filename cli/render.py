@@ -115,9 +115,15 @@ def _as_escape(found: re.Match[str]) -> str:
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as CSV with a header, without the last line break."""
+    """Return rows as CSV with a header, without the last line break; lists and structs in it are JSON."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([_in_csv(value) for value in row] for row in rows)
     return text.getvalue().rstrip("\n")
+
+
+def _in_csv(value: Any) -> Any:
+    if isinstance(value, (list, tuple, dict)):
+        return as_json_line(value)
+    return plain(value) if isinstance(value, bytes) else value

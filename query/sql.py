@@ -1,4 +1,4 @@
-"""A user's SQL over the catalog: it asks and nothing else. Other files it reads only where the store allows that."""
+"""A user's SQL over the catalog, which can only read; it reads other files only where the store allows that."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shotdex.store.store import Store
 if TYPE_CHECKING:
     import pyarrow
 
-ANSWER_BYTES = 2 * 1024**3
+RESULT_BYTES = 2 * 1024**3
 """The memory that a result may take: about ten million rows of a path and a number."""
 
 
@@ -51,17 +51,29 @@ class Rows:
         return pa.table(arrays, names=list(self.names()))
 
 
-def run_sql(store: Store, statement: str, parameters: Mapping[str, Any] | None = None) -> Rows:
-    """Run a statement, with values for its $name parameters, and return all that it gives.
+def run_statements(store: Store, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Rows]:
+    """Run one statement or several, with values for their $name parameters, and return the rows of each, in order.
 
     Ctrl-C ends it, and so does the clock after `QUERY_SECONDS`.
 
     Raises:
-        BadSql: it does more than ask, takes too long, gives too much, or DuckDB refuses it, with DuckDB's explanation.
+        BadSql: a statement does more than query, takes too long, returns too much, or DuckDB refuses it, with DuckDB's
+            explanation; or there is none.
     """
     with store.reading() as con, sql_errors("DuckDB refuses this statement"):
-        check_statements(con, statement)
-        columns, types, rows = con.watched(lambda: con.described(statement, ANSWER_BYTES, parameters), QUERY_SECONDS)
-    if not columns:
-        raise BadSql("the statement is empty", 'for example: shotdex sql "SELECT * FROM accuracy_by_condition"')
-    return Rows(tuple(columns), tuple(rows), tuple(types))
+        check_statements(con, sql)
+        statements = con.statements(sql)
+        if not statements:
+            raise BadSql("the statement is empty", 'for example: shotdex sql "SELECT * FROM accuracy_by_condition"')
+        unused = set(parameters or ()).difference(*(names for _, _, names in statements))
+
+        def run_all() -> list[Rows]:
+            results = []
+            for _, text, names in statements:
+                # DuckDB says that a parameter is not used where it gets one that the statement lacks.
+                values = {name: value for name, value in (parameters or {}).items() if name in names | unused}
+                columns, types, rows = con.described(text, RESULT_BYTES, values)
+                results.append(Rows(tuple(columns), tuple(rows), tuple(types)))
+            return results
+
+        return con.watched(run_all, QUERY_SECONDS)

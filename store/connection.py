@@ -161,7 +161,7 @@ class Connection:
     def described(
         self, sql: str, limit: int = sys.maxsize, parameters: Parameters | None = None
     ) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
-        """Return the column names, their types and the rows of the last of some statements.
+        """Return the column names, their types and the rows of a statement.
 
         Raises:
             TooMuch: the rows take more than about `limit` bytes of memory.
@@ -178,9 +178,12 @@ class Connection:
                 raise TooMuch(f"the result takes more than {limit:,} bytes")
         return [column[0] for column in result.description], [str(column[1]) for column in result.description], rows
 
-    def statements(self, sql: str) -> list[tuple[str, str]]:
-        """Return the kind and the text of each statement in a text, without the comments around it."""
-        return [(_kind(statement), statement.query.strip()) for statement in self._raw.extract_statements(sql)]
+    def statements(self, sql: str) -> list[tuple[str, str, frozenset[str]]]:
+        """Return the kind, the text and the names of the parameters of each statement, without comments before it."""
+        return [
+            (_kind(statement), statement.query.strip(), frozenset(statement.named_parameters))
+            for statement in self._raw.extract_statements(sql)
+        ]
 
     def watched(self, work: Callable[[], T], seconds: float) -> T:
         """Do work with this connection that Ctrl-C and the clock can end at once; nothing else may use it meanwhile.

@@ -23,15 +23,21 @@ QUERY_SECONDS = 300.0
 QUERIES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 """The parts of a statement that only read, as DuckDB's parser names them."""
 
-NEVER = {"query", "json_execute_serialized_sql", "sleep_ms"}
-"""Functions that run SQL which cannot be looked at before, or that cannot be interrupted."""
+NEVER = {
+    "query": "write out what it would do",
+    "json_execute_serialized_sql": "write out what it would do",
+    "sleep_ms": "leave it out",
+    "summary": "use SUMMARIZE instead, as in: SUMMARIZE images",
+}
+"""Functions that are not allowed, and what to do instead: they run SQL that cannot be checked first, cannot be
+interrupted, or (`summary` of a table) return rows without end."""
 
 READS = "use SELECT, FROM, WITH, SHOW, DESCRIBE, SUMMARIZE, PIVOT or EXPLAIN"
 
 _NODE = re.compile(r'"type":"([A-Z_]+_NODE)"')
 _FUNCTION = re.compile(r'"function_name":"([^"]*)"')
 _EXPLAIN = re.compile(r"EXPLAIN\s+(?:ANALYZE\s+)?(?:\([^()]*\)\s*)?(.+)", re.IGNORECASE | re.DOTALL)
-_WORDS = re.compile(rf"\b({'|'.join(sorted(NEVER | {'copy'}))})\b", re.IGNORECASE)
+_WORDS = re.compile(rf"\b({'|'.join(sorted([*NEVER, 'copy']))})\b", re.IGNORECASE)
 
 
 def check_statements(con: Connection, sql: str) -> None:
@@ -41,7 +47,7 @@ def check_statements(con: Connection, sql: str) -> None:
         BadSql: one of them writes, attaches, loads, sets, or cannot be looked at.
         duckdb.Error: they are not SQL.
     """
-    for kind, text in con.statements(sql):
+    for kind, text, _ in con.statements(sql):
         if kind == "EXPLAIN":
             explained = _EXPLAIN.fullmatch(text)
             check_statements(con, explained.group(1) if explained else "EXPLAIN")
@@ -90,9 +96,9 @@ def _check_tree(tree: str) -> None:
     others = sorted(set(_NODE.findall(tree)) - QUERIES)
     if others:
         raise BadSql(f"SQL is read-only here, and this is {others[0].split('_')[0]}", READS)
-    never = sorted(NEVER & {name.lower() for name in _FUNCTION.findall(tree)})
+    never = sorted(NEVER.keys() & {name.lower() for name in _FUNCTION.findall(tree)})
     if never:
-        raise BadSql(f"the function {never[0]} cannot be used here", "write out what it would do")
+        raise BadSql(f"the function {never[0]} cannot be used here", NEVER[never[0]])
 
 
 def _around(tree: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shotdex.query.search import search
-from shotdex.query.sql import run_sql
+from shotdex.query.sql import Rows, run_statements
 from shotdex.store import opening
 from shotdex.store.errors import (
     BadSql,
@@ -28,6 +28,11 @@ from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise
 from tests.support.orders import NEAR, disorder
+
+
+def run_sql(store: Store, sql: str) -> Rows:
+    """Return the rows of the last statement."""
+    return run_statements(store, sql)[-1]
 
 
 @pytest.fixture
