@@ -35,8 +35,8 @@ def open(
         path: the store's folder; else $SHOTDEX_STORE, else the nearest `.shotdex` in this folder or one above it.
         create: make the store if it does not exist.
         device: where models run: auto, cpu, cuda or mps.
-        check: False does not look into the catalog, which saves some 20 ms; the first method that reads it then raises
-            what this would have raised.
+        check: False does not look into the catalog, which saves some 20 ms: the first method that reads it then raises
+            what this would have raised. `verify` also works on a damaged store that is opened like this.
 
     Raises:
         StoreNotFound: there is no store, and `create` is not set.
@@ -50,7 +50,7 @@ def open(
         root = store_to_write(named, os.environ, Path.cwd()).absolute()
         return Session(Store.create(root), device)
     root = find_store(named, os.environ, Path.cwd()).absolute()
-    return Session(Store.open(root) if check else Store.at(root), device)
+    return Session(Store.open(root) if check else Store(root), device)
 
 
 def describe(model: str) -> Architecture:

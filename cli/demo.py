@@ -155,11 +155,11 @@ def _compare(stage: Stage) -> None:
 
 def _ask(stage: Stage) -> None:
     from shotdex.formatting import table
-    from shotdex.query.sql import run_sql
+    from shotdex.query.sql import run_statements
 
     _heading("4. Ask in SQL: what is taken for what?")
     out(STATEMENT)
-    answer = run_sql(stage.store, STATEMENT)
+    (answer,) = run_statements(stage.store, STATEMENT)
     out()
     out(table(answer.columns, answer.rows))
 

@@ -104,7 +104,7 @@ def _read(file: Path | None) -> str:
         return ""
     try:
         with click.open_file(str(file or "-"), encoding="utf-8-sig") as opened:
-            return opened.read()
+            return str(opened.read())
     except OSError as error:
         if file is None:
             return ""

@@ -109,7 +109,12 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open the catalog read-only, with no way from SQL to settings, nor, unless allowed, to other files."""
-        con = opening.to_read(self.catalog, allow_external=self.allow_external)
+        try:
+            con = opening.to_read(self.catalog, allow_external=self.allow_external)
+        except StoreCorrupt as error:
+            if is_cut_short(self.catalog):
+                raise unborn(self.root) from error
+            raise
         try:
             with opening.damage_named(self.catalog):
                 if self._identity is None and self._is_older(con):
@@ -148,6 +153,8 @@ class Store:
         """
         if not self.catalog.is_file():  # DuckDB would make an empty one in its place
             raise StoreNotFound(f"{self.catalog} no longer exists", "bring it back, or index again")
+        if is_cut_short(self.catalog):
+            raise unborn(self.root)
         con = opening.to_write(self.catalog, seconds)
         try:
             with opening.damage_named(self.catalog):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from math import hypot, isnan, nan, sqrt
-from statistics import NormalDist
 
 from shotdex.store.types import Estimate
 
 METHOD = "wilson 95 %"
-# The 0.975 quantile of the standard normal, 1.95996...: what a two-sided 95 % interval takes.
-_Z = NormalDist().inv_cdf(0.975)
+_Z = 1.9599639845400536
+"""The 0.975 quantile of the standard normal, which a two-sided 95 % interval takes."""
 
 
 def wilson(correct: int, n: int) -> Estimate:
