@@ -21,12 +21,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import pyarrow as pa
 from measuring import heading, line, ratio
-from synthetic import COMMIT_ROWS, clustered_parts, encoder, record
+from synthetic import COMMIT_ROWS, clustered_parts, encoded, encoder
 
-from shotdex.store.arrow import vectors_to_arrow
-from shotdex.store.encoded_batch import PLACEMENT, batch_schema, commit
+from shotdex.store.encoded_batch import commit
 from shotdex.store.store import Store
 
 DIM, VISION_DIM = 512, 768
@@ -66,26 +64,14 @@ def main() -> None:
 def grow(root: Path, rows: int) -> Iterator[Point]:
     """Fill a store, and yield a point for each commit."""
     store = Store.create(root)
-    schema = batch_schema(encoder(DIM, VISION_DIM))
+    identity = encoder(DIM, VISION_DIM)
     done, drawn = 0, np.random.default_rng(1)
     for joint in parts(rows):
         vision = drawn.standard_normal((len(joint), VISION_DIM), dtype=np.float32)
-        ids = list(range(done + 1, done + 1 + len(joint)))
-        images = [record(i) for i in ids]
         started = time.perf_counter()
-        columns = {
-            "address": [image.path for image in images],
-            "sha256": [image.content_sha256 for image in images],
-            "joint": vectors_to_arrow(joint),
-            "vision": vectors_to_arrow(vision),
-            "failure": [None] * len(ids),
-        }
-        names = [name for name in schema.names if name not in columns]
-        columns |= {name: [getattr(image, name) for image in images] for name in names}
-        batch = pa.table({name: columns[name] for name in schema.names}, schema)
-        placement = {"image_id": ids, "is_new": [True] * len(ids), "replaces": [None] * len(ids), "vectors_of": ids}
+        batch, placement = encoded(done + 1, joint, vision, identity)
         with store.writing() as con:
-            commit(con, batch, pa.table(placement, PLACEMENT))
+            commit(con, batch, placement)
         seconds = time.perf_counter() - started
         done += len(joint)
         yield Point(done, len(joint), seconds / len(joint), memory(), store.catalog_bytes())

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from shotdex.store.encoders import add_encoder
+from shotdex.store.arrow import to_arrow, vectors_to_arrow
+from shotdex.store.encoded_batch import PLACEMENT, batch_schema, commit
 from shotdex.store.engines.vector_index import write_index
-from shotdex.store.images import add_images
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, ImageRecord, ImageVectors, Precision
-from shotdex.store.vectors import add_vectors
+from shotdex.store.types import EncoderId, Precision
 
 COMMIT_ROWS = 8192
 CLASSES = 100
@@ -45,35 +45,31 @@ def fill(root: Path, count: int, dim: int = 512, vision_dim: int = 512) -> Store
     """Make a store of `count` images with clustered vectors in 100 categories and 5 conditions, committed in parts."""
     store = Store.create(root)
     identity = encoder(dim, vision_dim)
-    with store.writing() as con:
-        number = add_encoder(con, identity)
     first = 1
     for joint in clustered_parts(count, dim):
-        vision = np.resize(joint, (len(joint), vision_dim))
         with store.writing() as con:
-            ids = range(first, first + len(joint))
-            add_images(con, [record(image_id) for image_id in ids])
-            add_vectors(con, number, list(ids), ImageVectors(joint, vision))
+            commit(con, *encoded(first, joint, np.resize(joint, (len(joint), vision_dim)), identity))
         first += len(joint)
-    write_index(store, number, identity)
+    write_index(store, 1, identity)
     return store
 
 
-def record(image_id: int) -> ImageRecord:
-    """Return the row of an image that is not there."""
-    return ImageRecord(
-        image_id=image_id,
-        path=f"/pictures/{image_id % CLASSES:03d}/{image_id:09d}.jpg",
-        source="/pictures",
-        category=f"class {image_id % CLASSES:03d}",
-        condition=f"condition {image_id % 5}",
-        split=None,
-        content_sha256=hashlib.sha256(str(image_id).encode()).hexdigest(),
-        width=500,
-        height=375,
-        size_bytes=50_000,
-        modified_ns=1_700_000_000_000_000_000,
-    )
+def encoded(first: int, joint: np.ndarray, vision: np.ndarray, identity: EncoderId) -> tuple[pa.Table, pa.Table]:
+    """Return an encoded batch of images that are not there, all new, with ids from `first` on, and its placement."""
+    schema, numbers = batch_schema(identity), range(first, first + len(joint))
+    fixed = {"source": "/pictures", "width": 500, "height": 375, "size_bytes": 50_000, "modified_ns": 17 * 10**17}
+    columns = {
+        "address": [f"/pictures/{number % CLASSES:03d}/{number:09d}.jpg" for number in numbers],
+        "category": [f"class {number % CLASSES:03d}" for number in numbers],
+        "condition": [f"condition {number % 5}" for number in numbers],
+        "sha256": [hashlib.sha256(str(number).encode()).hexdigest() for number in numbers],
+        "joint": vectors_to_arrow(joint),
+        "vision": vectors_to_arrow(vision),
+    }
+    columns |= {name: [fixed.get(name)] * len(joint) for name in schema.names if name not in columns}
+    ids = to_arrow(np.array(numbers, dtype=np.int64))
+    placement = [ids, pa.array([True] * len(ids)), pa.nulls(len(ids), pa.int64()), ids]
+    return pa.table({name: columns[name] for name in schema.names}, schema), pa.table(placement, schema=PLACEMENT)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

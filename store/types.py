@@ -116,28 +116,6 @@ class EncoderId:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageRecord:
-    """One image. `path` is its full address: a file, or `archive!member`; `source` the folder or archive it came by.
-
-    `width` and `height` are in pixels after EXIF orientation; `modified_ns` is the file's time in ns since 1970.
-    `metadata` is everything else that the source says, as the text of a JSON object, or None.
-    """
-
-    image_id: int
-    path: str
-    source: str
-    category: str | None
-    condition: str | None
-    split: str | None
-    content_sha256: str
-    width: int
-    height: int
-    size_bytes: int
-    modified_ns: int
-    metadata: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
     """An image that could not be indexed: a row, not a log line. `stage` is scan, read, decode or encode."""
 

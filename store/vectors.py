@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from .arrow import to_arrow, to_numpy, vectors_from_arrow, vectors_to_arrow
+from .arrow import to_numpy, vectors_from_arrow
 from .connection import Connection
-from .ids import renew_images_generation
 from .schema import vectors_table
-from .types import EncoderId, Ids, ImageVectors, Space, Vectors
-
-
-def add_vectors(con: Connection, encoder_id: int, image_ids: Sequence[int], vectors: ImageVectors) -> None:
-    """Add the vectors of images, row for row with `image_ids`."""
-    if not image_ids:
-        return
-    import pyarrow as pa
-
-    table = pa.table(
-        {
-            "image_id": to_arrow(np.asarray(image_ids, dtype=np.int64)),
-            "joint": vectors_to_arrow(vectors.joint),
-            "vision": vectors_to_arrow(vectors.vision),
-        }
-    )
-    con.append(vectors_table(encoder_id), table)
-    renew_images_generation(con)
-
-
-def copy_vectors(con: Connection, encoder_id: int, copies: Sequence[tuple[int, int]]) -> None:
-    """Give images (new id, id to copy from) the vectors of others with the same content."""
-    if not copies:
-        return
-    new, old = np.array(copies, dtype=np.int64).T
-    table = vectors_table(encoder_id)
-    with con.holding("copies", {"new_id": new, "old_id": old}):
-        con.run(
-            f"INSERT INTO {table} SELECT c.new_id, v.joint, v.vision FROM copies c JOIN {table} v "
-            "ON v.image_id = c.old_id ORDER BY c.new_id"
-        )
-    renew_images_generation(con)
+from .types import EncoderId, Ids, Space, Vectors
 
 
 def owners_query(encoder_id: int) -> str:

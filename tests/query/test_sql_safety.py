@@ -21,14 +21,13 @@ from shotdex.store import ids as ids_module
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import BadSql
 from shotdex.store.ids import filtered_ids
-from shotdex.store.images import ImageRecord, add_images
 from shotdex.store.sql_guard import NEVER
 from shotdex.store.store import Store
 from shotdex.store.types import ImageVectors
-from shotdex.store.vectors import add_vectors
 from tests.cli.checks import failed
 from tests.conftest import Ran
 from tests.support.fakes import fake_id
+from tests.support.rows import ImageRow, add_images, add_vectors
 
 
 def run_sql(store: Store, sql: str) -> Rows:
@@ -191,7 +190,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store.create(tmp_path_factory.mktemp("safe") / "store")
     with store.writing() as con:
         number = add_encoder(con, fake_id())
-        rows = [ImageRecord(i, f"/p/{i}.png", "/p", "cat", None, None, f"{i:064x}", 1, 1, 1, 1) for i in (1, 2, 3)]
+        rows = [ImageRow(i, f"/p/{i}.png", "/p", "cat", None, None, f"{i:064x}") for i in (1, 2, 3)]
         add_images(con, rows)
         add_vectors(con, number, [1, 2, 3], ImageVectors(np.eye(3, 12, dtype=np.float32), np.ones((3, 16), np.float32)))
     return store

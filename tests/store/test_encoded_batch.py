@@ -121,6 +121,25 @@ def test_another_content_at_an_address_takes_its_place(store: Store) -> None:
         ]  # fmt: skip
 
 
+def test_a_copy_has_the_vectors_of_what_it_is_a_copy_of(store: Store) -> None:
+    with store.writing() as con:
+        commit(con, rows({}, {"joint": None, "vision": None}))
+        commit(con, rows({"address": "/p/9.png", "joint": None, "vision": None}))
+        assert con.value("SELECT count(DISTINCT joint::VARCHAR || vision::VARCHAR) FROM vectors_1") == 1
+        assert con.rows("SELECT image_id FROM vectors_1 ORDER BY 1") == [(1,), (2,), (3,)]
+
+
+def test_an_address_has_one_failure_its_newest(store: Store) -> None:
+    none = dict.fromkeys(("sha256", "width", "height", "joint", "vision"))
+    first = none | {"failure": {"reason": "truncated", "stage": "decode", "detail": "cut"}}
+    second = none | {"failure": {"reason": "unreadable", "stage": "read", "detail": "gone"}, "size_bytes": 8}
+    with store.writing() as con:
+        commit(con, rows(first))
+        commit(con, rows(second))
+        found = con.rows("SELECT path, stage, reason, detail, size_bytes, modified_ns FROM failures")
+    assert found == [("/p/0.png", "read", "unreadable", "gone", 8, 6)]
+
+
 @pytest.mark.parametrize(
     ("batch", "message"),
     [

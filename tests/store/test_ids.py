@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from shotdex.store.encoded_batch import commit
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import BadSql
 from shotdex.store.ids import encoded_ids, filtered_ids, images_generation, present_ids, stored_ids
-from shotdex.store.images import Labels, NewPlace, add_images, clear_failures, mark_removed, move_images
+from shotdex.store.images import PLACES, clear_failures, mark_removed, move_table
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
-from shotdex.store.vectors import add_vectors, copy_vectors
 from tests.support.fakes import fake_id
+from tests.support.rows import add_images, add_vectors
 
+from .test_encoded_batch import rows
 from .test_vectors import record, vectors
 
 ID = fake_id(dim=5, vision_dim=3)
@@ -73,14 +76,14 @@ def test_ids_rise_however_they_were_written(store: Store) -> None:
 
 def test_every_change_of_images_vectors_or_removals_renews_the_generation(store: Store) -> None:
     with store.writing() as con:
-        number = add_encoder(con, ID)
+        number = add_encoder(con, fake_id())
         assert images_generation(con) == ""
+    moved = pa.Table.from_pylist([{"image_id": 1, "path": "/p/moved.png", "source": "/p"}], PLACES)
     seen = {""}
     for change in (
-        lambda con: add_images(con, [record(i) for i in (1, 2, 3)]),
-        lambda con: add_vectors(con, number, [1, 2], vectors(2)),
-        lambda con: copy_vectors(con, number, [(3, 1)]),
-        lambda con: move_images(con, {2: NewPlace("/p/moved.png", "/p", 1, 1, Labels("cat"))}),
+        lambda con: commit(con, rows({}, {"sha256": "b" * 64})),
+        lambda con: commit(con, rows({"sha256": "b" * 64})),
+        lambda con: move_table(con, moved),
         lambda con: mark_removed(con, [1]),
     ):
         with store.writing() as con:
@@ -92,8 +95,8 @@ def test_every_change_of_images_vectors_or_removals_renews_the_generation(store:
         assert within not in seen
         seen.add(within)
     with store.writing() as con:
-        add_images(con, [])
-        remember_texts(con, number, ["a cat"], vectors(1).joint)
+        mark_removed(con, [])
+        remember_texts(con, number, ["a cat"], np.zeros((1, 12), np.float32))
         clear_failures(con, ["/p/moved.png"])
         assert images_generation(con) == within
 

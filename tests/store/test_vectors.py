@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,28 +15,19 @@ from shotdex.store import vectors as vectors_module
 from shotdex.store.arrow import vectors_from_arrow, vectors_to_arrow
 from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, OptionError
-from shotdex.store.images import (
-    FailureRecord,
-    Labels,
-    NewPlace,
-    add_failures,
-    add_images,
-    known_query,
-    mark_removed,
-    move_images,
-    next_image_id,
-)
+from shotdex.store.images import PLACES, known_query, mark_removed, move_table, next_image_id
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Failure, ImageRecord, ImageVectors, Pooling, Precision, Reason, Space
-from shotdex.store.vectors import add_vectors, copy_vectors, load_in_chunks, load_vectors, owners_query, stream_vectors
+from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Space
+from shotdex.store.vectors import load_in_chunks, load_vectors, owners_query, stream_vectors
 from tests.support.fakes import fake_id
+from tests.support.rows import ImageRow, add_images, add_vectors
 
 ID = fake_id(dim=5, vision_dim=3)
 
 
-def record(image_id: int, **changes: object) -> ImageRecord:
-    made = ImageRecord(image_id, f"/p/{image_id}.png", "/p", "dog", None, None, f"{image_id:064}", 7, 9, 11, 13)
+def record(image_id: int, **changes: object) -> ImageRow:
+    made = ImageRow(image_id, f"/p/{image_id}.png", "/p", "dog", None, None, f"{image_id:064}", 7, 9, 11, 13)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -141,18 +133,13 @@ def test_what_was_mended_comes_by_rising_id_all_the_same(store: Store) -> None:
     assert got.tobytes() == made.vision.tobytes()
 
 
-def test_copies_and_owners(store: Store) -> None:
-    made = vectors(2)
+def test_owners_are_the_first_with_a_content(store: Store) -> None:
     with store.writing() as con:
         number = add_encoder(con, ID)
         add_images(con, [record(1), record(2), record(3, content_sha256=f"{2:064}")])
-        add_vectors(con, number, [1, 2], made)
-        copy_vectors(con, number, [(3, 2)])
+        add_vectors(con, number, [1, 2, 3], vectors(3))
         owners = con.rows(f"{owners_query(number)} ORDER BY content_sha256")
     assert owners == [(f"{1:064}", 1, 7, 9), (f"{2:064}", 2, 7, 9)]
-    with store.reading() as con:
-        for space, want in ((Space.JOINT, made.joint), (Space.VISION, made.vision)):
-            assert load_vectors(con, number, ID, space)[1].tobytes() == want[[0, 1, 1]].tobytes()
 
 
 def test_encoders_by_what_makes_a_vector(store: Store) -> None:
@@ -195,10 +182,12 @@ def test_ids_are_never_given_twice(store: Store) -> None:
 
 
 def test_moving_brings_back_and_relabels(store: Store) -> None:
+    place = {"image_id": 1, "path": "/q/n.png", "source": "/q", "size_bytes": 5, "modified_ns": 6}
+    place |= {"category": "cat", "condition": "x", "split": "test"}
     with store.writing() as con:
         add_images(con, [record(1), record(2)])
         mark_removed(con, [1])
-        move_images(con, {1: NewPlace("/q/n.png", "/q", 5, 6, Labels("cat", "x", "test"))})
+        move_table(con, pa.Table.from_pylist([place], PLACES))
         known = con.table(f"{known_query(None)} ORDER BY path").to_pylist()
     assert [row["path"] for row in known] == ["/p/2.png", "/q/n.png"]
     moved = known[1]
@@ -220,16 +209,6 @@ def test_what_is_known_of_an_image_depends_on_the_encoder(store: Store) -> None:
         known = [con.rows(query) for query in queries]
     assert known[0] == [("/p/1.png", True, True, '{"a": 1}'), ("/p/2.png", False, False, None)]
     assert known[1] == known[2] == [("/p/1.png", False, True, '{"a": 1}'), ("/p/2.png", False, False, None)]
-
-
-def test_a_path_has_one_failure_its_newest(store: Store) -> None:
-    first = FailureRecord(Failure("/p/a.png", "decode", Reason.TRUNCATED, "cut"), "/p", 1, 2)
-    second = FailureRecord(Failure("/p/a.png", "read", Reason.UNREADABLE, "gone"), "/p", 3, 4)
-    with store.writing() as con:
-        add_failures(con, [first])
-        add_failures(con, [second])
-        rows = con.rows("SELECT path, stage, reason, detail, size_bytes, modified_ns FROM failures")
-    assert rows == [("/p/a.png", "read", "unreadable", "gone", 3, 4)]
 
 
 def test_projections_are_kept_under_all_that_made_them(store: Store) -> None:

@@ -22,17 +22,17 @@ from shotdex.store.engines.ivf import IvfEngine, inverted_file_path
 from shotdex.store.engines.vector_index import open_index, write_index
 from shotdex.store.errors import StoreCorrupt, StoreError
 from shotdex.store.ids import images_generation
-from shotdex.store.images import ImageRecord, add_images, mark_removed
+from shotdex.store.images import mark_removed
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, ImageVectors
-from shotdex.store.vectors import add_vectors
 from tests.support.engines import file_of, index_over
 from tests.support.fakes import fake_id
 from tests.support.orders import disorder
+from tests.support.rows import ImageRow, add_images, add_vectors
 
 
-def record(image_id: int) -> ImageRecord:
-    return ImageRecord(image_id, f"/p/{image_id}.png", "/p", None, None, None, f"{image_id:064}", 1, 1, 1, 1)
+def record(image_id: int) -> ImageRow:
+    return ImageRow(image_id, f"/p/{image_id}.png", "/p", None, None, None, f"{image_id:064}")
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
