@@ -1,8 +1,8 @@
 """From bytes to an upright RGB image, the same everywhere: to index, to search with, to draw.
 
-The rule: the first frame; EXIF orientation applied; palette and alpha over white; 16-bit scaled to 8, not clipped;
-32-bit integers as 16-bit where one is over 255; float in [0, 1] times 255, other floats clipped to 0..255; CMYK, LAB
-and others as Pillow converts. HEIC is read if the package pillow-heif is installed.
+The rule: the first frame; EXIF orientation applied; palette and alpha over white; numbers of more than 8 bits scaled by
+the range that they have (see `samples.py`); CMYK, LAB and others as Pillow converts. HEIC is read if the package
+pillow-heif is installed.
 An image is whole or it is a failure: no partly decoded one gets through. Content, not the name, says what a file is.
 """
 
@@ -11,10 +11,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Callable
 from pathlib import PurePosixPath
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shotdex.store.errors import ImageFailure
@@ -23,59 +21,9 @@ from shotdex.store.types import PIXEL_LIMIT, Limits, Reason
 from .formats import extensions, formats_for, why_not
 from .integrity import CHECKS, check_tiff, load_whole, strict_pillow
 from .jpeg import load_jpeg
+from .samples import Samples, samples_of, to_rgb
 
 __all__ = ["PIXEL_LIMIT", "decode", "extensions", "looks_like_image", "quiet_pillow"]
-
-
-Values = np.ndarray
-
-_BAND_PIXELS = 1 << 20
-"""Pixels turned at once, so that the numbers on the way take some megabytes whatever the image's size."""
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an RGB image that shares nothing with the given one."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image.copy()
-    if image.mode.startswith("I;16"):
-        return _in_bands(image, lambda values: (values.astype(np.uint32) + 128) // 257)
-    if image.mode == "I":
-        wide = _largest(image) > 255
-        return _in_bands(image, lambda values: values / 257.0 if wide else values)
-    if image.mode == "F":
-        unit = _largest(image) <= 1.0
-        return _in_bands(image, lambda values: np.nan_to_num(values, nan=0.0) * (255.0 if unit else 1.0))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        over = Image.new("RGBA", rgba.size, "white")
-        over.alpha_composite(rgba)
-        return over.convert("RGB")
-    return image.convert("RGB")
-
-
-def _bands(image: Image.Image) -> list[Image.Image]:
-    rows = max(1, _BAND_PIXELS // image.width)
-    return [image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows)]
-
-
-def _largest(image: Image.Image) -> float:
-    """Return the largest number that there is in an image of one band, or 0; NaN counts as 0."""
-    return max(float(np.nan_to_num(_values(band), nan=0.0).max(initial=0)) for band in _bands(image))
-
-
-def _values(image: Image.Image) -> Values:
-    return np.asarray(image).astype(np.float64)
-
-
-def _in_bands(image: Image.Image, scaled: Callable[[Values], Values]) -> Image.Image:
-    out = Image.new("RGB", image.size)
-    top = 0
-    for band in _bands(image):
-        values = np.asarray(band) if image.mode.startswith("I;16") else _values(band)
-        grey = np.clip(np.rint(scaled(values)), 0, 255).astype(np.uint8)
-        out.paste(Image.fromarray(grey).convert("RGB"), (0, top))
-        top += band.height
-    return out
 
 
 LIMITS = Limits()
@@ -105,7 +53,8 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
         raise ImageFailure(Reason.TOO_LARGE, f"{len(data):,} bytes")
     try:
         with strict_pillow(limits):
-            return to_rgb(_upright(_whole(data, limits)))
+            loaded, samples = _whole(data, limits)
+            return to_rgb(_upright(loaded), samples)
     except ImageFailure:
         raise
     except Image.DecompressionBombError as error:
@@ -116,16 +65,23 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
         raise ImageFailure(_reason(error), f"{type(error).__name__}: {error}") from error
 
 
-def _whole(data: bytes, limits: Limits) -> Image.Image:
+def _whole(data: bytes, limits: Limits) -> tuple[Image.Image, Samples]:
     if data.startswith(b"\xff\xd8\xff"):
-        return load_jpeg(data, lambda size: _check_size(size, limits))
+        return load_jpeg(data, lambda size: _check_size(size, limits)), Samples()
     opened = _open(data, limits.all_formats)
     _check_size(opened.size, limits)
     if opened.format == "TIFF":
         check_tiff(opened, data, limits.all_formats)
     elif (check := CHECKS.get(opened.format or "")) is not None:
         check(data)
-    return load_whole(lambda: _open(data, limits.all_formats), opened)
+    samples = samples_of(opened, data)
+
+    def again() -> Image.Image:
+        opened = _open(data, limits.all_formats)
+        samples_of(opened, data)
+        return opened
+
+    return load_whole(again, opened), samples
 
 
 def _open(data: bytes, all_formats: bool) -> Image.Image:
@@ -159,6 +115,6 @@ def _reason(error: Exception) -> Reason:
         return Reason.TRUNCATED
     if "too large" in text or "insufficient memory" in text:
         return Reason.TOO_LARGE
-    if isinstance(error, NotImplementedError) or ("decoder" in text and "not available" in text):
+    if isinstance(error, NotImplementedError) or any(word in text for word in ("unsupported", "not available")):
         return Reason.UNSUPPORTED
     return Reason.CORRUPT

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import importlib
 import io
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from shotdex.store.types import Reason
+
+from .samples import tiff_kind
 
 HEIF = "HEIF"
 
@@ -57,6 +61,8 @@ _KNOWN = {
     b"#?RADIANCE": "Radiance HDR",
     b"BPG\xfb": "BPG",
     b"FLIF": "FLIF",
+    b"P7\n": "PAM",
+    b"PF\n": "PFM with colours",
 }
 
 
@@ -117,11 +123,29 @@ def why_not(data: bytes, all_formats: bool) -> tuple[Reason, str]:
         return Reason.UNSUPPORTED, f"{name} is not supported"
     if not data.strip(b"\0"):
         return Reason.NOT_AN_IMAGE, "nothing but zero bytes"
+    if (tags := _tiff_tags(data)) is not None:
+        return Reason.UNSUPPORTED, f"{tiff_kind(tags)} is not supported"
     if (kind := _begins_as(data, _OPENED + _OTHERS if all_formats else _OPENED)) is not None:
         return Reason.CORRUPT, f"it begins as {kind} and makes no sense as such"
     if not all_formats and (kind := _opens_as(data) or _begins_as(data, _OTHERS)) is not None:
         return Reason.UNSUPPORTED, not_listed(kind)
     return Reason.NOT_AN_IMAGE, "no decoder recognises it"
+
+
+def _tiff_tags(data: bytes) -> Mapping[int, Any] | None:
+    """Return the tags of a TIFF whose header makes sense, although Pillow cannot open it."""
+    from PIL import TiffImagePlugin
+
+    if data[:4] not in TiffImagePlugin.PREFIXES:
+        return None
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2] == 43 or data[3] == 43 else 8])
+        file = io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        return tags if {256, 257, 258, 262} <= tags.keys() and tags.keys() & {273, 324} else None
+    except Exception:
+        return None
 
 
 def _opens_as(data: bytes) -> str | None:

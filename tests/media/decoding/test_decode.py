@@ -59,7 +59,7 @@ class TestModes:
         assert abs(got - want).max() <= tolerance
 
     def test_hsv_as_pillow_converts(self) -> None:
-        from shotdex.media.decoding.decode import to_rgb
+        from shotdex.media.decoding.samples import to_rgb
 
         image = gradient().convert("HSV")
         assert (pixels(to_rgb(image)) == pixels(image.convert("RGB"))).all()
@@ -107,20 +107,6 @@ class TestModes:
     def test_sixteen_bits_that_are_all_dark_stay_dark(self) -> None:
         data = encoded(Image.fromarray(np.full((2, 2), 200, np.uint16)), "PNG")
         assert pixels(decode(data)).max() == 1
-
-    def test_floats(self) -> None:
-        unit = Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32))
-        assert pixels(decode(encoded(unit, "TIFF")))[0, :, 0].tolist() == [0, 128, 255]
-        wide = Image.fromarray(np.array([[-5.0, 100.0, 255.0, 999.0]], np.float32))
-        assert pixels(decode(encoded(wide, "TIFF")))[0, :, 0].tolist() == [0, 100, 255, 255]
-        odd = Image.fromarray(np.array([[np.nan, 1.0, np.inf, -np.inf]], np.float32))
-        assert pixels(decode(encoded(odd, "TIFF")))[0, :, 0].tolist()[::3] == [0, 0]
-
-    def test_thirty_two_bit_integers_are_bytes_or_sixteen_bits_by_their_largest(self) -> None:
-        low = Image.fromarray(np.array([[-5, 100, 255]], np.int32))
-        assert pixels(decode(encoded(low, "TIFF")))[0, :, 0].tolist() == [0, 100, 255]
-        high = Image.fromarray(np.array([[-5, 257, 65_535, 70_000]], np.int32))
-        assert pixels(decode(encoded(high, "TIFF")))[0, :, 0].tolist() == [0, 1, 255, 255]
 
 
 class TestOrientation:
