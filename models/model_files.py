@@ -1,9 +1,11 @@
-"""Finding and loading a model: `demo`, a local folder, or a name on the hub. Safetensors only, no remote code."""
+"""Finding and loading a model: `demo`, a local folder, or a name on the hub. Tensors only, no remote code."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import pickle
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from shotdex import demo
 from shotdex.store.errors import ModelUnavailable
 
 from .families import FAMILIES, canonical_text
+from .hub_cache import CONFIG, PICKLED, SAFETENSORS, TOKENIZERS, HubName, ModelFiles, find_cached, weights_in
+from .hub_download import SMALL, download, download_files
+from .hub_errors import BOTH_WAYS, first_line
 from .protocols import EncoderOptions, ImageEncoder, Samples
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
@@ -20,17 +25,17 @@ DEMO_MODEL = "demo"
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in float32 on the CPU, in evaluation mode. `place` is what transformers loads it from."""
+    """A model in float32 on the CPU, in evaluation mode. `folder` has its configuration."""
 
     name: str
-    place: str
+    folder: Path
     revision: str
     model: Any
     image_processor: Any
 
 
 class TransformersLoader:
-    """Implements `Loader` for CLIP and SigLIP models: `demo`, a local folder, else a name on the hub."""
+    """Implements `Loader` for CLIP and SigLIP models: `demo`, a local folder, else NAME or NAME@REVISION on the hub."""
 
     def matches(self, name: str) -> bool:
         """See `Loader`; a name that no model can have is refused in `load`, with what to do."""
@@ -42,23 +47,19 @@ class TransformersLoader:
         return str(folder.resolve()) if name != DEMO_MODEL and folder.is_dir() else name
 
     def is_here(self, name: str) -> bool:
-        """Tell whether it ships, is a folder, or is in the hub's cache."""
-        from huggingface_hub import try_to_load_from_cache
-
-        name = self.canonical_name(name)
-        if name == DEMO_MODEL or Path(name).is_dir():
+        """Tell whether it ships, is a folder, or is whole in the hub's cache."""
+        if local_folder(name) is not None:
             return True
-        try:
-            return isinstance(try_to_load_from_cache(name, "config.json"), str)
-        except ValueError:  # not a name that the hub could have; loading says so
-            return True
+        wanted = HubName.of(name)
+        # Loading says of a name that the hub could not have that it is none.
+        return not wanted.is_possible() or find_cached(wanted) is not None
 
     def version(self, name: str) -> tuple[tuple[str, int, int], ...]:
         """Return name, size and time of the files in a folder; a revision in the hub's cache does not change."""
-        place = Path(place_of(self.canonical_name(name)))
+        folder = local_folder(name)
         try:
-            found = [(file.name, file.stat()) for file in place.iterdir()]
-        except OSError:  # not a folder, or one that loading complains of
+            found = [(file.name, file.stat()) for file in folder.iterdir()] if folder is not None else []
+        except OSError:  # a folder that loading complains of
             return ()
         return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))
 
@@ -72,58 +73,93 @@ class TransformersLoader:
 canonical_name = TransformersLoader().canonical_name
 
 
-def place_of(name: str) -> str:
-    """Return what transformers loads a model of that canonical name from: a folder or a name on the hub."""
-    return str(demo.MODEL) if name == DEMO_MODEL else name
+def local_folder(name: str) -> Path | None:
+    """Return the folder of a model that ships or is a folder; None for a name on the hub."""
+    if name == DEMO_MODEL:
+        return Path(demo.MODEL)
+    folder = Path(name).expanduser()
+    return folder.resolve() if folder.is_dir() else None
+
+
+def find_model(name: str) -> ModelFiles:
+    """Return where a model's files are, downloading those that are not on this machine.
+
+    Raises:
+        ModelUnavailable: it is neither here nor available from the hub, or its folder has no weights.
+    """
+    folder = local_folder(name)
+    if folder is not None:
+        return _in_folder(name, folder)
+    wanted = HubName.of(name)
+    if not wanted.is_possible():
+        raise ModelUnavailable(
+            f"there is no folder {name}, and no model on the hub can have that name",
+            BOTH_WAYS.format(command=wanted.command),
+        )
+    # What is here already is taken without a request: it is quicker, and tomorrow's answer is today's.
+    found = find_cached(wanted)
+    if found is None:
+        snapshot = wanted.snapshot()
+        has_weights = snapshot is not None and (weights_in(snapshot, SAFETENSORS) or weights_in(snapshot, PICKLED))
+        download(
+            wanted, lambda folder: _check_family(name, folder), snapshot.name if snapshot and has_weights else None
+        )
+        found = find_cached(wanted)
+    if found is None:
+        raise ModelUnavailable(
+            f"the model {name} on the hub has no preprocessor_config.json", "choose another one with --model"
+        )
+    return found
+
+
+def _in_folder(name: str, folder: Path) -> ModelFiles:
+    try:
+        weights = weights_in(folder, SAFETENSORS) or weights_in(folder, PICKLED)
+    except (OSError, ValueError) as error:
+        raise _broken_folder(name, error) from error
+    if not (folder / CONFIG).is_file():
+        raise _broken_folder(name, FileNotFoundError(f"it has no {CONFIG}"))
+    _check_family(name, folder)
+    if not weights:
+        raise _broken_folder(name, FileNotFoundError(f"it has no {SAFETENSORS[0]} or {PICKLED[0]}"))
+    return ModelFiles(folder, weights)
 
 
 def load_model(name: str) -> LoadedModel:
     """Load a CLIP or SigLIP model and its image processor: from here, else from the hub.
 
     Raises:
-        ModelUnavailable: it is not there, not safetensors, not one of the known families, or broken.
+        ModelUnavailable: it is not there, its weights are not plain tensors, it is of no known family, or broken.
     """
     import transformers
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     name = canonical_name(name)
-    local = name == DEMO_MODEL or Path(name).is_dir()
-    place = place_of(name)
+    files = find_model(name)
     try:
-        # What is here already is taken without asking the hub: it is quicker, and tomorrow's answer is today's.
-        return _from_pretrained(name, place, local_files_only=True)
+        return _loaded(name, files)
     except ModelUnavailable:
         raise
-    except Exception as error:  # transformers, the hub client and safetensors each raise what they like
-        if local:
+    except Exception as error:  # transformers, torch and safetensors each raise what they like
+        if files.revision == "local":
             raise _broken_folder(name, error) from error
-    _ask_hub(name)
-    try:
-        return _from_pretrained(name, place, local_files_only=False)
-    except ModelUnavailable:
-        raise
-    except Exception as error:
         raise ModelUnavailable(
-            f"the model {name} cannot be loaded from the hub: {_first_line(error)}", BOTH_WAYS.format(name=name)
+            f"the model {name} in the local cache cannot be loaded: {first_line(error)}",
+            f"download it again: {HubName.of(name).command} --force-download",
         ) from error
 
 
-BOTH_WAYS = "get it while online: hf download {name}   or use the model that comes with shotdex: --model demo"
-
-
-def _from_pretrained(name: str, place: str, *, local_files_only: bool) -> LoadedModel:
+def _loaded(name: str, files: ModelFiles) -> LoadedModel:
     import transformers
 
-    how = {"trust_remote_code": False, "local_files_only": local_files_only}
-    config = transformers.AutoConfig.from_pretrained(place, **how)
-    if config.model_type not in FAMILIES:
-        raise ModelUnavailable(
-            f"{name} is a {config.model_type!r} model; shotdex reads {', '.join(FAMILIES)}",
-            "choose another with --model; `--model demo` comes with shotdex",
-        )
-    model, found = transformers.AutoModel.from_pretrained(
-        place, config=config, dtype="float32", use_safetensors=True, output_loading_info=True, **how
+    # From a folder transformers asks the hub nothing, neither for a newer version nor for a conversion.
+    how = {"trust_remote_code": False, "local_files_only": True}
+    config = _check_family(name, files.folder)
+    processor = transformers.AutoImageProcessor.from_pretrained(files.folder, backend="pil", **how)
+    of_family: Any = transformers.MODEL_MAPPING[type(config)]
+    model, found = of_family.from_pretrained(
+        None, config=config, state_dict=read_tensors(files.weights), dtype="float32", output_loading_info=True
     )
     lacking = sorted(str(key) for key in (*found["missing_keys"], *found["mismatched_keys"]))
     if lacking:  # transformers would go on with random numbers in their place
@@ -131,76 +167,85 @@ def _from_pretrained(name: str, place: str, *, local_files_only: bool) -> Loaded
             f"the weights of {name} lack {len(lacking)} tensors, the first of which is {lacking[0]}",
             "save the whole model again",
         )
-    processor = transformers.AutoImageProcessor.from_pretrained(place, backend="pil", **how)
-    return LoadedModel(name, place, _revision(place), model.eval(), processor)
+    for parameter in model.parameters():
+        # Out of the mapped file: where a tensor lies in memory changes the last bits of what is computed with it.
+        parameter.data = parameter.data.clone()
+    return LoadedModel(name, files.folder, files.revision, model.eval(), processor)
 
 
-def _revision(place: str) -> str:
-    """Return the hub's commit of a cached model, or `local`."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if Path(place).is_dir():
-        return "local"
-    found = try_to_load_from_cache(place, "config.json")
-    return Path(found).parent.name if isinstance(found, str) else "local"
-
-
-def _ask_hub(name: str) -> None:
-    """Make one short request, so that being offline or misspelt is said at once, not after five retries a file.
+def read_tensors(files: Sequence[Path]) -> dict[str, Any]:
+    """Return the tensors in files of weights, by name. Nothing in a file is ever run.
 
     Raises:
-        ModelUnavailable: the hub cannot be reached, or has no such model.
+        ModelUnavailable: a pickled file holds more than tensors.
+        Exception: of any kind, where a file is broken.
     """
-    from huggingface_hub import HfApi
+    import torch
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Any] = {}
+    for file in files:
+        if file.suffix == ".safetensors":
+            tensors |= load_file(file)
+            continue
+        try:
+            # Files of torch before 1.6 are not zip archives and cannot be mapped into memory.
+            tensors |= torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        except pickle.UnpicklingError as error:
+            raise ModelUnavailable(
+                f"{file} is not a file of tensors alone, or it is broken; shotdex runs no code that is in a file",
+                "use a model with safetensors, or download it again",
+            ) from error
+    return tensors
+
+
+def _check_family(name: str, folder: Path) -> Any:
+    """Return a model's configuration, after making sure that it is of a known family."""
+    import transformers
 
     try:
-        HfApi().model_info(name, timeout=10)
-    except Exception as error:
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # transformers raises what it likes
         raise ModelUnavailable(
-            f"the model {name} is neither in the local cache nor available from the hub ({_first_line(error)})",
-            BOTH_WAYS.format(name=name),
+            f"the configuration of {name} cannot be read: {first_line(error)}", "choose another with --model"
         ) from error
+    if config.model_type not in FAMILIES:
+        raise ModelUnavailable(
+            f"{name} is a {config.model_type!r} model; shotdex reads {', '.join(FAMILIES)}",
+            "choose another with --model; `--model demo` comes with shotdex",
+        )
+    return config
 
 
-def load_tokenizer(place: str) -> Any:
-    """Load the tokenizer that is saved with a model.
+def load_tokenizer(name: str, folder: Path) -> Any:
+    """Load the tokenizer that is saved with a model in `folder`; one that the cache lacks is downloaded.
 
     Raises:
         ModelUnavailable: there is none, or a package that it needs is missing.
     """
+    import transformers
+
+    if local_folder(name) is None and not any((folder / file).is_file() for file in TOKENIZERS):
+        download_files(HubName.of(name), SMALL, folder.name)
     try:
-        tokenizer = _tokenizer(place)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         words = [tokenizer(word)["input_ids"] for word in ("cat", "dog")]
     except Exception as error:
         raise ModelUnavailable(
-            f"the tokenizer of {place} cannot be loaded: {_first_line(error)}",
-            "check the tokenizer files in the folder of the model",
+            f"the tokenizer of {name} cannot be loaded: {first_line(error)}",
+            f"check the tokenizer files in {folder}",
         ) from error
     if words[0] == words[1]:  # where the files are missing transformers makes an empty tokenizer, without a word
-        raise ModelUnavailable(f"{place} has no tokenizer files", "save the tokenizer in the same folder as the model")
+        raise ModelUnavailable(f"{name} has no tokenizer files", "save the tokenizer in the same folder as the model")
     return tokenizer
-
-
-def _tokenizer(place: str) -> Any:
-    import transformers
-
-    try:
-        return transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=True)
-    except Exception:
-        if Path(place).is_dir():
-            raise
-        return transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
 
 
 def _broken_folder(name: str, error: Exception) -> ModelUnavailable:
     return ModelUnavailable(
-        f"the model in {name} cannot be loaded: {_first_line(error)}",
-        "it needs config.json, model.safetensors and preprocessor_config.json as transformers saves them",
+        f"the model in {name} cannot be loaded: {first_line(error)}",
+        "it needs config.json, model.safetensors (or pytorch_model.bin) and preprocessor_config.json, as transformers "
+        "saves them",
     )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def weights_digest(model: Any) -> str:
@@ -221,10 +266,13 @@ def token_counter(name: str) -> Callable[[str], tuple[int, int]]:
     import transformers
 
     transformers.utils.logging.set_verbosity_error()  # it warns of long texts, which is what is counted here
-    place = place_of(name)
-    tokenizer = load_tokenizer(place)
+    wanted = HubName.of(name)
+    folder = local_folder(name) or (wanted.snapshot() if wanted.is_possible() else None)
+    if folder is None:
+        raise ModelUnavailable(f"the model {name} is not on this machine", f"download it: {wanted.command}")
+    tokenizer = load_tokenizer(name, folder)
     try:
-        config = transformers.AutoConfig.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         family, most = FAMILIES[config.model_type], int(config.text_config.max_position_embeddings)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ModelUnavailable(f"the configuration of {name} cannot be read: {error}") from error

@@ -34,7 +34,7 @@ class TransformersEncoder:
 
         keep_freed_memory()
         self._torch = torch
-        self._place = loaded.place
+        self._folder = loaded.folder
         self._tokenizer: Any = None
         self._tokenizing = Lock()
         self._family: Family = FAMILIES[loaded.model.config.model_type]
@@ -138,7 +138,7 @@ class TransformersEncoder:
             ModelUnavailable: the model has no tokenizer.
         """
         if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(self._place)
+            self._tokenizer = load_tokenizer(self.id.name, self._folder)
         return self._model, self._tokenizer
 
     def _encode_text_batch(self, texts: Sequence[str]) -> Vectors:

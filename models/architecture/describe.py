@@ -9,13 +9,13 @@ from typing import Any
 
 from shotdex import demo
 from shotdex.models.families import FAMILIES
+from shotdex.models.hub_cache import CONFIG, HubName
+from shotdex.models.hub_download import download_files
 from shotdex.models.model_files import DEMO_MODEL, canonical_name
 from shotdex.store.errors import ModelUnavailable
 
 from .parts import PROJECTION, Extent, Side, count_parts
 from .types import Architecture, ImageInput, Part, Place, TextInput, Tower
-
-CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +63,27 @@ def _family(name: str, path: Path) -> str:
 
 
 def _cached_or_fetched(name: str) -> Path:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        cached = try_to_load_from_cache(name, CONFIG)
-    except HFValidationError as error:
+    wanted = HubName.of(name)
+    if not wanted.is_possible():
         raise ModelUnavailable(
             f"there is no folder {name}, and no model on the hub can have that name",
             "pass a model's folder or its config.json, a name on the hub such as openai/clip-vit-base-patch32, or demo",
-        ) from error
-    return Path(cached) if isinstance(cached, str) else _fetched(name)
-
-
-def _fetched(name: str) -> Path:
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    disable_progress_bars()
-    try:
-        # One short request first: offline, the download by itself tries five times, for 24 s.
-        HfApi().model_info(name, timeout=10)
-        return Path(hf_hub_download(name, CONFIG))
-    except Exception as error:  # the hub client and what it stands on each raise what they like
-        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        )
+    folder = wanted.snapshot()
+    if folder is None or not (folder / CONFIG).is_file():
+        try:
+            download_files(wanted, (CONFIG,))
+        except ModelUnavailable as error:
+            raise ModelUnavailable(
+                f"the configuration of {name} is not on this machine: {error}",
+                error.hint.replace(wanted.command, f"{wanted.command} {CONFIG}").replace("--model", "shotdex model"),
+            ) from error
+        folder = wanted.snapshot()
+    if folder is None or not (folder / CONFIG).is_file():
         raise ModelUnavailable(
-            f"the configuration of {name} is neither in the local cache nor available from the hub ({why})",
-            f"download it while online: hf download {name} {CONFIG}   or see the shipped model: shotdex model demo",
-        ) from error
+            f"the model {name} has no {CONFIG}", "choose another one; `shotdex model demo` always works"
+        )
+    return folder / CONFIG
 
 
 def describe(name: str) -> Architecture:
