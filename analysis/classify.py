@@ -18,16 +18,16 @@ from shotdex.query.text_lookup import text_vectors
 from shotdex.store.arrow import to_arrow, to_codes
 from shotdex.store.connection import Connection, now
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, StoreError, UnknownClass
+from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, StoreError
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.prompt_sets import save_prompt_set
-from shotdex.store.runs import next_run, save_predictions, save_run
+from shotdex.store.runs import list_runs, next_run, remove_run, save_predictions, save_run
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Ids, PromptSet, Run, Vectors
 
+from .categories import categories_met, check_categories
 from .coverage import count_failed
-from .prompts.build import class_of_label
 from .run_digests import data_digests, versions
 from .scorer import Part, Scorer, image_parts
 
@@ -36,7 +36,8 @@ from .scorer import Part, Scorer, image_parts
 class Classification:
     """What to classify and how. `k` predictions are kept for each image, at most one a class.
 
-    `command` is the command line, for the record; `seed` that of every random draw made about the run later on.
+    With `replace` a run of the same name is deleted once this one is complete. Unless `partial`, every category needs a
+    class. `command` is the command line, for the record; `seed` that of every random draw made about the run later on.
     """
 
     prompts: PromptSet
@@ -47,6 +48,8 @@ class Classification:
     settings: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     seed: int = 0
+    replace: bool = False
+    partial: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +79,22 @@ class Answers:
     truths: pa.Table
 
 
-def indexed_categories(store: Store, where: str | None = None) -> list[str]:
-    """Return the categories of the images that a filter keeps, in alphabetical order.
+def indexed_categories(store: Store) -> list[str]:
+    """Return the categories of all indexed images, in alphabetical order.
+
+    A filter does not narrow them: with fewer classes to choose among, the same images would be an easier task.
 
     Raises:
-        MissingLabels: none of them has one.
+        MissingLabels: no image has one.
     """
     with store.reading() as con:
-        kept = None if where is None else set(filtered_ids(con, where).tolist())
-        rows = con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL")
-    categories = sorted({category for image_id, category in rows if kept is None or image_id in kept})
+        categories = [row[0] for row in con.rows("SELECT DISTINCT category FROM images WHERE category IS NOT NULL")]
     if not categories:
         raise MissingLabels(
             "no image has a category, so there are no classes to choose from",
             "pass them: --classes cat,dog   or label the images: shotdex index SOURCE --layout '{category}/*'",
         )
-    return categories
+    return sorted(categories)
 
 
 def classify(store: Store, options: Classification, load: LoadEncoder) -> Run:
@@ -99,13 +102,15 @@ def classify(store: Store, options: Classification, load: LoadEncoder) -> Run:
 
     Raises:
         EmptyStore: the filter leaves no image.
-        UnknownClass: images have categories, but none is among the classes.
+        UnknownClass: images have categories, but none is among the classes, or, unless `partial`, some are not.
         OptionError, BadSql, EncoderMismatch, ModelUnavailable.
     """
     started_at, started = now(), time.monotonic()
     answers = answer(store, options, load)
     with store.writing() as con:
         run = _run(con, options, answers, started_at, time.monotonic() - started)
+        for old in [old for old in list_runs(con) if old.name == run.name]:
+            remove_run(con, old)
         save_run(con, run)
         save_predictions(con, _with_run(answers.predictions, run.run_id), _with_run(answers.truths, run.run_id))
     return run
@@ -150,14 +155,19 @@ def answer(store: Store, options: Classification, load: LoadEncoder) -> Answers:
 
 def _gather(con: Connection, options: Classification, texts: Sequence[str]) -> Work:
     encoder_id, encoder = choose_encoder(con, options.encoder_name)
-    next_run(con, options.name)  # a name already taken is said before the work, not after
+    next_run(con, options.name, replace=options.replace)  # a name already taken is said before the work, not after
     ids = encoded_ids(con, encoder_id, options.where)
     if len(ids) == 0:
         raise EmptyStore("there are no images to classify", "loosen --where, or index images: shotdex index FOLDER")
     images = len(filtered_ids(con, options.where or "true"))
     failed = count_failed(con, images - len(ids), options.where)
     codes, labels = image_labels(con, ids)
-    _check_classes(options.prompts, set(labels))
+    check_categories(
+        con,
+        options.prompts,
+        dict(zip(labels, np.bincount(codes[codes >= 0], minlength=len(labels)).tolist(), strict=True)),
+        partial=options.partial,
+    )
     known = remembered_texts(con, encoder_id, list(dict.fromkeys(texts)))
     return Work(encoder_id, encoder, ids, codes, labels, images, failed, *data_digests(con, ids), known)
 
@@ -169,21 +179,8 @@ def image_labels(con: Connection, ids: Ids) -> tuple[Ids, tuple[str, ...]]:
     return to_codes(found.column("category"))
 
 
-def _check_classes(prompts: PromptSet, categories: set[str]) -> None:
-    if categories and not categories & set(class_of_label(prompts)):
-        raise UnknownClass(
-            f"the classes are {_some(prompts.classes)}, but the images' categories are {_some(sorted(categories))}",
-            "name the classes as the categories, or map labels to classes under [aliases] in a prompt file",
-        )
-
-
-def _some(names: Sequence[str] | Mapping[str, Any]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")
-
-
 def _run(con: Connection, options: Classification, answers: Answers, started_at: datetime, seconds: float) -> Run:
-    run_id, name = next_run(con, options.name)
+    run_id, name = next_run(con, options.name, replace=options.replace)
     work, unlabelled = answers.work, answers.truths.column("category").null_count
     return Run(
         run_id=run_id,
@@ -199,7 +196,8 @@ def _run(con: Connection, options: Classification, answers: Answers, started_at:
         failed=work.failed,
         started_at=started_at,
         seconds=seconds,
-        settings=dict(options.settings),
+        settings={key: value for key, value in options.settings.items() if key != "categories"}
+        | categories_met(options.prompts, work.labels),
         versions=versions(),
         command=options.command,
         data_sha256=work.data_sha256,

@@ -14,6 +14,7 @@ from .stats.proportions import wilson
 class Coverage:
     """How many images a run met: `indexed` in its filter with vectors, `failed` that could not be scored, `unlabelled`
     and `other` (its category is not a class) that were scored but are neither right nor wrong, `evaluated` the rest.
+    `categories` is how many of how many categories had a class, None where all had one or the run does not know.
     """
 
     indexed: int
@@ -21,18 +22,28 @@ class Coverage:
     unlabelled: int
     other: int
     evaluated: int
+    categories: tuple[int, int] | None = None
 
     def __str__(self) -> str:
+        partly = f", {self.categories[0]:,} of {self.categories[1]:,} categories" if self.categories else ""
         return (
             f"images: indexed {self.indexed:,}, failed {self.failed:,}, unlabelled {self.unlabelled:,}, "
-            f"of another category {self.other:,}; evaluated {self.evaluated:,}"
+            f"of another category {self.other:,}; evaluated {self.evaluated:,}{partly}"
         )
 
 
 def coverage(run: Run) -> Coverage:
     """Return how many images a run met, and how many its accuracy speaks of."""
     evaluated = run.scored - run.unlabelled - run.outside
-    return Coverage(run.scored, run.failed, run.unlabelled, run.outside, evaluated)
+    met = run.settings.get("categories")
+    categories = (int(met[0]), int(met[1])) if met else None
+    return Coverage(run.scored, run.failed, run.unlabelled, run.outside, evaluated, categories)
+
+
+def marked_name(run: Run) -> str:
+    """Return a run's name for a figure or a heading, with how many of the categories it is about where not all."""
+    met = coverage(run).categories
+    return f"{run.name} ({met[0]:,} of {met[1]:,} categories)" if met else run.name
 
 
 def count_failed(con: Connection, unencoded: int, where: str | None) -> int:

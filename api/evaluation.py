@@ -45,39 +45,44 @@ class Evaluation:
         k: int = 5,
         name: str | None = None,
         model: str | None = None,
+        replace: bool = False,
+        partial: bool = False,
     ) -> Run:
         """Score every image against every class, record the predictions as a run, and return it.
 
         Args:
-            classes: names of the classes; the categories of the indexed images where none are given.
+            classes: names of the classes; the categories of all indexed images, whatever the filter, if not given.
             templates: texts with `{}` for the class, averaged; the bare names where none are given.
             prompts: instead of both, a prompt set: a TOML file, a name from `shotdex prompts list`, or a `PromptSet`.
             where: a SQL condition on the columns of `images`.
             k: how many predictions to keep for each image, at least 1.
-            name: the run's name, not yet taken; `run-N` where none is given.
+            name: the run's name, not yet taken; `run-N` if not given.
             model: one of the store's encoders, by name or number; needed where there are several.
+            replace: delete the run that has this name once the new one is complete.
+            partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
 
         Raises:
             OptionError: options that do not go together.
             MissingLabels: no classes are given and no image has a category.
-            UnknownClass: no image has a category among the classes.
+            UnknownClass: categories without a class, all of them listed, unless `partial`.
             EmptyStore, BadSql, EncoderMismatch, ModelUnavailable.
 
-        >>> store.classify(["duck", "hat"], where="condition = 'realistic'").record.scored
+        >>> store.classify(["duck", "hat"], where="condition = 'realistic'", partial=True).record.scored
         64
         """
         from shotdex.analysis.classify import Classification, classify
 
         from .prompts import prompt_set
 
-        chosen = prompt_set(self.store, prompts, templates, classes, where)
+        chosen = prompt_set(self.store, prompts, templates, classes)
         options = {
             "prompts": prompts if isinstance(prompts, str) else None,
             "templates": list(templates),
             "classes": ",".join(classes) if classes is not None else None,
             "model": model,
         }
-        record = classify(self.store, Classification(chosen, name, where, k, model, options), self.encoders)
+        wanted = Classification(chosen, name, where, k, model, options, replace=replace, partial=partial)
+        record = classify(self.store, wanted, self.encoders)
         return Run(self._session(), record, chosen)
 
     def run(self, name: str | None = None) -> Run:
@@ -97,12 +102,13 @@ class Evaluation:
             return Run(self._session(), record, load_prompt_set(con, record.prompt_set_id))
 
     def runs(self) -> Runs:
-        """Return all runs, oldest first, each with its accuracy.
+        """Return all runs, oldest first, each with its model, number of classes, chance, accuracy and n.
 
         >>> "photo" in [run.name for run in store.runs()]
         True
         """
         from shotdex.analysis.results import overall
+        from shotdex.store.encoders import list_encoders
         from shotdex.store.prompt_sets import load_prompt_set
         from shotdex.store.runs import list_runs
 
@@ -110,7 +116,8 @@ class Evaluation:
             records = list_runs(con)
             accuracies = {record.run_id: overall(con, record) for record in records}
             found = [Run(self._session(), one, load_prompt_set(con, one.prompt_set_id)) for one in records]
-        return Runs(found, accuracies)
+            models = {number: encoder.name for number, encoder in list_encoders(con).items()}
+        return Runs(found, accuracies, models)
 
     def report(
         self, run: str | None = None, *, by: str | Sequence[str] = (), resamples: int = 1000, seed: int | None = None
@@ -208,7 +215,7 @@ class Evaluation:
 
         from .prompts import prompt_set
 
-        chosen = prompt_set(self.store, prompts, (), None, where)
+        chosen = prompt_set(self.store, prompts, (), None)
         with self.store.reading() as con:
             counts = category_counts(con, where)
         found = check_prompts(chosen, counts)
@@ -230,7 +237,7 @@ class Evaluation:
 
         from .prompts import prompt_set
 
-        chosen = prompt_set(self.store, None, templates, classes, where)
+        chosen = prompt_set(self.store, None, templates, classes)
         found = sweep(self.store, chosen, SweepOptions(where=where, **options), self.encoders)
         return Findings(f"sweep of {len(templates)} templates", found.trials, found)
 

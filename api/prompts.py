@@ -15,9 +15,7 @@ from shotdex.store.store import Store
 from shotdex.store.types import PromptSet
 
 
-def choose_prompts(
-    store: Store, prompts: str | None, templates: Sequence[str], classes: str | None, where: str | None
-) -> PromptSet:
+def choose_prompts(store: Store, prompts: str | None, templates: Sequence[str], classes: str | None) -> PromptSet:
     """Return the prompt set that the options mean.
 
     Raises:
@@ -32,7 +30,7 @@ def choose_prompts(
     title, source = ", ".join(Path(given).name for given in published), ", ".join(published)
     if classes is not None and is_reference(classes):
         return make_prompt_set(title, published_classes(classes), spelled, source=source)
-    bare = from_names(split_names(classes) if classes is not None else indexed_categories(store, where), spelled)
+    bare = from_names(split_names(classes) if classes is not None else indexed_categories(store), spelled)
     return replace(bare, name=title, source=source) if published else bare
 
 
@@ -41,13 +39,12 @@ def prompt_set(
     prompts: str | PromptSet | None,
     templates: Sequence[str],
     classes: Sequence[str] | None,
-    where: str | None,
 ) -> PromptSet:
     """Return the prompt set that `Session.classify` means; see `choose_prompts`."""
     if isinstance(prompts, PromptSet):
         return make_prompt_set(prompts.name, prompts.classes, (), source=prompts.source)
     listed = ",".join(classes) if classes is not None else None
-    return choose_prompts(store, prompts, templates, listed, where)
+    return choose_prompts(store, prompts, templates, listed)
 
 
 def find_prompts(wanted: str, opened: Callable[[], Store | None]) -> PromptSet:

@@ -82,6 +82,42 @@ class Run:
             n=n,
         )
 
+    def rename(self, name: str) -> Run:
+        """Give the run another name, and return it as it is then.
+
+        Raises:
+            OptionError: the name is empty, or another run has it.
+
+        >>> store.classify(name="frist").rename("first").name
+        'first'
+        """
+        from shotdex.store.runs import rename_run
+
+        with self._session.store.writing() as con:
+            record = rename_run(con, self.record, name)
+        return Run(self._session, record, self.prompts)
+
+    def remove(self) -> None:
+        """Delete the run with its predictions. The images, their vectors and the prompt set stay.
+
+        >>> store.classify(name="trial").remove()
+        """
+        from shotdex.store.runs import remove_run
+
+        with self._session.store.writing() as con:
+            remove_run(con, self.record)
+
+    def classes_without_images(self) -> list[str]:
+        """Return the classes of which the run scored no image, such as those that its filter left out.
+
+        >>> store.run("photo").classes_without_images()
+        []
+        """
+        from shotdex.analysis.categories import classes_without_images
+
+        with self._session.store.reading() as con:
+            return classes_without_images(con, self.record)
+
     def report(self, by: str | Sequence[str] = (), resamples: int = 1000, seed: int | None = None) -> Findings:
         """Return every metric of the run; see `Session.report`."""
         return self._session.report(self.name, by=by, resamples=resamples, seed=seed)
@@ -112,11 +148,15 @@ class Run:
 class Runs(Tabular[Run]):
     """The runs of a store, oldest first; `runs["photo"]` is the one of that name."""
 
-    columns = ("run_id", "name", "prompts", "where", "accuracy", "accuracy_low", "accuracy_high", "n")
+    columns = (
+        *("run_id", "name", "model", "prompts", "classes", "chance", "where"),
+        *("accuracy", "accuracy_low", "accuracy_high", "n"),
+    )
 
-    def __init__(self, runs: Sequence[Run], accuracies: Mapping[int, Estimate]) -> None:
+    def __init__(self, runs: Sequence[Run], accuracies: Mapping[int, Estimate], models: Mapping[int, str]) -> None:
         self._runs = tuple(runs)
         self._accuracies = accuracies
+        self._models = models
 
     def _rows(self) -> Sequence[Run]:
         return self._runs
@@ -126,7 +166,10 @@ class Runs(Tabular[Run]):
         return [
             row.record.run_id,
             row.name,
+            self._models[row.record.encoder_id],
             row.prompts.name,
+            len(row.prompts.classes),
+            1 / len(row.prompts.classes),
             row.record.where,
             found.value,
             found.low,

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from shotdex.analysis.categories import classes_without_images, narrowing
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.coverage import beyond_filter, counting_failures, coverage, unscored
 from shotdex.analysis.results import GROUPS, UNLABELLED, accuracy_by, outside_labels, overall
@@ -42,6 +43,8 @@ SHOWN = 5
 @template_option
 @classes_option
 @click.option("--name", metavar="RUN", help="A name for the run. [default: run-N]")
+@click.option("--replace", is_flag=True, help="Replace the run that has this name.")
+@click.option("--partial", is_flag=True, help="Leave categories without a class out of the accuracy.")
 @where_option
 @click.option("-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Predictions kept for each image.")
 @model_option
@@ -53,6 +56,8 @@ def command(
     templates: tuple[str, ...],
     classes: str | None,
     name: str | None,
+    replace: bool,
+    partial: bool,
     where: str | None,
     k: int,
     model: str | None,
@@ -62,8 +67,8 @@ def command(
 ) -> None:
     """Score every image against every class and print accuracy with 95 % intervals.
 
-    Without options the prompts are the bare names of the indexed categories. Several templates are averaged. The
-    predictions stay in the store: see `shotdex sql "FROM outcomes LIMIT 5"`.
+    Without options the prompts are the bare names of all indexed categories, also where --where keeps only some of
+    them. Several templates are averaged. The predictions stay in the store: see `shotdex sql "FROM outcomes LIMIT 5"`.
 
     \b
     shotdex classify
@@ -72,9 +77,9 @@ def command(
     shotdex classify --prompts fashion-mnist-described
     """
     store = open_store(store_path)
-    chosen = choose_prompts(store, prompts, templates, classes, where)
+    chosen = choose_prompts(store, prompts, templates, classes)
     settings = {"prompts": prompts, "templates": list(templates), "classes": classes, "model": model}
-    wanted = Classification(chosen, name, where, k, model, settings, command_line())
+    wanted = Classification(chosen, name, where, k, model, settings, command_line(), replace=replace, partial=partial)
     run = classify(store, wanted, EncoderPool(store, device))
     out(to_json(run_as_dict(store, run)) if as_json else run_as_text(store, run))
 
@@ -88,6 +93,7 @@ def run_as_dict(store: Store, run: Run) -> dict[str, Any]:
             "coverage": coverage(run),
             "not_scored": unscored(con, run, 1000),
             "beyond_filter": beyond_filter(con, run),
+            "classes_without_images": classes_without_images(con, run),
             "accuracy": overall(con, run),
             **{f"by_{group}": accuracy_by(con, run, group) for group in GROUPS},
         }
@@ -119,7 +125,7 @@ def run_as_text(store: Store, run: Run) -> str:
 
 def _what_is_missing(con: Connection, run: Run, total: Estimate) -> list[str]:
     """Say which images the accuracy does not speak of, and what it would be if all that failed were errors."""
-    lines = []
+    lines = [f"  {visible(sentence)}"] if (sentence := narrowing(con, run)) else []
     for label, n in outside_labels(con, run)[:SHOWN]:
         lines.append(f"  {n:,} images of category {visible(label)!r} are of no class; a prompt file can say [aliases]")
     for path, stage, reason in unscored(con, run, SHOWN):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from shotdex.analysis.coverage import marked_name
 from shotdex.analysis.rerun import RunDiff, diff
 from shotdex.formatting import table, visible
 
@@ -30,10 +31,10 @@ def command(first: str, second: str, store_path: Path | None, as_json: bool) -> 
 
 def as_text(found: RunDiff) -> str:
     """Return how two runs differ, as text."""
-    a, b = visible(found.first.name), visible(found.second.name)
+    a, b = visible(marked_name(found.first)), visible(marked_name(found.second))
     if found.differences:
         rows = [[one.what, one.first, one.second] for one in found.differences]
-        lines = [table(["what", found.first.name, found.second.name], rows), ""]
+        lines = [table(["what", marked_name(found.first), marked_name(found.second)], rows), ""]
     else:
         known = found.first.data_sha256 and found.second.data_sha256
         images = "the same images" if known else "images that older runs have no digest of"

@@ -182,7 +182,7 @@ def sweep_(
     shotdex prompts sweep --prompts sentences --choose-where "split = 'train'" --report-where "split = 'test'"
     """
     store = open_store(store_path)
-    chosen = choose_prompts(store, prompts, templates, classes, where)
+    chosen = choose_prompts(store, prompts, templates, classes)
     settings = SweepOptions(choose_where, report_where, where, model, seed)
     found = sweep(store, chosen, settings, EncoderPool(store, device))
     out(to_json(found) if as_json else sweep_as_text(found))

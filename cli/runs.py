@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.results import overall
 from shotdex.analysis.stats.proportions import describe
-from shotdex.formatting import estimate_cells, table, visible
+from shotdex.formatting import estimate_cells, shown_path, table, visible
+from shotdex.session import Session
 from shotdex.store.encoders import list_encoders
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run, list_runs
@@ -20,12 +22,35 @@ from .render import as_json as to_json
 from .render import note, out
 
 
-@click.command("runs")
+class _Runs(click.Group):
+    """A group whose first argument may also be a run, or nothing: `shotdex runs names` is `shotdex runs show names`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `show` before what is not a sub-command."""
+        first = args[0] if args else ""
+        return super().parse_args(ctx, args if first in (*self.commands, "-h", "--help") else ["show", *args])
+
+
+@click.group("runs", cls=_Runs)
+def command() -> None:
+    """List the classification runs, show one of them, or rename or remove one.
+
+    `shotdex runs` lists them, and `shotdex runs RUN` shows the record of one, as `shotdex runs show` does.
+
+    \b
+    shotdex runs
+    shotdex runs names
+    shotdex runs rename run-1 names
+    shotdex runs remove run-2
+    """
+
+
+@command.command()
 @click.argument("run", required=False, metavar="[RUN]")
 @store_option
 @json_option
-def command(run: str | None, store_path: Path | None, as_json: bool) -> None:
-    """List the classification runs, oldest first, each with its accuracy; or show the record of one RUN.
+def show(run: str | None, store_path: Path | None, as_json: bool) -> None:
+    """List the runs, oldest first, each with its accuracy; or show the record of one RUN.
 
     The record is what it takes to repeat the run: command, encoder, prompts, digests of the data, versions, seed.
     """
@@ -35,7 +60,17 @@ def command(run: str | None, store_path: Path | None, as_json: bool) -> None:
         found = [(one, load_prompt_set(con, one.prompt_set_id), overall(con, one)) for one in runs]
         encoders = list_encoders(con)
     if as_json:
-        listed = [{"run": one, "prompts": prompts, "accuracy": accuracy} for one, prompts, accuracy in found]
+        listed = [
+            {
+                "run": one,
+                "prompts": prompts,
+                "accuracy": accuracy,
+                "model": encoders[one.encoder_id].name,
+                "classes": len(prompts.classes),
+                "chance": 1 / len(prompts.classes),
+            }
+            for one, prompts, accuracy in found
+        ]
         out(to_json(listed if run is None else listed[0] | {"encoder": encoders[found[0][0].encoder_id]}))
         return
     if run is not None:
@@ -44,11 +79,37 @@ def command(run: str | None, store_path: Path | None, as_json: bool) -> None:
     if not found:
         note("no runs yet; make one with: shotdex classify")
         return
-    rows = [
-        [run.run_id, run.name, prompts.name, run.where, *estimate_cells(accuracy), f"{run.started_at:%Y-%m-%d %H:%M}"]
-        for run, prompts, accuracy in found
-    ]
-    out(table(["run", "name", "prompts", "where", "accuracy@1", "95 % interval", "n", "started (UTC)"], rows))
+    rows = [_row(*one, encoders[one[0].encoder_id]) for one in found]
+    columns = ["run", "name", "model", "prompts", "where", "classes", "chance", "accuracy@1", "95 % interval", "n"]
+    out(table([*columns, "", "started (UTC)"], rows))
+
+
+def _row(run: Run, prompts: PromptSet, accuracy: Estimate, encoder: EncoderId) -> list[Any]:
+    classes, met = len(prompts.classes), coverage(run).categories
+    partly = f"{met[0]:,} of {met[1]:,} categories" if met else ""
+    about = [run.run_id, run.name, shown_path(encoder.name), prompts.name, run.where, classes, f"{1 / classes:.3f}"]
+    return [*about, *estimate_cells(accuracy), partly, f"{run.started_at:%Y-%m-%d %H:%M}"]
+
+
+@command.command()
+@click.argument("run", metavar="RUN")
+@click.argument("name", metavar="NAME")
+@store_option
+def rename(run: str, name: str, store_path: Path | None) -> None:
+    """Give a RUN another NAME."""
+    old = Session(open_store(store_path)).run(run)
+    out(f"renamed run {visible(old.name)}: it is called {visible(old.rename(name).name)} now")
+
+
+@command.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@store_option
+def remove(runs: tuple[str, ...], store_path: Path | None) -> None:
+    """Delete runs with their predictions; images, vectors and prompt sets stay."""
+    session = Session(open_store(store_path))
+    for run in [session.run(name) for name in dict.fromkeys(runs)]:
+        run.remove()
+        out(f"removed run {visible(run.name)}: {run.record.scored:,} images, {run.record.k} predictions for each")
 
 
 def record(run: Run, prompts: PromptSet, accuracy: Estimate, encoder: EncoderId) -> str:
@@ -56,7 +117,7 @@ def record(run: Run, prompts: PromptSet, accuracy: Estimate, encoder: EncoderId)
     texts = sum(map(len, prompts.classes.values()))
     rows = [
         ("run", f"{run.run_id}, {run.name}"),
-        ("accuracy@1", describe(accuracy)),
+        ("accuracy@1", f"{describe(accuracy)}; chance {1 / len(prompts.classes):.3f}"),
         ("coverage", str(coverage(run))),
         ("command", run.command or "not recorded"),
         ("prompts", f"{prompts.name}: {texts} for {len(prompts.classes)} classes, combined by {prompts.combine}"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
@@ -19,18 +21,19 @@ _COLUMNS = (
 )
 
 
-def next_run(con: Connection, name: str | None) -> tuple[int, str]:
+def next_run(con: Connection, name: str | None, *, replace: bool = False) -> tuple[int, str]:
     """Return the next run's number and its name; without one it is called `run-N`.
 
     Raises:
-        OptionError: a run of that name exists; runs are never overwritten.
+        OptionError: a run of that name exists, and it is not to be replaced.
     """
     number = int(con.value("SELECT coalesce(max(run_id), 0) + 1 FROM runs"))
     taken = {row[0] for row in con.rows("SELECT name FROM runs")}
     if name is None:
         return number, next(free for i in itertools.count(number) if (free := f"run-{i}") not in taken)
-    if name in taken:
-        raise OptionError(f"there is already a run named {name!r}", f"choose another: --name {name}-{number}")
+    if name in taken and not replace:
+        hint = f"choose another: --name {shlex.quote(f'{name}-{number}')}   or replace that run: --replace"
+        raise OptionError(f"there is already a run named {name!r}", hint)
     return number, name
 
 
@@ -45,6 +48,26 @@ def save_predictions(con: Connection, predictions: pa.Table, truths: pa.Table) -
     """Append a run's predictions and each labelled image's true rank."""
     con.append("predictions", predictions)
     con.append("truths", truths)
+
+
+def remove_run(con: Connection, run: Run) -> None:
+    """Delete a run with its predictions, within a transaction; its prompt set stays on record."""
+    for table in ("predictions", "truths", "runs"):
+        con.run(f"DELETE FROM {table} WHERE run_id = $run", {"run": run.run_id})
+
+
+def rename_run(con: Connection, run: Run, name: str) -> Run:
+    """Give a run another name and return it as it is then.
+
+    Raises:
+        OptionError: the name is empty, or another run has it.
+    """
+    if not name.strip():
+        raise OptionError("the new name is empty", f"for example: shotdex runs rename {shlex.quote(run.name)} first")
+    if any(other.name == name for other in list_runs(con) if other.run_id != run.run_id):
+        raise OptionError(f"there is already a run named {name!r}", "choose another name, or remove that run first")
+    con.run("UPDATE runs SET name = $name WHERE run_id = $run", {"name": name, "run": run.run_id})
+    return replace(run, name=name)
 
 
 def list_runs(con: Connection) -> list[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -78,6 +79,11 @@ def class_of_label(prompts: PromptSet) -> dict[str, str]:
     """Return for each label that an image may have the class it means: classes by their own name, and by aliases."""
     own = {category: category for category in prompts.classes}
     return own | {label: category for category, labels in prompts.aliases.items() for label in labels}
+
+
+def plain_name(name: str) -> str:
+    """Return a name without case, spaces and punctuation, for a guess at what is meant; never used to score."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def only_templates(prompts: PromptSet, kept: Sequence[int]) -> PromptSet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from enum import StrEnum
 
 from shotdex.store.types import Combine, PromptSet
 
-from .build import class_of_label
+from .build import class_of_label, plain_name
 
 CountTokens = Callable[[str], tuple[int, int]]
 """Returns how many tokens a text has, and how many the model reads."""
@@ -71,10 +70,10 @@ def _texts(prompts: PromptSet) -> list[Finding]:
 def _categories(prompts: PromptSet, categories: Mapping[str, int]) -> list[Finding]:
     meant = class_of_label(prompts)
     found = []
-    spelled = {_plain(label): label for label in meant}
+    spelled = {plain_name(label): label for label in meant}
     for category, images in categories.items():
         if category not in meant:
-            near = spelled.get(_plain(category))
+            near = spelled.get(plain_name(category))
             hint = f"; if it means {near!r}, add it under [aliases]" if near else ""
             found.append(Finding(Weight.PROBLEM, f"{images:,} images of {category!r} match no class{hint}"))
     present = {meant[category] for category in categories if category in meant}
@@ -82,11 +81,6 @@ def _categories(prompts: PromptSet, categories: Mapping[str, int]) -> list[Findi
         Finding(Weight.NOTE, f"no image has the class {name!r}") for name in prompts.classes if name not in present
     ]
     return found
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, spaces and punctuation, for a guess at what is meant; never used to score."""
-    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _lengths(prompts: PromptSet, count_tokens: CountTokens) -> list[Finding]:

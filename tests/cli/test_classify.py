@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -71,13 +73,21 @@ class TestPublished:
     """Class names and templates from files, as they are."""
 
     def test_both(self, shotdex: Run, here: Path) -> None:
-        given = ("--template", "t.json#colours", "--classes", "n.json#colours", "--name", "published")
+        given = ("--template", "t.json#colours", "--classes", "n.json#colours", "--name", "published", "--partial")
         found = done(shotdex("classify", *given, "--json"))
         assert found["prompts"]["classes"]["red"] == ["a photo of a red thing.", "red"]
         assert found["prompts"]["templates"] == ["a photo of a {} thing.", "{}"]
         assert (found["prompts"]["name"], found["prompts"]["source"]) == ("n.json#colours, t.json#colours",) * 2
         assert found["prompts"]["combine"] == "mean"
-        by_hand = ("--template", "a photo of a {} thing.", "--template", "{}", "--classes", "red,green,blue")
+        by_hand = (
+            "--template",
+            "a photo of a {} thing.",
+            "--template",
+            "{}",
+            "--classes",
+            "red,green,blue",
+            "--partial",
+        )
         other = done(shotdex("classify", *by_hand, "--name", "hand", "--json"))
         assert other["prompts"]["sha256"] == found["prompts"]["sha256"]
         assert (other["prompts"]["name"], other["prompts"]["source"]) == ("a photo of a {} thing. | {}", "command line")
@@ -87,17 +97,18 @@ class TestPublished:
         assert (settings["templates"], settings["classes"]) == (["t.json#colours"], "n.json#colours")
 
     def test_one_or_the_other(self, shotdex: Run, here: Path) -> None:
-        found = done(shotdex("classify", "--template", "t.json#other", "--classes", "red,blue", "--json"))
+        found = done(shotdex("classify", "--template", "t.json#other", "--classes", "red,blue", "--partial", "--json"))
         assert found["prompts"]["classes"] == {"red": ["the red"], "blue": ["the blue"]}
         assert (found["prompts"]["name"], found["prompts"]["source"]) == ("t.json#other", "t.json#other")
-        found = done(shotdex("classify", "--template", "my {}", "--classes", f"{here}/classnames.txt", "--json"))
+        listed = ("--classes", f"{here}/classnames.txt", "--partial")
+        found = done(shotdex("classify", "--template", "my {}", *listed, "--json"))
         assert list(found["prompts"]["classes"].values()) == [["my red"], ["my green"], ["my blue"]]
         assert (found["prompts"]["name"], found["prompts"]["source"]) == ("classnames.txt", f"{here}/classnames.txt")
         found = done(shotdex("classify", "--template", "t.json#other", "--json"))
         assert list(found["prompts"]["classes"]) == sorted(LABELS), "the classes are the indexed categories"
 
     def test_a_published_set_as_prompts(self, shotdex: Run, here: Path) -> None:
-        found = done(shotdex("classify", "--prompts", "n.json#colours", "--json"))
+        found = done(shotdex("classify", "--prompts", "n.json#colours", "--partial", "--json"))
         assert found["prompts"]["classes"] == {"red": ["red"], "green": ["green"], "blue": ["blue"]}
 
     @pytest.mark.parametrize(
@@ -125,9 +136,10 @@ class TestPublished:
 
 
 def test_prompts_that_a_run_used_are_used_again_by_name(shotdex: Run, here: Path) -> None:
-    assert shotdex("classify", "--classes", "red,green", "--template", "a {} wall", "--name", "first").status == 0
-    again = done(shotdex("classify", "--prompts", "a {} wall", "--name", "again", "--json"))
-    by_digest = done(shotdex("classify", "--prompts", again["prompts"]["sha256"][:10], "--json"))
+    two = ("--classes", "red,green", "--template", "a {} wall", "--partial")
+    assert shotdex("classify", *two, "--name", "first").status == 0
+    again = done(shotdex("classify", "--prompts", "a {} wall", "--name", "again", "--partial", "--json"))
+    by_digest = done(shotdex("classify", "--prompts", again["prompts"]["sha256"][:10], "--partial", "--json"))
     assert again["prompts"] == by_digest["prompts"]
     assert rows("SELECT DISTINCT prompt_set_id FROM runs") == [(1,)]
     assert predictions("first") == predictions("again")
@@ -150,7 +162,7 @@ class TestAliases:
     @pytest.fixture
     def judged(self, shotdex: Run, here: Path) -> Any:
         (here / "p.toml").write_text(ALIASED)
-        return done(shotdex("classify", "--prompts", "p.toml", "--name", "aliased", "--json"))
+        return done(shotdex("classify", "--prompts", "p.toml", "--name", "aliased", "--partial", "--json"))
 
     def test_accuracy_is_that_of_a_count_by_hand(self, judged: Any) -> None:
         labels = dict(rows("SELECT image_id, category FROM images"))
@@ -178,12 +190,13 @@ class TestAliases:
             assert (ranks.get(image_id) == rank) == (self.MEANT.get(labels[image_id]) == category)
 
     def test_the_rest_is_counted(self, judged: Any) -> None:
-        assert judged["coverage"] == {"indexed": 61, "failed": 7, "unlabelled": 1, "other": 10, "evaluated": 50}
+        counts = {"indexed": 61, "failed": 7, "unlabelled": 1, "other": 10, "evaluated": 50}
+        assert judged["coverage"] == counts | {"categories": [5, 6]}
         assert judged["prompts"]["aliases"] == {"blue": ["azure", "sky blue"]}
 
     def test_without_them_the_labels_are_of_no_class(self, shotdex: Run, here: Path, judged: Any) -> None:
         (here / "q.toml").write_text(ALIASED.split("[")[0] + '["red", "green", "blue"]')
-        plain = done(shotdex("classify", "--prompts", "q.toml", "--name", "plain", "--json"))
+        plain = done(shotdex("classify", "--prompts", "q.toml", "--name", "plain", "--partial", "--json"))
         assert (plain["coverage"]["other"], plain["coverage"]["evaluated"]) == (30, 30)
         assert plain["prompts"]["sha256"] != judged["prompts"]["sha256"]
         assert predictions("plain") == predictions("aliased"), "aliases change what is right, not what is predicted"
@@ -193,11 +206,11 @@ class TestHeader:
     """What the accuracy does and does not speak of."""
 
     def test_what_is_missing_is_counted_and_listed(self, shotdex: Run, here: Path, made: Path) -> None:
-        ran = shotdex("classify", "--classes", "red,green,blue", "--name", "mine")
+        ran = shotdex("classify", "--classes", "red,green,blue", "--name", "mine", "--partial")
         lines = ran.out.splitlines()
         assert lines[:2] == [
             "run mine: prompts 'bare names', 3 for 3 classes",
-            "images: indexed 61, failed 7, unlabelled 1, of another category 30; evaluated 30",
+            "images: indexed 61, failed 7, unlabelled 1, of another category 30; evaluated 30, 3 of 6 categories",
         ]
         assert lines[2:5] == [
             f"  10 images of category {name!r} are of no class; a prompt file can say [aliases]"
@@ -214,7 +227,7 @@ class TestHeader:
         assert lines[12] == ""
 
     def test_json_has_them_all(self, shotdex: Run, here: Path) -> None:
-        found = done(shotdex("classify", "--classes", "red,green,blue", "--json"))
+        found = done(shotdex("classify", "--classes", "red,green,blue", "--partial", "--json"))
         assert [Path(path).name for path, *_ in found["not_scored"]] == [f"broken{i}.png" for i in range(7)]
         assert found["coverage"]["failed"] == found["run"]["failed"] == 7
         assert found["beyond_filter"] == 0
@@ -223,7 +236,8 @@ class TestHeader:
         ran = shotdex("classify", "--where", "condition = 'odd'")
         lines = ran.out.splitlines()
         assert lines[1] == "images: indexed 30, failed 0, unlabelled 0, of another category 0; evaluated 30"
-        assert lines[2] == (
+        assert lines[2].startswith("  3 of 6 classes have no image in the filter: blue, red, sky blue; ")
+        assert lines[3] == (
             "  7 images could not be indexed, and a filter cannot say whether they belong here: "
             'shotdex sql "FROM failures"'
         )
@@ -257,3 +271,72 @@ class TestHeader:
         assert shotdex("index", tmp_path / "p", "--model", clip_folder, *at).status == 0
         lines = shotdex("classify", *at).out.splitlines()
         assert lines[1:3] == ["images: indexed 5, failed 0, unlabelled 0, of another category 0; evaluated 5", ""]
+
+
+class TestClasses:
+    """Which classes there are to choose among, and which categories have none."""
+
+    def test_a_filter_does_not_make_the_task_easier(self, shotdex: Run, here: Path) -> None:
+        whole = done(shotdex("classify", "--name", "whole", "--json"))
+        kept = "category IN ('green', 'plaid')"
+        ran = shotdex("classify", "--where", kept, "--name", "some")
+        assert ran.status == 0, ran.err
+        assert "run some: prompts 'bare names', 6 for 6 classes\n" in ran.out
+        assert (
+            "4 of 6 classes have no image in the filter: azure, blue, red, sky blue; "
+            "to choose among the others on purpose: --classes green,plaid\n"
+        ) in ran.out
+        # The same images are right and wrong as among all of them: the filter took away images, not choices.
+        inside = rows("SELECT image_id FROM images WHERE category IN ('green', 'plaid')")
+        of_whole = dict(rows("SELECT image_id, correct FROM outcomes WHERE run = 'whole'"))
+        assert dict(rows("SELECT image_id, correct FROM outcomes WHERE run = 'some'")) == {
+            image_id: of_whole[image_id] for (image_id,) in inside
+        }
+        assert whole["classes_without_images"] == []
+
+    def test_the_classes_that_it_prints_narrow_it(self, shotdex: Run, here: Path) -> None:
+        given = ("--where", "category IN ('red', 'sky blue')")
+        printed = shotdex("classify", *given).out.split("on purpose: ")[1].splitlines()[0]
+        found = done(shotdex("classify", *given, *shlex.split(printed), "--json"))
+        assert list(found["prompts"]["classes"]) == ["red", "sky blue"]
+        assert (found["classes_without_images"], found["coverage"]["evaluated"]) == ([], 20)
+
+    def test_of_a_prompt_set_it_prints_no_classes(self, shotdex: Run, here: Path) -> None:
+        (here / "p.toml").write_text(ALIASED.replace('"blue"]', '"blue", "plaid"]', 1))
+        ran = shotdex("classify", "--prompts", "p.toml", "--where", "category = 'azure'")
+        assert "3 of 4 classes have no image in the filter: red, green, plaid; " in ran.out
+        assert "leave these out of the prompt set" in ran.out
+
+    def test_a_category_without_a_class_is_an_error_that_lists_all(self, shotdex: Run, here: Path) -> None:
+        ran = shotdex("classify", "--classes", "Red,green,blue,PLAID")
+        assert (ran.status, ran.out) == (1, "")
+        assert (
+            "4 of 6 categories have no class: azure (10 images), plaid (10 images), red (10 images), "
+            "sky blue (10 images); the classes are Red, green, blue, PLAID"
+        ) in ran.err.replace("\n", " ")
+        assert "\"plaid\" for 'PLAID', \"red\" for 'Red'" in ran.err and "--partial" in ran.err
+        assert rows("FROM runs") == []
+
+    def test_every_later_output_says_that_a_run_is_partial(self, shotdex: Run, here: Path) -> None:
+        partial = ("--classes", "red,green", "--partial")
+        assert "2 of 6 categories" in shotdex("classify", *partial, "--name", "a").out
+        assert shotdex("classify", *partial, "--template", "a {}", "--name", "b").status == 0
+        for command in (("runs",), ("runs", "a"), ("report", "a"), ("compare", "a", "b"), ("diff", "a", "b"),
+                        ("rerun", "a")):  # fmt: skip
+            assert "2 of 6 categories" in shotdex(*command).out, command
+        for command in (("runs",), ("report", "a"), ("diff", "a", "b")):
+            assert re.search(r'"categories": \[\s*2,\s*6\s*\]', shotdex(*command, "--json").out), command
+
+    @pytest.mark.parametrize("option", ["--classes", "--prompts"])
+    def test_lines_of_a_text_file_are_offered_as_prompts(self, shotdex: Run, here: Path, option: str) -> None:
+        lines = [f'a "{name}" one' for name in sorted(LABELS)]
+        (here / "my lines.txt").write_text("\n".join(lines))
+        ran = shotdex("classify", option, "my lines.txt")
+        assert (ran.status, ran.out) == (1, "")
+        offered, _, file = ran.err.partition("[classes]\n")
+        assert "as many lines as there are categories" in offered and "--prompts 'my lines.toml'" in offered
+        (here / "my lines.toml").write_text("[classes]\n" + file)
+        found = done(shotdex("classify", "--prompts", "my lines.toml", "--json"))
+        assert found["prompts"]["classes"] == {name: [f'a "{name}" one'] for name in sorted(LABELS)}
+        (here / "my lines.txt").write_text("\n".join(lines[1:]))
+        assert "as many lines" not in shotdex("classify", option, "my lines.txt").err

@@ -226,7 +226,17 @@ class TestClassify:
 
     def test_json_templates_and_files(self, shotdex: Run, here: Path) -> None:
         ran = shotdex(
-            "classify", "--template", "a {}", "--template", "the {}", "--classes", "red,blue", "-k", "9", "--json"
+            "classify",
+            "--template",
+            "a {}",
+            "--template",
+            "the {}",
+            "--classes",
+            "red,blue",
+            "--partial",
+            "-k",
+            "9",
+            "--json",
         )
         found = strict_json(ran.out)
         assert found["prompts"]["classes"] == {"red": ["a red", "the red"], "blue": ["a blue", "the blue"]}
@@ -234,7 +244,9 @@ class TestClassify:
         (here / "p.toml").write_text(
             'name = "mine"\ncombine = "max"\nclasses = {red = ["red", "rot"], blue = "blue"}\n'
         )
-        found = strict_json(shotdex("classify", "--prompts", "p.toml", "--where", "condition = 'cond0'", "--json").out)
+        found = strict_json(
+            shotdex("classify", "--prompts", "p.toml", "--where", "condition = 'cond0'", "--partial", "--json").out
+        )
         assert (found["prompts"]["name"], found["prompts"]["combine"], found["run"]["images"]) == ("mine", "max", 5)
         listed = strict_json(shotdex("runs", "--json").out)
         assert [entry["run"]["name"] for entry in listed] == ["bare", "run-2", "run-3"]

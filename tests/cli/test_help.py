@@ -65,7 +65,7 @@ def test_every_option_has_help_and_there_are_not_too_many(words: str) -> None:
     assert [option.name for option in options if not option.help] == []
     assert len({option.name for option in options} - SHARED) <= MANY.get(words, 8)
     assert all(option.name != "store_path" or option.opts == ["--store"] for option in options)
-    if words not in ("demo", "plot", "baseline", "prompts"):
+    if words not in ("demo", "plot", "baseline", "prompts", "runs"):
         assert "store_path" in {option.name for option in options}
 
 

@@ -33,9 +33,10 @@ def test_nothing_changed(shotdex: Shotdex, own: Store) -> None:
 
 
 def test_the_command_of_a_run_is_shown(shotdex: Shotdex, own: Store) -> None:
-    assert shotdex("classify", "--classes", "red,green", "--name", "two words", "--store", own.root).status == 0
+    given = ("--classes", "red,green", "--partial", "--name", "two words", "--store", own.root)
+    assert shotdex("classify", *given).status == 0
     ran = shotdex("rerun", "two words", "--store", own.root)
-    assert f"made by: shotdex classify --classes red,green --name 'two words' --store {own.root}\n" in ran.out
+    assert f"made by: shotdex classify --classes red,green --partial --name 'two words' --store {own.root}\n" in ran.out
 
 
 def test_labels_changed(shotdex: Shotdex, own: Store) -> None:
