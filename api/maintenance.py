@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 from shotdex.store.progress import Progress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from shotdex.store.engines.inverted_file import Figures
     from shotdex.store.store import Store
     from shotdex.upkeep.prune import Pruned
+    from shotdex.upkeep.remove import Removed
     from shotdex.upkeep.status import Status
 
 
@@ -61,6 +63,42 @@ class Maintenance:
         from shotdex.upkeep.prune import prune
 
         return prune(self.store)
+
+    def remove(
+        self,
+        *,
+        source: str | os.PathLike[str] | None = None,
+        encoder: str | None = None,
+        where: str | None = None,
+        dry_run: bool = False,
+    ) -> Removed:
+        """Take images, or an encoder with its vectors, out of the store for good; the images' files are not touched.
+
+        What was made of them is removed, too: vectors, predictions, maps, FAISS files, the encoder's text tower and
+        remembered texts; the catalog is then written again without their bytes. Runs keep the images that are left,
+        with the counts and hashes of these; a run without any is removed. An image of which only the removed encoder
+        has vectors is removed with it.
+
+        Nothing is remembered of what was removed: images that are still in their source come back with its next
+        `index`.
+
+        Args:
+            source: a source as it was indexed; all its images go, and how it was labelled.
+            encoder: one of the store's encoders, by name or number.
+            where: a SQL condition on the columns of `images`. Exactly one of the three must be set.
+            dry_run: return what would go, and take nothing out.
+
+        Raises:
+            OptionError: not exactly one thing is named, or the store has no such source.
+            EncoderMismatch, BadSql, StoreLocked, StoreError.
+
+        >>> store.remove(where="category = 'duck'", dry_run=True).images
+        40
+        """
+        from shotdex.upkeep.remove import RemoveOptions, count_removal, remove
+
+        options = RemoveOptions(None if source is None else os.fspath(source), encoder, where)
+        return count_removal(self.store, options) if dry_run else remove(self.store, options)
 
     def approximate(
         self, *, recall: float = 0.98, model: str | None = None, progress: bool | Progress = False

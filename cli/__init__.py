@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),
     "status": ("status", "Show what the store holds."),
     "verify": ("verify", "Check that a store is whole, and fix what can be fixed."),
+    "remove": ("remove", "Remove images, a source or an encoder from the store for good."),
     "model": ("model", "Show what a model is made of, from its configuration alone."),
     "demo": ("demo", "Run the whole loop on the images and the model that ship with shotdex."),
 }

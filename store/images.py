@@ -44,15 +44,27 @@ def known_query(encoder_id: int | None) -> str:
     )
 
 
+NEXT_ID = "next_image_id"
+"""The key in `meta` of an image id that no image ever had, nor any above it."""
+
+
 def next_image_id(con: Connection) -> int:
     """Return the id after the highest ever given; ids start at 1 and are never used twice."""
     # The rows of the highest may have been pruned since.
     return int(
         con.value(
             "SELECT greatest((SELECT coalesce(max(image_id), 0) + 1 FROM stored_images), "
-            "(SELECT max(TRY_CAST(value AS BIGINT)) FROM meta WHERE key = 'next_image_id'))"
+            "(SELECT max(TRY_CAST(value AS BIGINT)) FROM meta WHERE key = $key))",
+            {"key": NEXT_ID},
         )
     )
+
+
+def remember_next_id(con: Connection) -> None:
+    """Keep, in a transaction that takes images out, the id after the highest ever given."""
+    known = next_image_id(con)
+    con.run("DELETE FROM meta WHERE key = $key", {"key": NEXT_ID})
+    con.run("INSERT INTO meta VALUES ($key, $value)", {"key": NEXT_ID, "value": str(known)})
 
 
 def count_unlabelled(con: Connection, source: str) -> int:

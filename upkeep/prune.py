@@ -8,12 +8,10 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.ids import renew_images_generation
+from shotdex.store.images import remember_next_id
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
-
-NEXT_ID = "next_image_id"
-"""The key in `meta` of an image id that no image ever had, nor any above it."""
 
 HOLES = 10
 """Where a tenth or more of a table went the catalog is written again; of a smaller part it keeps the room."""
@@ -65,7 +63,7 @@ def prune(store: Store) -> Pruned:
             return Pruned(0, 0, kept)
         before = store.catalog_bytes()
         with store.writing() as con:
-            _remember_next_id(con)
+            remember_next_id(con)
             vectors = {vectors_table(number): _forget_vectors(con, number) for number in encoders}
             images = _forget_rows(con)
             renew_images_generation(con)
@@ -83,16 +81,6 @@ def _count(con: Connection, query: str) -> int:
 
 def _vectors_of_removed(con: Connection, number: int) -> bool:
     return _count(con, f"{vectors_table(number)} SEMI JOIN {_REMOVED} USING (image_id)") > 0
-
-
-def _remember_next_id(con: Connection) -> None:
-    known = con.value(
-        "SELECT greatest((SELECT coalesce(max(image_id), 0) + 1 FROM stored_images), "
-        "(SELECT max(TRY_CAST(value AS BIGINT)) FROM meta WHERE key = $key))",
-        {"key": NEXT_ID},
-    )
-    con.run("DELETE FROM meta WHERE key = $key", {"key": NEXT_ID})
-    con.run("INSERT INTO meta VALUES ($key, $value)", {"key": NEXT_ID, "value": str(known)})
 
 
 def _forget_vectors(con: Connection, number: int) -> int:

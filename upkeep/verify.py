@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +16,25 @@ from shotdex.store.errors import StoreError, StoreLocked
 from shotdex.store.progress import Progress
 from shotdex.store.store import Store
 
-from .check import LOST, Check
+from .check import LOST, REPAIR, Check
 from .check_catalog import all_views, opened, tables
 from .check_engines import index_files, index_folder
 from .check_files import check_files
 from .check_images import copies, coverage, failures, images, vector_rows, vector_values
 from .check_runs import maps, predictions, prompt_sets, run_digests, runs, truths
 from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
+from .remove import finish_removal, is_unfinished
 from .repair import repair_store, update_storage
 
 TURN_SECONDS = 1.0
 """How long the catalog is kept open at a time: opening costs 20 ms and more, and an indexer may wait to commit."""
+
+
+def removal(con: Connection) -> list[Check]:
+    """Say so where the bytes of removed rows are still in the catalog's file; there is nothing to say else."""
+    text = "what was removed is still in the catalog's file, as the removal was interrupted"
+    return [Check("removal", False, text, REPAIR)] * is_unfinished(con)
+
 
 OF_THE_CATALOG: tuple[Callable[[Connection], list[Check]], ...] = (
     tables,
@@ -43,6 +52,7 @@ OF_THE_CATALOG: tuple[Callable[[Connection], list[Check]], ...] = (
     truths,
     run_digests,
     maps,
+    removal,
 )
 OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_files, index_folder, text_towers)
 
@@ -83,7 +93,8 @@ def verify(root: Path, wanted: VerifyOptions, progress: Progress | None = None) 
     first, store = opened(root)
     if store is None:
         return Verified(root, (first,))
-    checks, done = check_store(store), []
+    done = _finished(store)
+    checks = check_store(store)
     # A catalog whose tables are not what they should be is left as it is, for whoever can bring it back.
     if wanted.repair and checks[0].ok:
         done += repair_store(store) if not all(check.ok for check in checks) else []
@@ -93,6 +104,13 @@ def verify(root: Path, wanted: VerifyOptions, progress: Progress | None = None) 
     checks += check_models(store, wanted.load) if wanted.load is not None else []
     checks += [check_files(store, progress)] if wanted.files else []
     return Verified(root, (first, *checks), tuple(done))
+
+
+def _finished(store: Store) -> list[str]:
+    """Finish a removal that was interrupted: it was decided, and half of it is what nobody wanted."""
+    with suppress(StoreError):  # a store that cannot be written to, or that somebody indexes into
+        return ["finished a removal that was interrupted"] * finish_removal(store)
+    return []
 
 
 def check_store(store: Store) -> list[Check]:

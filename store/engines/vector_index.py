@@ -28,7 +28,7 @@ from .ivf import IvfEngine, drop_inverted_file
 from .registry import faiss_file, forget_stamps, leftovers, open_engines, record_stamp
 from .validation import note_file
 
-__all__ = ["Part", "VectorIndex", "catalog_chunks", "drop_index", "open_index", "write_index"]
+__all__ = ["Part", "VectorIndex", "catalog_chunks", "drop_index", "open_index", "sweep", "write_index"]
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
             with store.writing(RECORD_WAIT) as con:
                 record_stamp(con, encoder_id, engine)
     finally:
-        _sweep(store)
+        sweep(store)
 
 
 def _bring_up(store: Store, engine: VectorEngine, encoder_id: int, encoder: EncoderId, stored: Ids) -> None:
@@ -257,7 +257,8 @@ def drop_index(store: Store, encoder_id: int) -> None:
         note_file(file).unlink(missing_ok=True)
 
 
-def _sweep(store: Store) -> None:
+def sweep(store: Store) -> None:
+    """Delete the files of engines that belong to no encoder of the catalog, or to an earlier state of one."""
     with suppress(StoreError), store.reading() as con:
         for path in leftovers(store, con):
             with suppress(OSError):

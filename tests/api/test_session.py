@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -206,3 +207,16 @@ class TestPrompts:
     def test_a_run_again_and_what_differs(self, session: shotdex.Session) -> None:
         assert session.rerun("names").identical
         assert {row.what for row in session.diff("names", "photo")} >= {"prompt set"}
+
+
+class TestRemove:
+    def test_a_session_searches_what_is_left(self, tmp_path: Path, session: shotdex.Session) -> None:
+        shutil.copytree(session.path, tmp_path / "store")
+        with shotdex.open(tmp_path / "store") as store:
+            ducks = store.search("a duck", k=40)
+            found = store.remove(where="category = 'duck'")
+            assert (found.images, found.compacted) == (40, True)
+            assert "duck" not in {hit.category for hit in store.search("a duck", k=40)}
+            assert "duck" in {hit.category for hit in ducks}
+            assert store.run("photo").accuracy().n == 280
+            assert all(check.ok for check in store.verify())

@@ -11,10 +11,10 @@ from shotdex.store.connection import Connection, Parameters
 from shotdex.store.engines.faiss_file import read_file
 from shotdex.store.engines.vector_index import open_index
 from shotdex.store.ids import images_generation
-from shotdex.store.images import next_image_id
+from shotdex.store.images import NEXT_ID, next_image_id
 from shotdex.store.store import Store
 from shotdex.upkeep import prune as pruning
-from shotdex.upkeep.prune import NEXT_ID, Pruned, prune
+from shotdex.upkeep.prune import Pruned, prune
 from tests.conftest import index
 from tests.support.engines import file_of
 from tests.support.evaluated import change, rows, save_noisy_colour
@@ -112,7 +112,7 @@ def test_everything_is_gone(store: Store) -> None:
     assert problems(store) == {}
 
 
-@pytest.mark.parametrize("moment", ["_remember_next_id", "_forget_vectors", "_forget_rows", "_write_indexes"])
+@pytest.mark.parametrize("moment", ["remember_next_id", "_forget_vectors", "_forget_rows", "_write_indexes"])
 def test_what_fails_in_between_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     def fail(*_: object) -> int:
         raise OSError(28, "No space left on device")

@@ -1,0 +1,110 @@
+"""`shotdex remove`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import shotdex
+from shotdex.formatting import shown_path, visible
+from shotdex.store.errors import OptionError
+
+from .options import json_option, store_option
+from .render import as_json as to_json
+from .render import note, out
+
+if TYPE_CHECKING:
+    from shotdex.upkeep.remove import Removed
+
+
+@click.command("remove")
+@click.option("--source", metavar="SOURCE", help="All images of a source, as it was indexed, and its labelling.")
+@click.option("--encoder", metavar="NAME", help="An encoder, by name or number, with its vectors and runs.")
+@click.option("--where", metavar="SQL", help="The images for which this holds, e.g. \"path LIKE '%/private/%'\".")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@store_option
+@json_option
+def command(
+    source: str | None,
+    encoder: str | None,
+    where: str | None,
+    yes: bool,
+    dry_run: bool,
+    store_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove images, or an encoder, from the store for good. The files of the images are not touched.
+
+    Shows what will be removed, then asks. Vectors, predictions, maps, FAISS files and text towers follow, and the
+    catalog is written again without the removed bytes. Runs keep the images that are left; a run without any is
+    removed.
+
+    What is removed is forgotten: images that are still in their source come back with its next `shotdex index`, so move
+    them away first.
+
+    \b
+    shotdex remove --source photos/old
+    shotdex remove --encoder demo
+    shotdex remove --where "path LIKE '%/private/%'"
+    """
+    if as_json and not (yes or dry_run):
+        raise OptionError("--json does not ask", "pass --yes to remove, or --dry-run to see what would be removed")
+    with shotdex.open(store_path) as store:
+        found = store.remove(source=source, encoder=encoder, where=where, dry_run=True)
+        if not as_json:
+            out(as_text(found))
+        if not dry_run and _anything(found):
+            if not yes:
+                _ask()
+            found = store.remove(source=source, encoder=encoder, where=where)
+    if as_json:
+        out(to_json(found))
+    elif not dry_run and _anything(found):
+        _done(found)
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise OptionError("nothing was removed, as nobody can be asked here", "to remove it without asking: --yes")
+    click.confirm("Remove this from the store for good?", abort=True, err=True)
+
+
+def _anything(found: Removed) -> bool:
+    return bool(found.images or found.vectors or found.failures or found.sources or found.encoders)
+
+
+def as_text(found: Removed) -> str:
+    """Return what is to be removed, a line each."""
+    if not _anything(found):
+        return "nothing in the store fits; nothing is removed"
+    counts = {
+        "images": found.images,
+        "vectors": found.vectors,
+        "remembered texts": found.texts,
+        "failures": found.failures,
+        "predictions": found.predictions,
+        "maps": found.maps,
+    }
+    lines = ["to be removed: " + ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "images")]
+    lines += [f"  encoder {visible(name)}" for name in found.encoders]
+    lines += [f"  source {visible(shown_path(name))}" for name in found.sources]
+    if found.runs:
+        lines.append(f"  whole runs: {visible(', '.join(found.runs))}")
+    if found.shortened:
+        lines.append(f"  runs that keep their other images: {visible(', '.join(found.shortened))}")
+    lines += [
+        f"  the next index of {visible(shown_path(name))} brings back those that are still there"
+        for name in found.returning
+    ]
+    return "\n".join(lines)
+
+
+def _done(found: Removed) -> None:
+    freed = f"; the catalog is {found.freed_bytes / 1e6:.1f} MB smaller" if found.freed_bytes else ""
+    note(f"removed {found.images:,} images and {found.vectors:,} vectors{freed}")
+    if not found.compacted:
+        note("their bytes are still in the catalog's file, which could not be written again: shotdex verify --repair")
