@@ -155,3 +155,10 @@ def test_two_frames_of_different_sizes_are_decoded_as_neither() -> None:
         with pytest.raises(ImageFailure) as failure:
             decode(both, Limits(pixels=1_000_000))
         assert failure.value.reason in (Reason.CORRUPT, Reason.TOO_LARGE)
+
+
+def test_no_cut_file_gets_through_and_no_whole_one_is_refused() -> None:
+    """A few of many images; `python -m benchmarks.cut_jpegs` measures hundreds."""
+    from benchmarks.cut_jpegs import CODINGS, measure
+
+    assert {name: +counts for name, counts in measure(8, seed=1).items()} == {name: {} for name in CODINGS}
