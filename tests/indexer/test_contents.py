@@ -63,4 +63,17 @@ def test_hashes_that_share_their_first_half_are_told_apart_by_the_second() -> No
 def test_it_takes_little_memory() -> None:
     table = ContentTable()
     table.extend([content(i) for i in range(10_000)], [Owner(i) for i in range(10_000)])
-    assert sum(part.nbytes for part in table._sorted) == 10_000 * 40
+    assert sum(part.nbytes for run in table._runs for part in run) == 10_000 * 40
+
+
+def test_a_row_is_sorted_again_only_as_often_as_the_table_doubles() -> None:
+    """With one sorted table, a hundred arrivals of equal length would sort five thousand lengths."""
+    table, length, sizes = ContentTable(), 100, []
+    for start in range(0, 10_000, length):
+        numbers = range(start, start + length)
+        table.extend([content(i) for i in numbers], [Owner(i + 1) for i in numbers])
+        sizes.append(len(table._runs[-1][0]))
+    assert sum(sizes) <= 10_000 * 8
+    assert len(table._runs) <= 8
+    assert sum(len(highs) for highs, _ in table._runs) == 10_000
+    assert [table.get(content(i)) for i in (0, 4321, 9999)] == [Owner(1), Owner(4322), Owner(10_000)]
