@@ -183,8 +183,8 @@ class Indexing:
         Raises:
             SourceError, OptionError, StoreError.
         """
+        from shotdex.indexer.inventory import scan_source
         from shotdex.indexer.preflight import check_place
-        from shotdex.indexer.run import scan_source
         from shotdex.indexer.trial_images import sample_images
 
         if not job.source:

@@ -90,8 +90,9 @@ def _heading(text: str) -> None:
 
 
 def _index(stage: Stage) -> None:
+    from shotdex.indexer.inventory import scan_source
     from shotdex.indexer.layout import parse_layout
-    from shotdex.indexer.run import Indexing, IndexOptions, scan_source
+    from shotdex.indexer.run import Indexing, IndexOptions
     from shotdex.media.sources import open_source
     from shotdex.models.text_tower_export import keep_tower
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from shotdex.models.protocols import ImageEncoder, Launching, Prepared
+from shotdex.models.protocols import Prepared
 from shotdex.store.arrow import vectors_to_arrow
 from shotdex.store.encoded_batch import PLACEMENT
 from shotdex.store.types import Failure, ImageVectors
@@ -61,23 +61,26 @@ class Encoded:
 
 def encoded(rows: Sequence[Row], vectors: ImageVectors | None, source: str, schema: pa.Schema) -> Encoded:
     """Return rows with their vectors as a batch of a schema; `vectors` are, in order, those of rows to encode."""
-    candidates, labels = [row.item.candidate for row in rows], [row.item.labels for row in rows]
+    items, labels = [row.item for row in rows], [row.item.labels for row in rows]
     failures = [row.failure for row in rows if row.failure is not None]
     columns = {
-        "address": [candidate.address for candidate in candidates],
+        "address": [item.address for item in items],
         "source": [source] * len(rows),
         "category": [label.category for label in labels],
         "condition": [label.condition for label in labels],
         "split": [label.split for label in labels],
-        "metadata": [row.item.metadata for row in rows],
+        "metadata": [item.metadata for item in items],
         "sha256": [row.content for row in rows],
         "width": [row.width for row in rows],
         "height": [row.height for row in rows],
-        "size_bytes": [candidate.size_bytes for candidate in candidates],
-        "modified_ns": [candidate.modified_ns for candidate in candidates],
+        "size_bytes": [item.size_bytes for item in items],
+        "modified_ns": [item.modified_ns for item in items],
         "joint": _spread(rows, None if vectors is None else vectors.joint, schema.field("joint").type.list_size),
         "vision": _spread(rows, None if vectors is None else vectors.vision, schema.field("vision").type.list_size),
-        "failure": [_struct(row.failure) for row in rows],
+        "failure": [
+            None if one is None else {"reason": one.reason.value, "stage": one.stage, "detail": one.detail}
+            for one in (row.failure for row in rows)
+        ],
     }
     return Encoded(
         pa.table(columns, schema),
@@ -99,12 +102,6 @@ def _spread(rows: Sequence[Row], vectors: np.ndarray | None, dim: int) -> pa.Arr
     return vectors_to_arrow(column, ~own)
 
 
-def _struct(failure: Failure | None) -> dict[str, str] | None:
-    if failure is None:
-        return None
-    return {"reason": failure.reason.value, "stage": failure.stage, "detail": failure.detail}
-
-
 @dataclass(frozen=True, slots=True)
 class Flight:
     """A batch on its way. `failures` of its images are known already; `finish` waits for the model's answer."""
@@ -120,20 +117,10 @@ class Pipeline:
     most: int
     _flying: deque[Flight] = field(default_factory=deque)
 
-    @classmethod
-    def of(cls, encoder: ImageEncoder) -> Pipeline:
-        """Return one that suits an encoder."""
-        return cls(encoder.in_flight if isinstance(encoder, Launching) else 1)
-
-    def push(self, flight: Flight) -> Iterator[Encoded]:
-        """Take in a batch that was launched; yield those that are due now."""
+    def push(self, flight: Flight, last: bool = False) -> Iterator[Encoded]:
+        """Take in a batch that was launched; yield those that are due now, which after the last are all of them."""
         self._flying.append(flight)
-        while len(self._flying) >= self.most:
-            yield self._flying.popleft().finish()
-
-    def drain(self) -> Iterator[Encoded]:
-        """Yield the rest."""
-        while self._flying:
+        while len(self._flying) >= (1 if last else self.most):
             yield self._flying.popleft().finish()
 
     def failures(self) -> int:

@@ -15,7 +15,7 @@ from shotdex.media.sources import Source
 from shotdex.store.errors import SourceError
 from shotdex.store.types import Failure, IndexReport, Limits
 
-from .inventory import Inventory
+from .inventory import the_first
 from .plan import Plan
 
 KEPT = 1000
@@ -43,9 +43,10 @@ class FailureTally:
             SourceError: it is too many already.
         """
         inventory = plan.inventory
-        self.first = (inventory.failures(KEPT) + plan.settled_failures(KEPT))[:KEPT]
+        self.first = (inventory.failures(KEPT) + inventory.failures(KEPT, "settled"))[:KEPT]
         self.count = inventory.failed + plan.settled
-        self.reasons.update({reason.value: count for reason, count in plan.reasons()})
+        query = "SELECT reason, count(*) FROM (SELECT reason FROM scan_failures UNION ALL SELECT reason FROM settled) "
+        self.reasons.update(dict(inventory.con.rows(f"{query} GROUP BY reason ORDER BY reason")))
         self.check(inventory.source)
 
     def add(self, failures: Sequence[Failure]) -> None:
@@ -69,7 +70,7 @@ class FailureTally:
         if self.too_many():
             what = "an image" if self.count == 1 else f"{self.count:,} images"
             raise SourceError(
-                f"{what} of {source.root} cannot be used, and {self._most} may fail; {_first(self.first)}",
+                f"{what} of {source.root} cannot be used, and {self._most} may fail; {the_first(self.first)}",
                 f"what was indexed until then is kept; {SEE_ALL}",
             )
 
@@ -97,22 +98,8 @@ def decoder_version(limits: Limits) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def nothing_there(inventory: Inventory) -> SourceError:
-    """Return the error for a source without images."""
-    root = inventory.source.root
-    if inventory.failed:
-        return SourceError(f"no image in {root} can be used; {_first(inventory.failures(1))}", "check the source")
-    others = f" ({inventory.ignored:,} files there are no images by their names)" if inventory.ignored else ""
-    return SourceError(f"there are no images in {root}{others}", "pass the folder that contains the images")
-
-
 def nothing_usable(source: Source, report: IndexReport) -> SourceError:
     """Return the error for a source whose every image failed."""
     return SourceError(
-        f"none of the {report.failed:,} images in {source.root} can be used; {_first(report.failures)}", SEE_ALL
+        f"none of the {report.failed:,} images in {source.root} can be used; {the_first(report.failures)}", SEE_ALL
     )
-
-
-def _first(failures: Sequence[Failure]) -> str:
-    first = failures[0]
-    return f"the first: {first.path}: {first.reason.value} ({first.detail})"

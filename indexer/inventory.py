@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored, Note, Source
 from shotdex.store.connection import Connection
-from shotdex.store.errors import StoreError
+from shotdex.store.errors import SourceError, StoreError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
@@ -44,7 +44,13 @@ class Inventory:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.candidates = self.failed = self.ignored = self.repeated = self.without_metadata = 0
-        self.con = Connection(duckdb.connect(":memory:", config=_options()))
+        spill = Path(tempfile.gettempdir()) / f"shotdex-scan-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY,
+            "temp_directory": str(spill),
+            "preserve_insertion_order": "true",
+        }
+        self.con = Connection(duckdb.connect(":memory:", config=config))
         for name, schema in ARRIVING.items():
             with self.con.holding("empty", schema.empty_table()):
                 self.con.run(f"CREATE TABLE {name} AS FROM empty")
@@ -65,14 +71,11 @@ class Inventory:
                 if sum(map(len, self._rows.values())) >= CHUNK or self._characters >= CHUNK_CHARACTERS:
                     self._flush(seen)
             self._flush(seen)
-            self._put_in_order()
-
-    def _put_in_order(self) -> None:
-        order = "string_split(relative, '/'), position" if self.source.by_path else "position"
-        self.con.run(ORDERED.format(order=order))
-        self.con.run("DROP TABLE found")
-        kept = int(self.con.value("SELECT count(*) FROM ordered"))
-        self.repeated, self.candidates = self.candidates - kept, kept
+            order = "string_split(relative, '/'), position" if self.source.by_path else "position"
+            self.con.run(ORDERED.format(order=order))
+            self.con.run("DROP TABLE found")
+            kept = int(self.con.value("SELECT count(*) FROM ordered"))
+            self.repeated, self.candidates = self.candidates - kept, kept
 
     def shapes(self) -> list[str]:
         """Return a path within the source for each pair of depth and first folder: what a layout is guessed from."""
@@ -94,10 +97,10 @@ class Inventory:
             query = f"SELECT {columns} FROM {table} WHERE step >= $start AND step < $end ORDER BY step"
             yield self.con.table(query, limits).to_pylist()
 
-    def failures(self, limit: int) -> list[Failure]:
-        """Return what the scan itself could not use, the first of each reason first."""
+    def failures(self, limit: int, table: str = "scan_failures") -> list[Failure]:
+        """Return what the scan itself could not use, or what another such table has; the first of each reason first."""
         rows = self.con.rows(
-            "SELECT path, stage, reason, detail FROM scan_failures "
+            f"SELECT path, stage, reason, detail FROM {table} "
             f"ORDER BY row_number() OVER (PARTITION BY reason ORDER BY rowid) > 1, rowid LIMIT {limit}"
         )
         return [Failure(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
@@ -110,15 +113,11 @@ class Inventory:
         }
         return tuple(sentence.format(count) for sentence, count in said.items() if count) + tuple(self._notes)
 
-    def close(self) -> None:
-        """Let go of the scratch database."""
-        self.con.close()
-
     def __enter__(self) -> Inventory:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self.close()
+        self.con.close()
         if isinstance(error, duckdb.Error):  # the catalog's own are named where it is opened
             with _room_named():
                 raise error
@@ -137,20 +136,21 @@ class Inventory:
             self._add_failure(found)
 
     def _add_candidate(self, found: Candidate) -> None:
-        if not _is_utf8(found.address) or not _is_utf8(found.relative):
+        try:
+            (found.address + found.relative).encode()
+        except UnicodeEncodeError:
             self._add_failure(Failure(found.address, "scan", Reason.BAD_NAME, "rename the file, then index again"))
             return
         labels = found.labels or Labels()
         said = [None if label is None else _utf8(label) for label in (labels.category, labels.condition, labels.split)]
-        row = (found.address, found.relative, found.size_bytes, found.modified_ns, *said, self._metadata(found))
-        self._rows["found"].append((self.candidates, *row, found.labels is not None))
+        row = (found.address, found.relative, found.size_bytes, found.modified_ns, *said)
+        metadata = self._metadata(found.metadata) if found.metadata else None
+        self._rows["found"].append((self.candidates, *row, metadata, found.labels is not None))
         self.candidates += 1
 
-    def _metadata(self, found: Candidate) -> str | None:
-        if not found.metadata:
-            return None
+    def _metadata(self, metadata: Mapping[str, Any]) -> str | None:
         try:
-            text = as_json(found.metadata)
+            text = as_json(metadata)
             self._characters += len(text)
             return text
         except (TypeError, ValueError, RecursionError):
@@ -174,9 +174,38 @@ class Inventory:
                 rows.clear()
 
 
-def _options() -> dict[str, str | bool | int | float | list[str]]:
-    spill = Path(tempfile.gettempdir()) / f"shotdex-scan-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    return {"memory_limit": MEMORY, "temp_directory": str(spill), "preserve_insertion_order": "true"}
+def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Inventory:
+    """Look for images at a source, before a model is loaded or a store made; `seen` is called with how many more.
+
+    `may_be_empty` is for a source that had images once: that they are gone is what there is to find.
+
+    Raises:
+        SourceError: there are none, or the source as a whole cannot be read.
+    """
+    inventory = Inventory(source)
+    try:
+        inventory.walk(seen)
+        if not inventory.candidates and not may_be_empty:
+            raise _nothing_there(inventory)
+    except BaseException:
+        inventory.con.close()
+        raise
+    return inventory
+
+
+def _nothing_there(inventory: Inventory) -> SourceError:
+    root = inventory.source.root
+    if inventory.failed:
+        first = the_first(inventory.failures(1))
+        return SourceError(f"no image in {root} can be used; {first}", "check the source")
+    others = f" ({inventory.ignored:,} files there are no images by their names)" if inventory.ignored else ""
+    return SourceError(f"there are no images in {root}{others}", "pass the folder that contains the images")
+
+
+def the_first(failures: Sequence[Failure]) -> str:
+    """Return the first of some failures as part of a sentence."""
+    first = failures[0]
+    return f"the first: {first.path}: {first.reason.value} ({first.detail})"
 
 
 @contextmanager
@@ -210,11 +239,3 @@ def _finite(value: Any) -> Any:
 
 def _utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
-from shotdex.media.sources import Candidate, is_gone
+from shotdex.media.sources import is_gone
 from shotdex.store.connection import Connection
 from shotdex.store.images import KnownImage, Labels, known_query
-from shotdex.store.types import Failure, Reason
 
 from .contents import ContentTable, Owner
 from .inventory import Inventory
@@ -24,10 +22,11 @@ from .scratch import (
     CANDIDATES,
     COMPARED,
     COPIES,
-    HIDDEN,
+    COUNTS,
     LOST,
+    NEW_FAILURES,
     NEWEST,
-    OURS,
+    PAST_FAILURES,
     SETTLED,
     VANISHED,
     WORK,
@@ -41,20 +40,17 @@ ROWS = 65_536
 class Planned:
     """An image that has to be read. `known` is what the catalog has at its address, if anything."""
 
-    candidate: Candidate
+    address: str
+    size_bytes: int
+    modified_ns: int
     labels: Labels
     metadata: str | None
     known: KnownImage | None
 
-    @property
-    def address(self) -> str:
-        """Where its bytes are."""
-        return self.candidate.address
-
 
 @dataclass(slots=True)
 class Plan:
-    """What an indexing has to do; counts in images. Made by `make_plan`.
+    """What an indexing has to do; counts in images, in the order of `scratch.COUNTS`. Made by `make_plan`.
 
     `settled` failed before and would again; `unencoded` are as they were, and have no vectors of this encoder yet.
     """
@@ -74,7 +70,13 @@ class Plan:
     def items(self) -> Iterator[Planned]:
         """Yield what has to be read, in the source's order."""
         for rows in self.inventory.chunks("work"):
-            yield from map(_planned, rows)
+            for row in rows:
+                known = None
+                if row["image_id"] is not None:
+                    names = ("image_id", "content_sha256", "encoded", "present", "same_file")
+                    known = KnownImage(*(row[name] for name in names))
+                labels = Labels(row["category"], row["condition"], row["split"])
+                yield Planned(row["address"], row["size_bytes"], row["modified_ns"], labels, row["metadata"], known)
 
     def examples(self, number: int) -> list[tuple[str, Labels]]:
         """Return the first images' paths within the source with their labels."""
@@ -83,27 +85,9 @@ class Plan:
         )
         return [(row[0], Labels(*row[1:])) for row in rows]
 
-    def settled_failures(self, limit: int) -> list[Failure]:
-        """Return those that failed before and would again, the first of each reason first."""
-        rows = self.inventory.con.rows(
-            "SELECT path, stage, reason, detail FROM settled "
-            f"ORDER BY row_number() OVER (PARTITION BY reason ORDER BY step) > 1, step LIMIT {limit}"
-        )
-        return [Failure(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
-
-    def reasons(self) -> list[tuple[Reason, int]]:
-        """Return how often the scan, or an earlier run that would fail again, gave each reason."""
-        rows = self.inventory.con.rows(
-            "SELECT reason, count(*) FROM (SELECT reason FROM scan_failures UNION ALL SELECT reason FROM settled) "
-            "GROUP BY reason ORDER BY reason"
-        )
-        return [(Reason(row[0]), row[1]) for row in rows]
-
     def new_failure_tables(self) -> Iterator[pa.Table]:
         """Yield path, stage, reason and detail of what the scan refused and the catalog does not have like that."""
-        yield from self.inventory.con.batches(
-            f"SELECT path, stage, reason, detail FROM scan_failures r WHERE {_NEWS}", rows=ROWS
-        )
+        yield from self.inventory.con.batches("FROM new_failures", rows=ROWS)
 
     def relabelled_places(self) -> Iterator[pa.Table]:
         """Yield tables for `move_table`: images that are as they were, under labels or metadata that are not."""
@@ -115,16 +99,12 @@ class Plan:
 
     def take(self, image_ids: Sequence[int]) -> None:
         """Say that images have been found again, so that they are not gone."""
-        if image_ids:
-            self.inventory.con.append("taken", pa.table({"image_id": pa.array(image_ids, pa.int64())}))
+        self.inventory.con.append("taken", pa.table({"image_id": pa.array(image_ids, pa.int64())}))
 
     def leaves_anything(self) -> bool:
         """Tell whether something is gone, or failed once and is gone, or has other labels now."""
-        gone = "SELECT count(*) FROM vanished ANTI JOIN taken USING (image_id)"
-        past = f"SELECT count(*) FROM ({self._past()})"
-        return bool(
-            self.relabelled or self.inventory.con.value(gone) or self.inventory.con.value(past, _place(self.source))
-        )
+        query = "SELECT EXISTS (FROM vanished ANTI JOIN taken USING (image_id)) OR EXISTS (FROM past_failures)"
+        return bool(self.relabelled or self.inventory.con.value(query))
 
     def gone(self) -> Iterator[list[int]]:
         """Yield ids of present images that are not at the source any more."""
@@ -133,17 +113,8 @@ class Plan:
 
     def past_failures(self) -> Iterator[list[str]]:
         """Yield paths that failed once and are not at the source any more, or are there as they are on record."""
-        for table in self.inventory.con.batches(self._past(), _place(self.source), ROWS):
+        for table in self.inventory.con.batches("FROM past_failures", rows=ROWS):
             yield table.column("path").to_pylist()
-
-    def _past(self) -> str:
-        complete = "true" if self.inventory.source.complete else "false"
-        return (
-            "SELECT f.path FROM failed f LEFT JOIN kinds USING (source) LEFT JOIN compared c ON c.address = f.path "
-            "WHERE c.as_recorded AND f.stage IN ('scan', 'read') "
-            f"OR c.address IS NULL AND {complete} AND ({OURS.format(row='f')}) "
-            f"AND NOT EXISTS (FROM scan_failures r WHERE r.path = f.path) AND NOT ({HIDDEN.format(path='f.path')})"
-        )
 
     def vanished_contents(self) -> ContentTable:
         """Return the contents of encoded images that are gone: where they turn up, they have moved.
@@ -161,15 +132,6 @@ class Plan:
         return contents
 
 
-_NEWS = """
-    NOT EXISTS (FROM failed f WHERE f.path = r.path AND f.reason = r.reason AND f.detail = r.detail)
-"""
-
-
-def _place(source: str) -> dict[str, str]:
-    return {"source": source, "below": source.rstrip("/") + "/"}
-
-
 def make_plan(
     inventory: Inventory, catalog: Connection, encoder_id: int | None, labelling: Labelling, decoder: str
 ) -> Plan:
@@ -177,19 +139,21 @@ def make_plan(
 
     `decoder` says what decodes, with which limits: what it refused before, and did not change, is not tried again.
     """
-    plan = Plan(inventory, inventory.source.root)
-    con, place = inventory.con, _place(plan.source)
+    con, root = inventory.con, inventory.source.root
+    place = {"source": root, "below": root.rstrip("/") + "/", "complete": inventory.source.complete}
     for name, query in COPIES.items():
         _copy(con, name, catalog, query.format(known=known_query(encoder_id)))
     _label(inventory, labelling.layout)
     con.run(NEWEST)
-    con.run(COMPARED, {"source": plan.source, "explicit": labelling.explicit})
+    con.run(COMPARED, {"source": root, "explicit": labelling.explicit})
     con.run(SETTLED, {"decoder": decoder})
     con.run(WORK)
-    con.run(VANISHED, {**place, "complete": inventory.source.complete})
+    con.run(VANISHED, place)
     lost = [row[0] for row in con.rows("SELECT DISTINCT source FROM known WHERE present") if is_gone(row[0])]
     con.run(LOST, {"lost": lost})
-    return _count(plan)
+    con.run(NEW_FAILURES)
+    con.run(PAST_FAILURES, place)
+    return Plan(inventory, root, *con.rows(COUNTS)[0])
 
 
 def _copy(scratch: Connection, name: str, catalog: Connection, query: str) -> None:
@@ -219,26 +183,3 @@ def _label(inventory: Inventory, layout: Layout) -> None:
         inventory.con.append("labelled", pa.table(columns, schema))
     inventory.con.run(CANDIDATES)
     inventory.con.run("DROP TABLE labelled")
-
-
-def _count(plan: Plan) -> Plan:
-    row = plan.inventory.con.rows(
-        "SELECT (SELECT count(*) FROM work), (SELECT count(*) FROM work WHERE image_id IS NULL), "
-        "(SELECT count(*) FROM work WHERE present AND same_file), "
-        "count(*) FILTER (as_recorded), count(*) FILTER (category IS NULL), (SELECT count(*) FROM settled), "
-        "(SELECT count(*) FROM vanished), count(*) FILTER (as_recorded AND relabelled), "
-        f"(SELECT count(*) FROM scan_failures r WHERE {_NEWS}) FROM compared"
-    )[0]
-    plan.work, plan.new, plan.unencoded, plan.unchanged, plan.unlabelled, plan.settled, *rest = row
-    plan.vanished, plan.relabelled, plan.new_failures = rest
-    return plan
-
-
-def _planned(row: dict[str, Any]) -> Planned:
-    candidate = Candidate(row["address"], row["relative"], row["size_bytes"], row["modified_ns"])
-    known = None
-    if row["image_id"] is not None:
-        names = ("image_id", "content_sha256", "encoded", "present", "same_file")
-        known = KnownImage(*(row[name] for name in names))
-    labels = Labels(row["category"], row["condition"], row["split"])
-    return Planned(candidate, labels, row["metadata"], known)

@@ -8,14 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import FrameType
 
 import pyarrow as pa
 
 from shotdex.media.decoding.decode import quiet_pillow
 from shotdex.media.sources import Source
-from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
+from shotdex.models.protocols import ImageEncoder, Launching, batch_size_for, shares_cores
 from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import add_encoder, number_of
@@ -31,8 +31,8 @@ from shotdex.store.types import IndexReport, Limits
 from .batch import Encoded, Pipeline
 from .contents import owners_of
 from .decode_pool import Decoder, FailedItem
-from .failures import FailureTally, decoder_version, nothing_there, nothing_usable, scan_failures
-from .inventory import Inventory
+from .failures import FailureTally, decoder_version, nothing_usable, scan_failures
+from .inventory import Inventory, scan_source
 from .layout import Labelling, Layout, choose_labelling
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
@@ -96,42 +96,31 @@ class Indexing:
             StoreError: the store cannot be written to, or its disk is full or too small.
             StoreLocked: another process is indexing, or holds the catalog.
         """
-        with self._store.indexing():
-            self._store.update_storage()
-            return self._run(inventory)
-
-    def _run(self, inventory: Inventory) -> IndexReport:
         started = time.monotonic()
         quiet_pillow()
-        plan, reconciler, labelling = self._open(inventory)
-        if plan.new_failures:
-            with self._writing() as con:
-                for batch in scan_failures(plan, batch_schema(self._encoder.id)):
-                    commit(con, batch)
-        self._tally.before(plan)
-        if self._announce is not None:
-            self._announce(plan, labelling)
-        interrupted = False
-        try:
-            self._work_through(plan, reconciler)
-        except KeyboardInterrupt:
-            interrupted = True
-        self._commit(plan)
-        if not interrupted and not self._tally.too_many():
-            self._finish(plan)
-        write_index(self._store, self._encoder_id, self._encoder.id)
-        with self._store.reading() as con:
-            unlabelled = count_unlabelled(con, plan.source)
+        with self._store.indexing():
+            self._store.update_storage()
+            plan, reconciler, labelling = self._open(inventory)
+            if self._announce is not None:
+                self._announce(plan, labelling)
+            interrupted = False
+            try:
+                self._work_through(plan, reconciler)
+            except KeyboardInterrupt:
+                interrupted = True
+            self._commit(plan)
+            if not interrupted and not self._tally.too_many():
+                self._finish(plan)
+            write_index(self._store, self._encoder_id, self._encoder.id)
         self._tally.check(inventory.source)
-        report = self._report(plan, labelling.notes, unlabelled, interrupted)
-        report = replace(report, seconds=time.monotonic() - started)
+        report = self._report(plan, labelling.notes, interrupted, started)
         usable = report.added + report.changed + report.moved + report.unchanged + report.encoded
         if not interrupted and report.failed and not usable and not report.removed:
             raise nothing_usable(inventory.source, report)
         return report
 
     def _open(self, inventory: Inventory) -> tuple[Plan, Reconciler, Labelling]:
-        """Compare the source with the catalog and check that the work can be done."""
+        """Compare the source with the catalog, check that the work can be done, record what the scan could not use."""
         with self._store.reading() as con:
             self._left = _state(con)
             number = number_of(con, self._encoder.id)
@@ -144,11 +133,15 @@ class Indexing:
             owners = owners_of(con, number)
             schema = batch_schema(self._encoder.id, decoder)
             reconciler = Reconciler(plan.source, schema, owners, plan.vanished_contents(), next_image_id(con))
-        if number is None or labelling.record != before:
+        if number is None or labelling.record != before or plan.new_failures:
             with self._writing() as con:
                 number = add_encoder(con, self._encoder.id) if number is None else number
-                record_source(con, labelling.record)
+                if labelling.record != before:
+                    record_source(con, labelling.record)
+                for batch in scan_failures(plan, batch_schema(self._encoder.id)):
+                    commit(con, batch)
         self._encoder_id = number
+        self._tally.before(plan)
         return plan, reconciler, labelling
 
     def _work_through(self, plan: Plan, reconciler: Reconciler) -> None:
@@ -156,7 +149,8 @@ class Indexing:
             return
         source, encoder = plan.inventory.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
-        size, pipeline = batch_size_for(encoder, self._options.batch_size), Pipeline.of(encoder)
+        size = batch_size_for(encoder, self._options.batch_size)
+        pipeline = Pipeline(encoder.in_flight if isinstance(encoder, Launching) else 1)
         self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
@@ -173,14 +167,15 @@ class Indexing:
                 self._progress.advance(1)
                 if isinstance(result, FailedItem):
                     reconciler.refuse(result.item, result.failure)
-                    if self._tally.too_many(pipeline.failures() + self._waiting_failures(reconciler)):
+                    waiting = sum(len(part.failures) for part in self._pending)
+                    if self._tally.too_many(pipeline.failures() + reconciler.failures + waiting):
                         break
                 else:
                     reconciler.place(result)
-                if self._is_full(reconciler, size):
+                # Copies and failures need no encoder, so a batch of nothing else ends by its rows.
+                if reconciler.to_encode >= size or len(reconciler.rows) >= self._options.commit_rows:
                     self._take_in(plan, pipeline.push(reconciler.launch(encoder)))
-        self._take_in(plan, pipeline.push(reconciler.launch(encoder)))
-        self._take_in(plan, pipeline.drain())
+        self._take_in(plan, pipeline.push(reconciler.launch(encoder), last=True))
 
     def _take_in(self, plan: Plan, finished: Iterable[Encoded]) -> None:
         for done in finished:
@@ -188,13 +183,6 @@ class Indexing:
             rows, waited = sum(len(part.batch) for part in self._pending), time.monotonic() - self._last_commit
             if rows >= self._options.commit_rows or waited >= self._options.commit_seconds:
                 self._commit(plan)
-
-    def _waiting_failures(self, reconciler: Reconciler) -> int:
-        return reconciler.failures + sum(len(part.failures) for part in self._pending)
-
-    def _is_full(self, reconciler: Reconciler, size: int) -> bool:
-        # Copies and failures need no encoder, so a batch of nothing else ends by its rows.
-        return reconciler.to_encode >= size or len(reconciler.rows) >= self._options.commit_rows
 
     def _commit(self, plan: Plan) -> None:
         # Cut between the database's commit and this reset, the same rows would be written twice.
@@ -207,7 +195,8 @@ class Indexing:
                         pa.concat_tables(part.placement for part in self._pending),
                     )
             for part in self._pending:
-                plan.take(part.found)
+                if part.found:
+                    plan.take(part.found)
                 self._counts.update(part.counts)
                 self._tally.add(part.failures)
             self._pending = []
@@ -246,8 +235,10 @@ class Indexing:
         self._counts["removed"] += removed
         self._counts["relabelled"] += plan.relabelled
 
-    def _report(self, plan: Plan, notes: tuple[str, ...], unlabelled: int, interrupted: bool) -> IndexReport:
+    def _report(self, plan: Plan, notes: tuple[str, ...], interrupted: bool, started: float) -> IndexReport:
         counts, inventory = self._counts, plan.inventory
+        with self._store.reading() as con:
+            unlabelled = count_unlabelled(con, plan.source)
         return IndexReport(
             added=counts["added"],
             unchanged=plan.unchanged + counts["unchanged"],
@@ -257,6 +248,7 @@ class Indexing:
             failed=self._tally.count,
             unlabelled=unlabelled,
             ignored=inventory.ignored,
+            seconds=time.monotonic() - started,
             failures=tuple(self._tally.first),
             notes=notes + inventory.notes(),
             interrupted=interrupted,
@@ -288,25 +280,6 @@ def _interrupt_held_back() -> Iterator[None]:
 def _state(con: Connection) -> tuple[str, str]:
     """Return what tells a catalog, and a state of its images, from every other."""
     return str(con.value("SELECT value FROM meta WHERE key = 'store_id'")), images_generation(con)
-
-
-def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Inventory:
-    """Look for images at a source, before a model is loaded or a store made; `seen` is called with how many more.
-
-    `may_be_empty` is for a source that had images once: that they are gone is what there is to find.
-
-    Raises:
-        SourceError: there are none, or the source as a whole cannot be read.
-    """
-    inventory = Inventory(source)
-    try:
-        inventory.walk(seen)
-        if not inventory.candidates and not may_be_empty:
-            raise nothing_there(inventory)
-    except BaseException:
-        inventory.close()
-        raise
-    return inventory
 
 
 def index_source(

@@ -112,6 +112,7 @@ SETTLED = f"""
     WHERE f.stage = 'decode' AND f.decoder = $decoder AND f.reason <> '{Reason.TOO_SLOW.value}'
         AND f.detail <> '{KILLED}' AND NOT c.as_recorded
         AND NOT coalesce(c.present, false) AND f.size_bytes = c.size_bytes AND f.modified_ns = c.modified_ns
+    ORDER BY c.step
 """
 
 # What has to be read.
@@ -138,3 +139,27 @@ LOST = """
         AND k.source IN (SELECT unnest($lost::VARCHAR[])) AND k.image_id NOT IN (SELECT image_id FROM vanished)
         AND k.image_id NOT IN (SELECT image_id FROM compared WHERE image_id IS NOT NULL)
 """
+
+# What the scan could not use and the catalog does not have like that.
+NEW_FAILURES = """
+    CREATE TABLE new_failures AS SELECT path, stage, reason, detail FROM scan_failures r
+    WHERE NOT EXISTS (FROM failed f WHERE f.path = r.path AND f.reason = r.reason AND f.detail = r.detail)
+"""
+
+# What failed once and is not at the source any more, or is there as it is on record.
+PAST_FAILURES = f"""
+    CREATE TABLE past_failures AS
+    SELECT f.path FROM failed f LEFT JOIN kinds USING (source) LEFT JOIN compared c ON c.address = f.path
+    WHERE c.as_recorded AND f.stage IN ('scan', 'read')
+        OR c.address IS NULL AND $complete AND ({OURS.format(row="f")})
+        AND NOT EXISTS (FROM scan_failures r WHERE r.path = f.path) AND NOT ({HIDDEN.format(path="f.path")})
+"""
+
+COUNTS = """
+    SELECT (SELECT count(*) FROM work), (SELECT count(*) FROM work WHERE image_id IS NULL),
+        (SELECT count(*) FROM work WHERE present AND same_file), count(*) FILTER (as_recorded),
+        count(*) FILTER (category IS NULL), (SELECT count(*) FROM settled), (SELECT count(*) FROM vanished),
+        count(*) FILTER (as_recorded AND relabelled), (SELECT count(*) FROM new_failures)
+    FROM compared
+"""
+"""What there is to do, in numbers: the counts of a `Plan`, in their order."""

@@ -264,7 +264,8 @@ class TestFailures:
             index(store, tmp_path / "none", fake)
 
     def test_a_file_that_vanishes_between_scan_and_read(self, store: Store, folder: Path, fake: FakeEncoder) -> None:
-        from shotdex.indexer.run import Indexing, scan_source
+        from shotdex.indexer.inventory import scan_source
+        from shotdex.indexer.run import Indexing
 
         with scan_source(open_source(folder)) as scan:
             (folder / "cat" / "a.png").unlink()
