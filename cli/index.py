@@ -62,8 +62,8 @@ class BatchSize(click.ParamType[int | None]):
 @click.option(
     "--model",
     metavar="NAME_OR_PATH",
-    help="A CLIP or SigLIP model: hub name (NAME@REVISION pins a version), local folder, or demo. Else the store's; "
-    "a new store takes openai/clip-vit-base-patch32.",
+    help="A CLIP, SigLIP or similar model: hub name (NAME@REVISION pins a version), local folder, or demo. Else the "
+    "store's; a new store takes openai/clip-vit-base-patch32.",
 )
 @click.option(
     "--precision",

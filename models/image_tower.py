@@ -17,7 +17,7 @@ from shotdex.store.errors import OptionError
 from shotdex.store.types import ImageVectors, Pooling, Vectors
 
 from .device import is_out_of_memory, no_room
-from .families import Family
+from .families import projected_features
 from .preprocessing import Preprocessing, collate
 from .protocols import Prepared
 
@@ -36,7 +36,6 @@ class ImageTower:
     """
 
     model: Any
-    family: Family
     preprocessing: Preprocessing
     pooling: Pooling
     device: torch.device
@@ -142,18 +141,24 @@ class ImageTower:
 
     def _vectors(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return joint (N, D) with unit rows and vision (N, V), both float32, on the device."""
-        out = self.model.vision_model(**inputs)
-        joint = self.family.projected(self.model, out.pooler_output).float()
-        vision = self._pooled(out, inputs.get("pixel_attention_mask")).float()
+        out = self.model.get_image_features(**inputs)
+        joint = projected_features(out).float()
+        if self.pooling is Pooling.CLS and hasattr(self.model, "vision_model"):
+            vision = self.model.vision_model(**inputs).pooler_output.float()
+        else:
+            vision = self._pooled(out, joint, inputs.get("pixel_attention_mask")).float()
         return joint / joint.norm(dim=-1, keepdim=True), vision
 
-    def _pooled(self, out: Any, mask: torch.Tensor | None) -> Any:
-        if self.pooling is Pooling.CLS:
-            return out.pooler_output
+    def _pooled(self, out: Any, joint: torch.Tensor, mask: torch.Tensor | None) -> Any:
+        hidden = getattr(out, "last_hidden_state", None)
+        if hidden is None:  # an image tower that gives nothing but its vector
+            return joint
+        if hidden.ndim == 4:  # (N, V, H, W) of a convolutional tower
+            return hidden.mean(dim=(2, 3))
         if mask is None:
-            return out.last_hidden_state.mean(dim=1)
-        weights = mask.to(out.last_hidden_state.dtype).unsqueeze(-1)  # patches of padding do not count
-        return (out.last_hidden_state * weights).sum(dim=1) / weights.sum(dim=1)
+            return hidden.mean(dim=1)
+        weights = mask.to(hidden.dtype).unsqueeze(-1)  # patches of padding do not count
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
     def _fetched(self, joint: torch.Tensor, vision: torch.Tensor) -> Fetch:
         """Begin to copy the vectors back; return what waits for them."""

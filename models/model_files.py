@@ -13,10 +13,11 @@ from typing import Any
 from shotdex import demo
 from shotdex.store.errors import ModelUnavailable
 
-from .families import FAMILIES, canonical_text
+from .families import Family, canonical_text, family_of, text_limit
 from .hub_cache import CONFIG, PICKLED, SAFETENSORS, TOKENIZERS, HubName, ModelFiles, find_cached, weights_in
 from .hub_download import SMALL, download, download_files
 from .hub_errors import BOTH_WAYS, first_line
+from .preprocessing import Preprocessing, preprocessing_in
 from .protocols import EncoderOptions, ImageEncoder, Samples
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
@@ -25,13 +26,14 @@ DEMO_MODEL = "demo"
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in float32 on the CPU, in evaluation mode. `folder` has its configuration."""
+    """A model in float32 on the CPU, in evaluation mode, with `get_image_features`. `folder` has its configuration."""
 
     name: str
     folder: Path
     revision: str
     model: Any
-    image_processor: Any
+    preprocessing: Preprocessing
+    family: Family
 
 
 class TransformersLoader:
@@ -126,7 +128,7 @@ def _in_folder(name: str, folder: Path) -> ModelFiles:
 
 
 def load_model(name: str) -> LoadedModel:
-    """Load a CLIP or SigLIP model and its image processor: from here, else from the hub.
+    """Load a model and its preprocessing: from here, else from the hub.
 
     Raises:
         ModelUnavailable: it is not there, its weights are not plain tensors, it is of no known family, or broken.
@@ -153,13 +155,19 @@ def load_model(name: str) -> LoadedModel:
 def _loaded(name: str, files: ModelFiles) -> LoadedModel:
     import transformers
 
-    # From a folder transformers asks the hub nothing, neither for a newer version nor for a conversion.
-    how = {"trust_remote_code": False, "local_files_only": True}
-    config = _check_family(name, files.folder)
-    processor = transformers.AutoImageProcessor.from_pretrained(files.folder, backend="pil", **how)
-    of_family: Any = transformers.MODEL_MAPPING[type(config)]
+    from .towers import with_towers
+
+    config, family = _check_family(name, files.folder)
+    preprocessing = preprocessing_in(files.folder)
+    of_family: Any = getattr(transformers, family.class_name) if family.class_name else _base_class(config)
+    more = {"add_pooling_layer": False} if config.model_type in WITHOUT_POOLER else {}
     model, found = of_family.from_pretrained(
-        None, config=config, state_dict=read_tensors(files.weights), dtype="float32", output_loading_info=True
+        None,
+        config=config,
+        state_dict=read_tensors(files.weights),
+        dtype="float32",
+        output_loading_info=True,
+        **more,
     )
     lacking = sorted(str(key) for key in (*found["missing_keys"], *found["mismatched_keys"]))
     if lacking:  # transformers would go on with random numbers in their place
@@ -170,7 +178,19 @@ def _loaded(name: str, files: ModelFiles) -> LoadedModel:
     for parameter in model.parameters():
         # Out of the mapped file: where a tensor lies in memory changes the last bits of what is computed with it.
         parameter.data = parameter.data.clone()
-    return LoadedModel(name, files.folder, files.revision, model.eval(), processor)
+    towers = with_towers(model.eval(), family)
+    return LoadedModel(name, files.folder, files.revision, towers, preprocessing, family)
+
+
+WITHOUT_POOLER = ("vit", "deit", "beit")
+"""Models that can be made without a pooler, which nothing here uses and which many checkpoints lack."""
+
+
+def _base_class(config: Any) -> Any:
+    import transformers
+
+    found: Any = transformers.MODEL_MAPPING[type(config)]
+    return found[0] if isinstance(found, tuple) else found
 
 
 def read_tensors(files: Sequence[Path]) -> dict[str, Any]:
@@ -199,22 +219,18 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Any]:
     return tensors
 
 
-def _check_family(name: str, folder: Path) -> Any:
-    """Return a model's configuration, after making sure that it is of a known family."""
+def _check_family(name: str, folder: Path) -> tuple[Any, Family]:
+    """Return a model's configuration, and its family after making sure that it can be used."""
     import transformers
 
     try:
+        # From a folder transformers asks the hub nothing, neither for a newer version nor for a conversion.
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # transformers raises what it likes
         raise ModelUnavailable(
             f"the configuration of {name} cannot be read: {first_line(error)}", "choose another with --model"
         ) from error
-    if config.model_type not in FAMILIES:
-        raise ModelUnavailable(
-            f"{name} is a {config.model_type!r} model; shotdex reads {', '.join(FAMILIES)}",
-            "choose another with --model; `--model demo` comes with shotdex",
-        )
-    return config
+    return config, family_of(name, config)
 
 
 def load_tokenizer(name: str, folder: Path) -> Any:
@@ -271,10 +287,10 @@ def token_counter(name: str) -> Callable[[str], tuple[int, int]]:
     if folder is None:
         raise ModelUnavailable(f"the model {name} is not on this machine", f"download it: {wanted.command}")
     tokenizer = load_tokenizer(name, folder)
+    config, family = _check_family(name, folder)
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        family, most = FAMILIES[config.model_type], int(config.text_config.max_position_embeddings)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        most = text_limit(family, config, tokenizer)
+    except (ValueError, AttributeError) as error:
         raise ModelUnavailable(f"the configuration of {name} cannot be read: {error}") from error
 
     def count(text: str) -> tuple[int, int]:

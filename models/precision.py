@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,18 +178,22 @@ def _usable(preprocessing: Preprocessing, images: Sequence[Image.Image]) -> list
     return prepared
 
 
-def vision_parts(model: Any) -> list[Any]:
-    """Return the modules that images go through."""
-    return [getattr(model, name) for name in ("vision_model", "visual_projection") if hasattr(model, name)]
+def vision_parts(model: Any) -> dict[str, Any]:
+    """Return the modules that images go through, by name."""
+    from .towers import VISION
+
+    return {name: getattr(model, name) for name in VISION if hasattr(model, name)}
 
 
 def trial_runner(tower: ImageTower, dtype: torch.dtype) -> Run:
     """Return what runs a tower in a format: itself in its own, else a copy that is freed when it is no longer used."""
     if dtype == tower.dtype:
         return lambda batch: tower.begin(batch)()
-    names = [name for name in ("vision_model", "visual_projection") if hasattr(tower.model, name)]
-    parts = {name: copy.deepcopy(getattr(tower.model, name)).to(dtype=dtype) for name in names}
-    other = replace(tower, model=SimpleNamespace(**parts), dtype=dtype)
+    model = copy.copy(tower.model)
+    # Only what images go through is copied; everything else is shared with the model.
+    copied = {name: copy.deepcopy(part).to(dtype=dtype) for name, part in vision_parts(tower.model).items()}
+    model._modules = tower.model._modules | copied
+    other = replace(tower, model=model, dtype=dtype)
     return lambda batch: other.begin(batch)()
 
 

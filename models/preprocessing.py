@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,12 +143,61 @@ def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.de
     return tuple(torch.tensor(each, dtype=torch.float32, device=device).reshape(1, -1, 1, 1) for each in (mean, std))
 
 
+def preprocessing_in(folder: Path) -> Preprocessing:
+    """Return the preprocessing that is saved with a model.
+
+    Raises:
+        Exception: of any kind, where the folder has none that transformers can read.
+    """
+    import transformers
+
+    file = folder / "preprocessor_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if str(settings.get("image_processor_type", "")).startswith("DINOv3ViT"):
+        # transformers reads it with torchvision only, and resizes numbers between 0 and 1: bytes differ by half a step.
+        return _fixed(DINOV3 | settings)
+    auto: Any = transformers.AutoImageProcessor
+    return preprocessing_of(auto.from_pretrained(folder, backend="pil", trust_remote_code=False, local_files_only=True))
+
+
+DINOV3 = {
+    "size": {"height": 224, "width": 224},
+    "resample": 2,
+    "image_mean": (0.485, 0.456, 0.406),
+    "image_std": (0.229, 0.224, 0.225),
+}
+
+KNOWN = ("CLIPImageProcessor", "SiglipImageProcessor", "Siglip2ImageProcessor")
+"""Processors whose arithmetic is known to be the one here."""
+
+
 def preprocessing_of(processor: Any) -> Preprocessing:
-    """Return the preprocessing that a transformers image processor stands for."""
+    """Return the preprocessing that a transformers image processor stands for: ours where it gives the same numbers."""
     settings = processor.to_dict()
-    size, crop = dict(settings.get("size") or {}), dict(settings.get("crop_size") or {})
-    if not _is_fixed(settings, size, crop):
+    if not _is_fixed(settings, dict(settings.get("size") or {}), dict(settings.get("crop_size") or {})):
         return OwnProcessor(processor)
+    fixed = _fixed(settings)
+    if type(processor).__name__.removesuffix("Pil").removesuffix("Fast") in KNOWN or _agree(fixed, processor):
+        return fixed
+    return OwnProcessor(processor)
+
+
+def _agree(fixed: FixedSize, processor: Any) -> bool:
+    """Compare both on two images that say something about resizing, cropping and rounding."""
+    import torch
+
+    for width, height in ((97, 61), (333, 500)):
+        pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels)
+        wanted = np.asarray(processor(images=image, return_tensors="np")["pixel_values"])[0]
+        given = fixed.inputs(collate([fixed.prepare(image)], pinned=False), torch.float32)["pixel_values"][0].numpy()
+        if given.shape != wanted.shape or np.abs(given - wanted).max() > 1e-5:
+            return False
+    return True
+
+
+def _fixed(settings: Mapping[str, Any]) -> FixedSize:
+    size, crop = dict(settings.get("size") or {}), dict(settings.get("crop_size") or {})
     normalise = settings.get("do_normalize", True)
     return FixedSize(
         shortest_edge=size.get("shortest_edge"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from shotdex.store.store import Store
 
-from .families import FAMILIES, is_stripped
+from .families import is_stripped, text_limit
 from .text_tower import ACTIVATIONS, TextRules, TowerShape
 from .text_tower_file import (
     PARITY,
@@ -42,6 +42,10 @@ PROBES = (
 
 SPARE = 256 << 20
 """Bytes that stay free on the disk: images come first."""
+
+
+PORTABLE = ("clip", "metaclip_2", "siglip", "siglip2")
+"""Families, by `model_type`, whose text tower is built as the one in numpy."""
 
 
 class _NotPortable(Exception):
@@ -79,7 +83,9 @@ def keep_tower(store: Store, encoder: TransformersEncoder) -> bool:
 
 def _taken_out(encoder: TransformersEncoder) -> tuple[TowerShape, TextRules, Mapping[str, np.ndarray]]:
     model, tokenizer = encoder.text_side()
-    family, config = FAMILIES[model.config.model_type], model.config.text_config
+    if model.config.model_type not in PORTABLE:
+        raise _NotPortable("its text tower is not one of those known here")
+    family, config = encoder.family, model.config.text_config
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or config.hidden_act not in ACTIVATIONS:
         raise _NotPortable("its tokenizer or its activation is not one of those known here")
@@ -91,11 +97,14 @@ def _taken_out(encoder: TransformersEncoder) -> tuple[TowerShape, TextRules, Map
         epsilon=float(config.layer_norm_eps),
         sigmoid=family.sigmoid,
         end_token=end,
-        legacy_end=not family.sigmoid and end == 2,
+        legacy_end=model.config.model_type == "clip" and end == 2,
     )
     padding = int(tokenizer.pad_token_id) if family.padding == "max_length" else None
     rules = TextRules(
-        int(config.max_position_embeddings), padding, is_stripped(family, tokenizer), tokenizer.padding_side == "left"
+        text_limit(family, model.config, tokenizer),
+        padding,
+        is_stripped(family, tokenizer),
+        tokenizer.padding_side == "left",
     )
     tensors = _weights(model)
     tensors[TOKENIZER] = np.frombuffer(backend.to_str().encode(), dtype=np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
@@ -11,22 +10,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import ImageFailure, OptionError, UnreadableImage
+from shotdex.store.errors import ImageFailure, ModelUnavailable, OptionError, UnreadableImage
 from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Vectors
 
 from .device import best_batch, keep_freed_memory, needing_room
-from .families import FAMILIES, Family, canonical_text, projected_features
+from .families import Family, projected_features, tokenized
 from .image_tower import Fetch, ImageTower, as_numpy
 from .model_files import LoadedModel, load_model, load_tokenizer, weights_digest
 from .precision import PrecisionChoice, candidates, choose_precision, probe_of, trial_runner, vision_parts
-from .preprocessing import Preprocessing, preprocessing_of
+from .preprocessing import Preprocessing, collate
 from .protocols import EncoderOptions, Prepared, Samples, finite
 
 TEXT_BATCH = 64
 
 
 class TransformersEncoder:
-    """A CLIP or SigLIP model on a device. Make one with `load_encoder`."""
+    """A model with the two methods of a CLIP, on a device. Make one with `load_encoder`."""
 
     def __init__(self, loaded: LoadedModel, options: EncoderOptions, samples: Samples | None = None) -> None:
         """`samples` are for the choice of a precision; without them images are drawn."""
@@ -37,22 +36,20 @@ class TransformersEncoder:
         self._folder = loaded.folder
         self._tokenizer: Any = None
         self._tokenizing = Lock()
-        self._family: Family = FAMILIES[loaded.model.config.model_type]
-        self._preprocessing: Preprocessing = preprocessing_of(loaded.image_processor)
+        self.family: Family = loaded.family
+        self._preprocessing: Preprocessing = loaded.preprocessing
         self._device = torch.device(_device(options.device))
-        self.id = _identity(loaded, self._family, self._preprocessing, options.pooling)
+        self.id = _identity(loaded, options.pooling)
         with needing_room(self._device, "the model"):
             self._model = loaded.model.to(self._device)
-        self._tower = ImageTower(
-            self._model, self._family, self._preprocessing, options.pooling, self._device, torch.float32
-        )
+        self._tower = ImageTower(self._model, self._preprocessing, options.pooling, self._device, torch.float32)
         self.choice: PrecisionChoice | None = None
         if options.precision == "auto":
             self.choice = self._choose(samples)
         precision = self.choice.precision if self.choice is not None else Precision(options.precision)
         self.id = replace(self.id, precision=precision)
         self._tower.dtype = _dtype(precision)
-        for part in vision_parts(self._model):
+        for part in vision_parts(self._model).values():
             part.to(dtype=self._tower.dtype)  # texts are few: theirs stays float32, the same vectors on every device
         if options.compile:
             self._tower.compile(probe_of(self._preprocessing, None, self.good_batch()))
@@ -129,34 +126,41 @@ class TransformersEncoder:
         with needing_room(self._device, f"the model and {min(len(texts), TEXT_BATCH)} texts"):
             parts = [self._encode_text_batch(texts[i : i + TEXT_BATCH]) for i in range(0, len(texts), TEXT_BATCH)]
         vectors = np.concatenate(parts) if parts else np.empty((0, self.id.dim), np.float32)
+        if vectors.shape[1] != self.id.dim:
+            raise ModelUnavailable(
+                f"{self.id.name} has vectors of {vectors.shape[1]} numbers for texts and of {self.id.dim} for images",
+                "search with an image instead: --image FILE",
+            )
         return finite(vectors, self.id)
 
     def text_side(self) -> tuple[Any, Any]:
         """Return the model, whose text side is in float32, and its tokenizer.
 
         Raises:
-            ModelUnavailable: the model has no tokenizer.
+            ModelUnavailable: the model has no text tower, or no tokenizer.
         """
+        if not self.family.texts:
+            raise ModelUnavailable(
+                f"{self.id.name} is a model of images alone: it has no vectors of texts",
+                "search with an image instead: --image FILE; or index with a CLIP or SigLIP model as well",
+            )
         if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(self.id.name, self._folder)
+            self._tokenizer = self._loaded_tokenizer()
         return self._model, self._tokenizer
 
+    def _loaded_tokenizer(self) -> Any:
+        return load_tokenizer(self.id.name, self._folder)
+
+    def _text_inputs(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Return the inputs of `get_text_features` for N texts, on the CPU."""
+        return tokenized(list(texts), self.family, self._model.config, self._tokenizer)
+
     def _encode_text_batch(self, texts: Sequence[str]) -> Vectors:
-        torch = self._torch
-        with torch.inference_mode():
+        with self._torch.inference_mode():
             with self._tokenizing:  # each call sets it up again, and it must not be in use meanwhile
-                tokens = self._tokenizer(
-                    [canonical_text(text, self._family, self._tokenizer) for text in texts],
-                    padding=self._family.padding,
-                    truncation=True,
-                    max_length=self._model.config.text_config.max_position_embeddings,
-                    return_tensors="pt",
-                ).to(self._device)
-            inputs = {"input_ids": tokens["input_ids"]}
-            # SigLIP attends to its padding: it was trained that way, and its own tokenizer gives no mask.
-            if not self._family.sigmoid:
-                inputs["attention_mask"] = tokens["attention_mask"]
-            vectors = projected_features(self._model.get_text_features(**inputs)).float()
+                inputs = self._text_inputs(texts)
+            on_device = {name: value.to(self._device) for name, value in inputs.items()}
+            vectors = projected_features(self._model.get_text_features(**on_device)).float()
             return as_numpy(vectors / vectors.norm(dim=-1, keepdim=True))
 
 
@@ -193,22 +197,26 @@ def _dtype(precision: Precision) -> Any:
     return formats[precision]
 
 
-def _identity(loaded: LoadedModel, family: Family, preprocessing: Preprocessing, pooling: Pooling) -> EncoderId:
+def _identity(loaded: LoadedModel, pooling: Pooling) -> EncoderId:
     """Return the identity that the model has in float32."""
-    model = loaded.model
-    bias = getattr(model, "logit_bias", None)
-    projection = getattr(model, "visual_projection", None)
-    vision_dim = int(model.config.vision_config.hidden_size)
+    import torch
+
+    from .towers import comparison, dimensions
+
+    prepared = [loaded.preprocessing.prepare(Image.new("RGB", (64, 64)))]
+    inputs = loaded.preprocessing.inputs(collate(prepared, pinned=False), torch.float32)
+    dim, vision_dim = dimensions(loaded.model, loaded.name, inputs)
+    scale, bias = comparison(loaded.model)
     return EncoderId(
         name=loaded.name,
         revision=loaded.revision,
-        weights_sha256=weights_digest(model),
-        preprocessing_sha256=preprocessing.digest(),
+        weights_sha256=weights_digest(loaded.model),
+        preprocessing_sha256=loaded.preprocessing.digest(),
         precision=Precision.FLOAT32,
-        dim=int(projection.out_features) if projection is not None else vision_dim,
+        dim=dim,
         vision_dim=vision_dim,
         pooling=pooling,
-        logit_scale=math.exp(float(model.logit_scale.detach().reshape(-1)[0])),
-        logit_bias=float(bias.detach().reshape(-1)[0]) if bias is not None else 0.0,
-        sigmoid=family.sigmoid,
+        logit_scale=scale,
+        logit_bias=bias,
+        sigmoid=loaded.family.sigmoid,
     )
