@@ -1,11 +1,14 @@
-"""Zero-shot classification: every image against every prompt of every class, kept as predictions that SQL can read."""
+"""Zero-shot classification: every image against every prompt of every class, kept as predictions that SQL can read.
+
+The catalog is opened twice: once to read everything that the work needs, once to write the run. Between the two, while
+a model is loaded and images are scored, others may write to it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,22 +17,31 @@ import numpy as np
 import pyarrow as pa
 
 from shotdex.models.protocols import LoadEncoder
-from shotdex.query.text_lookup import text_vectors
-from shotdex.store.arrow import to_arrow, to_codes
+from shotdex.query.text_lookup import encoded_texts, texts_cut
+from shotdex.store.arrow import to_arrow
 from shotdex.store.connection import Connection, now
-from shotdex.store.encoders import choose_encoder
-from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, StoreError
-from shotdex.store.ids import encoded_ids, filtered_ids
+from shotdex.store.encoders import choose_encoder, list_encoders
+from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError
+from shotdex.store.ids import encoded_ids, filtered_ids, present_ids
 from shotdex.store.prompt_sets import save_prompt_set
-from shotdex.store.runs import list_runs, next_run, remove_run, save_predictions, save_run
+from shotdex.store.runs import list_runs, next_run, remove_run, save_run
+from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
-from shotdex.store.types import EncoderId, Ids, PromptSet, Run, Vectors
+from shotdex.store.text_vectors import remember_texts, remembered_texts
+from shotdex.store.types import EncoderId, Estimate, Ids, PromptSet, Run, Vectors
 
-from .categories import categories_met, check_categories
-from .coverage import count_failed
+from .categories import categories_met, check_categories, classes_without_images, narrowing
+from .coverage import Unscored, find_unscored
+from .prompts.build import class_of_label
+from .results import Labels, accuracies, image_labels
 from .run_digests import data_digests, versions
-from .scorer import Part, Scorer, image_parts
+from .scorer import ImageParts, Part, Scorer
+
+FromCatalog = Callable[[Connection], PromptSet]
+"""Makes a prompt set of what an open catalog says."""
+
+SHOWN = 3
+"""Groups of classes that the model does not distinguish which are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,7 @@ class Classification:
     class. `command` is the command line, for the record; `seed` that of every random draw made about the run later on.
     """
 
-    prompts: PromptSet
+    prompts: PromptSet | FromCatalog
     name: str | None = None
     where: str | None = None
     k: int = 5
@@ -54,32 +66,61 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What there is to score: images with vectors (N,), rising, the numbers (N,) of their labels among `labels`, -1
-    without one, and digests of both. `texts` are the prompts whose vectors the store knows.
+    """What there is to score: images with vectors (N,), rising, their labels, and digests of their contents and labels.
+
+    `texts` are the prompts whose vectors the store knows.
     """
 
+    prompts: PromptSet
     encoder_id: int
     encoder: EncoderId
     ids: Ids
-    codes: Ids
-    labels: tuple[str, ...]
+    labels: Labels
     images: int
-    failed: int
+    unscored: Unscored
     data_sha256: str
     labels_sha256: str
     texts: Mapping[str, Vectors]
+    vectors: ImageParts
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Rows for the tables `predictions` and `truths`, but for the run's number, and what was scored."""
+    """Rows for the tables `predictions` and `truths`, but for the run's number, and what was scored.
+
+    `ranks` (N,) are those of the true classes, 0 where they are unknown; `new_texts` the vectors of prompts that the
+    store does not know; `notes` say which texts were cut and which classes the model does not distinguish.
+    """
 
     work: Work
     predictions: pa.Table
     truths: pa.Table
+    ranks: Ids
+    new_texts: Mapping[str, Vectors]
+    notes: tuple[str, ...]
 
 
-def indexed_categories(store: Store) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A run on record, with its accuracies: over all its images, and by category, condition and split.
+
+    `outside` are the categories of scored images that are not classes, with their images, most first; `unscored` the
+    images that could not be scored; `narrowing` is a sentence on classes that the filter left without images. `notes`
+    say which texts were cut and which classes the model does not distinguish.
+    """
+
+    run: Run
+    prompts: PromptSet
+    accuracy: Estimate
+    groups: Mapping[str, Mapping[str, Estimate]]
+    outside: Sequence[tuple[str, int]]
+    unscored: Unscored
+    classes_without_images: Sequence[str]
+    narrowing: str
+    notes: tuple[str, ...]
+
+
+def indexed_categories(con: Connection) -> list[str]:
     """Return the categories of all indexed images, in alphabetical order.
 
     A filter does not narrow them: with fewer classes to choose among, the same images would be an easier task.
@@ -87,8 +128,7 @@ def indexed_categories(store: Store) -> list[str]:
     Raises:
         MissingLabels: no image has one.
     """
-    with store.reading() as con:
-        categories = [row[0] for row in con.rows("SELECT DISTINCT category FROM images WHERE category IS NOT NULL")]
+    categories = [row[0] for row in con.rows("SELECT DISTINCT category FROM images WHERE category IS NOT NULL")]
     if not categories:
         raise MissingLabels(
             "no image has a category, so there are no classes to choose from",
@@ -98,113 +138,159 @@ def indexed_categories(store: Store) -> list[str]:
 
 
 def classify(store: Store, options: Classification, load: LoadEncoder) -> Run:
-    """Score every image that has vectors against every class, and record the run.
+    """Score every image that has vectors against every class, and record the run; see `classify_in_full`."""
+    return classify_in_full(store, options, load).run
+
+
+def classify_in_full(store: Store, options: Classification, load: LoadEncoder) -> Classified:
+    """Score every image that has vectors against every class, record the run, and return it with its accuracies.
 
     Raises:
         EmptyStore: the filter leaves no image.
         UnknownClass: images have categories, but none is among the classes, or, unless `partial`, some are not.
+        StoreError: images or the encoder were removed from the store meanwhile.
         OptionError, BadSql, EncoderMismatch, ModelUnavailable.
     """
     started_at, started = now(), time.monotonic()
     answers = answer(store, options, load)
+    work = answers.work
+    accuracy, groups, outside = accuracies(work.labels, class_of_label(work.prompts), answers.ranks)
     with store.writing() as con:
+        known = list_encoders(con).get(work.encoder_id)
+        if known is None or known.key() != work.encoder.key():
+            raise EncoderMismatch("the encoder was removed from the store meanwhile", "run the command again")
+        if answers.new_texts:
+            new = answers.new_texts
+            remember_texts(con, work.encoder_id, list(new), np.stack(list(new.values())))
         run = _run(con, options, answers, started_at, time.monotonic() - started)
         for old in [old for old in list_runs(con) if old.name == run.name]:
             remove_run(con, old)
         save_run(con, run)
-        save_predictions(con, _with_run(answers.predictions, run.run_id), _with_run(answers.truths, run.run_id))
-    return run
+        for table, rows in (("predictions", answers.predictions), ("truths", answers.truths)):
+            number = to_arrow(np.full(len(rows), run.run_id, dtype=np.int32))
+            con.append(table, rows.append_column("run_id", number))
+        vectors = vectors_table(work.encoder_id)
+        gone = f"SELECT count(*) FROM truths ANTI JOIN {vectors} USING (image_id) WHERE run_id = $run"
+        if con.value(gone, {"run": run.run_id}):
+            raise _changed()
+        empty, narrowed = classes_without_images(con, run), narrowing(con, run)
+    return Classified(run, work.prompts, accuracy, groups, outside, work.unscored, empty, narrowed, answers.notes)
 
 
 def answer(store: Store, options: Classification, load: LoadEncoder) -> Answers:
     """Score every image that has vectors against every class, and record nothing.
 
     Raises:
-        The same as `classify`.
+        The same as `classify_in_full`.
     """
     if options.k < 1:
         raise OptionError(f"cannot keep {options.k} predictions per image", "keep at least one: -k 5")
-    texts = [text for prompts in options.prompts.classes.values() for text in prompts]
     with store.reading() as con:
-        work = _gather(con, options, texts)
-    known = all(text in work.texts for text in texts)
-    matrix = (
-        np.stack([work.texts[text] for text in texts])
-        if known
-        else text_vectors(store, work.encoder_id, work.encoder, texts, load)
-    )
-    scorer = Scorer(options.prompts, matrix, work.encoder, min(options.k, len(options.prompts.classes)), work.labels)
+        work = _gather(store, con, options)
+    texts = [text for prompts in work.prompts.classes.values() for text in prompts]
+    encoded = encoded_texts(work.encoder, texts, load, work.texts)
+    assert encoded is not None
+    matrix, new = encoded
+    codes, categories = work.labels["category"]
+    scorer = Scorer(work.prompts, matrix, work.encoder, min(options.k, len(work.prompts.classes)), categories)
     scored: list[Future[Part]] = []
     # Some images are scored while the next are read: no more, so that memory stays bounded.
-    with closing(image_parts(store, work.encoder_id, work.encoder, work.ids)) as parts, ThreadPoolExecutor(1) as beside:
-        for ids, vectors in parts:
-            if len(ids) == 0:
-                continue
+    with ThreadPoolExecutor(1) as beside:
+        for ids, vectors in work.vectors:
             if len(scored) > 1:
                 scored[-2].result()
-            scored.append(beside.submit(scorer.score, ids, vectors, work.codes[np.searchsorted(work.ids, ids)]))
+            scored.append(beside.submit(scorer.score, ids, vectors, codes[np.searchsorted(work.ids, ids)]))
     found = [part.result() for part in scored]
-    if sum(len(part.truths) for part in found) != len(work.ids):
-        raise StoreError(
-            "images were added or removed during classification",
-            "run the command again; if that fails, too: shotdex verify",
-        )
-    predictions = pa.concat_tables(part.predictions for part in found)
-    return Answers(work, predictions, pa.concat_tables(part.truths for part in found))
+    if sum(len(part.ids) for part in found) != len(work.ids):
+        raise _changed()
+    ranks = np.zeros(len(work.ids), np.int64)
+    for part in found:
+        ranks[np.searchsorted(work.ids, part.ids)] = part.ranks
+    predictions, truths = (
+        pa.concat_tables(getattr(part, name) for part in found) for name in ("predictions", "truths")
+    )
+    notes = (
+        *texts_cut(work.encoder, texts, load),
+        *alike_notes(scorer.class_texts.alike(), list(work.prompts.classes)),
+    )
+    return Answers(work, predictions, truths, ranks, new, notes)
 
 
-def _gather(con: Connection, options: Classification, texts: Sequence[str]) -> Work:
-    encoder_id, encoder = choose_encoder(con, options.encoder_name)
+def _changed() -> StoreError:
+    return StoreError(
+        "images were added or removed during classification",
+        "run the command again; if that fails, too: shotdex verify",
+    )
+
+
+def _gather(store: Store, con: Connection, options: Classification) -> Work:
     next_run(con, options.name, replace=options.replace)  # a name already taken is said before the work, not after
-    ids = encoded_ids(con, encoder_id, options.where)
+    prompts = options.prompts if isinstance(options.prompts, PromptSet) else options.prompts(con)
+    encoder_id, encoder = choose_encoder(con, options.encoder_name)
+    kept = present_ids(con) if options.where is None else filtered_ids(con, options.where)
+    ids = np.intersect1d(kept, encoded_ids(con, encoder_id), assume_unique=True)
     if len(ids) == 0:
         raise EmptyStore("there are no images to classify", "loosen --where, or index images: shotdex index FOLDER")
-    images = len(filtered_ids(con, options.where or "true"))
-    failed = count_failed(con, images - len(ids), options.where)
-    codes, labels = image_labels(con, ids)
-    check_categories(
-        con,
-        options.prompts,
-        dict(zip(labels, np.bincount(codes[codes >= 0], minlength=len(labels)).tolist(), strict=True)),
-        partial=options.partial,
+    labels = image_labels(con, ids)
+    codes, categories = labels["category"]
+    counts = np.bincount(codes[codes >= 0], minlength=len(categories)).tolist()
+    check_categories(con, prompts, dict(zip(categories, counts, strict=True)), partial=options.partial)
+    data, labelled = data_digests(con, ids)
+    texts = [text for own in prompts.classes.values() for text in own]
+    return Work(
+        prompts=prompts,
+        encoder_id=encoder_id,
+        encoder=encoder,
+        ids=ids,
+        labels=labels,
+        images=len(kept),
+        unscored=find_unscored(con, np.setdiff1d(kept, ids, assume_unique=True), options.where),
+        data_sha256=data,
+        labels_sha256=labelled,
+        texts=remembered_texts(con, encoder_id, list(dict.fromkeys(texts))),
+        vectors=ImageParts(store, con, encoder_id, encoder, ids),
     )
-    known = remembered_texts(con, encoder_id, list(dict.fromkeys(texts)))
-    return Work(encoder_id, encoder, ids, codes, labels, images, failed, *data_digests(con, ids), known)
 
 
-def image_labels(con: Connection, ids: Ids) -> tuple[Ids, tuple[str, ...]]:
-    """Return the numbers (N,) of images' categories among the distinct ones, -1 without one, and those."""
-    with con.holding("labelled", pa.table({"image_id": to_arrow(ids)})):
-        found = con.table("SELECT category FROM stored_images SEMI JOIN labelled USING (image_id) ORDER BY image_id")
-    return to_codes(found.column("category"))
+def alike_notes(groups: Sequence[Sequence[int]], classes: Sequence[str]) -> tuple[str, ...]:
+    """Say which classes the model does not distinguish, the first few groups one by one."""
+    said = []
+    for group in groups[:SHOWN]:
+        names = _some([repr(classes[number]) for number in group])
+        said.append(f"the model cannot tell these {len(group)} classes apart, and the first of them wins: {names}")
+    if rest := groups[SHOWN:]:
+        said.append(f"nor can it tell apart {sum(map(len, rest)):,} more classes, in {len(rest):,} groups")
+    return tuple(said)
+
+
+def _some(names: Collection[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")
 
 
 def _run(con: Connection, options: Classification, answers: Answers, started_at: datetime, seconds: float) -> Run:
     run_id, name = next_run(con, options.name, replace=options.replace)
-    work, unlabelled = answers.work, answers.truths.column("category").null_count
+    work = answers.work
+    unlabelled = int((work.labels["category"][0] < 0).sum())
     return Run(
         run_id=run_id,
         name=name,
         encoder_id=work.encoder_id,
-        prompt_set_id=save_prompt_set(con, options.prompts),
+        prompt_set_id=save_prompt_set(con, work.prompts),
         where=options.where,
-        k=min(options.k, len(options.prompts.classes)),
+        k=min(options.k, len(work.prompts.classes)),
         images=work.images,
         scored=len(work.ids),
         unlabelled=unlabelled,
-        outside=answers.truths.column("true_rank").null_count - unlabelled,
-        failed=work.failed,
+        outside=int((answers.ranks == 0).sum()) - unlabelled,
+        failed=work.unscored.failed,
         started_at=started_at,
         seconds=seconds,
         settings={key: value for key, value in options.settings.items() if key != "categories"}
-        | categories_met(options.prompts, work.labels),
+        | categories_met(work.prompts, work.labels["category"][1]),
         versions=versions(),
         command=options.command,
         data_sha256=work.data_sha256,
         labels_sha256=work.labels_sha256,
         seed=options.seed,
     )
-
-
-def _with_run(rows: pa.Table, run_id: int) -> pa.Table:
-    return rows.append_column("run_id", to_arrow(np.full(len(rows), run_id, dtype=np.int32)))

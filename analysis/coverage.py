@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shotdex.store.connection import Connection
-from shotdex.store.types import Estimate, Run
+from shotdex.store.types import Estimate, Ids, Run
 
 from .stats.proportions import wilson
 
@@ -46,41 +47,37 @@ def marked_name(run: Run) -> str:
     return f"{run.name} ({met[0]:,} of {met[1]:,} categories)" if met else run.name
 
 
-def count_failed(con: Connection, unencoded: int, where: str | None) -> int:
-    """Return how many images cannot be scored: the `unencoded` of those in the filter, and, without a filter, what
-    could not be indexed, of which a filter cannot speak.
-    """
-    unseen = "SELECT count(*) FROM failures ANTI JOIN images USING (path)"
-    return unencoded + (int(con.value(unseen)) if where is None else 0)
-
-
 def counting_failures(run: Run, correct: int) -> Estimate:
     """Return accuracy@1 if every image that could not be scored had been answered wrongly, with its Wilson interval."""
     return wilson(correct, coverage(run).evaluated + run.failed)
 
 
-def beyond_filter(con: Connection, run: Run) -> int:
-    """Return how many images could not be indexed where a run has a filter, 0 where it has none.
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """The images that a run cannot score: `failed` of them, and the first thousand with path, stage and reason.
 
-    A filter is over columns of `images`, which they are not, so it cannot say whether they belong to the run: they are
-    in none of its counts.
+    They are the images in the filter without a vector of the encoder and, without a filter, what could not be indexed.
+    A filter is over columns of `images`, so it cannot say whether that belongs to the run: `beyond_filter` is how much
+    there is, and it is in none of the run's counts.
     """
-    count = "SELECT count(*) FROM failures ANTI JOIN images USING (path)"
-    return 0 if run.where is None else int(con.value(count))
+
+    failed: int
+    beyond_filter: int
+    listed: Sequence[tuple[str, str, str]]
 
 
-def unscored(con: Connection, run: Run, limit: int) -> list[tuple[str, str, str]]:
-    """Return path, stage and reason of up to `limit` images that a run could not score, by path.
+def find_unscored(con: Connection, without_vector: Ids, where: str | None, most: int = 1000) -> Unscored:
+    """Return what a run cannot score: the images in its filter that have no vector, and what could not be indexed.
 
-    They are those that the store knows of now; what failed to be indexed is in no filter, so a run that had one lists
-    only images without a vector of its encoder.
+    Up to `most` of them are listed, by path.
     """
-    scored = "SELECT image_id FROM truths WHERE run_id = $run"
-    query = (
-        "SELECT path, 'encode', 'no vector of this encoder' FROM images "
-        f"WHERE added_at <= $started AND image_id NOT IN ({scored}) AND ({run.where or 'true'}\n)"
-    )
-    if run.where is None:
-        query += " UNION ALL SELECT path, stage, reason FROM failures ANTI JOIN images USING (path)"
-    parameters = {"run": run.run_id, "started": run.started_at}
-    return con.rows(f"SELECT * FROM ({query}) ORDER BY 1 LIMIT {int(limit)}", parameters)
+    unseen = "FROM failures ANTI JOIN images USING (path)"
+    failures = int(con.value(f"SELECT count(*) {unseen}"))
+    query = "SELECT path, 'encode', 'no vector of this encoder' FROM images SEMI JOIN without_vector USING (image_id)"
+    if where is None:
+        query += f" UNION ALL SELECT path, stage, reason {unseen}"
+    with con.holding("without_vector", {"image_id": without_vector}):
+        listed = con.rows(f"SELECT * FROM ({query}) ORDER BY 1 LIMIT {most}")
+    if where is None:
+        return Unscored(len(without_vector) + failures, 0, listed)
+    return Unscored(len(without_vector), failures, listed)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from shotdex.models.protocols import LoadEncoder
-from shotdex.query.text_lookup import text_vectors
+from shotdex.query.text_lookup import text_vectors, texts_cut
+from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, OptionError, UnknownClass
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.types import Estimate, Ids, PromptSet
+from shotdex.store.text_vectors import remembered_texts
+from shotdex.store.types import EncoderId, Estimate, Ids, PromptSet, Vectors
 
-from .coverage import Coverage, count_failed
+from .classify import alike_notes
+from .coverage import Coverage, find_unscored
 from .prompts.build import class_of_label, only_templates
-from .scorer import image_parts
+from .scorer import ImageParts
 from .scoring import ClassTexts
 from .stats.paired import Paired, paired
 from .stats.proportions import wilson
@@ -55,6 +57,7 @@ class Trial:
 class Sweep:
     """All trials: `all` first, then each template alone, then each left out. `best` is the one of the highest accuracy
     on the choosing images (ties: the first); `against_all` compares it with all templates on the reporting images.
+    `notes` say which texts are longer than the model reads, and which classes it cannot tell apart.
     """
 
     trials: tuple[Trial, ...]
@@ -62,6 +65,7 @@ class Sweep:
     against_all: Paired
     how: str
     coverage: Coverage
+    notes: tuple[str, ...] = ()
 
 
 def sweep(store: Store, prompts: PromptSet, options: SweepOptions, load: LoadEncoder) -> Sweep:
@@ -79,7 +83,11 @@ def sweep(store: Store, prompts: PromptSet, options: SweepOptions, load: LoadEnc
             f"the prompt set {prompts.name!r} has {has}; a sweep needs several",
             "pass at least two: --template 'a photo of a {}.' --template '{}'",
         )
-    parts = _images(store, prompts, options)
+    texts = [text for own in prompts.classes.values() for text in own]
+    with store.reading() as con:
+        parts = _images(store, con, prompts, options)
+        known = remembered_texts(con, parts.encoder_id, list(dict.fromkeys(texts)))
+    vectors = dict(zip(texts, text_vectors(store, parts.encoder_id, parts.encoder, texts, load, known), strict=True))
     truth, choosing = parts.truth, parts.choosing
     numbers = range(count)
     kept = [list(numbers), *([n] for n in numbers)]
@@ -87,14 +95,15 @@ def sweep(store: Store, prompts: PromptSet, options: SweepOptions, load: LoadEnc
     if count > 2:  # of two, leaving one out is the other alone
         kept += [[other for other in numbers if other != n] for n in numbers]
         kinds += [("without", prompts.templates[n]) for n in numbers]
-    right = _right(store, [only_templates(prompts, some) for some in kept], parts, options, load)
+    right, notes = _right([only_templates(prompts, some) for some in kept], parts, vectors)
     trials = tuple(
         Trial(kind, template, _share(flags[choosing]), _share(flags[~choosing]))
         for (kind, template), flags in zip(kinds, right, strict=True)
     )
     best = max(range(len(trials)), key=lambda i: trials[i].chosen_on.value)
     against = paired(right[0][~choosing], right[best][~choosing], truth[~choosing], seed=options.seed)
-    return Sweep(trials, trials[best], against, parts.how, parts.coverage)
+    notes = (*texts_cut(parts.encoder, texts, load), *notes)
+    return Sweep(trials, trials[best], against, parts.how, parts.coverage, notes)
 
 
 def _share(flags: Flags) -> Estimate:
@@ -105,6 +114,9 @@ def _share(flags: Flags) -> Estimate:
 class _Parts:
     """The images of a sweep: ids and their classes' numbers, (N,), which of them choose, and how they were parted."""
 
+    encoder_id: int
+    encoder: EncoderId
+    vectors: ImageParts
     ids: Ids
     truth: Ids
     choosing: Flags
@@ -112,17 +124,16 @@ class _Parts:
     coverage: Coverage
 
 
-def _images(store: Store, prompts: PromptSet, options: SweepOptions) -> _Parts:
+def _images(store: Store, con: Connection, prompts: PromptSet, options: SweepOptions) -> _Parts:
     place = {category: number for number, category in enumerate(prompts.classes)}
     meant = {label: place[category] for label, category in class_of_label(prompts).items()}
-    with store.reading() as con:
-        encoder_id, _ = choose_encoder(con, options.encoder_name)
-        every = encoded_ids(con, encoder_id, options.where)
-        within = len(filtered_ids(con, options.where or "true"))
-        failed = count_failed(con, within - len(every), options.where)
-        labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
-        filters = (options.choose_where, options.report_where)
-        parts = [None if where is None else filtered_ids(con, where) for where in filters]
+    encoder_id, encoder = choose_encoder(con, options.encoder_name)
+    every = encoded_ids(con, encoder_id, options.where)
+    within = filtered_ids(con, options.where or "true")
+    failed = find_unscored(con, np.setdiff1d(within, every, assume_unique=True), options.where).failed
+    labels = dict(con.rows("SELECT image_id, category FROM images WHERE category IS NOT NULL"))
+    filters = (options.choose_where, options.report_where)
+    parts = [None if where is None else filtered_ids(con, where) for where in filters]
     ids = np.array([i for i in every.tolist() if labels.get(i) in meant], dtype=np.int64)
     if not len(ids):
         raise UnknownClass("no image has a category among the classes", "see what fits: shotdex prompts check SET")
@@ -132,7 +143,8 @@ def _images(store: Store, prompts: PromptSet, options: SweepOptions) -> _Parts:
         raise EmptyStore("one of the two parts has no images", "loosen --choose-where or --report-where")
     labelled = sum(i in labels for i in every.tolist())
     covered = Coverage(len(every), failed, len(every) - labelled, labelled - len(ids), int(used.sum()))
-    return _Parts(ids[used], truth[used], choosing[used], how, covered)
+    vectors = ImageParts(store, con, encoder_id, encoder, ids[used])
+    return _Parts(encoder_id, encoder, vectors, ids[used], truth[used], choosing[used], how, covered)
 
 
 def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], options: SweepOptions) -> tuple[Flags, Flags, str]:
@@ -164,23 +176,20 @@ def _halves(truth: Ids, seed: int) -> Flags:
 
 
 def _right(
-    store: Store, sets: Sequence[PromptSet], parts: _Parts, options: SweepOptions, load: LoadEncoder
-) -> list[Flags]:
-    """Return for each set which images it gets right; the images are read once."""
-    ids, truth = parts.ids, parts.truth
-    with store.reading() as con:
-        encoder_id, encoder = choose_encoder(con, options.encoder_name)
-    texts = [[text for own in prompts.classes.values() for text in own] for prompts in sets]
-    distinct = list(dict.fromkeys(text for listed in texts for text in listed))
-    vectors = dict(zip(distinct, text_vectors(store, encoder_id, encoder, distinct, load), strict=True))
+    sets: Sequence[PromptSet], parts: _Parts, vectors: Mapping[str, Vectors]
+) -> tuple[list[Flags], tuple[str, ...]]:
+    """Return for each set which images it gets right, and which classes all templates together cannot tell apart."""
     scorers = [
-        ClassTexts(np.stack([vectors[text] for text in listed]), [len(own) for own in s.classes.values()], s.combine)
-        for listed, s in zip(texts, sets, strict=True)
+        ClassTexts(
+            np.stack([vectors[text] for own in one.classes.values() for text in own]),
+            [len(own) for own in one.classes.values()],
+            one.combine,
+        )
+        for one in sets
     ]
-    right = [np.zeros(len(ids), dtype=bool) for _ in sets]
-    with closing(image_parts(store, encoder_id, encoder, ids)) as image_vectors:
-        for found, images in image_vectors:
-            part = np.searchsorted(ids, found)
-            for flags, scorer in zip(right, scorers, strict=True):
-                flags[part] = scorer.scores(images)[0].argmax(axis=1) == truth[part]
-    return right
+    right = [np.zeros(len(parts.ids), dtype=bool) for _ in sets]
+    for found, images in parts.vectors:
+        part = np.searchsorted(parts.ids, found)
+        for flags, scorer in zip(right, scorers, strict=True):
+            flags[part] = scorer.scores(images)[0].argmax(axis=1) == parts.truth[part]
+    return right, alike_notes(scorers[0].alike(), list(sets[0].classes))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotdex.models.protocols import LoadEncoder
+from shotdex.query.text_lookup import remember
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderError
@@ -88,6 +89,7 @@ def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
     with store.reading() as con:
         wanted = wanted_again(con, run)
     made = answer(store, wanted, load)
+    remember(store, made.work.encoder_id, made.new_texts)
     texts_changed, unchecked = text_changes(store, run, load)
     with store.reading() as con:
         kept = con.table(
@@ -125,8 +127,9 @@ def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
     elif run.labels_sha256 not in ("", made.work.labels_sha256) and run.data_sha256 == made.work.data_sha256:
         # They mean the same classes, by an alias, or went from one image to another.
         changes.append("the labels of some images")
-    if run.failed != made.work.failed:
-        changes.append(f"images that could not be scored: {run.failed:,} then, {made.work.failed:,} now")
+    failed = made.work.unscored.failed
+    if run.failed != failed:
+        changes.append(f"images that could not be scored: {run.failed:,} then, {failed:,} now")
     return changes
 
 

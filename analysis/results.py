@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotdex.store.arrow import to_codes
 from shotdex.store.connection import Connection
 from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.ids import filtered_ids
@@ -67,6 +68,50 @@ def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:
         UNLABELLED if name is None else repr(name) if name == UNLABELLED else name: wilson(correct, n)
         for name, correct, n in rows
     }
+
+
+Labels = Mapping[str, tuple[Ids, tuple[str, ...]]]
+"""For category, condition and split the numbers (N,) of images' values among the distinct ones, -1 without one, and
+those.
+"""
+
+
+def image_labels(con: Connection, ids: Ids) -> Labels:
+    """Return the labels of images (N,), rising."""
+    query = f"SELECT {', '.join(GROUPS)} FROM stored_images SEMI JOIN labelled USING (image_id) ORDER BY image_id"
+    with con.holding("labelled", {"image_id": ids}):
+        found = con.table(query)
+    return {name: to_codes(found.column(name)) for name in GROUPS}
+
+
+def accuracies(
+    labels: Labels, of_label: Mapping[str, str], ranks: Ids
+) -> tuple[Estimate, dict[str, dict[str, Estimate]], list[tuple[str, int]]]:
+    """Return what `overall`, `accuracy_by` and `outside_labels` return of a run, for images that have just been scored.
+
+    `ranks` (N,) are those of the true classes, 0 where they are unknown; `of_label` is the class that a category means.
+    """
+    right, known, groups = ranks == 1, ranks > 0, {}
+    for group, (codes, names) in labels.items():
+        counts: dict[str | None, list[int]] = {}
+        for name, *own in zip((*names, None), _counts(codes[right], names), _counts(codes[known], names), strict=True):
+            meant = of_label.get(name, name) if group == "category" and name is not None else name
+            counts[meant] = [sum(pair) for pair in zip(counts.get(meant, (0, 0)), own, strict=True)]
+        ordered = sorted(counts, key=lambda name: (name is None, name or ""))
+        groups[group] = {
+            UNLABELLED if name is None else repr(name) if name == UNLABELLED else name: wilson(*counts[name])
+            for name in ordered
+            if counts[name][1]
+        }
+    codes, names = labels["category"]
+    outside = [(name, n) for name, n in zip(names, _counts(codes[~known], names), strict=False) if n]
+    return wilson(int(right.sum()), int(known.sum())), groups, sorted(outside, key=lambda one: (-one[1], one[0]))
+
+
+def _counts(codes: Ids, names: Sequence[str]) -> list[int]:
+    """Return how often each number occurs, and last how often -1."""
+    found: list[int] = np.bincount(codes % (len(names) + 1), minlength=len(names) + 1).tolist()
+    return found
 
 
 def accuracy_groups(con: Connection, found: Outcomes, columns: Sequence[str]) -> dict[str, Estimate]:

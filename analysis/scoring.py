@@ -16,22 +16,50 @@ PASSES = 32
 """Up to so many best classes are found by looking for the best again and again, beyond by sorting them all."""
 
 
-class Texts:
-    """Texts (T, D) that images are multiplied with. Equal texts get equal cosines.
+ROUNDING = 1e-5
+"""The largest difference of a number in two unit vectors of one text: what it was encoded with moves its last bits."""
 
-    A matrix product rounds a column by where it stands, which would break their ties: each is multiplied once.
+
+class Texts:
+    """Texts (T, D) that images are multiplied with. Those that are equal but for rounding get equal cosines.
+
+    What the model reads as the same tokens, such as names that differ in case, it may give other last bits in another
+    batch, and a matrix product rounds a column by where it stands. Both would break ties: each is multiplied once.
     """
 
     def __init__(self, vectors: Vectors) -> None:
-        _, first, which = np.unique(vectors, axis=0, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        self._distinct = np.ascontiguousarray(vectors[first[order]])
-        self._which = None if len(first) == len(vectors) else np.argsort(order)[which.ravel()]
+        self.first = same_vectors(vectors)
+        kept, which = np.unique(self.first, return_inverse=True)
+        self._distinct = np.ascontiguousarray(vectors[kept])
+        self._which = None if len(kept) == len(vectors) else which.ravel()
 
     def cosines(self, images: Vectors) -> Vectors:
         """Return all cosines (N, T) of unit rows (N, D)."""
         found = images @ self._distinct.T
         return np.asarray(found if self._which is None else found[:, self._which], dtype=np.float32)
+
+
+def same_vectors(vectors: Vectors) -> Indices:
+    """Return for each of T unit vectors (T, D) the number of the first that equals it but for rounding, (T,)."""
+    _, first, which = np.unique(vectors, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    distinct, leader = vectors[first[order]], np.arange(len(first))
+    # Vectors that are close lie close on any line: only those that do on each of some are compared. On a random line in
+    # D dimensions a difference has the square root of D-th part of its length, or a few times as much.
+    lines = np.random.default_rng(0).normal(size=(4, vectors.shape[1])).astype(np.float32)
+    along = distinct @ (lines / np.linalg.norm(lines, axis=1, keepdims=True)).T
+    sequence = np.argsort(along[:, 0], kind="stable")
+    near, pairs = 8 * ROUNDING, [np.empty((0, 2), np.int64)]
+    for step in range(1, len(sequence)):
+        close = along[sequence[step:], 0] - along[sequence[:-step], 0] <= near
+        if not close.any():
+            break
+        found = np.column_stack([sequence[:-step], sequence[step:]])[close]
+        found = found[(np.abs(along[found[:, 0]] - along[found[:, 1]]) <= near).all(axis=1)]
+        pairs.append(found[np.abs(distinct[found[:, 0]] - distinct[found[:, 1]]).max(axis=1) <= ROUNDING])
+    for one, other in sorted(np.sort(np.concatenate(pairs), axis=1).tolist()):
+        leader[other] = min(leader[other], leader[one])
+    return np.asarray(first[order][leader[np.argsort(order)[which.ravel()]]])
 
 
 class ClassTexts:
@@ -51,6 +79,14 @@ class ClassTexts:
         self._prompts = Texts(prompts)
         means = combine is Combine.MEAN and not self._single
         self._means = Texts(class_means(prompts, list(class_sizes))) if means else None
+
+    def alike(self) -> list[list[int]]:
+        """Return the numbers of the classes that the model does not distinguish, group by group."""
+        texts, groups = self._means or self._prompts, dict[frozenset[int], list[int]]()
+        for number, own in enumerate(self._own):
+            columns = [number] if self._means is not None else own
+            groups.setdefault(frozenset(texts.first[columns].tolist()), []).append(number)
+        return [group for group in groups.values() if len(group) > 1]
 
     def scores(self, images: Vectors) -> tuple[Vectors, Vectors]:
         """Return the cosines of N images (N, D) with the C classes, (N, C), and with the P prompts, (N, P)."""

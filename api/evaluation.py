@@ -37,7 +37,7 @@ class Evaluation:
 
     def classify(
         self,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | str | None = None,
         *,
         templates: Sequence[str] = (),
         prompts: str | PromptSet | None = None,
@@ -47,12 +47,15 @@ class Evaluation:
         model: str | None = None,
         replace: bool = False,
         partial: bool = False,
+        command: str = "",
     ) -> Run:
         """Score every image against every class, record the predictions as a run, and return it.
 
         Args:
-            classes: names of the classes; the categories of all indexed images, whatever the filter, if not given.
-            templates: texts with `{}` for the class, averaged; the bare names where none are given.
+            classes: names of the classes, or one text: "cat,dog", or a published list such as "classes.json#NAME"; the
+                categories of all indexed images, whatever the filter, if not given.
+            templates: texts with `{}` for the class, averaged, or published lists of them, such as
+                "templates.json#NAME"; the bare names if not given.
             prompts: instead of both, a prompt set: a TOML file, a name from `shotdex prompts list`, or a `PromptSet`.
             where: a SQL condition on the columns of `images`.
             k: how many predictions to keep for each image, at least 1.
@@ -60,6 +63,11 @@ class Evaluation:
             model: one of the store's encoders, by name or number; needed where there are several.
             replace: delete the run that has this name once the new one is complete.
             partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
+            command: how the run was started, for its record.
+
+        Returns:
+            The run. Its `summary` has the accuracies by category, condition and split and the images that could not be
+            scored; its `notes` say which texts are longer than the model reads and which classes it cannot tell apart.
 
         Raises:
             OptionError: options that do not go together.
@@ -70,20 +78,20 @@ class Evaluation:
         >>> store.classify(["duck", "hat"], where="condition = 'realistic'", partial=True).record.scored
         64
         """
-        from shotdex.analysis.classify import Classification, classify
+        from shotdex.analysis.classify import Classification, classify_in_full
 
-        from .prompts import prompt_set
+        from .prompts import choose_prompts
 
-        chosen = prompt_set(self.store, prompts, templates, classes)
+        chosen = choose_prompts(prompts, templates, classes)
         options = {
             "prompts": prompts if isinstance(prompts, str) else None,
             "templates": list(templates),
-            "classes": ",".join(classes) if classes is not None else None,
+            "classes": classes if isinstance(classes, str) or classes is None else ",".join(classes),
             "model": model,
         }
-        wanted = Classification(chosen, name, where, k, model, options, replace=replace, partial=partial)
-        record = classify(self.store, wanted, self.encoders)
-        return Run(self._session(), record, chosen)
+        wanted = Classification(chosen, name, where, k, model, options, command, replace=replace, partial=partial)
+        found = classify_in_full(self.store, wanted, self.encoders)
+        return Run(self._session(), found.run, found.prompts, found)
 
     def run(self, name: str | None = None) -> Run:
         """Return the run of a name, or the newest.

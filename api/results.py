@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 THUMBNAILS = 50
 """Hits that a notebook shows as images; the rest are rows."""
 
+FAILED = 5
+"""Images that could not be copied which are named one by one."""
+
 THUMBNAIL_SIDE = 160
 """Pixels of a thumbnail's longest side: as JPEG about 5 kB, so that fifty make a notebook 0.4 MB larger at the most."""
 
@@ -36,7 +40,8 @@ class SearchResult(Tabular[Hit]):
     """The hits of a search, best first. In a notebook it shows them as a row of thumbnails.
 
     `query` says in words what was searched for, `images` how many images were searched and `seconds` how long that
-    took without opening the store. `approximate` is None where every image was looked at.
+    took without opening the store. `approximate` is None where every image was looked at. `notes` say which texts are
+    longer than the model reads, and how to search faster.
     """
 
     def __init__(self, found: Ranking, query: str) -> None:
@@ -44,6 +49,7 @@ class SearchResult(Tabular[Hit]):
         self.images = found.images
         self.seconds = found.seconds
         self.approximate = found.approximate
+        self.notes = found.notes
         self._hits = tuple(found.hits)
 
     columns = ("rank", "image_id", "path", "cosine", "category", "condition", "split")
@@ -73,7 +79,7 @@ class SearchResult(Tabular[Hit]):
 
         return sheet_plot(list(self._hits), self.query)
 
-    def copy_to(self, folder: str) -> list[str]:
+    def copy_to(self, folder: str | os.PathLike[str]) -> list[str]:
         """Copy the images of the hits to a folder, named by rank, and return the paths; nothing is overwritten.
 
         Raises:
@@ -87,10 +93,11 @@ class SearchResult(Tabular[Hit]):
 
         copied = copy_images([hit.path for hit in self._hits], Path(folder))
         if copied.failed:
-            address, reason = copied.failed[0]
+            first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in copied.failed[:FAILED])
+            more = f"; and {len(copied.failed) - FAILED:,} more" if len(copied.failed) > FAILED else ""
             raise UnreadableImage(
-                f"{len(copied.failed)} of {len(self)} images were not copied; the first: {address} ({reason})",
-                "verify the files with: shotdex verify --files",
+                f"{len(copied.failed):,} of {len(self):,} images were not copied to {copied.folder}: {first}{more}",
+                "check the files with: shotdex verify --files",
             )
         return [str(path) for path in copied.paths]
 

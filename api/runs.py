@@ -13,19 +13,26 @@ from .results import Estimates, Findings, SqlResult
 from .tabular import Tabular
 
 if TYPE_CHECKING:
+    from shotdex.analysis.classify import Classified
+
     from .session import Session
 
 
 class Run:
     """One recorded run of a store. Its predictions are rows that SQL can read: `outcomes()`.
 
-    `record` has everything that is on record about it, `prompts` every text that was used.
+    `record` has everything that is on record about it, `prompts` every text that was used. A run that was just made has
+    a `summary`: its accuracies, and the images that could not be scored; and `notes` about its prompts.
     """
 
-    def __init__(self, session: Session, record: RunRecord, prompts: PromptSet) -> None:
+    def __init__(
+        self, session: Session, record: RunRecord, prompts: PromptSet, summary: Classified | None = None
+    ) -> None:
         self._session = session
         self.record = record
         self.prompts = prompts
+        self.summary = summary
+        self.notes: tuple[str, ...] = () if summary is None else summary.notes
 
     @property
     def name(self) -> str:
@@ -52,6 +59,8 @@ class Run:
         >>> store.run("photo").accuracy(by="condition").groups
         ('blurred', 'features', 'geons', 'realistic', 'silhouettes')
         """
+        if by is None and self.summary is not None:
+            return self.summary.accuracy
         from shotdex.analysis.results import accuracy_groups, outcomes, overall
 
         with self._session.store.reading() as con:

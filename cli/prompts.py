@@ -16,7 +16,7 @@ from shotdex.analysis.results import category_counts
 from shotdex.analysis.stats.proportions import small_sample
 from shotdex.formatting import estimate_cells, table, visible
 from shotdex.models.encoder_pool import EncoderPool
-from shotdex.prompts import choose_prompts, find_prompts
+from shotdex.prompts import find_prompts, prompt_set
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import ModelUnavailable, StoreNotFound
 from shotdex.store.location import named_store
@@ -182,7 +182,7 @@ def sweep_(
     shotdex prompts sweep --prompts sentences --choose-where "split = 'train'" --report-where "split = 'test'"
     """
     store = open_store(store_path)
-    chosen = choose_prompts(store, prompts, templates, classes)
+    chosen = prompt_set(store, prompts, templates, classes)
     settings = SweepOptions(choose_where, report_where, where, model, seed)
     found = sweep(store, chosen, settings, EncoderPool(store, device))
     out(to_json(found) if as_json else sweep_as_text(found))
@@ -193,7 +193,7 @@ def sweep_as_text(found: Sweep) -> str:
     rows = [[_what(trial), *_cells(trial), "best" if trial is found.best else ""] for trial in found.trials]
     columns = ["templates", "choosing", "95 % interval", "n", "reporting", "95 % interval", "n", "", ""]
     against = found.against_all
-    lines = [str(found.coverage), found.how, "", table(columns, rows), ""]
+    lines = [str(found.coverage), *map(visible, found.notes), found.how, "", table(columns, rows), ""]
     if found.best.kind == "all":
         return "\n".join([*lines, "All templates together do best on the choosing images."])
     difference = against.difference

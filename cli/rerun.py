@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from shotdex.analysis.classify import classify
+from shotdex.analysis.coverage import marked_name
 from shotdex.analysis.rerun import Rerun, rerun, wanted_again
 from shotdex.formatting import plain, visible
 from shotdex.models.encoder_pool import EncoderPool
@@ -48,7 +49,7 @@ def command(run: str, name: str | None, device: str, store_path: Path | None, as
 def as_text(found: Rerun) -> str:
     """Return what a rerun gave, in words."""
     run = found.run
-    lines = [f"run {visible(run.name)} of {run.started_at:%Y-%m-%d %H:%M} UTC"]
+    lines = [f"run {visible(marked_name(run))} of {run.started_at:%Y-%m-%d %H:%M} UTC"]
     if run.command:
         lines.append(f"made by: {visible(run.command)}")
     lines += [f"changed: {visible(change)}" for change in found.changes] or ["changed: nothing on record"]

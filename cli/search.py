@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from shotdex.formatting import plain, shown_path, table
-from shotdex.models.encoder_pool import EncoderPool
-from shotdex.query.search import Ranking, search
-from shotdex.store.types import Hit, Query
+from shotdex.store.types import Hit
 
-from .options import device_option, drawable, model_option, open_store, store_option, where_option
+from .options import device_option, drawable, model_option, open_session, store_option, where_option
 from .render import as_json, as_json_line, note, out
-
-SLOW = 0.1
-"""Seconds from which an exact search is called slow, and what to do about it is said."""
-
-LEAST = 10_000
-"""Images below which there is no approximate index."""
 
 
 def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -87,54 +79,31 @@ def command(
     shotdex search --image photo.jpg --format paths
     shotdex search "a boat" -k 50 --copy-to boats/
     """
-    store = open_store(store_path)
-    query = Query(texts=(text,) if text else (), images=images, where=where, k=k)
-    answer = search(store, query, EncoderPool(store, device), model, exact)
-    hits = answer.hits
-    render(hits, form)
-    _suggest(answer, exact)
+    texts = () if text is None else (text,)
+    found = open_session(store_path, device).search(*texts, image=images, where=where, k=k, model=model, exact=exact)
+    render(found, form)
+    for one in found.notes:
+        note(one)
     if sheet is not None:
         from shotdex.analysis.figures.style import save
-        from shotdex.analysis.plots import sheet_plot
 
-        save(sheet_plot(hits, " + ".join([*query.texts, *images])), sheet)
+        save(found.sheet(), sheet)
         note(f"wrote {sheet}")
     if copy_to is not None:
-        _copy(hits, copy_to)
+        copied = found.copy_to(copy_to)
+        note(f"copied {len(copied):,} images to {copy_to}")
 
 
-def _suggest(answer: Ranking, exact: bool) -> None:
-    if answer.seconds > SLOW and answer.images >= LEAST and not exact and answer.approximate is None:
-        note(
-            f"comparing {answer.images:,} images took {answer.seconds:.2f} s; "
-            "an approximate index is faster: shotdex approximate"
-        )
-
-
-def _copy(hits: list[Hit], folder: Path) -> None:
-    from shotdex.query.copying import copy_images
-
-    copied = copy_images([hit.path for hit in hits], folder)
-    for address, reason in copied.failed:
-        note(f"not copied: {shown_path(address)} ({reason})")
-    note(f"copied {len(copied.paths):,} of {len(hits):,} images to {copied.folder}")
-    if copied.failed:
-        sys.exit(1)
-
-
-def _as_dict(hit: Hit) -> dict[str, Any]:
-    """Return a hit as JSON has it; `score` is the name that the cosine had until version 0.1."""
-    said: dict[str, Any] = plain(hit)
-    return said | {"score": hit.cosine}
-
-
-def render(hits: list[Hit], form: str) -> None:
+def render(hits: Sequence[Hit], form: str) -> None:
     """Print hits in one of the formats."""
-    if form == "json":
-        out(as_json([_as_dict(hit) for hit in hits]))
-    elif form == "jsonl":
-        for hit in hits:
-            out(as_json_line(_as_dict(hit)))
+    if form in ("json", "jsonl"):
+        # `score` is the name that the cosine had until version 0.1.
+        said: list[dict[str, Any]] = [plain(hit) | {"score": hit.cosine} for hit in hits]
+        if form == "json":
+            out(as_json(said))
+        else:
+            for one in said:
+                out(as_json_line(one))
     elif form == "paths":
         for hit in hits:
             out(hit.path, exact=True)

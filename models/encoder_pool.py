@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import TypeVar
 
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderMismatch, OptionError
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 MANY = 2000
 """Texts from which on the model itself is loaded: it has all cores or a GPU, and its start no longer counts."""
+
+T = TypeVar("T")
 
 Note = Callable[[str], None]
 """Receives a line about the work."""
@@ -140,7 +143,16 @@ class EncoderPool:
         """See `TextsAtHand`."""
         if not 0 < len(texts) < MANY or identity.key() in self._added:
             return None
-        kept = self._texts_of(identity)
+        return self._with_tower(identity, lambda tower: tower.encode(texts))
+
+    def count_tokens(self, identity: EncoderId, texts: Sequence[str]) -> list[tuple[int, int] | None]:
+        """See `CountsTokens`."""
+        return self._with_tower(identity, lambda tower: tower.tokens.cut(texts)) or [None] * len(texts)
+
+    def _with_tower(self, identity: EncoderId, work: Callable[[TextTower], T]) -> T | None:
+        """Return what the kept text tower of an encoder is good for; None where there is none that can be used."""
+        with self._lock:
+            kept = self._texts.setdefault(identity, _Texts())
         with kept.lock:
             if not kept.tried:
                 kept.tower, kept.tried = open_tower(self._store, identity), True
@@ -148,7 +160,7 @@ class EncoderPool:
         if tower is None:
             return None
         try:
-            return tower.encode(texts)
+            return work(tower)
         except Exception as error:  # what comes of a broken file is not foreseen; the model gives the same
             why = (str(error).splitlines() or [type(error).__name__])[0]
             log.warning(NOT_USED, tower_file(self._store, identity), why)
@@ -217,14 +229,11 @@ class EncoderPool:
         from .text_tower_export import keep_tower
         from .transformers_encoder import TransformersEncoder
 
-        kept = self._texts_of(identity)
+        with self._lock:
+            kept = self._texts.setdefault(identity, _Texts())
         with kept.lock:
             if isinstance(model, TransformersEncoder) and not tower_file(self._store, identity).exists():
                 kept.tried = not keep_tower(self._store, model)
-
-    def _texts_of(self, identity: EncoderId) -> _Texts:
-        with self._lock:
-            return self._texts.setdefault(identity, _Texts())
 
     def _added_as(self, name: str) -> ImageEncoder | None:
         with self._lock:

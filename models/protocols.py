@@ -145,6 +145,17 @@ class TextsAtHand(Protocol):
         """Return unit vectors (N, D) for N texts, N above 0, or None where a model has to be loaded for them."""
 
 
+@runtime_checkable
+class CountsTokens(Protocol):
+    """What a `LoadEncoder` may do in addition: say which texts are longer than the model reads."""
+
+    def count_tokens(self, identity: EncoderId, texts: Sequence[str]) -> list[tuple[int, int] | None]:
+        """Return for each of N texts how many tokens it has and how many of them are read; None for a whole one.
+
+        A text of which nothing is known without loading a model passes for whole.
+        """
+
+
 def finite(vectors: Vectors, encoder: EncoderId) -> Vectors:
     """Return vectors (N, D) that an encoder made of texts or images, after making sure that they are finite.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -158,21 +159,41 @@ class TextRules:
 
 
 class Tokens:
-    """A tokenizer from the text of its `tokenizer.json`."""
+    """A tokenizer from the text of its `tokenizer.json`, which is parsed when it is first needed."""
 
     def __init__(self, tokenizer_json: str, rules: TextRules) -> None:
+        self._json = tokenizer_json
+        self._rules = rules
+
+    @cached_property
+    def _tokenizer(self) -> Any:
         from tokenizers import Tokenizer
 
-        self._rules = rules
-        self._tokenizer: Any = Tokenizer.from_str(tokenizer_json)
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(rules.most)
+        tokenizer = Tokenizer.from_str(self._json)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self._rules.most)
+        return tokenizer
+
+    def _encoded(self, texts: Sequence[str]) -> list[Any]:
+        wanted = [without_punctuation(text) for text in texts] if self._rules.canonical else list(texts)
+        found: list[Any] = self._tokenizer.encode_batch(wanted)
+        return found
+
+    def cut(self, texts: Sequence[str]) -> list[tuple[int, int] | None]:
+        """Return for each text that is cut how many tokens it has and how many are read, begin and end included."""
+        most = self._rules.most
+        if all(len(text.encode(errors="replace")) + 2 <= most for text in texts):  # a token is a byte at least
+            return [None] * len(texts)
+        found: list[tuple[int, int] | None] = []
+        for encoding in self._encoded(texts):
+            more = [sum(1 for special in part.special_tokens_mask if not special) for part in encoding.overflowing]
+            found.append((len(encoding.ids) + sum(more), len(encoding.ids)) if sum(more) else None)
+        return found
 
     def of(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
         rules = self._rules
-        wanted = [without_punctuation(text) for text in texts] if rules.canonical else list(texts)
-        ids = [list(encoding.ids) for encoding in self._tokenizer.encode_batch(wanted)]
+        ids = [list(encoding.ids) for encoding in self._encoded(texts)]
         if rules.padding is None:
             return ids
         filled = [[rules.padding] * (rules.most - len(row)) for row in ids]

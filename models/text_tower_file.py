@@ -232,6 +232,7 @@ def tower_fault(store: Store, encoder: EncoderId) -> str | None:
         return "it is a link" if path.is_symlink() else None
     try:
         tower = read_tower(path, encoder)
+        tower.tokens.of([PINNED_TEXT])  # parses the tokenizer
         return None if tower.weights.is_whole() else "its bytes changed since it was made"
     except Exception as error:  # as above
         return (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,6 +19,7 @@ from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import FlatEngine, Rows
 from shotdex.store.engines.inverted_file import (
     CHUNK,
+    LEAST,
     MEASURED_K,
     ROUNDS,
     SAMPLE,
@@ -95,9 +96,6 @@ def _class_vectors(prompts: PromptSet, vectors: dict[str, Vectors]) -> Iterator[
             units = [vectors[text] / np.linalg.norm(vectors[text]) for text in texts]
             yield category, "", np.mean(units, axis=0)
 
-
-LEAST = 10_000
-"""Images below which exact search takes a few milliseconds."""
 
 QUERIES = 200
 """Vectors of images, and as many of texts, for which the true nearest are found and searched."""

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar
 
@@ -15,16 +15,19 @@ import numpy as np
 from shotdex.models.protocols import LoadEncoder, checked, finite
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import faiss_ahead
-from shotdex.store.engines.inverted_file import Figures
+from shotdex.store.engines.inverted_file import LEAST, Figures
 from shotdex.store.errors import EmptyQuery, EmptyStore, OptionError
 from shotdex.store.store import Store
-from shotdex.store.types import Hit, Query, Vectors
+from shotdex.store.types import EncoderId, Hit, Query, Vectors
 
 from .kept import Known, Place, Unknown, View, renewed, signature_of
-from .text_lookup import remember, text_vectors, vectors_at_hand
+from .text_lookup import encoded_texts, remember, text_vectors, texts_cut
 
 PATIENCE = 1.0
 """Seconds that a result may wait to be remembered while another process holds the catalog."""
+
+SLOW = 0.1
+"""Seconds from which an exact search is called slow, and what to do about it is said."""
 
 T = TypeVar("T")
 
@@ -34,12 +37,14 @@ class Ranking:
     """The hits, among how many images they were searched, in how many seconds; opening is not counted.
 
     `approximate` are the figures of the inverted file through which they were found; None if the search was exact.
+    `notes` say which texts are longer than the model reads, and how to search faster.
     """
 
     hits: list[Hit]
     images: int
     seconds: float
     approximate: Figures | None
+    notes: tuple[str, ...] = ()
 
 
 def search(
@@ -72,6 +77,18 @@ class Searcher:
 
     def search(self, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False) -> Ranking:
         """Do what `search` does."""
+        found, encoder = self._search(query, load, encoder_name, exact)
+        notes = texts_cut(encoder, query.texts, load)
+        if found.seconds > SLOW and found.images >= LEAST and not exact and found.approximate is None:
+            notes += (
+                f"comparing {found.images:,} images took {found.seconds:.2f} s; "
+                "an approximate index is faster: shotdex approximate",
+            )
+        return replace(found, notes=notes) if notes else found
+
+    def _search(
+        self, query: Query, load: LoadEncoder, encoder_name: str | None, exact: bool
+    ) -> tuple[Ranking, EncoderId]:
         if query.k < 1:
             raise OptionError(f"cannot return {query.k} images", "choose at least one: -k 10")
         if not any(text.strip() for text in query.texts) and not query.images:
@@ -83,7 +100,7 @@ class Searcher:
             place = view.place(encoder_name)
             kept, texts = view.filter(query.where), view.texts(place, query.texts)
             # What needs no model is searched at once, while the catalog is open.
-            at_hand = None if query.images else vectors_at_hand(place.encoder, query.texts, load, texts)
+            at_hand = None if query.images else encoded_texts(place.encoder, query.texts, load, texts, late=True)
             if at_hand is None:
                 return place, texts, None
             view.known.add_texts(place, at_hand[1])
@@ -91,12 +108,12 @@ class Searcher:
 
         place, texts, found = self._run(look)
         if found is not None:
-            if texts:
-                remember(self._store, place.encoder_id, list(texts), np.stack(list(texts.values())), PATIENCE)
-            return found
+            remember(self._store, place.encoder_id, texts, PATIENCE)
+            return found, place.encoder
         vector = _query_vector(self._store, place, query, load, texts)
         # Loading a model takes a while: the images are those of now.
-        return self._run(lambda view: _nearest(view, place, vector, query.k, view.filter(query.where), exact))
+        found = self._run(lambda view: _nearest(view, place, vector, query.k, view.filter(query.where), exact))
+        return found, place.encoder
 
     def _run(self, work: Callable[[View], T]) -> T:
         """Return what `work` makes of what is known, or of the catalog where that does not suffice."""

@@ -6,14 +6,11 @@ import itertools
 import json
 import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .connection import Connection
 from .errors import OptionError
 from .types import Run
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _COLUMNS = (
     "run_id, name, encoder_id, prompt_set_id, filter, k, images, scored, unlabelled, outside, failed, "
@@ -42,12 +39,6 @@ def save_run(con: Connection, run: Run) -> None:
     row: dict[str, Any] = {name.strip(): getattr(run, name.strip(), None) for name in _COLUMNS.split(",")}
     row |= {"filter": run.where, "settings": json.dumps(dict(run.settings)), "versions": json.dumps(dict(run.versions))}
     con.run(f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('$' + name for name in row)})", row)
-
-
-def save_predictions(con: Connection, predictions: pa.Table, truths: pa.Table) -> None:
-    """Append a run's predictions and each labelled image's true rank."""
-    con.append("predictions", predictions)
-    con.append("truths", truths)
 
 
 def remove_run(con: Connection, run: Run) -> None:

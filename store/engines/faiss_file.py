@@ -69,6 +69,30 @@ class FaissFile:
         if self.handle.state() != self.handle.opened:
             raise EngineDamaged("it was changed while it was open")
 
+    def read(self, places: Ids) -> Vectors:
+        """Return the vectors at some places (N,), rising, read as a file is read and not as memory.
+
+        It takes longer than a look at `vectors`, and what is cut off meanwhile is an error and not the end of the
+        process: for whoever goes through all of them.
+
+        Raises:
+            EngineDamaged: the file was changed since it was opened.
+        """
+        self.check()
+        if len(places) == 0 or not hasattr(os, "pread"):
+            return np.array(self.vectors[places])
+        row, first = 4 * self.dim, int(places[0])
+        span = int(places[-1]) - first + 1
+        if span <= 2 * len(places):
+            data, places = os.pread(self.handle.number, span * row, VECTORS_AT + first * row), places - first
+        else:
+            data = b"".join(os.pread(self.handle.number, row, VECTORS_AT + row * int(place)) for place in places)
+            span, places = len(places), np.arange(len(places))
+        if len(data) < span * row:
+            raise EngineDamaged("it became shorter")
+        found: Vectors = np.frombuffer(data, dtype="<f4").reshape(span, self.dim)[places]
+        return found
+
 
 class Handle:
     """An open file as the operating system knows it, closed with the last reference to it."""

@@ -176,6 +176,11 @@ class FlatEngine:
         if self._file is not None:
             self._file.check()
 
+    def read(self, places: Ids) -> Vectors:
+        """Return the vectors at some places (N,), rising; see `FaissFile.read`."""
+        assert self._file is not None
+        return self._file.read(places)
+
     def search(self, vectors: Vectors, k: int, among: Filter) -> tuple[Ids, Vectors]:
         """Compare every vector that the filter keeps."""
         self.check()

@@ -21,6 +21,9 @@ from .flat import faiss_module
 MEASURED_K = 10
 """Recall is measured for so many hits; for more of them as many times more lists are searched."""
 
+LEAST = 10_000
+"""Images below which exact search takes a few milliseconds."""
+
 SAMPLE = 64
 """Vectors per centroid that the centroids are trained on."""
 

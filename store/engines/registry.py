@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,12 +24,20 @@ OURS = re.compile(r"encoder-[0-9]+-([0-9a-f]{12}|[0-9a-f]{32})(\.[0-9]+)?\.(fais
 """What the names of the files of engines look like, of this version and of older ones."""
 
 
-def open_engines(store: Store, con: Connection, encoder_id: int, encoder: EncoderId) -> dict[str, VectorEngine]:
-    """Open every engine of an encoder in the state that the catalog records; by name, in the registry's order."""
-    stamps = {name: stamp for name in ENGINES if (stamp := _stamp(con, encoder_id, name)) is not None}
+def open_engines(
+    store: Store, con: Connection, encoder_id: int, encoder: EncoderId, names: Collection[str] | None = None
+) -> dict[str, VectorEngine]:
+    """Open engines of an encoder in the state that the catalog records; by name, in the registry's order.
+
+    `names` are those to be opened, with those that they search; all where there are none.
+    """
+    keys = {_key(encoder_id, name): name for name in ENGINES}
+    rows = con.rows("SELECT key, value FROM meta WHERE key IN (SELECT unnest($keys))", {"keys": list(keys)})
+    stamps = {keys[key]: str(stamp) for key, stamp in rows if stamp is not None}
     site = EngineSite(store.index_folder, store.identity, encoder_id, encoder.dim, stamps)
     for name, factory in ENGINES.items():
-        site.opened[name] = factory(site)
+        if names is None or name in names:
+            site.opened[name] = factory(site)
     return site.opened
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,9 +22,11 @@ from shotdex.analysis.classify import Classification, classify, indexed_categori
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.scoring import ClassTexts, best_classes, probabilities, true_ranks
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError, UnknownClass
+from shotdex.store.ids import renew_images_generation
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, PromptSet, Run
 from tests.conftest import COLOURS, index
+from tests.conftest import index as conftest_index
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise
 
@@ -294,26 +297,67 @@ class TestRuns:
         assert (made.scored, made.unlabelled) == (1, 1)
 
     def test_indexed_categories(self, many: Store, store: Store) -> None:
-        assert indexed_categories(many) == ["blue", "green", "red", "unlisted"]
-        with pytest.raises(MissingLabels):
-            indexed_categories(store)
+        with many.reading() as con:
+            assert indexed_categories(con) == ["blue", "green", "red", "unlisted"]
+        with store.reading() as con, pytest.raises(MissingLabels):
+            indexed_categories(con)
 
 
-def test_more_images_than_a_chunk(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", [0, 25, 1000])
+@pytest.mark.parametrize("index", ["whole", "gone", "cut", "old"])
+def test_more_images_than_are_held(many: Store, monkeypatch: pytest.MonkeyPatch, held: int, index: str) -> None:
+    """Whether vectors are held, come from the FAISS file, or, where that is of no use, from the catalog again."""
     from shotdex.analysis import scorer
-    from shotdex.analysis import scorer as image_parts
+    from shotdex.store.engines.faiss_file import FaissFile
 
     run(many, make_prompt_set("x", CLASSES), k=4)
-    monkeypatch.setattr(image_parts, "CHUNK", 7)
-    monkeypatch.setattr(image_parts, "HOLD_SECONDS", 0.0)  # so that the catalog is opened for each
+    [file] = many.index_folder.glob("*.faiss")
+    if index == "gone":
+        file.unlink()
+    if index == "cut":  # while it is read
+        real, calls = FaissFile.read, []
+
+        def cut(self: FaissFile, places: np.ndarray) -> np.ndarray:
+            calls.append(len(places))
+            if len(calls) == 2:
+                os.truncate(file, 1000)
+            return real(self, places)
+
+        monkeypatch.setattr(FaissFile, "read", cut)
+    if index == "old":
+        save_noise(many.root / "new" / "a.png", seed=777)
+        monkeypatch.setattr("shotdex.indexer.run.write_index", lambda *_: None)
+        conftest_index(many, many.root / "new", FakeEncoder())
+    monkeypatch.setattr(scorer, "CHUNK", 7)
+    monkeypatch.setattr(scorer, "HELD_BYTES", 4 * 32 * held)
     monkeypatch.setattr(scorer, "CELLS", 5 * sum(map(len, CLASSES.values())))
     monkeypatch.setattr(scorer, "BLOCK_CELLS", 2 * len(CLASSES))
     run(many, make_prompt_set("x", CLASSES), k=4)
-    select = "SELECT image_id, rank, category, prompt, cosine FROM predictions WHERE run_id = "
-    assert len(rows(many, select + "1")) == 244
+    select = "SELECT image_id, rank, category, prompt, cosine FROM predictions WHERE image_id <= 61 AND run_id = "
+    assert rows(many, "SELECT count(*) FROM predictions WHERE run_id = 2") == [(244 + 4 * (index == "old"),)]
     whole, chunked = rows(many, f"{select} 1 ORDER BY ALL"), rows(many, f"{select} 2 ORDER BY ALL")
     assert [row[:4] for row in whole] == [row[:4] for row in chunked]
     assert [row[4] for row in whole] == pytest.approx([row[4] for row in chunked], abs=1e-6)
+
+
+def test_what_changed_while_images_were_scored(many: Store, fake: FakeEncoder) -> None:
+    """A file may disappear; where the encoder was removed nothing is recorded."""
+
+    class Meanwhile(FakeEncoder):
+        def __init__(self, sql: str) -> None:
+            super().__init__()
+            self._sql = sql
+
+        def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+            with many.writing() as con:
+                con.run(self._sql)
+                renew_images_generation(con)
+            return super().encode_texts(texts)
+
+    run(many, from_names(COLOURS), Meanwhile("UPDATE stored_images SET removed_at = now() WHERE image_id = 3"))
+    with pytest.raises(StoreError, match="encoder was removed"):
+        run(many, from_names(["red", "new"]), Meanwhile("DELETE FROM encoders"))
+    assert rows(many, "SELECT count(*), max(scored) FROM runs") == [(1, 61)]
 
 
 def test_another_prompt_set_needs_no_image(many: Store, made: Path, tmp_path: Path) -> None:

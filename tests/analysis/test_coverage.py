@@ -8,11 +8,12 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from shotdex.analysis.classify import Classification, classify
-from shotdex.analysis.coverage import Coverage, beyond_filter, counting_failures, coverage, unscored
+from shotdex.analysis.classify import Classification, Classified, classify_in_full
+from shotdex.analysis.coverage import Coverage, counting_failures, coverage, find_unscored
 from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.results import accuracy_by, outside_labels, overall
 from shotdex.store.store import Store
@@ -24,15 +25,14 @@ from tests.support.images import save_colour, save_noise
 NO_VECTOR = ("encode", "no vector of this encoder")
 
 
-def run(store: Store, prompts: PromptSet | None = None, encoder: Any = None, **how: Any) -> Run:
+def run(store: Store, prompts: PromptSet | None = None, encoder: Any = None, **how: Any) -> Classified:
     used = encoder or FakeEncoder()
-    return classify(store, Classification(prompts or from_names(COLOURS), **how), lambda _: used)
+    return classify_in_full(store, Classification(prompts or from_names(COLOURS), **how), lambda _: used)
 
 
-def listed(store: Store, made: Run, limit: int = 100) -> list[tuple[str, str, str]]:
+def listed(made: Classified) -> list[tuple[str, str, str]]:
     """Name, stage and reason of what a run could not score."""
-    with store.reading() as con:
-        return [(Path(path).name, *why) for path, *why in unscored(con, made, limit)]
+    return [(Path(path).name, *why) for path, *why in made.unscored.listed]
 
 
 def is_red(pixels: Any) -> bool:
@@ -70,38 +70,40 @@ def indexed(store: Store, folder: Path, encoder: FakeEncoder | None = None) -> N
 def test_every_image_is_counted_once(store: Store, mixed: Path) -> None:
     indexed(store, mixed, FakeEncoder(spoil=is_red))
     made = run(store)
-    found = coverage(made)
-    assert found == Coverage(indexed=10, failed=4, unlabelled=1, other=1, evaluated=8)
+    found = coverage(made.run)
+    assert found == Coverage(indexed=10, failed=4, unlabelled=1, other=1, evaluated=8, categories=(4, 5))
     assert found.indexed + found.failed == sum(1 for _ in mixed.rglob("*.png"))
     assert found.evaluated + found.unlabelled + found.other == found.indexed
-    assert str(found) == "images: indexed 10, failed 4, unlabelled 1, of another category 1; evaluated 8"
+    assert str(found) == "images: indexed 10, failed 4, unlabelled 1, of another category 1; evaluated 8, 4 of 5 categories"
     with store.reading() as con:
-        assert overall(con, made).n == 8
-        assert sum(estimate.n for estimate in accuracy_by(con, made, "category").values()) == 8
-        assert outside_labels(con, made) == [("cat", 1)]
-        assert beyond_filter(con, made) == 0
-    assert sorted(listed(store, made)) == sorted([*BROKEN, ("Red9.png", "encode", "model output invalid")])
-    assert len(listed(store, made, 2)) == 2
-    assert listed(store, made, 2) == listed(store, made)[:2]
+        assert overall(con, made.run) == made.accuracy
+        assert made.accuracy.n == 8
+        assert sum(estimate.n for estimate in accuracy_by(con, made.run, "category").values()) == 8
+        assert outside_labels(con, made.run) == made.outside == [("cat", 1)]
+    assert made.unscored.beyond_filter == 0
+    assert sorted(listed(made)) == sorted([*BROKEN, ("Red9.png", "encode", "model output invalid")])
 
 
 def test_they_are_listed_by_path(store: Store, mixed: Path) -> None:
     indexed(store, mixed)
     made = run(store)
-    with store.reading() as con:
-        paths = [path for path, *_ in unscored(con, made, 100)]
+    paths = [path for path, *_ in made.unscored.listed]
     assert paths == sorted(paths)
     assert len(paths) == 3
+    with store.reading() as con:
+        few = find_unscored(con, np.empty(0, np.int64), None, 2)
+    assert (few.failed, few.listed) == (3, made.unscored.listed[:2])
 
 
 def test_aliases_count_as_their_class(store: Store, mixed: Path) -> None:
     indexed(store, mixed)
     prompts = make_prompt_set("x", {name: [name] for name in COLOURS}, aliases={"blue": ["cat"]})
     made = run(store, prompts)
-    assert coverage(made) == Coverage(indexed=11, failed=3, unlabelled=1, other=0, evaluated=10)
+    assert coverage(made.run) == Coverage(indexed=11, failed=3, unlabelled=1, other=0, evaluated=10)
     with store.reading() as con:
-        assert accuracy_by(con, made, "category")["blue"].n == 3
-        assert outside_labels(con, made) == []
+        assert accuracy_by(con, made.run, "category") == made.groups["category"]
+        assert made.groups["category"]["blue"].n == 3
+        assert outside_labels(con, made.run) == made.outside == []
 
 
 class TestSeveralEncoders:
@@ -112,19 +114,19 @@ class TestSeveralEncoders:
         other = FakeEncoder(fake_id("other", weights="7" * 64), spoil=is_red)
         indexed(store, mixed, other)
         first, second = run(store, encoder_name="fake"), run(store, encoder=other, encoder_name="other")
-        assert (coverage(first).indexed, coverage(first).failed) == (11, 3)
-        assert (coverage(second).indexed, coverage(second).failed) == (10, 4)
-        assert sorted(listed(store, first)) == sorted(BROKEN)
-        assert sorted(listed(store, second)) == sorted([*BROKEN, ("Red9.png", *NO_VECTOR)])
+        assert (coverage(first.run).indexed, coverage(first.run).failed) == (11, 3)
+        assert (coverage(second.run).indexed, coverage(second.run).failed) == (10, 4)
+        assert sorted(listed(first)) == sorted(BROKEN)
+        assert sorted(listed(second)) == sorted([*BROKEN, ("Red9.png", *NO_VECTOR)])
 
     def test_an_image_that_only_the_second_can_encode(self, store: Store, mixed: Path) -> None:
         indexed(store, mixed, FakeEncoder(spoil=is_red))
         other = FakeEncoder(fake_id("other", weights="7" * 64))
         indexed(store, mixed, other)
         first, second = run(store, encoder_name="fake"), run(store, encoder=other, encoder_name="other")
-        assert (coverage(first).indexed, coverage(first).failed) == (10, 4)
-        assert (coverage(second).indexed, coverage(second).failed) == (11, 3)
-        assert sorted(listed(store, first)) == sorted([*BROKEN, ("Red9.png", *NO_VECTOR)])
+        assert (coverage(first.run).indexed, coverage(first.run).failed) == (10, 4)
+        assert (coverage(second.run).indexed, coverage(second.run).failed) == (11, 3)
+        assert sorted(listed(first)) == sorted([*BROKEN, ("Red9.png", *NO_VECTOR)])
 
     def test_images_that_the_second_never_met(self, store: Store, mixed: Path, tmp_path: Path) -> None:
         indexed(store, mixed)
@@ -132,8 +134,8 @@ class TestSeveralEncoders:
         other = FakeEncoder(fake_id("other", weights="7" * 64))
         indexed(store, tmp_path / "few", other)
         made = run(store, encoder=other, encoder_name="other")
-        assert (coverage(made).indexed, coverage(made).failed) == (1, 11 + 3)
-        assert len(listed(store, made)) == 14
+        assert (coverage(made.run).indexed, coverage(made.run).failed) == (1, 11 + 3)
+        assert len(listed(made)) == 14
 
 
 class TestFilters:
@@ -142,10 +144,9 @@ class TestFilters:
     def test_it_cannot_speak_of_what_failed(self, store: Store, mixed: Path) -> None:
         indexed(store, mixed)
         made = run(store, where="condition = 'plain'")
-        assert coverage(made) == Coverage(indexed=5, failed=0, unlabelled=0, other=0, evaluated=5)
-        assert listed(store, made) == []
-        with store.reading() as con:
-            assert beyond_filter(con, made) == 3, "but it is said that they are there"
+        assert coverage(made.run) == Coverage(indexed=5, failed=0, unlabelled=0, other=0, evaluated=5)
+        assert listed(made) == []
+        assert made.unscored.beyond_filter == 3, "but it is said that they are there"
 
     def test_images_in_it_without_a_vector_are_listed(self, store: Store, mixed: Path) -> None:
         indexed(store, mixed)
@@ -153,9 +154,9 @@ class TestFilters:
         indexed(store, mixed, other)
         plain = run(store, encoder=other, encoder_name="other", where="condition = 'plain' -- a comment")
         wide = run(store, encoder=other, encoder_name="other", where="condition = 'wide'")
-        assert (coverage(plain).indexed, coverage(plain).failed) == (4, 1)
-        assert listed(store, plain) == [("Red9.png", *NO_VECTOR)]
-        assert (coverage(wide).failed, listed(store, wide)) == (0, [])
+        assert (coverage(plain.run).indexed, coverage(plain.run).failed) == (4, 1)
+        assert listed(plain) == [("Red9.png", *NO_VECTOR)]
+        assert (coverage(wide.run).failed, listed(wide)) == (0, [])
 
 
 class TestAfterwards:
@@ -168,11 +169,11 @@ class TestAfterwards:
         (mixed / "plain" / "Blue_empty.png").unlink()
         indexed(store, mixed)
         after = run(store)
-        assert (coverage(before).indexed, coverage(before).failed) == (11, 3)
-        assert (coverage(after).indexed, coverage(after).failed) == (10, 2)
-        assert sorted(listed(store, after)) == sorted(BROKEN[1:])
+        assert (coverage(before.run).indexed, coverage(before.run).failed) == (11, 3)
+        assert (coverage(after.run).indexed, coverage(after.run).failed) == (10, 2)
+        assert sorted(listed(after)) == sorted(BROKEN[1:])
         with store.reading() as con:
-            assert overall(con, before).n - overall(con, after).n == 1
+            assert overall(con, before.run).n - overall(con, after.run).n == 1
 
     @pytest.mark.parametrize("content", [b"junk" * 50, None])
     def test_a_image_that_broke_is_a_failure_and_answers_no_more(
@@ -183,15 +184,15 @@ class TestAfterwards:
         (mixed / "plain" / "Green0.png").write_bytes(content or good[: len(good) // 2])
         indexed(store, mixed)
         made = run(store)
-        assert (coverage(made).indexed, coverage(made).failed) == (10, 4)
-        assert [row[:2] for row in listed(store, made) if row[0] == "Green0.png"] == [("Green0.png", "decode")]
+        assert (coverage(made.run).indexed, coverage(made.run).failed) == (10, 4)
+        assert [row[:2] for row in listed(made) if row[0] == "Green0.png"] == [("Green0.png", "decode")]
 
     def test_what_was_indexed_later_is_not_said_to_have_been_missed(self, store: Store, mixed: Path) -> None:
         indexed(store, mixed)
         made = run(store)
         save_colour(mixed / "plain" / "Green77.png", "green")
         indexed(store, mixed)
-        assert sorted(listed(store, made)) == sorted(BROKEN)
+        assert sorted(listed(made)) == sorted(BROKEN)
 
 
 def a_run(scored: int, unlabelled: int, outside: int, failed: int) -> Run:
