@@ -74,7 +74,8 @@ def test_every_image_is_counted_once(store: Store, mixed: Path) -> None:
     assert found == Coverage(indexed=10, failed=4, unlabelled=1, other=1, evaluated=8, categories=(4, 5))
     assert found.indexed + found.failed == sum(1 for _ in mixed.rglob("*.png"))
     assert found.evaluated + found.unlabelled + found.other == found.indexed
-    assert str(found) == "images: indexed 10, failed 4, unlabelled 1, of another category 1; evaluated 8, 4 of 5 categories"
+    said = "images: indexed 10, failed 4, unlabelled 1, of another category 1; evaluated 8, 4 of 5 categories"
+    assert str(found) == said
     with store.reading() as con:
         assert overall(con, made.run) == made.accuracy
         assert made.accuracy.n == 8
