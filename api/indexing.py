@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from shotdex.store.types import IndexReport, Limits
 
 from .formatting import visible
 from .progress import Bar
-from .results import IndexPreview, example_line
+from .results import IndexPreview, class_lines, example_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,9 @@ class Indexing:
         condition: str | None = None,
         split: str | None = None,
         columns: Mapping[str, str] | None = None,
+        labels_as_written: bool | None = None,
+        all_folders: bool | None = None,
+        zip_names: str | None = None,
         precision: str | None = None,
         batch_size: int | None = None,
         compile: bool = False,
@@ -89,9 +92,14 @@ class Indexing:
             source: a folder, archive, manifest, data set or URL; see docs/sources.md.
             model: a hub name, a local folder, "demo", or an encoder object; the store's own where None.
             layout: what path parts mean, such as "{condition}/{category}*".
-            categories: the category is the longest of these that a file's name starts with.
+            categories: the category is the longest of these that a file's name starts with as a word, else the nearest
+                folder of that name; with a layout, what its {category} may be.
             category, condition, split: the label of all images.
             columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
+            labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3.
+            all_folders: also enter hidden folders and those that NAS, phones and desktops keep for themselves.
+            zip_names: the encoding of names in zip files that do not say theirs, such as "gbk" or "shift_jis". These
+                three are as the last time where None.
             precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
             batch_size: images that go through the model at once; None chooses.
             compile: compile the model first, which pays on a GPU.
@@ -115,6 +123,7 @@ class Indexing:
             limits=limits_of(max_pixels, max_seconds, all_formats),
             max_failures=0 if strict else max_failures,
             columns=columns or {},
+            reading=reading_of(labels_as_written, all_folders, zip_names),
         )
         how = ModelOptions(self._named(model), precision, compile=compile)
         return self._run(Job(os.fspath(source), options, how, prune, progress, note or _silent))
@@ -130,6 +139,9 @@ class Indexing:
         condition: str | None = None,
         split: str | None = None,
         columns: Mapping[str, str] | None = None,
+        labels_as_written: bool | None = None,
+        all_folders: bool | None = None,
+        zip_names: str | None = None,
         precision: str | None = None,
         batch_size: int | None = None,
         compile: bool = False,
@@ -161,10 +173,11 @@ class Indexing:
             layout_of(layout, categories, Labels(category, condition, split)),
             limits=limits_of(max_pixels, max_seconds, all_formats),
             columns=columns or {},
+            reading=reading_of(labels_as_written, all_folders, zip_names),
         )
         how = ModelOptions(self._named(model), precision)
         job = Job(os.fspath(source), options, how, prune, progress, note or _silent)
-        with self._scanned(job) as (inventory, choice):
+        with self._scanned(job) as (inventory, choice, options):
             encoder = choice.identity()
             found = preview(Store(self.path), inventory, options, encoder)
         return IndexPreview(found, self.path, choice.name if encoder is None else encoder[1])
@@ -177,7 +190,7 @@ class Indexing:
         return model.id.name
 
     @contextmanager
-    def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder]]:
+    def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder, IndexOptions]]:
         """List the images of a source and choose the encoder; problems with the source come before a model is loaded.
 
         Raises:
@@ -191,13 +204,16 @@ class Indexing:
             raise OptionError("SOURCE is empty", "pass what to index: shotdex index photos/")
         check_place(self.path)
         before = self._last_record(job.source)
+        if before is not None:
+            known = {**before.reading, **job.options.reading}
+            job = replace(job, options=replace(job.options, reading=known))
         source = _open_known_source(job, before)
         with Bar("looking") as bar:
             seen = bar.count if job.progress is True else None
             inventory = scan_source(source, seen, may_be_empty=before is not None)
         with inventory:
             samples = partial(sample_images, inventory, job.options.limits)
-            yield inventory, self.encoders.for_indexing(job.model, job.note, samples)
+            yield inventory, self.encoders.for_indexing(job.model, job.note, samples), job.options
 
     def _run(self, job: Job) -> IndexReport:
         from shotdex.indexer.run import Indexing
@@ -209,11 +225,14 @@ class Indexing:
                 job.note(f"{images} to read; labels{visible(read)}, the first:")
                 for relative, labels in plan.examples(EXAMPLES):
                     job.note(f"  {example_line(relative, labels)}")
+            for line in (*class_lines(plan.count_categories(), plan.classes), *plan.notes):
+                if not line.startswith("taking"):
+                    job.note(visible(line))
 
-        with self._scanned(job) as (inventory, choice), Bar("indexing") as bar:
+        with self._scanned(job) as (inventory, choice, options), Bar("indexing") as bar:
             encoder = choice.encoder()
             shown = job.progress if not isinstance(job.progress, bool) else bar if job.progress else NoProgress()
-            report = Indexing(Store.create(self.path), encoder, job.options, shown, announce).run(inventory)
+            report = Indexing(Store.create(self.path), encoder, options, shown, announce).run(inventory)
         if not report.interrupted:
             self.encoders.keep_texts(encoder.id)  # so that a search need not load the model
             if job.prune:
@@ -250,6 +269,20 @@ def layout_of(pattern: str | None, categories: Sequence[str] | None, fixed: Labe
     return parse_layout(pattern, listed, fixed)
 
 
+def reading_of(as_written: bool | None, all_folders: bool | None, zip_names: str | None) -> dict[str, bool | str]:
+    """Return the options that say how a source is read, those that were given.
+
+    Raises:
+        OptionError: an encoding is not one of those that zip programs use.
+    """
+    if zip_names is not None:
+        from shotdex.media.archives.zip_names import check_encoding
+
+        zip_names = check_encoding(zip_names)
+    given = {"labels_as_written": as_written, "all_folders": all_folders, "zip_names": zip_names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def limits_of(pixels: int, seconds: float, all_formats: bool = False) -> Limits:
     """Return the limits of one image; 0 lifts a limit, and with the one on pixels the one on a file's bytes.
 
@@ -268,10 +301,11 @@ def _open_known_source(job: Job, before: SourceRecord | None) -> Source:
     Raises:
         SourceError: there is nothing to index.
     """
-    from shotdex.media.sources import GoneSource, is_gone, open_source
+    from shotdex.media.sources import GoneSource, Reading, is_gone, open_source
 
     if before is None or not is_gone(before.source):
-        return open_source(job.source, job.options.columns or (before.columns if before is not None else {}))
+        columns = job.options.columns or (before.columns if before is not None else {})
+        return open_source(job.source, reading=Reading(columns, **job.options.reading))  # type: ignore[arg-type]
     if not job.prune:
         raise SourceError(
             f"{job.source} was indexed before and is not there now",

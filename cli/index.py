@@ -11,7 +11,7 @@ import click
 
 from shotdex.formatting import plain, shown_path, visible
 from shotdex.media.decoding.formats import LISTED_TEXT
-from shotdex.results import IndexPreview
+from shotdex.results import IndexPreview, left_out_lines, unlabelled_lines
 from shotdex.session import Session
 from shotdex.store.location import store_to_write
 from shotdex.store.store import Store
@@ -24,7 +24,17 @@ from .render import note, out
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
 SECTIONS = {
-    "Labels (kept for the next time)": ("layout", "categories", "category", "condition", "split", "columns"),
+    "Labels (kept for the next time)": (
+        "layout",
+        "categories",
+        "category",
+        "condition",
+        "split",
+        "columns",
+        "labels_as_written",
+        "all_folders",
+        "zip_names",
+    ),
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "What to do": ("dry_run", "prune"),
@@ -48,7 +58,10 @@ class BatchSize(click.ParamType[int | None]):
     "--layout", metavar="PATTERN", help="What path parts mean: '{condition}/{category}*', '{split}/{category}/*'."
 )
 @click.option(
-    "--categories", metavar="A,B,C", help="The category is the longest of these that a file's name starts with."
+    "--categories",
+    metavar="A,B,C",
+    help="The category is the longest of these that a file's name starts with as a word (car01, car-2 and CarSide, not "
+    "carrot), else the nearest folder of that name. With --layout: what {category} may be.",
 )
 @click.option("--category", metavar="X", help="The category of all images.")
 @click.option("--condition", metavar="X", help="The condition of all images.")
@@ -58,6 +71,21 @@ class BatchSize(click.ParamType[int | None]):
     metavar="ROLE=NAME,...",
     help="Which columns of a manifest, or keys of a tar's .json files, are image, category, condition and split: "
     "image=file,category=label. Usual names are found without.",
+)
+@click.option(
+    "--labels-as-written/--no-labels-as-written",
+    default=None,
+    help="Keep what stands in cells: nan, NA, N/A, null and None are labels, and 3.0 is not 3.",
+)
+@click.option(
+    "--all-folders/--no-all-folders",
+    default=None,
+    help="Enter hidden folders, too, and those of systems, such as @eaDir, #recycle and .thumbnails.",
+)
+@click.option(
+    "--zip-names",
+    metavar="ENCODING",
+    help="How names are encoded in zip files that do not say so: gbk, shift_jis, cp866, ... UTF-8 is recognised.",
 )
 @click.option(
     "--model",
@@ -115,6 +143,9 @@ def command(
     condition: str | None,
     split: str | None,
     columns: str | None,
+    labels_as_written: bool | None,
+    all_folders: bool | None,
+    zip_names: str | None,
     model: str | None,
     precision: str | None,
     device: str,
@@ -133,8 +164,9 @@ def command(
     """Index the images of SOURCE.
 
     SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt next to an image are read too, and
-    'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; a folder of
-    IDX files (MNIST, Fashion-MNIST); torchvision:NAME or hf:NAME[:config]; the URL (http, https, s3, gs) of any of
+    'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; a folder, a
+    quoted pattern ('data/*.parquet') or a list in braces of archives or Parquet files; a folder of IDX files (MNIST,
+    Fashion-MNIST); torchvision:NAME or hf:NAME[:config]; the URL (http, https, s3, gs) of any of
     these; or -, a list of paths on standard input.
 
     Running it again is quick: files that have not changed are not read. A broken image becomes a row in
@@ -159,6 +191,9 @@ def command(
             condition=condition,
             split=split,
             columns=parse_columns(columns) if columns is not None else None,
+            labels_as_written=labels_as_written,
+            all_folders=all_folders,
+            zip_names=zip_names,
             precision=precision,
             batch_size=batch_size,
             compile=compile_model,
@@ -210,12 +245,8 @@ def report_text(report: IndexReport, root: Path) -> str:
     for line in report.notes:
         choose = " (choose with --layout)" if line.startswith("taking") else ""
         lines.append(f"  {'labels: ' if choose else ''}{visible(line)}{choose}")
-    if report.unlabelled:
-        images = "1 image has" if report.unlabelled == 1 else f"{report.unlabelled:,} images have"
-        lines.append(f"  {images} no category")
-    if report.ignored:
-        files = "1 other file does" if report.ignored == 1 else f"{report.ignored:,} other files do"
-        lines.append(f"  {files} not have an image's name and {'was' if report.ignored == 1 else 'were'} left out")
+    lines += [f"  {line}" for line in unlabelled_lines(report.unlabelled_files, report.unlabelled, report.source)]
+    lines += [f"  {line}" for line in left_out_lines(report.left_out, report.source)]
     for reason, count in report.reasons.items():
         first = next((failure for failure in report.failures if failure.reason == reason), None)
         example = f", such as {visible(shown_path(first.path))} ({visible(first.detail)})" if first is not None else ""

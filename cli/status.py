@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
 
 from shotdex.formatting import shown_path, size, visible
+from shotdex.store.types import LeftOut
 from shotdex.upkeep.status import Status, status
 
 from .options import json_option, open_store, store_option
@@ -18,12 +20,31 @@ MANY = 12
 
 
 @click.command("status")
+@click.option(
+    "--left-out", "all_left_out", is_flag=True, help="List what was not taken for an image, and what has no category."
+)
 @store_option
 @json_option
-def command(store_path: Path | None, as_json: bool) -> None:
+def command(all_left_out: bool, store_path: Path | None, as_json: bool) -> None:
     """Show images per category, condition and split, encoders, runs, failures, and sizes on disk."""
     found = status(open_store(store_path))
-    out(to_json(found) if as_json else as_text(found))
+    if as_json:
+        out(to_json(found))
+    else:
+        out(left_out_text(found) if all_left_out else as_text(found))
+
+
+def left_out_text(found: Status) -> str:
+    """Return every file and folder that the store's sources left out, by kind, and the images without a category."""
+    lines = []
+    for left in found.left_out:
+        lines.append(f"{left.count:,} {left.kind}")
+        lines += [f"  {shown_path(visible(path))}" for path in left.paths]
+        lines += [f"  and {left.count - len(left.paths):,} more"] if left.count > len(left.paths) else []
+    if found.unlabelled:
+        lines.append(f"{found.labels['category'].get(None, 0):,} images without a category")
+        lines += [f"  {shown_path(visible(path))}" for path in found.unlabelled]
+    return "\n".join(lines) or "nothing was left out, and every image has a category"
 
 
 def as_text(found: Status) -> str:
@@ -47,8 +68,17 @@ def as_text(found: Status) -> str:
             if entry.images > entry.approximate.rows:
                 lines.append("    images added since it was built are searched exactly; build it again to cover them")
     lines.append(f"runs {len(found.runs):,}" + (": " + ", ".join(run.name for run in found.runs) if found.runs else ""))
+    if found.left_out:
+        lines.append("left out: " + ", ".join(f"{n:,} {kind}" for kind, n in _by_kind(found.left_out).items()))
     lines.append(f"catalog {size(found.catalog_bytes)}")
     return "\n".join(lines)
+
+
+def _by_kind(left_out: list[LeftOut]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for left in left_out:
+        counts[left.kind] += left.count
+    return dict(counts)
 
 
 def _counts(counts: dict[str | None, int]) -> str:

@@ -11,25 +11,34 @@ import math
 import os
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored, Note, Source
+from shotdex.media.sources.base import Candidate, FailedFolder, Found, Note, Source
+from shotdex.media.sources.label_cells import LabelCells
+from shotdex.media.sources.left_out import Ignored, Left
 from shotdex.store.connection import Connection
 from shotdex.store.errors import SourceError, StoreError
 from shotdex.store.images import Labels
-from shotdex.store.types import Failure, Reason
+from shotdex.store.types import Failure, LeftOut, Reason
 
 from .scratch import ARRIVING, ORDERED
 
 MEMORY = "512MB"
 CHUNK, CHUNK_CHARACTERS = 8192, 32 * 1024 * 1024
 """Rows that wait to be moved there, and the characters of metadata among them, whichever is reached first."""
+
+LEFT_OUT, EXTENSIONS = 10_000, 10
+"""Paths of each kind that are kept of what is left out, and kinds of files that are named."""
+
+FOLDERS, SOME = 100_000, 2000
+"""Folders, and paths, that a layout is guessed from."""
 
 READ_ROWS = 2048
 """Rows that are read back at once."""
@@ -54,7 +63,10 @@ class Inventory:
         for name, schema in ARRIVING.items():
             with self.con.holding("empty", schema.empty_table()):
                 self.con.run(f"CREATE TABLE {name} AS FROM empty")
-        self._notes: list[str] = []
+        self.left_out: dict[str, LeftOut] = {}
+        self._notes: dict[Note, None] = {}
+        self._extensions: Counter[str] = Counter()
+        self._cells = LabelCells()
         self._characters = 0
         self._rows: dict[str, list[tuple[Any, ...]]] = {"found": [], "scan_failures": [], "not_entered": []}
 
@@ -77,13 +89,18 @@ class Inventory:
             kept = int(self.con.value("SELECT count(*) FROM ordered"))
             self.repeated, self.candidates = self.candidates - kept, kept
 
-    def shapes(self) -> list[str]:
-        """Return a path within the source for each pair of depth and first folder: what a layout is guessed from."""
+    def shapes(self) -> dict[str, int]:
+        """Return a path within the source for each of its folders, with its number of images: see `guess_layout`."""
         rows = self.con.rows(
-            "SELECT min(relative) FROM ordered WHERE NOT given "
-            "GROUP BY len(string_split(relative, '/')), lower(split_part(relative, '/', 1)) LIMIT 100000"
+            "SELECT min(relative), count(*) FROM ordered WHERE NOT given "
+            f"GROUP BY regexp_replace(relative, '[^/]*$', '') ORDER BY 1 LIMIT {FOLDERS}"
         )
-        return [row[0] for row in rows]
+        return dict(rows)
+
+    def some_paths(self) -> list[str]:
+        """Return some paths within the source, from all over it."""
+        every = max(1, self.candidates // SOME)
+        return [row[0] for row in self.con.rows(f"SELECT relative FROM ordered WHERE NOT given AND step % {every} = 0")]
 
     def tells_labels(self) -> bool:
         """Tell whether the source itself labels its images."""
@@ -105,13 +122,21 @@ class Inventory:
         )
         return [Failure(row[0], row[1], Reason(row[2]), row[3]) for row in rows]
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what a user should know of the scan, in sentences."""
+    def all_left_out(self) -> tuple[LeftOut, ...]:
+        """Return what was left out, by kind: how much, and the first paths of each."""
+        if Left.OTHER in self.left_out:
+            self.left_out[Left.OTHER].extensions = dict(self._extensions.most_common(EXTENSIONS))
+        return tuple(self.left_out[kind] for kind in Left if kind in self.left_out)
+
+    def notes(self, unlabelled: bool = False) -> tuple[str, ...]:
+        """Return what a user should know of the scan, in sentences; `unlabelled`: some images have no category."""
         said = {
             "{:,} were named twice; what came last counts": self.repeated,
             "further columns of {:,} could not be kept: they cannot be written as JSON": self.without_metadata,
         }
-        return tuple(sentence.format(count) for sentence, count in said.items() if count) + tuple(self._notes)
+        sentences = [sentence.format(count) for sentence, count in said.items() if count]
+        sentences += [self._cells.note()] if self._cells.note() else []
+        return (*sentences, *(note.text for note in self._notes if unlabelled or not note.if_unlabelled))
 
     def __enter__(self) -> Inventory:
         return self
@@ -124,9 +149,11 @@ class Inventory:
 
     def _add(self, found: Found) -> None:
         if isinstance(found, Ignored):
-            self.ignored += 1
+            self._leave_out(found)
         elif isinstance(found, Note):
-            self._notes.append(found.text)
+            self._notes[found] = None
+        elif isinstance(found, LabelCells):
+            self._cells.add(found)
         elif isinstance(found, Candidate):
             self._add_candidate(found)
         elif isinstance(found, FailedFolder):
@@ -135,13 +162,23 @@ class Inventory:
         else:
             self._add_failure(found)
 
+    def _leave_out(self, found: Ignored) -> None:
+        left = self.left_out.setdefault(found.why, LeftOut(found.why))
+        left.count += 1
+        if len(left.paths) < LEFT_OUT:
+            left.paths.append(_utf8(found.path))
+        if found.why in (Left.OTHER, Left.ARCHIVE, Left.TABLE):
+            self.ignored += 1
+        if found.why == Left.OTHER and len(self._extensions) < LEFT_OUT:
+            self._extensions[_utf8(PurePath(found.path).suffix.lower())] += 1
+
     def _add_candidate(self, found: Candidate) -> None:
         try:
             (found.address + found.relative).encode()
         except UnicodeEncodeError:
             self._add_failure(Failure(found.address, "scan", Reason.BAD_NAME, "rename the file, then index again"))
             return
-        labels = found.labels or Labels()
+        labels = (found.labels or Labels()).one_form()
         said = [None if label is None else _utf8(label) for label in (labels.category, labels.condition, labels.split)]
         row = (found.address, found.relative, found.size_bytes, found.modified_ns, *said)
         metadata = self._metadata(found.metadata) if found.metadata else None

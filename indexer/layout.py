@@ -1,28 +1,42 @@
-"""Which labels a source's images have: read off their paths by a layout that is named, remembered or guessed."""
+"""Which labels a source's images have: read off their paths by a layout that is given, remembered or guessed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from unicodedata import category as kind_of
 
 from shotdex.store.errors import OptionError
-from shotdex.store.images import Labels
+from shotdex.store.images import Labels, one_form
 from shotdex.store.source_records import SourceRecord
 
+from .guess import guess_layout
 from .inventory import Inventory
 
 FIELDS = ("category", "condition", "split")
 
-SPLIT_NAMES = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
-"""Folder names that are taken for splits where no pattern is given."""
+# Python's \w lacks the vowel signs of Indic scripts, so letters are what is neither a digit, a blank nor punctuation.
+_LETTER = (
+    r"[^\x00-@\[-`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7"
+    r"\u2010-\u206f\u3000-\u3004\u3008-\u3020\uff00-\uff20\d\s]"
+)
+WORDS = f"{_LETTER}+(?:[ _-]+{_LETTER}+)*"
+"""Words of letters joined by blanks, `_` or `-`, up to the first digit."""
+
+_JOINTS = " _-"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to label images: a compiled pattern or none, a list of categories or none, and labels fixed for all."""
+    """How to label images: a compiled pattern or none, a list of categories or none, and labels fixed for all.
+
+    `listed` is the pattern with only the listed categories where the category stands; it is tried first.
+    """
 
     pattern: re.Pattern[str] | None = None
+    listed: re.Pattern[str] | None = None
     ends_in_field: bool = False
     category_is_prefix: bool = False
     categories: tuple[str, ...] = ()
@@ -31,28 +45,34 @@ class Layout:
 
     def labels(self, relative: str) -> Labels:
         """Return the labels of the image at a path within the source; None for each that it does not have."""
-        found = self._from_path(relative)
-        return Labels(
-            self.fixed.category or found.category,
-            self.fixed.condition or found.condition,
-            self.fixed.split or found.split,
-        )
+        return self.applied(relative, Labels())
 
     def applied(self, relative: str, told: Labels) -> Labels:
-        """Return the labels where the source itself tells some: what is fixed for all, then those, then the path's."""
-        read = self.labels(relative)
+        """Return the labels where the source itself has some: what is fixed for all, then those, then the path's."""
+        read = self._from_path(one_form(relative))
         return Labels(
             self.fixed.category or told.category or read.category,
             self.fixed.condition or told.condition or read.condition,
             self.fixed.split or told.split or read.split,
         )
 
+    def doubt(self, relative: str) -> int:
+        """Return how many letters follow the listed category that a name begins with in the same word; 0 for none."""
+        match = self._match(one_form(relative)) if self.category_is_prefix and self.listed else None
+        if match is None or self.fixed.category:
+            return 0
+        at = match.start("category")
+        name = match.string[at:].partition("/")[0]
+        found = longest_category(name, self.categories)
+        begin = end = _length(name, found) if found else 0
+        while found and not _ends_at_word(name, end):
+            end += 1
+        return end - begin
+
     def _from_path(self, relative: str) -> Labels:
-        name = relative.rsplit("/", 1)[-1]
         if self.pattern is None:
             return Labels(category=listed_category(relative, self.categories))
-        stem = relative.removesuffix("." + name.rsplit(".", 1)[-1]) if "." in name else relative
-        match = self.pattern.fullmatch(stem if self.ends_in_field else relative)
+        match = self._match(relative)
         if match is None:
             return Labels()
         values = match.groupdict()
@@ -61,23 +81,84 @@ class Layout:
             values["category"] = choose(values["category"], self.categories)
         return Labels(values.get("category"), values.get("condition"), values.get("split"))
 
+    def _match(self, relative: str) -> re.Match[str] | None:
+        name = relative.rsplit("/", 1)[-1]
+        if self.ends_in_field and "." in name:
+            relative = relative.removesuffix("." + name.rsplit(".", 1)[-1])
+        found = self.listed.fullmatch(relative) if self.listed is not None else None
+        return found or (self.pattern.fullmatch(relative) if self.pattern is not None else None)
+
 
 def longest_category(name: str, categories: Sequence[str]) -> str | None:
-    """Return the longest listed category that a name starts with, whatever its case, or None."""
-    fitting = [category for category in categories if name.casefold().startswith(category.casefold())]
-    return max(fitting, key=len, default=None)
+    """Return the longest listed category that a name starts with, or None.
+
+    Upper and lower case are the same, and where a category has a blank, `_` or `-` a name may have any of them or none.
+    """
+    lengths = {category: _length(name, category) for category in _beginning_like(name, categories)}
+    return max((category for category in lengths if lengths[category]), key=lengths.__getitem__, default=None)
 
 
 def same_category(name: str, categories: Sequence[str]) -> str | None:
-    """Return the listed category that a name is, whatever its case, or None."""
-    return next((category for category in categories if category.casefold() == name.casefold()), None)
+    """Return the listed category that a name is (see `longest_category`), or None."""
+    fitting = (category for category in _beginning_like(name, categories) if _length(name, category) == len(name))
+    return next(fitting, None)
 
 
 def listed_category(relative: str, categories: Sequence[str]) -> str | None:
-    """Return the category that a file's name starts with, else the nearest folder above it that is one, or None."""
+    """Return the longest category that a file's name starts with as a word, else the nearest folder that is one.
+
+    A word ends at a digit, at a separator, at a capital after a small letter, or with the name: `car01`, `car-2` and
+    `CarSide` are cars, `carrot` is not.
+    """
     *folders, name = relative.split("/")
-    found = longest_category(name, categories)
+    whole = [each for each in _beginning_like(name, categories) if _ends_at_word(name, _length(name, each))]
+    found = longest_category(name, tuple(whole)) if whole else None
     return found or next(filter(None, (same_category(folder, categories) for folder in reversed(folders))), None)
+
+
+def _ends_at_word(name: str, at: int) -> bool:
+    if not 0 < at < len(name):
+        return at > 0
+    before, after = name[at - 1], name[at]
+    if after.isdigit():
+        return not before.isdigit()
+    if not after.isalpha():
+        return not kind_of(after).startswith("M")  # a mark belongs to the letter before it
+    return (before.islower() or before.isdigit()) and after.isupper()
+
+
+def _length(name: str, category: str) -> int:
+    """Return how many characters of a name are the category that it starts with; 0 where it does not."""
+    at = 0
+    for number, word in enumerate(_words(category)):
+        while number and at < len(name) and name[at] in _JOINTS:
+            at += 1
+        letters = ""
+        while letters != word:
+            if at == len(name) or not word.startswith(letters):
+                return 0
+            letters += name[at].casefold()
+            at += 1
+    return at
+
+
+@lru_cache(maxsize=100_000)
+def _words(category: str) -> list[str]:
+    return re.split(f"[{_JOINTS}]+", category.casefold())
+
+
+def _beginning_like(name: str, categories: Sequence[str]) -> Sequence[str]:
+    """Return the categories that may be at a name's start, by the first letter: a list may have thousands."""
+    by_letter = _by_letter(tuple(categories))
+    return [*by_letter.get(name[:1].casefold()[:1], ()), *by_letter.get("", ())] if name else ()
+
+
+@lru_cache(maxsize=64)
+def _by_letter(categories: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for category in categories:
+        found.setdefault(_words(category)[0][:1], []).append(category)
+    return found
 
 
 def parse_layout(pattern: str | None, categories: Sequence[str] = (), fixed: Labels | None = None) -> Layout:
@@ -86,21 +167,26 @@ def parse_layout(pattern: str | None, categories: Sequence[str] = (), fixed: Lab
     Raises:
         OptionError: the pattern has an unknown or repeated field, or an empty part.
     """
-    cleaned = tuple(dict.fromkeys(category.strip() for category in categories if category.strip()))
-    layout = Layout(categories=cleaned, fixed=fixed or Labels())
+    cleaned = tuple(dict.fromkeys(one_form(category.strip()) for category in categories if category.strip()))
+    layout = Layout(categories=cleaned, fixed=(fixed or Labels()).one_form())
     if pattern is None:
         return layout
+    pattern = one_form(pattern)
     parts = pattern.strip("/").split("/")
     _check(pattern, parts)
-    regexes = [_part(part, last=i == len(parts) - 1, listed=bool(cleaned)) for i, part in enumerate(parts)]
-    joined = "/".join(regexes).replace("(?:[^/]+/)*/", "(?:[^/]+/)*")
     return replace(
         layout,
-        pattern=re.compile(joined, re.IGNORECASE | re.DOTALL),  # a name may have a line break in it
+        pattern=_compiled(parts, None if not cleaned else "[^/]+"),
+        listed=_compiled(parts, _one_of(cleaned)) if cleaned and "{category}" in pattern else None,
         ends_in_field=parts[-1].endswith("}"),
         category_is_prefix="{category}*" in pattern,
         described=pattern,
     )
+
+
+def _one_of(categories: Sequence[str]) -> str:
+    longest_first = sorted(categories, key=len, reverse=True)
+    return "|".join(f"[{_JOINTS}]*".join(map(re.escape, re.split(f"[{_JOINTS}]+", each))) for each in longest_first)
 
 
 def _check(pattern: str, parts: Sequence[str]) -> None:
@@ -119,7 +205,13 @@ def _check(pattern: str, parts: Sequence[str]) -> None:
         raise OptionError(f"the layout {pattern!r} has a brace without its other", hint)
 
 
-def _part(part: str, *, last: bool, listed: bool) -> str:
+def _compiled(parts: Sequence[str], category: str | None) -> re.Pattern[str]:
+    regexes = [_part(part, i == len(parts) - 1, category) for i, part in enumerate(parts)]
+    joined = "/".join(regexes).replace("(?:[^/]+/)*/", "(?:[^/]+/)*")
+    return re.compile(joined, re.IGNORECASE | re.DOTALL)  # a name may have a line break in it
+
+
+def _part(part: str, last: bool, category: str | None) -> str:
     if part == "**" and not last:
         return "(?:[^/]+/)*"
     regex = ""
@@ -127,7 +219,8 @@ def _part(part: str, *, last: bool, listed: bool) -> str:
     for i, token in enumerate(tokens):
         follows = tokens[i + 1] if i + 1 < len(tokens) else ""
         if token.startswith("{"):
-            regex += f"(?P<{token[1:-1]}>{_field(follows, listed and token == '{category}')})"
+            listed = category if token == "{category}" else None
+            regex += f"(?P<{token[1:-1]}>{listed or _field(follows)})"
         elif token.startswith("*"):
             regex += ".*" if token == "**" else "[^/]*"
         else:
@@ -135,31 +228,12 @@ def _part(part: str, *, last: bool, listed: bool) -> str:
     return regex
 
 
-def _field(follows: str, listed: bool) -> str:
-    # `{category}*` has no mark where the category ends. With a list the list decides, so take all there is; without
-    # one take the leading letters: `Airplane03-left.png` is an Airplane.
+def _field(follows: str) -> str:
+    # `{category}*` has no mark where the category ends. With a list the list decides; without one take the words up to
+    # the first digit: `Airplane03-left.png` is an Airplane, `english_setter_1.png` an english_setter.
     if follows.startswith("*"):
-        return "[^/]+" if listed else r"[^\W\d_]+"
-    return "[^/]+" if not follows else "[^/]+?"
-
-
-def guess_layout(relatives: Sequence[str]) -> Layout:
-    """Return what a source's shape suggests: `split/category/file`, `category/file`, `split/file`, or no labels.
-
-    One folder around all of it, as archives have, is looked through.
-    Only a shape that every image shares is believed; `described` says what was assumed, empty for nothing.
-    """
-    depths = {relative.count("/") for relative in relatives}
-    firsts = {relative.split("/", 1)[0].casefold() for relative in relatives}
-    splits = bool(firsts) and firsts <= SPLIT_NAMES
-    if len(firsts) == 1 and not splits and min(depths) >= 2:
-        inner = guess_layout([relative.split("/", 1)[1] for relative in relatives])
-        return parse_layout(f"*/{inner.described}") if inner.described else inner
-    if depths == {2} and splits:
-        return parse_layout("{split}/{category}/*")
-    if depths == {1}:
-        return parse_layout("{split}/*" if splits else "{category}/*")
-    return Layout()
+        return WORDS
+    return "[^/]+?" if follows.startswith("{") else "[^/]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +250,11 @@ class Labelling:
 
 
 def choose_labelling(
-    given: Layout | None, columns: Mapping[str, str], before: SourceRecord | None, inventory: Inventory
+    given: Layout | None,
+    columns: Mapping[str, str],
+    before: SourceRecord | None,
+    inventory: Inventory,
+    reading: Mapping[str, bool | str],
 ) -> Labelling:
     """Return how to label what a scan found.
 
@@ -191,9 +269,10 @@ def choose_labelling(
         layout = parse_layout(before.layout, before.categories, before.fixed)
         columns = before.columns
     elif lasting and not layout.described and not layout.categories and not inventory.tells_labels():
-        guessed = guess_layout(inventory.shapes())
-        layout = replace(guessed, fixed=layout.fixed)
-        notes = (f"taking the folders as {guessed.described}",) if guessed.described else ()
+        guess = guess_layout(inventory.shapes(), inventory.some_paths())
+        layout = replace(parse_layout(guess.pattern), fixed=layout.fixed) if guess.pattern else layout
+        taken = (f"taking the folders as {guess.pattern}",) if guess.pattern else ()
+        notes = taken + (guess.notes if not layout.fixed.category else ())
     record = SourceRecord(
         inventory.source.root,
         inventory.source.kind,
@@ -201,5 +280,6 @@ def choose_labelling(
         layout.categories,
         layout.fixed,
         dict(columns),
+        dict(reading),
     )
     return Labelling(layout, record, notes, explicit)

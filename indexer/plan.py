@@ -5,8 +5,9 @@ All of it in the scan's scratch database, so that memory does not grow with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +17,7 @@ from shotdex.store.images import KnownImage, Labels, known_query
 
 from .contents import ContentTable, Owner
 from .inventory import Inventory
+from .label_notes import doubtful_names, label_changes
 from .layout import Labelling, Layout
 from .scratch import (
     ARRIVING,
@@ -49,10 +51,25 @@ class Planned:
 
 
 @dataclass(slots=True)
+class ClassExample:
+    """A listed category with paths of which its name is the start: the most doubtful (carrot.png: car), and a sure one.
+
+    `doubt` is how many letters follow it in the same word; None stands for a missing path.
+    """
+
+    category: str
+    doubtful: str | None = None
+    sure: str | None = None
+    doubt: int = 0
+
+
+@dataclass(slots=True)
 class Plan:
     """What an indexing has to do; counts in images, in the order of `scratch.COUNTS`. Made by `make_plan`.
 
     `settled` failed before and would again; `unencoded` are as they were, and have no vectors of this encoder yet.
+    `notes` say what was assumed, and which labels change; `classes` has examples where file names begin with listed
+    categories.
     """
 
     inventory: Inventory
@@ -66,6 +83,8 @@ class Plan:
     vanished: int = 0
     relabelled: int = 0
     new_failures: int = 0
+    notes: tuple[str, ...] = ()
+    classes: list[ClassExample] = field(default_factory=list)
 
     def items(self) -> Iterator[Planned]:
         """Yield what has to be read, in the source's order."""
@@ -84,6 +103,17 @@ class Plan:
             f"SELECT relative, category, condition, split FROM candidates ORDER BY step LIMIT {number}"
         )
         return [(row[0], Labels(*row[1:])) for row in rows]
+
+    def count_categories(self) -> int:
+        """Return how many classes the images of the source have."""
+        return int(self.inventory.con.value("SELECT count(DISTINCT category) FROM compared"))
+
+    def unlabelled_files(self, limit: int) -> list[str]:
+        """Return paths within the source of images without a category."""
+        rows = self.inventory.con.rows(
+            f"SELECT relative FROM compared WHERE category IS NULL ORDER BY step LIMIT {limit}"
+        )
+        return [row[0] for row in rows]
 
     def new_failure_tables(self) -> Iterator[pa.Table]:
         """Yield path, stage, reason and detail of what the scan refused and the catalog does not have like that."""
@@ -143,7 +173,7 @@ def make_plan(
     place = {"source": root, "below": root.rstrip("/") + "/", "complete": inventory.source.complete}
     for name, query in COPIES.items():
         _copy(con, name, catalog, query.format(known=known_query(encoder_id)))
-    _label(inventory, labelling.layout)
+    classes = _label(inventory, labelling.layout)
     con.run(NEWEST)
     con.run(COMPARED, {"source": root, "explicit": labelling.explicit})
     con.run(SETTLED, {"decoder": decoder})
@@ -153,7 +183,11 @@ def make_plan(
     con.run(LOST, {"lost": lost})
     con.run(NEW_FAILURES)
     con.run(PAST_FAILURES, place)
-    return Plan(inventory, root, *con.rows(COUNTS)[0])
+    plan = Plan(inventory, root, *con.rows(COUNTS)[0])
+    plan.classes = classes
+    scanned = inventory.notes(unlabelled=plan.unlabelled > 0)
+    plan.notes = (*labelling.notes, *label_changes(con), *doubtful_names(con), *scanned)
+    return plan
 
 
 def _copy(scratch: Connection, name: str, catalog: Connection, query: str) -> None:
@@ -170,9 +204,13 @@ def _copy(scratch: Connection, name: str, catalog: Connection, query: str) -> No
             scratch.run(f"CREATE TABLE {name} AS FROM arrived")
 
 
-def _label(inventory: Inventory, layout: Layout) -> None:
-    """Make the table of candidates with the labels that the user, the source or the layout gives, in this order."""
+def _label(inventory: Inventory, layout: Layout) -> list[ClassExample]:
+    """Make the table of candidates with the labels that the user, the source or the layout gives, in this order.
+
+    Return examples of the listed categories that file names begin with.
+    """
     schema = ARRIVING["labelled"]
+    examples: dict[str, ClassExample] = {}
     for rows in inventory.chunks("ordered", "step, relative, category, condition, split"):
         labels = [
             layout.applied(row["relative"], Labels(row["category"], row["condition"], row["split"])) for row in rows
@@ -181,5 +219,22 @@ def _label(inventory: Inventory, layout: Layout) -> None:
             name: [getattr(label, name) for label in labels] for name in schema.names[1:]
         }
         inventory.con.append("labelled", pa.table(columns, schema))
+        if layout.category_is_prefix and layout.categories:
+            _take_examples(examples, layout, rows, labels)
     inventory.con.run(CANDIDATES)
     inventory.con.run("DROP TABLE labelled")
+    return sorted(examples.values(), key=lambda each: (-each.doubt, each.category))
+
+
+def _take_examples(
+    examples: dict[str, ClassExample], layout: Layout, rows: Sequence[Mapping[str, Any]], labels: Sequence[Labels]
+) -> None:
+    for row, label in zip(rows, labels, strict=True):
+        if label.category is None or row["category"] is not None:
+            continue
+        example = examples.setdefault(label.category, ClassExample(label.category))
+        doubt = layout.doubt(row["relative"])
+        if doubt > example.doubt:
+            example.doubtful, example.doubt = row["relative"], doubt
+        elif not doubt and example.sure is None:
+            example.sure = row["relative"]

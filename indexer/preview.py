@@ -11,14 +11,14 @@ from pathlib import Path
 from shotdex.store.images import Labels
 from shotdex.store.source_records import source_record
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId
+from shotdex.store.types import EncoderId, LeftOut
 
 from .failures import decoder_version
 from .inventory import Inventory
 from .layout import choose_labelling
-from .plan import make_plan
+from .plan import ClassExample, make_plan
 from .preflight import expected_bytes, free_bytes
-from .run import IndexOptions
+from .run import UNLABELLED, IndexOptions
 
 EXAMPLES = 5
 
@@ -30,6 +30,10 @@ class Preview:
     `new`, `changed` and `unencoded` are to be read: by their names and times; their content may still be known. The
     last are as they were, and get the vectors of a further encoder. `failed` could not be used by the scan, or failed
     before and did not change since. `examples` are paths within the source.
+
+    `categories` counts the classes; `classes` has the most doubtful and a sure example of each, where file names begin
+    with them. `left_out` is what is not taken for an image, `unlabelled_files` the first hundred thousand paths within
+    the source that get no category.
     """
 
     source: str
@@ -48,6 +52,10 @@ class Preview:
     needed_bytes: int | None
     free_bytes: int
     notes: tuple[str, ...]
+    categories: int = 0
+    classes: tuple[ClassExample, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    unlabelled_files: tuple[str, ...] = ()
 
 
 def preview(
@@ -59,7 +67,7 @@ def preview(
     """
     with _existing_or_empty(store) as compared, compared.reading() as con:
         before = source_record(con, inventory.source.root)
-        labelling = choose_labelling(options.layout, options.columns, before, inventory)
+        labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
         number = encoder[0] if encoder is not None else None
         plan = make_plan(inventory, con, number, labelling, decoder_version(options.limits))
         total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
@@ -79,7 +87,11 @@ def preview(
         ignored=inventory.ignored,
         needed_bytes=None if encoder is None else expected_bytes(encoder[1], plan.work, total),
         free_bytes=free_bytes(store.root),
-        notes=labelling.notes + inventory.notes(),
+        notes=plan.notes,
+        categories=plan.count_categories(),
+        classes=tuple(plan.classes),
+        left_out=inventory.all_left_out(),
+        unlabelled_files=tuple(plan.unlabelled_files(UNLABELLED)),
     )
 
 

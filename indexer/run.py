@@ -22,9 +22,9 @@ from shotdex.store.encoders import add_encoder, number_of
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.errors import StoreError
 from shotdex.store.ids import images_generation
-from shotdex.store.images import clear_failures, count_unlabelled, mark_removed, move_table, next_image_id
+from shotdex.store.images import clear_failures, mark_removed, move_table, next_image_id, unlabelled
 from shotdex.store.progress import NoProgress, Progress
-from shotdex.store.source_records import record_source, source_record
+from shotdex.store.source_records import left_out, record_left_out, record_source, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
@@ -37,6 +37,9 @@ from .layout import Labelling, Layout, choose_labelling
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
 from .reconcile import Reconciler
+
+UNLABELLED = 100_000
+"""Images without a category that a report names."""
 
 COMMIT_ROWS = 8192
 COMMIT_SECONDS = 20.0
@@ -53,8 +56,8 @@ class IndexOptions:
 
     Where that is None the encoder decides. The last bits of the vectors depend on it.
 
-    `columns` are those that the source was opened with. More than `max_failures` images that cannot be used end the
-    indexing; None for no end.
+    `columns` and `reading` (the further fields of `Reading`) are those that the source was opened with. More than
+    `max_failures` images that cannot be used end the indexing; None for no end.
     """
 
     layout: Layout | None = None
@@ -64,6 +67,7 @@ class IndexOptions:
     limits: Limits = field(default_factory=Limits)
     max_failures: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    reading: Mapping[str, bool | str] = field(default_factory=dict)
 
 
 class Indexing:
@@ -113,7 +117,7 @@ class Indexing:
                 self._finish(plan)
             write_index(self._store, self._encoder_id, self._encoder.id)
         self._tally.check(inventory.source)
-        report = self._report(plan, labelling.notes, interrupted, started)
+        report = self._report(plan, interrupted, started)
         usable = report.added + report.changed + report.moved + report.unchanged + report.encoded
         if not interrupted and report.failed and not usable and not report.removed:
             raise nothing_usable(inventory.source, report)
@@ -125,19 +129,24 @@ class Indexing:
             self._left = _state(con)
             number = number_of(con, self._encoder.id)
             before = source_record(con, inventory.source.root)
-            labelling = choose_labelling(self._options.layout, self._options.columns, before, inventory)
-            decoder = decoder_version(self._options.limits)
+            options = self._options
+            labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
+            left = [*inventory.all_left_out()]
+            new_left = left != left_out(con, inventory.source.root)
+            decoder = decoder_version(options.limits)
             plan = make_plan(inventory, con, number, labelling, decoder)
             total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
             check_store(self._store, self._encoder.id, plan.work, total)
             owners = owners_of(con, number)
             schema = batch_schema(self._encoder.id, decoder)
             reconciler = Reconciler(plan.source, schema, owners, plan.vanished_contents(), next_image_id(con))
-        if number is None or labelling.record != before or plan.new_failures:
+        if number is None or labelling.record != before or plan.new_failures or new_left:
             with self._writing() as con:
                 number = add_encoder(con, self._encoder.id) if number is None else number
                 if labelling.record != before:
                     record_source(con, labelling.record)
+                if new_left:
+                    record_left_out(con, labelling.record.source, left)
                 for batch in scan_failures(plan, batch_schema(self._encoder.id)):
                     commit(con, batch)
         self._encoder_id = number
@@ -235,10 +244,10 @@ class Indexing:
         self._counts["removed"] += removed
         self._counts["relabelled"] += plan.relabelled
 
-    def _report(self, plan: Plan, notes: tuple[str, ...], interrupted: bool, started: float) -> IndexReport:
+    def _report(self, plan: Plan, interrupted: bool, started: float) -> IndexReport:
         counts, inventory = self._counts, plan.inventory
         with self._store.reading() as con:
-            unlabelled = count_unlabelled(con, plan.source)
+            without = unlabelled(con, UNLABELLED, plan.source)
         return IndexReport(
             added=counts["added"],
             unchanged=plan.unchanged + counts["unchanged"],
@@ -246,11 +255,13 @@ class Indexing:
             changed=counts["changed"],
             removed=counts["removed"],
             failed=self._tally.count,
-            unlabelled=unlabelled,
+            unlabelled=without[0],
+            unlabelled_files=without[1],
+            left_out=inventory.all_left_out(),
             ignored=inventory.ignored,
             seconds=time.monotonic() - started,
             failures=tuple(self._tally.first),
-            notes=notes + inventory.notes(),
+            notes=plan.notes,
             interrupted=interrupted,
             relabelled=counts["relabelled"],
             encoded=counts["encoded"],

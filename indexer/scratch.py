@@ -90,7 +90,8 @@ NEWEST = """
 # What another source has brought stays its own.
 COMPARED = f"""
     CREATE TABLE compared AS
-    SELECT * EXCLUDE (old), {_LABELS} IS DISTINCT FROM old AS relabelled
+    SELECT * EXCLUDE (old), {_LABELS} IS DISTINCT FROM old AS relabelled,
+        {", ".join(f"old.{name} AS old_{name}" for name in _TEXTS[:3])}
     FROM (
         SELECT c.* REPLACE ({", ".join(f"coalesce(c.{name}, kept.{name}) AS {name}" for name in _TEXTS)}),
             k.image_id, k.content_sha256, k.encoded, k.present, k.source AS known_source,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import pyarrow as pa
 
@@ -19,6 +20,15 @@ class Labels:
     category: str | None = None
     condition: str | None = None
     split: str | None = None
+
+    def one_form(self) -> Labels:
+        """Return them with accents in one form, as the catalog keeps all labels."""
+        return Labels(*(label and one_form(label) for label in (self.category, self.condition, self.split)))
+
+
+def one_form(text: str) -> str:
+    """Return a text in Unicode's composed form (NFC), as keyboards write it; macOS writes accents as characters."""
+    return text if text.isascii() else normalize("NFC", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +77,12 @@ def remember_next_id(con: Connection) -> None:
     con.run("INSERT INTO meta VALUES ($key, $value)", {"key": NEXT_ID, "value": str(known)})
 
 
-def count_unlabelled(con: Connection, source: str) -> int:
-    """Return how many present images of a source have no category."""
-    query = "SELECT count(*) FROM images WHERE source = $source AND category IS NULL"
-    return int(con.value(query, {"source": source}))
+def unlabelled(con: Connection, limit: int, source: str | None = None) -> tuple[int, tuple[str, ...]]:
+    """Return how many present images (of a source, of all where None) have no category, and the paths of the first."""
+    where = "FROM images WHERE category IS NULL AND coalesce(source = $source, $source IS NULL)"
+    count = int(con.value(f"SELECT count(*) {where}", {"source": source}))
+    rows = con.rows(f"SELECT path {where} ORDER BY image_id LIMIT {limit}", {"source": source}) if count else []
+    return count, tuple(row[0] for row in rows)
 
 
 def mark_removed(con: Connection, image_ids: Collection[int]) -> None:

@@ -98,6 +98,13 @@ MIGRATIONS: tuple[str, ...] = (
         category VARCHAR, condition VARCHAR, split VARCHAR, columns JSON, added_at TIMESTAMP
     );
     """,
+    """
+    ALTER TABLE sources ADD COLUMN reading JSON;
+
+    CREATE TABLE left_out (
+        source VARCHAR, position INTEGER, kind VARCHAR, count BIGINT, paths VARCHAR[], extensions JSON
+    );
+    """,
 )
 
 VERSION = len(MIGRATIONS)

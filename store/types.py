@@ -125,6 +125,19 @@ class Failure:
     detail: str
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """What an indexing left out: `kind` is other files, archives, tables, system folders, hidden folders or images.
+
+    `paths` are the first ten thousand; `extensions` counts other files by the ends of their names, the most frequent.
+    """
+
+    kind: str
+    count: int = 0
+    paths: list[str] = field(default_factory=list)
+    extensions: dict[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class IndexReport:
     """What one indexing did, in images. `seconds` is wall-clock time; `notes` say what was assumed.
@@ -132,7 +145,8 @@ class IndexReport:
     `failures` are the first thousand of the `failed`; `reasons` counts them all by reason. `unlabelled` are the
     source's images in the store that have no category; `relabelled` are unchanged but for what their source says;
     `encoded` are unchanged, too, and have the vectors of a further encoder now. `source` and `kind` say what was
-    indexed, `encoder` with what.
+    indexed, `encoder` with what. `left_out` is what was not taken for an image. `unlabelled_files` are the paths of the
+    first hundred thousand `unlabelled`.
     """
 
     added: int = 0
@@ -153,6 +167,8 @@ class IndexReport:
     source: str = ""
     kind: str = ""
     encoder: EncoderId | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    unlabelled_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.inverted_file import Figures
 from shotdex.store.engines.ivf import inverted_file_path, read_figures
 from shotdex.store.engines.registry import faiss_file
+from shotdex.store.images import unlabelled
 from shotdex.store.runs import list_runs
 from shotdex.store.schema import vectors_table
+from shotdex.store.source_records import left_out
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Run
+from shotdex.store.types import EncoderId, LeftOut, Run
+
+UNLABELLED = 100_000
 
 LABELS = ("category", "condition", "split")
 
@@ -36,6 +40,8 @@ class Status:
     """`labels` counts images by category, condition and split; None counts those without.
 
     `storage_version` is that of the catalog's file, such as `v1.2.0`: that DuckDB and newer ones can open it.
+    `left_out` is what the last indexing of each source did not take for an image, `unlabelled` are the paths of the
+    first hundred thousand images without a category.
     """
 
     root: Path
@@ -48,6 +54,8 @@ class Status:
     runs: list[Run]
     catalog_bytes: int
     storage_version: str
+    left_out: list[LeftOut]
+    unlabelled: list[str]
 
 
 def status(store: Store) -> Status:
@@ -76,6 +84,8 @@ def status(store: Store) -> Status:
             runs=list_runs(con),
             catalog_bytes=_size(store.catalog) + _size(store.catalog.with_name(store.catalog.name + ".wal")),
             storage_version=con.storage_version(),
+            left_out=left_out(con),
+            unlabelled=list(unlabelled(con, UNLABELLED)[1]),
         )
 
 

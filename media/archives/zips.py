@@ -11,9 +11,11 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import IO, cast
 
 from shotdex.media.files.places import Facts, TooManyBytes
@@ -21,10 +23,11 @@ from shotdex.store.errors import ContainerFailure
 from shotdex.store.types import Reason
 
 from .streams import SharedFile
+from .zip_names import ENCODINGS, decoded
 
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 UTF8 = 0x800
-FAT, UNIX, MACOS = 0, 3, 19
+FAT, UNIX = 0, 3
 
 LOCAL_HEADER = 30
 """Bytes before a member's name; its data follow the name."""
@@ -113,6 +116,7 @@ class ZipArchive:
         self._directory = self._opened()
         entries = self._directory.filelist
         self._entries = {_name(entry): entry for entry in entries}
+        self._raw: dict[bytes, zipfile.ZipInfo] | None = None
         ends = {min(max(entry.header_offset, 0), self._directory.start_dir) for entry in entries}
         self._starts = array("Q", sorted(ends | {self._directory.start_dir}))
 
@@ -131,19 +135,26 @@ class ZipArchive:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def walk(self) -> Iterator[ZipMember]:
+    def walk(self, encoding: str | None = None) -> Iterator[ZipMember]:
         """Yield the entries of the directory, folders too; of one name, the last counts.
+
+        `encoding`, one of `ENCODINGS`, is that of names which do not say theirs; CP437 where None.
 
         Raises:
             ContainerFailure: at the place from which on nothing can be known.
         """
         for entry in self._directory.filelist:
-            name = _name(entry)
+            name = _name(entry, encoding)
             path = name.replace("\\", "/") if entry.create_system == FAT else name
             is_link = entry.create_system == UNIX and entry.external_attr >> 16 & 0o170000 == 0o120000
             yield ZipMember(name, path, entry.file_size, _modified_ns(entry), name.endswith("/"), is_link)
         if self._directory.damage is not None:
             raise _failure(self._directory.damage)
+
+    def undeclared(self, limit: int) -> list[bytes]:
+        """Return names that are neither ASCII nor UTF-8 and do not say what they are, as they stand in the file."""
+        raw = (_raw(entry) for entry in self._directory.filelist if _is_undeclared(entry))
+        return list(islice((name for name in raw if decoded(name, None) is None), limit))
 
     def read(self, name: str, limit: int) -> bytes:
         """Return a member's content, whole and with the right checksum.
@@ -190,8 +201,19 @@ class ZipArchive:
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
         if name not in self._entries:
-            raise KeyError(f"{self.place} has no member {name}")
+            return self._by_other_encoding(name)
         return self._entries[name]
+
+    def _by_other_encoding(self, name: str) -> zipfile.ZipInfo:
+        """Return the entry of a name that was read in another encoding, now or by an earlier shotdex."""
+        if self._raw is None:
+            self._raw = {_raw(entry): entry for entry in self._directory.filelist if _is_undeclared(entry)}
+        for codec in ENCODINGS.values() if self._raw else ():
+            with suppress(UnicodeEncodeError):
+                entry = self._raw.get(name.encode(codec))
+                if entry is not None:
+                    return entry
+        raise KeyError(f"{self.place} has no member {name}")
 
     def _behind(self, entry: zipfile.ZipInfo) -> int:
         """Return where the next member begins, in the order of the file, or the directory does."""
@@ -239,21 +261,31 @@ def _encoding(entry: zipfile.ZipInfo) -> str:
     return "utf-8" if entry.flag_bits & UTF8 else "cp437"
 
 
-def _name(entry: zipfile.ZipInfo) -> str:
-    """Return a name: as UTF-8 where it says so or a Unix or Mac wrote it, which often do not say so, else as zipfile
-    does; where there is one, from the Unicode field of Info-ZIP (APPNOTE.TXT 4.6.9)."""
+def _name(entry: zipfile.ZipInfo, encoding: str | None = None) -> str:
+    """Return a name: from the Unicode field of Info-ZIP where there is one (APPNOTE.TXT 4.6.9); as UTF-8 where it says
+    so, or where it is that and says nothing; else in an encoding, CP437 where None."""
     if entry.orig_filename.isascii() and not entry.extra:
         return entry.orig_filename
-    raw = entry.orig_filename.encode(_encoding(entry))
+    field = _unicode_field(entry)
+    if field is not None:
+        return field.decode("utf-8", "replace")
+    found = None if entry.flag_bits & UTF8 else decoded(_raw(entry), encoding)
+    return entry.orig_filename if found is None else found
+
+
+def _raw(entry: zipfile.ZipInfo) -> bytes:
+    return entry.orig_filename.encode(_encoding(entry))
+
+
+def _unicode_field(entry: zipfile.ZipInfo) -> bytes | None:
     field = _field(entry.extra, 0x7075)
-    if len(field) > 5 and int.from_bytes(field[1:5], "little") == zlib.crc32(raw):
-        return field[5:].decode("utf-8", "replace")
-    if not entry.flag_bits & UTF8 and entry.create_system in (UNIX, MACOS):
-        try:
-            return raw.decode()
-        except UnicodeDecodeError:
-            pass
-    return entry.orig_filename
+    is_of_name = len(field) > 5 and int.from_bytes(field[1:5], "little") == zlib.crc32(_raw(entry))
+    return field[5:] if is_of_name else None
+
+
+def _is_undeclared(entry: zipfile.ZipInfo) -> bool:
+    """Tell whether a name is not ASCII and does not say how it is encoded."""
+    return not (entry.flag_bits & UTF8 or entry.orig_filename.isascii() or _unicode_field(entry) is not None)
 
 
 def _field(extra: bytes, wanted: int) -> bytes:

@@ -14,8 +14,9 @@ from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import BYTES_LIMIT, Reason
 
 from .address import kind_by_name, split
-from .base import Candidate, FailedFolder, Found, GoneSource, Ignored, Source, is_gone
+from .base import Candidate, FailedFolder, Found, GoneSource, Reading, Source, is_gone
 from .kinds import KINDS, Kind
+from .left_out import Ignored, Left
 
 __all__ = [
     "Candidate",
@@ -23,6 +24,8 @@ __all__ = [
     "Found",
     "GoneSource",
     "Ignored",
+    "Left",
+    "Reading",
     "Source",
     "facts",
     "is_gone",
@@ -31,24 +34,26 @@ __all__ = [
 ]
 
 
-def open_source(source: str | Path, columns: Mapping[str, str] | None = None) -> Source:
+def open_source(source: str | Path, columns: Mapping[str, str] | None = None, reading: Reading | None = None) -> Source:
     """Return the source that a user names, by what is there: see `shotdex index --help` for the kinds.
 
-    `columns` says which columns of a manifest, or keys of a tar's metadata, have which role.
+    `columns` says which columns of a manifest, or keys of a tar's metadata, have which role; `reading` has them, too,
+    with all other options.
 
     Raises:
         SourceError: there is nothing, or nothing that can be indexed.
     """
     text = str(source)
+    how = reading or Reading(columns or {})
     named = next((kind for kind in KINDS if kind.is_named(text)), None)
     if named is not None:
-        return named.load().open_source(text, columns or {})
+        return named.load().open_source(text, how)
     root = places.absolute(text)
     try:
         for kind in _kinds_of(root):
             module = kind.load()
             if module.matches(root):
-                return module.open_source(root, columns or {})
+                return module.open_source(root, how)
     except OSError as error:
         raise SourceError(
             f"{places.shown(text)} cannot be opened: {error.strerror or error}", "check its permissions"

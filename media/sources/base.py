@@ -6,7 +6,7 @@ A scan is a stream. Nothing here may hold a list of all images: a source may hav
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,8 @@ from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
 from .address import join
+from .label_cells import LabelCells
+from .left_out import Ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,6 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
-    """A file that is not an image by its name."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class FailedFolder:
     """A folder or archive that could not be looked into: what the catalog has from there may still be there."""
 
@@ -49,12 +44,23 @@ class FailedFolder:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence on how the source was read, for the summary."""
+    """A sentence on how the source was read, for the summary; `if_unlabelled`: only where images have no category."""
 
     text: str
+    if_unlabelled: bool = False
 
 
-Found = Candidate | Failure | Ignored | FailedFolder | Note
+Found = Candidate | Failure | Ignored | FailedFolder | Note | LabelCells
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read a source: see `Session.index` for each."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    labels_as_written: bool = False
+    all_folders: bool = False
+    zip_names: str | None = None
 
 
 class Source(Protocol):
@@ -118,12 +124,6 @@ class GoneSource:
     def read(self, address: str, limit: int) -> bytes:
         """Raise: there is nothing to read."""
         raise FileNotFoundError(address)
-
-
-def hidden(name: str) -> bool:
-    """Tell whether a member is left out: a name that begins with a dot, or what macOS adds."""
-    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-    return parts[:1] == ["__MACOSX"] or any(part.startswith(".") for part in parts)
 
 
 def within(name: str) -> str:

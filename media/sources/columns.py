@@ -1,9 +1,10 @@
-"""What the columns of a table mean: which plays which role, and what stands in its cells as labels and metadata."""
+"""What the columns of a table mean: which plays which role, and what stands in the others as metadata."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -11,6 +12,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.errors import OptionError, SourceError
+
+from .label_cells import BadValue
 
 if TYPE_CHECKING:
     from shotdex.media.tables.table import Column
@@ -20,7 +23,11 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
         "image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path", "image_file",
         "image_filename", "image_name", "img", "img_path", "picture", "photo", "jpg", "png", "url", "image_url", "uri",
     ),
-    "category": ("category", "label", "class", "class_name", "category_name", "label_name", "classname", "target"),
+    "category": (
+        "category", "label", "labels", "class", "class_name", "category_name", "label_name", "classname", "target",
+        "class_label", "category_label", "fine_label", "fine_labels", "categories", "classes", "targets", "gt_label",
+        "ground_truth",
+    ),
     "condition": ("condition",),
     "split": ("split", "subset", "partition", "fold"),
 }  # fmt: skip
@@ -29,9 +36,7 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 OPTION = "--columns image=NAME"
 
 _SHOWN = 20
-
-LABEL_LIMIT = 1024
-"""Characters that a label may have."""
+_NO_LETTERS = re.compile(r"[\W_]+")  # `Class Name` and `class-name` are class_name, too
 
 METADATA_LIMIT = 256 * 1024
 """Characters that all further columns of one image may have."""
@@ -90,19 +95,30 @@ def find_roles(given: Mapping[str, str], columns: Sequence[Column]) -> Roles:
             meant = next((f"; did you mean {each}?" for each in names if [each.lower()] == near), "")
             raise SourceError(f"it has no column {name!r} for the role {role}", _listed(names) + meant)
     taken = frozenset(given.values())
-    found = {role: given.get(role) or _usual(role, columns, taken) for role in USUAL_NAMES}
+    found = {role: given.get(role) or _usual(role, columns, taken) for role in USUAL_NAMES if role != "category"}
+    found["category"] = given.get("category") or _category(columns, {*taken, *found.values()})
     if found["image"] is None:
         raise SourceError("it has no column that names the images", f"say which with {OPTION}; {_listed(names)}")
     return Roles(found["image"], found["category"], found["condition"], found["split"])
 
 
-def _usual(role: str, columns: Sequence[Column], taken: frozenset[str]) -> str | None:
+def _usual(role: str, columns: Sequence[Column], taken: Collection[str | None]) -> str | None:
     fitting = {
-        column.name.lower(): column.name
+        _without_marks(column.name): column.name
         for column in reversed(columns)
         if (column.images if role == "image" else column.labels) and column.name not in taken
     }
-    return next((fitting[name] for name in USUAL_NAMES[role] if name in fitting), None)
+    return next((fitting[name] for name in map(_without_marks, USUAL_NAMES[role]) if name in fitting), None)
+
+
+def _category(columns: Sequence[Column], taken: Collection[str | None]) -> str | None:
+    """Return the one column whose classes the file names, of several the one with a usual name; else by name alone."""
+    classes = [column for column in columns if column.names_classes and column.labels and column.name not in taken]
+    return classes[0].name if len(classes) == 1 else _usual("category", classes or columns, taken)
+
+
+def _without_marks(name: str) -> str:
+    return _NO_LETTERS.sub("", name.casefold())
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -110,32 +126,6 @@ def _listed(names: Sequence[str]) -> str:
         return "it has no columns"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"its columns are {', '.join(name[:60] for name in names[:_SHOWN])}{more}"
-
-
-class BadValue(ValueError):
-    """A value that cannot be kept; the message says why. Never leaves shotdex: it becomes a failure."""
-
-
-def label(value: Any) -> str | None:
-    """Return a label's text without spaces around it: 7 and 7.0 are "7", true is "true"; None if it is empty.
-
-    Raises:
-        BadValue: it is not a single value, or too long.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        value = int(value) if value.is_integer() else value
-    if isinstance(value, (datetime, date, time)):
-        value = value.isoformat()
-    if isinstance(value, (Mapping, list, tuple, bytes)):
-        raise BadValue(f"a label cannot be a {type(value).__name__}")
-    text = "" if value is None else str(value).strip()
-    if len(text) > LABEL_LIMIT:
-        raise BadValue(f"a label has more than {LABEL_LIMIT:,} characters")
-    return text or None
 
 
 def csv_value(text: str) -> str | int | float:
@@ -161,11 +151,11 @@ def metadata(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
     Raises:
         BadValue: it is too much, or nested too deeply.
     """
-    plain = _Counter().plain(values, 0)
+    plain = _Plain().plain(values, 0)
     return {name: value for name, value in plain.items() if name and value is not None and value != ""} or None
 
 
-class _Counter:
+class _Plain:
     """Makes values plain while it counts their characters."""
 
     def __init__(self) -> None:

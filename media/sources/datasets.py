@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from shotdex.store.errors import SourceError
 from shotdex.store.images import Labels
 
 from .address import SEPARATOR
-from .base import Candidate, Found
+from .base import Candidate, Found, Reading
+from .label_cells import LabelCells
 
 TORCHVISION = "torchvision:"
 HF = "hf:"
@@ -112,9 +113,9 @@ def facts(place: str, member: str) -> None:
     """Return None: that an image changed shows only when it is read."""
 
 
-def open_source(place: str, columns: Mapping[str, str]) -> DatasetSource:
+def open_source(place: str, reading: Reading) -> DatasetSource:
     """Return a data set by its name; its columns are its own."""
-    return DatasetSource(absolute(place))
+    return DatasetSource(absolute(place), reading.labels_as_written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class DatasetSource:
     """Every image of a data set. Category and split are the set's own; its further columns become metadata."""
 
     root: str
+    labels_as_written: bool = False
     kind: str = "data set"
     by_path: bool = False
     complete: bool = True
@@ -134,13 +136,14 @@ class DatasetSource:
             SourceError: the data set cannot be opened, or one of its splits cannot be loaded.
         """
         forget()  # a second scan in one process sees what has changed
-        opened = open_dataset(self.root)
+        opened, cells = open_dataset(self.root), LabelCells(self.labels_as_written)
         for split in opened.splits:
             for row in opened.rows(split):
                 member = f"{split}/{row.position}"
-                labels = Labels(row.category, None, None if split == WHOLE else split)
+                labels = Labels(cells.label(row.category), None, None if split == WHOLE else split)
                 address = f"{self.root}{SEPARATOR}{member}"
                 yield Candidate(address, member, row.size_bytes, row.modified_ns, labels, row.metadata)
+        yield from cells.found()
 
     def read(self, address: str, limit: int) -> bytes:
         """Return an image's file: its own bytes where the library has them."""

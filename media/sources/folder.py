@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
 from shotdex.store.types import Failure, Reason
 
-from .base import Candidate, FailedFolder, Found, Ignored
+from .base import Candidate, FailedFolder, Found, Reading
+from .left_out import Ignored, Left, left_file, left_folder
 from .remote import SingleImageSource
 
 
@@ -24,16 +25,20 @@ def matches(place: str) -> bool:
     )
 
 
-def open_source(place: str, columns: Mapping[str, str]) -> FolderSource | SingleImageSource:
+def open_source(place: str, reading: Reading) -> FolderSource | SingleImageSource:
     """Return the folder or the one image at a path; neither has columns."""
-    return FolderSource(place) if places.is_folder(place) else SingleImageSource(place)
+    return FolderSource(place, reading.all_folders) if places.is_folder(place) else SingleImageSource(place)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """Every image below a folder. Names that begin with a dot are left out; links to folders are followed once."""
+    """Every image below a folder; links to folders are followed once.
+
+    Folders of the system (see `left_out.py`) and hidden ones are left out, unless `all_folders`; hidden files always.
+    """
 
     root: str
+    all_folders: bool = False
     kind: str = "folder"
     by_path: bool = True
     complete: bool = True
@@ -64,19 +69,23 @@ class FolderSource:
         return places.read_all(address, limit)
 
     def _entry(self, entry: os.DirEntry[str], inner: list[str]) -> Iterator[Found]:
-        if entry.name.startswith("."):
-            return
+        hidden = entry.name.startswith(".")
         try:
             if entry.is_dir():
+                if not self.all_folders and (why := left_folder(entry.name)):
+                    yield Ignored(entry.path, why)
+                    return
                 inner.append(entry.path)
                 if looks_like_image(entry.name):
                     yield Failure(entry.path, "scan", Reason.NOT_AN_IMAGE, "it is a folder; its contents were scanned")
                 return
-            if not looks_like_image(entry.name):
-                yield Ignored(entry.path)
+            if hidden or not looks_like_image(entry.name):
+                yield from _left_file(entry, hidden)
                 return
             facts = entry.stat()
         except OSError as error:
+            if hidden:
+                return
             if isinstance(error, PermissionError) and not entry.is_symlink():
                 raise  # a folder whose names can be read and nothing else: so it is with all that is in it
             failure = _unreadable(entry.path, error)
@@ -88,6 +97,14 @@ class FolderSource:
             return
         relative = entry.path[len(str(Path(self.root) / "_")) - 1 :].replace(os.sep, "/")
         yield Candidate(entry.path, relative, facts.st_size, facts.st_mtime_ns)
+
+
+def _left_file(entry: os.DirEntry[str], hidden: bool) -> Iterator[Ignored]:
+    """Name a file that is left out; of hidden ones only images, and not what macOS adds to each (`._1.jpg`)."""
+    if not hidden:
+        yield Ignored(entry.path, left_file(entry.name))
+    elif looks_like_image(entry.name) and not entry.name.startswith("._"):
+        yield Ignored(entry.path, Left.HIDDEN)
 
 
 def _unreadable(path: str, error: OSError) -> Failure:

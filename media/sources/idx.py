@@ -26,7 +26,7 @@ from shotdex.store.images import Labels
 from shotdex.store.types import Reason
 
 from .address import SEPARATOR, join
-from .base import Candidate, Found
+from .base import Candidate, Found, Reading
 from .kinds import IDX_ENDINGS
 
 UNSIGNED_BYTE = 0x08
@@ -59,7 +59,7 @@ def matches(place: str) -> bool:
     return bool(find_idx_files(place))
 
 
-def open_source(place: str, columns: Mapping[str, str]) -> IdxSource:
+def open_source(place: str, reading: Reading) -> IdxSource:
     """Return the IDX files at a place; they have no columns."""
     return IdxSource(place)
 

@@ -7,7 +7,6 @@ A module is imported when a place may be of its kind, so that indexing a folder 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -15,7 +14,7 @@ from shotdex.media.archives import TAR_ENDINGS, ZIP_ENDINGS
 from shotdex.media.files.places import Facts
 
 if TYPE_CHECKING:
-    from .base import Source
+    from .base import Reading, Source
 
 
 class KindModule(Protocol):
@@ -28,7 +27,7 @@ class KindModule(Protocol):
             OSError: it cannot be looked at.
         """
 
-    def open_source(self, place: str, columns: Mapping[str, str]) -> Source:
+    def open_source(self, place: str, reading: Reading) -> Source:
         """Return the source at a place that matches; its `scan` yields the candidates.
 
         Raises:
@@ -87,14 +86,16 @@ class Kind:
 
 _HERE = "shotdex.media.sources"
 
-MANIFEST_ENDINGS = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson")
+PARQUET_ENDINGS = (".parquet", ".pq")
+MANIFEST_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", *PARQUET_ENDINGS)
 IDX_ENDINGS = tuple(ending + packing for ending in ("-ubyte", ".idx1", ".idx3", ".idx") for packing in ("", ".gz"))
 
 KINDS: list[Kind] = [  # the first that matches is taken
     Kind(f"{_HERE}.listed", names=("-",), has_members=False),
     Kind(f"{_HERE}.datasets", names=("torchvision:", "hf:")),
+    Kind(f"{_HERE}.several", folders=True, any_file=True, has_members=False),
     Kind(f"{_HERE}.manifest", MANIFEST_ENDINGS),
-    Kind(f"{_HERE}.tarred", TAR_ENDINGS, folders=True, any_file=True),
+    Kind(f"{_HERE}.tarred", TAR_ENDINGS, any_file=True),
     Kind(f"{_HERE}.zipped", ZIP_ENDINGS, any_file=True),
     Kind(f"{_HERE}.idx", IDX_ENDINGS, folders=True),
     Kind(f"{_HERE}.folder", folders=True, any_file=True, has_members=False),

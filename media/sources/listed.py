@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +11,7 @@ from typing import BinaryIO
 from shotdex.store.types import Reason
 
 from . import read_bytes
-from .base import Found
+from .base import Found, Reading
 from .located import NAME_LIMIT, locate, name_failure
 
 _CHUNK = 64 * 1024
@@ -26,7 +26,7 @@ def matches(place: str) -> bool:
     return place == STANDARD_INPUT
 
 
-def open_source(place: str, columns: Mapping[str, str]) -> ListedSource:
+def open_source(place: str, reading: Reading) -> ListedSource:
     """Return the list on standard input; it has no columns."""
     return ListedSource(sys.stdin.buffer)
 

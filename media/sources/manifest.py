@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shotdex.media.files import places
@@ -24,8 +24,9 @@ from shotdex.store.types import Failure, Reason
 
 from . import read_bytes
 from .address import join
-from .base import Candidate, Found, Note
-from .columns import BadValue, Roles, csv_value, find_roles, label, metadata
+from .base import Candidate, Found, Note, Reading
+from .columns import Roles, csv_value, find_roles, metadata
+from .label_cells import BadValue, CouldLabel, LabelCells
 from .located import locate, name_failure, plain_path
 
 read = read_cell
@@ -36,9 +37,9 @@ def matches(place: str) -> bool:
     return table_kind(place) is not None and places.is_file(place)
 
 
-def open_source(place: str, columns: Mapping[str, str]) -> ManifestSource:
-    """Return the table at a place; `columns` maps roles to names of its columns."""
-    return ManifestSource(place, columns)
+def open_source(place: str, reading: Reading) -> ManifestSource:
+    """Return the table at a place; the columns of `reading` map roles to names of its columns."""
+    return ManifestSource(place, reading)
 
 
 def facts(place: str, member: str) -> None:
@@ -47,10 +48,13 @@ def facts(place: str, member: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ManifestSource:
-    """A table at an absolute path or a URL. `columns` maps roles (see `columns.py`) to names; the rest is guessed."""
+    """A table at an absolute path or a URL.
+
+    The columns of `reading` map roles (see `columns.py`) to names; the rest is guessed.
+    """
 
     root: str
-    columns: Mapping[str, str]
+    reading: Reading = field(default_factory=Reading)
     by_path: bool = False
     complete: bool = True
     in_order: bool = False
@@ -88,11 +92,17 @@ class ManifestSource:
 
     def _rows(self, table: Table, modified_ns: int) -> Iterator[Found]:
         columns = table.columns()
-        roles = find_roles(self.columns, columns) if columns else Roles("")
+        roles = find_roles(self.reading.columns, columns) if columns else Roles("")
         folder = _bare(self.root).rpartition("/")[0] or "/"
-        reader = _RowReader(self.root, folder, roles, roles.names(), modified_ns, self._is("CSV"))
+        cells, unlabelled = LabelCells(self.reading.labels_as_written), CouldLabel(columns, roles.names())
+        reader = _RowReader(self.root, folder, roles, roles.names(), modified_ns, self._is("CSV"), cells)
         for row in table.rows(roles.image):
+            if roles.category is None:
+                unlabelled.see(row.values)
             yield reader.found(row)
+        yield from cells.found()
+        if roles.category is None and (hint := unlabelled.note()):
+            yield Note(hint, if_unlabelled=True)
         if note := table.note():
             yield Note(f"{places.shown(self.root)}: {note}")
 
@@ -107,6 +117,7 @@ class _RowReader:
     own: frozenset[str]
     modified_ns: int
     typed: bool
+    cells: LabelCells
 
     def found(self, row: Row) -> Found:
         if row.problem:
@@ -117,7 +128,7 @@ class _RowReader:
             return self._failed(row, str(error))
         image = self._image(row)
         if isinstance(image, Candidate):
-            return replace(image, labels=labels, metadata=further)
+            return replace(image, labels=labels or image.labels, metadata=further)
         return image
 
     def _failed(self, row: Row, detail: str, reason: Reason = Reason.UNREADABLE) -> Failure:
@@ -127,7 +138,7 @@ class _RowReader:
         if not self.roles.has_labels():
             return None
         roles = (self.roles.category, self.roles.condition, self.roles.split)
-        return Labels(*(label(values.get(name)) if name else None for name in roles))
+        return Labels(*(self.cells.label(values.get(name)) if name else None for name in roles))
 
     def _metadata(self, values: Mapping[str, Any]) -> Mapping[str, Any] | None:
         further = {name: value for name, value in values.items() if name not in self.own}
@@ -155,7 +166,8 @@ class _RowReader:
     def _in_cell(self, row: Row, name: str, size_bytes: int, modified_ns: int) -> Candidate:
         address = join(self.root, f"{self.roles.image}/{row.number}")
         relative = plain_path(name) or f"{_file_name(self.root)}/{row.number}"
-        return Candidate(address, relative, size_bytes, modified_ns)
+        # No layout is guessed from a path that is made up of the table's own name.
+        return Candidate(address, relative, size_bytes, modified_ns, None if plain_path(name) else Labels())
 
 
 def _bare(root: str) -> str:

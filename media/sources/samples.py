@@ -14,8 +14,10 @@ from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
-from .base import Candidate, Found, Ignored
-from .columns import BadValue, label, metadata
+from .base import Candidate, Found
+from .columns import metadata
+from .label_cells import BadValue, LabelCells
+from .left_out import Ignored
 
 ROLES = ("category", "condition", "split")
 
@@ -58,10 +60,11 @@ def sidecar_kind(name: str) -> str | None:
 
 @dataclass(slots=True)
 class Sample:
-    """What was met of one sample. `columns` maps roles to keys of its json."""
+    """What was met of one sample. `columns` maps roles to keys of its json, whose labels are read by `cells`."""
 
     key: str
     columns: Mapping[str, str]
+    cells: LabelCells = field(default_factory=LabelCells)
     images: list[Candidate] = field(default_factory=list)
     sidecars: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -106,18 +109,22 @@ class Sample:
         if kind == "json":
             self._take_json(json.loads(text))
         elif kind == "cls":
-            self.number = label(text)
+            self.number = self.cells.label(text)
         else:
             self.values.update(metadata({"txt": text.strip()}) or {})
 
     def _take_json(self, values: Any) -> None:
         if not isinstance(values, dict):
             raise BadValue("it is not an object")
-        by_role, rest = {}, dict(values)
+        by_role: dict[str, str | None] = {}
+        rest = dict(values)
         for role in ROLES:
             key = self.columns.get(role, role)
+            if key not in values:
+                by_role[role] = None
+                continue
             try:
-                by_role[role] = label(values.get(key))
+                by_role[role] = self.cells.label(values[key])
             except BadValue:
                 if role in self.columns:
                     raise

@@ -63,7 +63,12 @@ class ParquetTable:
         """Return its columns, by their types."""
         kinds = [(field.name, _plain_type(field.type)) for field in self._schema]
         return [
-            Column(name, _is(kind, *_BYTES, *_TEXT) or _is_image_struct(kind), not _is(kind, *_BYTES, "nested"))
+            Column(
+                name,
+                _is(kind, *_BYTES, *_TEXT) or _is_image_struct(kind),
+                not _is(kind, *_BYTES, "nested"),
+                name in self._names,
+            )
             for name, kind in kinds
         ]
 

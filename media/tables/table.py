@@ -15,11 +15,15 @@ COLUMN_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table, and whether images or labels may stand in it by its type."""
+    """A column of a table, and whether images or labels may stand in it by its type.
+
+    `names_classes`: the file itself says that it labels the images, and with which names (a ClassLabel).
+    """
 
     name: str
     images: bool = True
     labels: bool = True
+    names_classes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ def test_a_preview_of_what_is_indexed(photos: Path, tmp_path: Path) -> None:
         "loading demo",
         "4 images to read; labels, read as {category}/*, the first:",
         *(f"  kind{i % 2}/{i}.png: category kind{i % 2}" for i in (0, 2, 1, 3)),
+        "2 classes",
     ]
     (photos / "kind0" / "0.png").unlink()
     save_noise(photos / "kind1" / "9.png", seed=9)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotdex.indexer.layout import guess_layout, longest_category, parse_layout
+from shotdex.indexer.guess import guess_layout
+from shotdex.indexer.layout import longest_category, parse_layout
 from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
 
@@ -30,7 +33,17 @@ def read(pattern: str | None, path: str, categories: tuple[str, ...] = ()) -> tu
         ("{condition}/{category}*", "blurred/Airplane03-left.png", ("Airplane", "blurred", None)),
         ("{condition}/{category}*", "blurred/03.png", (None, None, None)),
         ("{condition}/{category}", "blurred/dog.v2.png", ("dog.v2", "blurred", None)),
-        ("{category}_{condition}", "dog_in_snow.png", ("dog", "in_snow", None)),
+        ("{category}_{condition}", "dog_in_snow.png", ("dog_in", "snow", None)),
+        ("{category}_*", "english_cocker_spaniel_1.png", ("english_cocker_spaniel", None, None)),
+        ("{category}_*.jpg", "english_setter_12.jpg", ("english_setter", None, None)),
+        ("{category}_*", "dog.png", (None, None, None)),
+        ("{category}*", "english_cocker_spaniel_1.png", ("english_cocker_spaniel", None, None)),
+        ("{category}*", "english-cocker spaniel7_2.png", ("english-cocker spaniel", None, None)),
+        ("{category}*", "english_setter.png", ("english_setter", None, None)),
+        ("{category}*", "हिन्दी_1.png", ("हिन्दी", None, None)),
+        ("{category}*", "cafe\u0301_1.png", ("café", None, None)),
+        ("{category}/*", "cafe\u0301/1.png", ("café", None, None)),
+        ("cafe\u0301/{category}/*", "café/dog/1.png", ("dog", None, None)),
         ("{category}-*.jpg", "Dog-1.JPG", ("Dog", None, None)),
         ("img (+)/{category}/*", "IMG (+)/dog/1.png", ("dog", None, None)),
         ("/{category}/*/", "dog/1.png", ("dog", None, None)),
@@ -72,10 +85,60 @@ def test_the_longest_wins_in_any_order() -> None:
 
 @pytest.mark.parametrize(
     ("path", "want"),
-    [("dog12.png", "dog"), ("x/Dog/1.png", "dog"), ("cup/dog1.png", "dog"), ("cup/x/1.png", "cup"), ("x/1.png", None)],
+    [
+        ("dog12.png", "dog"),
+        ("x/Dog/1.png", "dog"),
+        ("cup/dog1.png", "dog"),
+        ("cup/x/1.png", "cup"),
+        ("x/1.png", None),
+        ("car01.png", "car"),
+        ("car-2.png", "car"),
+        ("CarSide.png", "car"),
+        ("car.png", "car"),
+        ("CAR_SIDE.png", "car"),
+        ("carrot.png", None),
+        ("CARROT.png", None),
+        ("carrot01.png", None),
+        ("hatchet1.png", None),
+        ("dog/carrot01.png", "dog"),
+    ],
 )
 def test_listed_categories_without_a_pattern(path: str, want: str | None) -> None:
     assert read(None, path, EIGHT)[0] == want
+
+
+@pytest.mark.parametrize(
+    ("path", "want"),
+    [
+        ("english_setter_1.png", "english setter"),
+        ("English-Setter-1.png", "english setter"),
+        ("EnglishSetter1.png", "english setter"),
+        ("english_1.png", "english"),
+        ("englishman.png", None),
+        ("route66.png", None),
+        ("route6_6.png", "route6"),
+        ("cafe\u0301s.png", None),
+        ("CAFE\u0301Side.png", None),
+        ("Cafe\u0301Side.png", "café"),
+    ],
+)
+def test_a_listed_category_of_several_words(path: str, want: str | None) -> None:
+    assert read(None, path, ("english", "english setter", "cafe\u0301", "route6"))[0] == want
+
+
+@pytest.mark.parametrize(
+    ("path", "want", "doubt"),
+    [("car01.png", "car", 0), ("carrot01.png", "car", 3), ("Carside_V3.png", "car", 4), ("x.png", None, 0)],
+)
+def test_doubts_of_a_star_that_is_anything(path: str, want: str | None, doubt: int) -> None:
+    layout = parse_layout("{category}*", EIGHT)
+    assert (layout.labels(path).category, layout.doubt(path)) == (want, doubt)
+
+
+def test_a_list_decides_where_a_field_ends() -> None:
+    assert read("{category}_*", "dog_in_snow_1.png", EIGHT)[0] == "dog"
+    assert read("{condition}_{category}*", "very_blurred_dog_1.png", EIGHT) == ("dog", "very_blurred", None)
+    assert read("{condition}_{category}*", "very_blurred_cat_1.png", EIGHT)[0] is None
 
 
 def test_a_listed_category_of_a_whole_part() -> None:
@@ -103,15 +166,52 @@ def test_bad_patterns(pattern: str) -> None:
     [
         (["dog/1.png", "cat/2.png"], "{category}/*"),
         (["train/dog/1.png", "TEST/cat/2.png"], "{split}/{category}/*"),
+        (["train/dog/1.png", "test/dog/2.png"], "{split}/*/*"),
         (["train/1.png", "val/2.png"], "{split}/*"),
+        (["around/dog/1.png", "around/cat/2.png"], "*/{category}/*"),
+        (["a/b/train/dog/1.png", "a/b/test/cat/2.png"], "*/*/{split}/{category}/*"),
         (["a/dog/1.png", "b/cat/2.png"], ""),
         (["dog/1.png", "2.png"], ""),
+        (["dog/1.png", "dog/2.png"], ""),
+        (["2020/1.png", "2021/2.png"], ""),
+        (["images/1.png", "masks/1.png"], ""),
+        (["0/1.png", "1/2.png"], "{category}/*"),
         (["1.png"], ""),
         ([], ""),
     ],
 )
 def test_guesses(paths: list[str], want: str) -> None:
-    assert guess_layout(paths).described == want
+    assert guess_layout(dict.fromkeys(paths, 1), paths).pattern == want
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["dog/1.png", "cat/2.png", "dog/3.png", "stray.png"], "stray.png"),
+        (["train/dog/1.png", "test/cat/2.png", "extra/cat/3.png"], "extra"),
+        (["dog/1.png"], "--category dog"),
+        (["images/1.png", "masks/1.png"], "images, masks"),
+        (["AirplaneSide.png", "AirplaneTop.png", "chair_01.png", "chair_02.png"], "--categories Airplane,chair"),
+        (["dogs/a/1.png", "cats/b/2.png"], "{condition}/{category}/*"),
+    ],
+)
+def test_what_keeps_a_layout_from_being_guessed_is_said(paths: list[str], said: str) -> None:
+    guess = guess_layout(dict.fromkeys(paths, 1), paths)
+    assert not guess.pattern
+    assert said in " ".join(guess.notes)
+
+
+def test_conditions_are_not_taken_for_categories() -> None:
+    names = [f"{word}{view}.png" for word in ("Airplane", "Car", "Chair") for view in ("Side", "Top")]
+    paths = [f"{condition}/{name}" for condition in ("blurred", "geons") for name in names]
+    guess = guess_layout({f"{condition}/{names[0]}": len(names) for condition in ("blurred", "geons")}, paths)
+    assert not guess.pattern
+    assert "--layout '{condition}/{category}*' --categories Airplane,Car,Chair" in guess.notes[0]
+
+
+def test_names_of_files_that_repeat_their_folder_leave_the_guess() -> None:
+    paths = [f"{word}/{word}_{number}.png" for word in ("dog", "cat", "cow") for number in range(5)]
+    assert guess_layout({f"{word}/{word}_0.png": 5 for word in ("dog", "cat", "cow")}, paths).pattern == "{category}/*"
 
 
 NAME = st.text(st.characters(categories=["L", "N", "Zs"], exclude_characters="/"), min_size=1, max_size=8)
@@ -130,6 +230,7 @@ def test_a_path_made_from_a_pattern_is_read_back(
     pattern: str, category: str, condition: str, split: str, name: str
 ) -> None:
     fields = {"category": category, "condition": condition, "split": split}
+    fields = {field: normalize("NFC", value) for field, value in fields.items()}
     path = pattern
     for field, value in fields.items():
         path = path.replace("{" + field + "}", value)

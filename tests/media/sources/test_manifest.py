@@ -24,8 +24,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shotdex.media.sources.base import Candidate, Found, Note
+from shotdex.media.sources.base import Candidate, Found, Note, Reading
 from shotdex.media.sources.columns import csv_value, parse_columns
+from shotdex.media.sources.label_cells import LabelCells
 from shotdex.media.sources.located import locate
 from shotdex.media.sources.manifest import ManifestSource
 from shotdex.media.sources.zipped import ZipSource
@@ -52,12 +53,14 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
-def scan(path: Path | str, columns: str | None = None) -> list[Found]:
-    return list(ManifestSource(str(path), parse_columns(columns) if columns else {}).scan())
+def scan(path: Path | str, columns: str | None = None, as_written: bool = False) -> list[Found]:
+    reading = Reading(parse_columns(columns) if columns else {}, labels_as_written=as_written)
+    return list(ManifestSource(str(path), reading).scan())
 
 
-def candidates(path: Path | str, columns: str | None = None) -> list[Candidate]:
-    found = scan(path, columns)
+def candidates(path: Path | str, columns: str | None = None, as_written: bool = False) -> list[Candidate]:
+    found = scan(path, columns, as_written)
+    found = [each for each in found if not isinstance(each, LabelCells)]
     assert all(isinstance(each, Candidate) for each in found), found
     return [each for each in found if isinstance(each, Candidate)]
 
@@ -113,7 +116,7 @@ class TestTheSameTable:
         ]
         with tempfile.TemporaryDirectory() as folder:
             for ending in ENDINGS:
-                found = candidates(write_table(Path(folder) / f"t{ending}", rows))
+                found = candidates(write_table(Path(folder) / f"t{ending}", rows), as_written=True)
                 assert found == expected, ending
                 assert [typed(each) for each in found] == [typed(each) for each in expected], ending
 
@@ -123,7 +126,7 @@ class TestTheSameTable:
         os.utime(tmp_path / "in/a.jpg", ns=(5, 1_234_567_890_123_456_789))
         paths = ["a.jpg", "./x, y//ü 🎈.PNG", "../out/c!d.jpg", "x, y\\..\\e.jpg", f"{tmp_path}/abs.jpg", " a.jpg "]
         paths += [f"file://{tmp_path}/in/x,%20y/%C3%BC%20%F0%9F%8E%88.PNG", f"{tmp_path}/in/e.jpg"]
-        source = ManifestSource(str(write_table(tmp_path / f"in/t{ending}", [{"file": path} for path in paths])), {})
+        source = ManifestSource(str(write_table(tmp_path / f"in/t{ending}", [{"file": path} for path in paths])))
         found = list(source.scan())
         assert [each.relative for each in found if isinstance(each, Candidate)] == [
             "a.jpg", "x, y/ü 🎈.PNG", "out/c!d.jpg", "e.jpg", f"{tmp_path}/abs.jpg"[1:], "a.jpg", "x, y/ü 🎈.PNG",
@@ -169,7 +172,7 @@ class TestTheSameTable:
         found = candidates(path)
         [inside] = [one for one in ZipSource(str(tmp_path / "set.zip")).scan() if isinstance(one, Candidate)]
         assert found == [inside], "the same facts as through its archive, so that neither reads what the other did"
-        assert ManifestSource(str(path), {}).read(found[0].address, 100) == b"member"
+        assert ManifestSource(str(path)).read(found[0].address, 100) == b"member"
 
     @pytest.mark.parametrize("ending", ENDINGS)
     def test_images_in_cells(self, tmp_path: Path, ending: str) -> None:
@@ -179,7 +182,7 @@ class TestTheSameTable:
             {"n": 2, "pic/ture": "a.jpg"},
             {"n": 3, "pic/ture": data_url(b"3")},
         ]
-        source = ManifestSource(str(write_table(tmp_path / f"t{ending}", rows)), {"image": "pic/ture"})
+        source = ManifestSource(str(write_table(tmp_path / f"t{ending}", rows)), Reading({"image": "pic/ture"}))
         found = [each for each in source.scan() if isinstance(each, Candidate)]
         assert [each.address.rpartition("/")[2] for each in found] == ["0", "a.jpg", "2"]
         assert [source.read(each.address, 10) for each in found] == [b"one", b"a.jpg", b"3"]
@@ -262,7 +265,7 @@ counts = {True: 0, False: 0}
 for i in range(len(raw) - 8 - int.from_bytes(raw[-8:-4], "little"), len(raw)):
     path.write_bytes(raw[:i] + bytes([raw[i] ^ 1]) + raw[i + 1 :])
     try:
-        counts[len(list(ManifestSource(str(path), {}).scan())) >= 0] += 1
+        counts[len(list(ManifestSource(str(path)).scan())) >= 0] += 1
     except SourceError:
         counts[False] += 1
 print(counts[True], counts[False])
@@ -315,7 +318,7 @@ class TestRemote:
         cells = ["in/a b.jpg", f"{tmp_path}/t.csv", data_url(b"in the cell")]
         table = write_table(tmp_path / f"t{ending}", [{"image": cell} for cell in cells]).read_bytes()
         with served({f"/sets/t{ending}?v=1": Page(table), "/sets/in/a%20b.jpg": Page(b"picture")}) as site:
-            source = ManifestSource(f"{site.url}/sets/t{ending}?v=1", {})
+            source = ManifestSource(f"{site.url}/sets/t{ending}?v=1")
             found = list(source.scan())
             assert found[0] == Candidate(f"{site.url}/sets/in/a b.jpg", "sets/in/a b.jpg", 0, 0)
             assert isinstance(found[1], Failure) and isinstance(found[2], Candidate)
@@ -323,7 +326,7 @@ class TestRemote:
             assert source.read(found[0].address, 100) == b"picture"
             assert source.read(found[2].address, 100) == b"in the cell"
             with pytest.raises(SourceError, match="cannot be read"):
-                list(ManifestSource(f"{site.url}/gone{ending}", {}).scan())
+                list(ManifestSource(f"{site.url}/gone{ending}").scan())
 
     @pytest.mark.parametrize("cell", ["http://me:word@h/a.jpg", "http://h/zip::file:///etc/passwd", "http://[/a"])
     def test_urls_that_are_not_opened(self, cell: str) -> None:
@@ -348,7 +351,7 @@ class TestParquet:
         for rows in (1, 2, 5):  # row groups with bytes only, without, and with both
             path = tmp_path / "t.parquet"
             pq.write_table(table.replace_schema_metadata(schema), path, row_group_size=rows)
-            source = ManifestSource(str(path), {})
+            source = ManifestSource(str(path))
             found = list(source.scan())
             kept = [each for each in found if isinstance(each, Candidate)]
             assert [source.read(each.address, 10) for each in kept] == [b"one", b"a.jpg", b"two"]
@@ -432,7 +435,7 @@ class TestParquet:
         pq.write_table(pa.table({"image": [b"x"] * 20 + [None]}), path)
         assert len(candidates(path)) == 21
         with pytest.raises(ValueError, match="the cell is empty"):
-            ManifestSource(str(path), {}).read(f"{path}!image/20", 10)
+            ManifestSource(str(path)).read(f"{path}!image/20", 10)
 
     def test_no_wrong_byte_in_the_footer_ends_the_process(self, tmp_path: Path) -> None:
         # pyarrow aborts where a column's statistics are asked for and these bytes are wrong; so in a process apart.
@@ -554,7 +557,7 @@ def test_columns_that_make_no_sense(text: str, message: str) -> None:
 
 def test_columns_and_kinds() -> None:
     assert parse_columns("image=a=b, category = my label ") == {"image": "a=b", "category": "my label"}
-    kinds = {name: ManifestSource(name, {}).kind for name in ("/t.TSV", "https://h/t.pq?x=1", "/t.ndjson")}
+    kinds = {name: ManifestSource(name).kind for name in ("/t.TSV", "https://h/t.pq?x=1", "/t.ndjson")}
     assert list(kinds.values()) == ["CSV manifest", "Parquet manifest", "JSONL manifest"]
     assert not table_kind("/t.txt") and not table_kind("/csv") and table_kind("/a/t.csv")
 
@@ -570,7 +573,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path, ending: str) -> Non
         del rows
         outside, most_outside = pa.total_allocated_bytes(), 0
         tracemalloc.start()
-        for _ in ManifestSource(str(path), {}).scan():
+        for _ in ManifestSource(str(path)).scan():
             most_outside = max(most_outside, pa.total_allocated_bytes() - outside)
         peaks.append(tracemalloc.get_traced_memory()[1] + most_outside)
         tracemalloc.stop()

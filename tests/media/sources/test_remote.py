@@ -7,7 +7,7 @@ import pytest
 
 from shotdex.media.files import web_session
 from shotdex.media.files.places import TooManyBytes
-from shotdex.media.sources.base import Candidate, FailedFolder, Ignored, Source
+from shotdex.media.sources.base import Candidate, FailedFolder, Ignored, Reading, Source
 from shotdex.media.sources.remote import RemoteFolderSource, SingleImageSource, open_source
 from shotdex.store.errors import SourceError
 from shotdex.store.types import Failure, Reason
@@ -33,7 +33,7 @@ def test_a_folder_on_the_web() -> None:
         "/my%20pics/cat/a%20b.JPG": Page(b"12345", DATED),
     }
     with served(pages) as site:
-        source = open_source(site.url + "/my%20pics/", {})
+        source = open_source(site.url + "/my%20pics/", Reading())
         root = site.url + "/my%20pics/"
         found = list(source.scan())
         assert (source.root, source.kind) == (root, "remote folder")
@@ -59,7 +59,7 @@ def test_a_folder_in_a_bucket_costs_no_request_for_each_image() -> None:
     for i in range(150):
         memory.pipe_file(f"/remote-test/pics/{i:03}.png", b"x" * i)
     memory.pipe_file("/remote-test/pics/notes.txt", b"")
-    source: Source = open_source("memory://remote-test/pics", {})
+    source: Source = open_source("memory://remote-test/pics", Reading())
     assert isinstance(source, RemoteFolderSource)
     found = list(source.scan())
     assert found.pop() == Ignored("memory://remote-test/pics/notes.txt")
@@ -71,7 +71,7 @@ def test_a_folder_in_a_bucket_costs_no_request_for_each_image() -> None:
 
 def test_one_image() -> None:
     with served({"/a%20b.png": Page(b"picture", DATED)}) as site:
-        source: Source = open_source(site.url + "/a%20b.png", {})
+        source: Source = open_source(site.url + "/a%20b.png", Reading())
         assert isinstance(source, SingleImageSource)
         assert list(source.scan()) == [Candidate(site.url + "/a%20b.png", "a b.png", 7, TIME_NS)]
         assert source.read(source.root, 7) == b"picture"
@@ -92,6 +92,6 @@ def test_a_server_that_stops_answering_half_way(monkeypatch: pytest.MonkeyPatch)
     pages = {"/": listing("a.png", "sub/"), "/a.png": Page(b"x", slow=0.5), "/sub/": listing("b.png")}
     pages["/sub/"].slow = 0.5
     with served(pages) as site:
-        found = list(open_source(site.url + "/", {}).scan())
+        found = list(open_source(site.url + "/", Reading()).scan())
     assert [type(one) for one in found] == [Failure, FailedFolder]
     assert all("did not answer" in str(one) for one in found)

@@ -11,6 +11,7 @@ import pytest
 
 from shotdex.media.sources import read_bytes
 from shotdex.media.sources.base import Candidate, FailedFolder, Found, Ignored
+from shotdex.media.sources.left_out import Left
 from shotdex.media.sources.zipped import ZipSource, matches
 from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure, Reason
@@ -45,7 +46,12 @@ def test_members(tmp_path: Path) -> None:
     assert read == [read_bytes(each.address).decode() for each in candidates]
     assert [each.size_bytes for each in candidates] == [len(each.encode()) for each in read]
     ignored = [each for each in found if isinstance(each, Ignored)]
-    assert ignored == [Ignored(f"{tmp_path}/p.zip!notes.txt"), Ignored(f"{tmp_path}/p.zip!inner.zip")]
+    assert {each.path.rpartition("!")[2]: each.why for each in ignored} == {
+        "__MACOSX": Left.SYSTEM,
+        ".git": Left.HIDDEN_FOLDER,
+        "notes.txt": Left.OTHER,
+        "inner.zip": Left.ARCHIVE,
+    }
     assert len(found) == len(candidates) + len(ignored)
     assert (source.by_path, source.complete, source.in_order, source.kind) == (True, True, False, "zip")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from shotdex.media.files.places import Facts
 from shotdex.media.sources.address import join
-from shotdex.media.sources.base import Candidate, Found
+from shotdex.media.sources.base import Candidate, Found, Reading
 
 
 def matches(place: str) -> bool:
@@ -17,7 +17,7 @@ def matches(place: str) -> bool:
     return Path(place).read_bytes().startswith(b"toy\n")
 
 
-def open_source(place: str, columns: Mapping[str, str]) -> ToySource:
+def open_source(place: str, reading: Reading) -> ToySource:
     """Return the source."""
     return ToySource(place)
 
