@@ -15,11 +15,11 @@ from shotdex.store.errors import EvaluationError, OptionError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.types import Estimate, PromptSet, Run
+from shotdex.store.types import Estimate, Run
 
 from .metrics.metric import Outcomes
-from .prompts.build import class_of_label
 from .results import ALL, Grouping, group_rows, outcomes
+from .side_by_side import MARKED, on_shared, one_label, same_classes, shared_note
 from .stats.paired import holm, paired
 from .stats.proportions import difference_interval, wilson
 
@@ -34,7 +34,8 @@ class Comparison:
     `group` is the group of images compared, `all` for every image. `only_a` and `only_b` count the images that only one
     of them gets right; both are -1 where A and B are different images (two conditions of one run; `group` then names
     the run). `test` names the test behind `p_value`; `adjusted` is the p value after Holm's correction over all
-    comparisons made at once.
+    comparisons made at once. `of` is how many images one or both of the runs evaluated, of which the group holds some;
+    0 where A and B are different images. Without `same_classes` the numbers do not say which is better.
     """
 
     name_a: str
@@ -48,15 +49,20 @@ class Comparison:
     test: str
     p_value: float
     adjusted: float = nan
+    of: int = 0
+    same_classes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
-    """What to compare by, and how: columns of `images` that group them, resamples and seed of the bootstrap."""
+    """What to compare by, and how: columns of `images` that group them, resamples and seed of the bootstrap, and
+    whether runs that chose among different classes are compared anyway.
+    """
 
     by: tuple[str, ...] = ()
     resamples: int = 2000
     seed: int = 0
+    anyway: bool = False
 
 
 def compare_runs(store: Store, names: Sequence[str], options: CompareOptions) -> list[Comparison]:
@@ -66,7 +72,8 @@ def compare_runs(store: Store, names: Sequence[str], options: CompareOptions) ->
 
     Raises:
         OptionError: fewer than two runs, the same one twice, or no such run or column.
-        EvaluationError: two runs share no evaluated image, or were made under different labels.
+        EvaluationError: two runs share no evaluated image, chose among different classes, or were made under different
+            labels.
     """
     with store.reading() as con:
         runs = [find_run(con, name) for name in names]
@@ -75,15 +82,22 @@ def compare_runs(store: Store, names: Sequence[str], options: CompareOptions) ->
                 "a comparison needs two different runs",
                 "compare two runs: shotdex compare A B   or the conditions of one: shotdex compare A --by condition",
             )
+        same = {(a.run_id, b.run_id): same_classes(con, [a, b], options.anyway) for a, b in combinations(runs, 2)}
         found = {run.run_id: outcomes(con, run) for run in runs}
         prompts = {run.run_id: load_prompt_set(con, run.prompt_set_id) for run in runs}
         grouping = _grouping(con, list(found.values()), options.by)
     made = []
     for a, b in combinations(runs, 2):
-        first, second = _shared(a, b, found[a.run_id], found[b.run_id])
-        _check_labels(a, b, first, second, _one_label(prompts[a.run_id], prompts[b.run_id]))
+        (first, second), of = on_shared((a, b), (found[a.run_id], found[b.run_id]))
+        _check_labels(a, b, first, second, one_label(prompts[a.run_id], prompts[b.run_id]))
         for group, rows in [*_groups(first.image_ids, grouping), (ALL, np.arange(len(first)))]:
-            made.append(_pair((a.name, b.name, group), first.only(rows), second.only(rows), options))
+            made.append(
+                replace(
+                    _pair((a.name, b.name, group), first.only(rows), second.only(rows), options),
+                    of=of,
+                    same_classes=same[a.run_id, b.run_id],
+                )
+            )
     return _adjusted(made)
 
 
@@ -112,6 +126,16 @@ def compare_groups(store: Store, name: str, options: CompareOptions) -> list[Com
     return _adjusted(made)
 
 
+def comparison_notes(found: Sequence[Comparison]) -> list[str]:
+    """Return what must be said before the numbers: on which images, and whether the classes were the same."""
+    pairs = {(one.name_a, one.name_b): one for one in found if one.of and one.group == ALL}
+    notes = []
+    for (a, b), one in pairs.items():
+        note = shared_note(one.a.n, one.of)
+        notes += [note if len(pairs) == 1 else f"{a} and {b}: {note}"] if note else []
+    return notes + ([] if all(one.same_classes for one in found) else [MARKED])
+
+
 def _grouping(con: Connection, found: Sequence[Outcomes], by: Sequence[str]) -> Grouping:
     """Group every image that some run evaluated; what a category is called, the first of them says."""
     called: dict[int, str] = {}
@@ -127,29 +151,6 @@ def fisher_exact(a: tuple[int, int], b: tuple[int, int]) -> float:
 
     (right_a, n_a), (right_b, n_b) = a, b
     return float(exact([[right_a, n_a - right_a], [right_b, n_b - right_b]]).pvalue)
-
-
-def _shared(a: Run, b: Run, out_a: Outcomes, out_b: Outcomes) -> tuple[Outcomes, Outcomes]:
-    _, rows_a, rows_b = np.intersect1d(out_a.image_ids, out_b.image_ids, assume_unique=True, return_indices=True)
-    if not len(rows_a):
-        raise EvaluationError(
-            f"the runs {a.name!r} and {b.name!r} evaluated no image in common",
-            "classify the same images in both runs, with the same --where",
-        )
-    return out_a.only(rows_a), out_b.only(rows_b)
-
-
-def _one_label(a: PromptSet, b: PromptSet) -> npt.NDArray[np.bool_]:
-    """Return for the classes of A and of B, (A, B), whether some label means the one here and the other there.
-
-    Aliases may call one label by two names, which does not make the images others.
-    """
-    meant_a, meant_b = class_of_label(a), class_of_label(b)
-    places_a, places_b = ({name: i for i, name in enumerate(prompts.classes)} for prompts in (a, b))
-    alike = np.zeros((len(places_a), len(places_b)), dtype=np.bool_)
-    for label in meant_a.keys() & meant_b.keys():
-        alike[places_a[meant_a[label]], places_b[meant_b[label]]] = True
-    return alike
 
 
 def _check_labels(a: Run, b: Run, first: Outcomes, second: Outcomes, alike: npt.NDArray[np.bool_]) -> None:

@@ -17,15 +17,18 @@ from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Hit, Run
 
+from .coverage import marked_name
 from .figures.bars import accuracy_figure, counts_figure
 from .figures.confusion import confusion_figure
 from .figures.curves import reliability_figure, topk_figure
 from .figures.pages import contact_sheet, samples_figure
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
+from .metrics.metric import Outcomes
 from .metrics.shares import top_k
 from .report import calibration_error
 from .results import UNLABELLED, accuracy_groups, count_by, outcomes
+from .side_by_side import MARK, on_shared, same_classes, shared_note
 from .thumbnails import read_small
 
 if TYPE_CHECKING:
@@ -61,12 +64,40 @@ def counts_table(
     return ["category", *columns, "all"], rows
 
 
-def _runs(con: Connection, names: Sequence[str]) -> list[Run]:
-    return [find_run(con, name) for name in dict.fromkeys(names)] if names else [find_run(con, None)]
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Runs that stand in one figure, with their names there and their outcomes, on the same images.
+
+    `note` ends the title; `mark` stands at every number where the runs chose among different classes.
+    """
+
+    runs: list[Run]
+    names: list[str]
+    outcomes: list[Outcomes]
+    note: str
+    mark: str
+
+
+def _drawn(con: Connection, names: Sequence[str], anyway: bool, where: str | None = None) -> _Drawn:
+    found = {run.run_id: run for run in [find_run(con, name) for name in names] or [find_run(con, None)]}
+    runs = list(found.values())
+    same = same_classes(con, runs, anyway)
+    out, of = on_shared(runs, [outcomes(con, run) for run in runs])
+    notes = [shared_note(len(out[0]), of, len(runs)), "" if same else f"{MARK}: different classes"]
+    if where is not None:
+        kept = filtered_ids(con, where)
+        out = [one.only(np.isin(one.image_ids, kept)) for one in out]
+    mark = "" if same else MARK
+    named = [marked_name(run) + mark for run in runs]
+    return _Drawn(runs, named, out, "".join(f", {note}" for note in notes if note), mark)
 
 
 def accuracy_plot(
-    store: Store, runs: Sequence[str] = (), by: Sequence[str] = ("condition",), baselines: Sequence[str] = ()
+    store: Store,
+    runs: Sequence[str] = (),
+    by: Sequence[str] = ("condition",),
+    baselines: Sequence[str] = (),
+    anyway: bool = False,
 ) -> Figure:
     """Draw accuracy@1 of runs (the newest where none is named) by columns of `images`, with intervals.
 
@@ -82,15 +113,14 @@ def accuracy_plot(
             f"baselines are known by condition, not by {', '.join(by)}", "leave out --baseline, or use --by condition"
         )
     with store.reading() as con:
-        chosen = _runs(con, runs)
-        found = [outcomes(con, run) for run in chosen]
-        series = [(run.name, accuracy_groups(con, out, by)) for run, out in zip(chosen, found, strict=True)]
+        drawn = _drawn(con, runs, anyway)
+        series = [(name, accuracy_groups(con, out, by)) for name, out in zip(drawn.names, drawn.outcomes, strict=True)]
         others = [find_baseline(con, name) for name in baselines]
-    classes = {len(out.classes) for out in found}
+    classes = {len(out.classes) for out in drawn.outcomes}
     chance = 1 / classes.pop() if len(classes) == 1 else None
-    title = f"Accuracy@1 by {', '.join(by)}, 95 % Wilson intervals"
+    title = f"Accuracy@1 by {', '.join(by)}, 95 % Wilson intervals{drawn.note}"
     beside = [(one.name, {name: e for name, e in one.accuracies.items() if name != OVERALL}) for one in others]
-    return accuracy_figure(series, title, chance, baselines=beside)
+    return accuracy_figure(series, title, chance, baselines=beside, mark=drawn.mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,43 +151,42 @@ def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Fig
         raise OptionError(f"k is {wanted.k}, but there are {count} classes", f"pass a value from 1 to {count}")
     matrix = confusion_at_k(found.truth, found.predicted, found.true_rank, count, wanted.k)
     among = f", true class counted where among the {wanted.k} best" if wanted.k > 1 else ""
-    title = f"Confusion, run “{chosen.name}”, n = {len(found):,}{among}"
+    title = f"Confusion, run “{marked_name(chosen)}”, n = {len(found):,}{among}"
     return confusion_figure(matrix, found.classes, title=title, cells=wanted.cells, order=wanted.order)
 
 
-def reliability_plot(store: Store, runs: Sequence[str] = (), bins: int = BINS, where: str | None = None) -> Figure:
+def reliability_plot(
+    store: Store, runs: Sequence[str] = (), bins: int = BINS, where: str | None = None, anyway: bool = False
+) -> Figure:
     """Draw the accuracy of runs against their confidence, with each one's expected calibration error.
 
     Raises:
         OptionError, MissingLabels, BadSql; EmptyStore: the filter leaves no image.
     """
     with store.reading() as con:
-        chosen = _runs(con, runs)
-        found = [outcomes(con, run) for run in chosen]
-        kept = None if where is None else filtered_ids(con, where)
-    if kept is not None:
-        found = [out.only(np.isin(out.image_ids, kept)) for out in found]
-    if not all(map(len, found)):
+        drawn = _drawn(con, runs, anyway, where)
+    if not all(map(len, drawn.outcomes)):
         raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
     series = [
-        (run.name, reliability(out.probability, out.correct, bins), calibration_error(out, bins, run.seed))
-        for run, out in zip(chosen, found, strict=True)
+        (name, reliability(out.probability, out.correct, bins), calibration_error(out, bins, run.seed))
+        for name, run, out in zip(drawn.names, drawn.runs, drawn.outcomes, strict=True)
     ]
-    return reliability_figure(series, f"Reliability, {bins} bins, 95 % Wilson intervals")
+    return reliability_figure(series, f"Reliability, {bins} bins, 95 % Wilson intervals{drawn.note}")
 
 
-def topk_plot(store: Store, runs: Sequence[str] = ()) -> Figure:
+def topk_plot(store: Store, runs: Sequence[str] = (), anyway: bool = False) -> Figure:
     """Draw the share of images whose true category is among their own k best, for every k, with Wilson intervals.
 
     Raises:
         OptionError, MissingLabels.
     """
     with store.reading() as con:
-        chosen = _runs(con, runs)
-        found = [outcomes(con, run) for run in chosen]
-    curves = [(run.name, top_k(out.true_rank, len(out.classes))) for run, out in zip(chosen, found, strict=True)]
+        drawn = _drawn(con, runs, anyway)
+    found = drawn.outcomes
+    curves = [(name, top_k(out.true_rank, len(out.classes))) for name, out in zip(drawn.names, found, strict=True)]
     sizes = {len(out.classes) for out in found}
-    return topk_figure(curves, "Top-k accuracy, 95 % Wilson intervals", sizes.pop() if len(sizes) == 1 else None)
+    title = f"Top-k accuracy, 95 % Wilson intervals{drawn.note}"
+    return topk_figure(curves, title, sizes.pop() if len(sizes) == 1 else None)
 
 
 def samples_plot(store: Store, where: str | None = None) -> Figure:

@@ -21,6 +21,7 @@ from shotdex.store.types import EncoderId, PromptSet, Run
 
 from .classify import Answers, Classification, answer
 from .run_digests import versions
+from .side_by_side import same_classes
 
 SAME = 1e-5
 """The largest difference of a component that rounding explains: another number of threads gives up to 1e-6."""
@@ -180,16 +181,19 @@ class RunDiff:
     lost: int
     only_first: int
     only_second: int
+    same_classes: bool = True
 
 
-def diff(store: Store, first: str, second: str) -> RunDiff:
+def diff(store: Store, first: str, second: str, anyway: bool = False) -> RunDiff:
     """Return how two runs differ.
 
     Raises:
         OptionError: there is no such run.
+        EvaluationError: they chose among different classes, and not `anyway`.
     """
     with store.reading() as con:
         a, b = find_run(con, first), find_run(con, second)
+        same = same_classes(con, [a, b], anyway)
         asked = [
             *_asked(con, a, b),
             *_prompts(load_prompt_set(con, a.prompt_set_id), load_prompt_set(con, b.prompt_set_id)),
@@ -200,7 +204,7 @@ def diff(store: Store, first: str, second: str) -> RunDiff:
             "FROM outcomes a JOIN outcomes b USING (image_id) WHERE a.run_id = $a AND b.run_id = $b",
             {"a": a.run_id, "b": b.run_id},
         )[0]
-    return RunDiff(a, b, tuple(asked), shared, changed, gained, lost, a.scored - shared, b.scored - shared)
+    return RunDiff(a, b, tuple(asked), shared, changed, gained, lost, a.scored - shared, b.scored - shared, same)
 
 
 def _asked(con: Connection, a: Run, b: Run) -> list[Difference]:

@@ -152,22 +152,34 @@ class Evaluation:
         ]
         return Findings(f"report of run {found.run.name}", rows, found, Metric)
 
-    def compare(self, *runs: str, by: str | Sequence[str] = (), resamples: int = 2000, seed: int = 0) -> Findings:
+    def compare(
+        self,
+        *runs: str,
+        by: str | Sequence[str] = (),
+        resamples: int = 2000,
+        seed: int = 0,
+        anyway: bool = False,
+    ) -> Findings:
         """Compare runs on the images that they share, or with `by` the groups of a single run.
 
-        The p values are those of McNemar's exact test (Fisher's for groups), adjusted by Holm's method.
+        The p values are those of McNemar's exact test (Fisher's for groups), adjusted by Holm's method. `anyway`
+        compares runs that chose among different classes, too, which says little: `same_classes` is False then.
+
+        Raises:
+            EvaluationError: the runs chose among different classes, or share no image.
 
         >>> comparison = store.compare("photo", "names")
         >>> comparison[0].test
         'McNemar, exact'
         """
-        from shotdex.analysis.compare import CompareOptions, compare_groups, compare_runs
+        from shotdex.analysis.compare import CompareOptions, compare_groups, compare_runs, comparison_notes
 
-        options = CompareOptions(_columns(by), resamples, seed)
+        options = CompareOptions(_columns(by), resamples, seed, anyway)
         found = (
             compare_groups(self.store, runs[0], options) if len(runs) == 1 else compare_runs(self.store, runs, options)
         )
-        return Findings(f"comparison of {' and '.join(runs)}", found, found)
+        title = "; ".join([f"comparison of {' and '.join(runs)}", *comparison_notes(found)])
+        return Findings(title, found, found)
 
     def probe(self, *, progress: bool | Progress = False, **options: Any) -> Findings:
         """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors.
@@ -205,7 +217,7 @@ class Evaluation:
             classify(self.store, again, self.encoders.model)
         return found
 
-    def diff(self, first: str, second: str) -> Findings:
+    def diff(self, first: str, second: str, *, anyway: bool = False) -> Findings:
         """Return how two runs differ in encoder, prompts, filter, images and versions; `details` counts the outcomes.
 
         >>> [row.what for row in store.diff("names", "photo")][:1]
@@ -213,7 +225,7 @@ class Evaluation:
         """
         from shotdex.analysis.rerun import diff
 
-        found = diff(self.store, first, second)
+        found = diff(self.store, first, second, anyway)
         return Findings(f"differences of {first} and {second}", found.differences, found)
 
     def check_prompts(self, prompts: str | PromptSet, *, where: str | None = None) -> Findings:

@@ -49,12 +49,21 @@ class Plots:
         return counts_plot(self._session.store, by, where)
 
     def accuracy(
-        self, *, runs: Sequence[str] = (), by: Sequence[str] = ("condition",), baselines: Sequence[str] = ()
+        self,
+        *,
+        runs: Sequence[str] = (),
+        by: Sequence[str] = ("condition",),
+        baselines: Sequence[str] = (),
+        anyway: bool = False,
     ) -> Figure:
-        """Return accuracy@1 with 95 % intervals by columns of `images`, compared with imported baselines."""
+        """Return accuracy@1 with 95 % intervals by columns of `images`, compared with imported baselines.
+
+        Several runs are drawn on the images that all of them scored. `anyway` also draws those that chose among
+        different classes, with every number marked; otherwise they are an error, as in the other figures.
+        """
         from shotdex.analysis.plots import accuracy_plot
 
-        return accuracy_plot(self._session.store, runs, (by,) if isinstance(by, str) else tuple(by), baselines)
+        return accuracy_plot(self._session.store, runs, (by,) if isinstance(by, str) else tuple(by), baselines, anyway)
 
     def confusion(self, *, run: str | None = None, k: int = 1, **options: Any) -> Figure:
         """Return which categories are taken for which; with `k` above 1 the truth counts if among the k best."""
@@ -62,17 +71,19 @@ class Plots:
 
         return confusion_plot(self._session.store, ConfusionOptions(run, k, **options))
 
-    def reliability(self, *, runs: Sequence[str] = (), bins: int = 15, where: str | None = None) -> Figure:
+    def reliability(
+        self, *, runs: Sequence[str] = (), bins: int = 15, where: str | None = None, anyway: bool = False
+    ) -> Figure:
         """Return how often the model is right at each confidence, in `bins` bins of equal width."""
         from shotdex.analysis.plots import reliability_plot
 
-        return reliability_plot(self._session.store, runs, bins, where)
+        return reliability_plot(self._session.store, runs, bins, where, anyway)
 
-    def topk(self, *, runs: Sequence[str] = ()) -> Figure:
+    def topk(self, *, runs: Sequence[str] = (), anyway: bool = False) -> Figure:
         """Return how often the true category is among an image's k best, for every k."""
         from shotdex.analysis.plots import topk_plot
 
-        return topk_plot(self._session.store, runs)
+        return topk_plot(self._session.store, runs, anyway)
 
     def map(
         self,

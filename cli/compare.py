@@ -8,16 +8,24 @@ from typing import Any
 
 import click
 
-from shotdex.analysis.compare import CompareOptions, Comparison, compare_groups, compare_runs, disagreements
+from shotdex.analysis.compare import (
+    CompareOptions,
+    Comparison,
+    compare_groups,
+    compare_runs,
+    comparison_notes,
+    disagreements,
+)
 from shotdex.analysis.coverage import coverage
 from shotdex.analysis.results import ALL, split_columns
+from shotdex.analysis.side_by_side import MARK
 from shotdex.analysis.stats.proportions import small_sample
 from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells, table, visible
 from shotdex.store.errors import OptionError
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 
-from .options import by_option, json_option, open_store, resamples_option, seed_option, store_option
+from .options import anyway_option, by_option, json_option, open_store, resamples_option, seed_option, store_option
 from .render import as_json as to_json
 from .render import out
 
@@ -30,6 +38,7 @@ from .render import out
 )
 @resamples_option(2000)
 @seed_option
+@anyway_option
 @store_option
 @json_option
 def command(
@@ -38,6 +47,7 @@ def command(
     show: int,
     resamples: int,
     seed: int,
+    anyway: bool,
     store_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -53,7 +63,7 @@ def command(
     shotdex compare names --by condition
     """
     store = open_store(store_path)
-    settings = CompareOptions(split_columns(by), resamples, seed)
+    settings = CompareOptions(split_columns(by), resamples, seed, anyway)
     if len(runs) == 1 and not settings.by:
         raise OptionError(
             "there is one run and nothing to compare it with",
@@ -68,14 +78,14 @@ def _as_dict(store: Store, runs: Sequence[str], found: Sequence[Comparison], sho
         chosen = [find_run(con, name) for name in runs]
         apart = disagreements(con, chosen[0], chosen[1], show) if len(chosen) == 2 else []
     covered = {run.name: coverage(run) for run in chosen}
-    return {"coverage": covered, "comparisons": found, "disagreements": apart}
+    return {"coverage": covered, "notes": comparison_notes(found), "comparisons": found, "disagreements": apart}
 
 
 def as_text(store: Store, runs: Sequence[str], found: Sequence[Comparison], show: int) -> str:
     """Return comparisons as a table, with coverage above and some images below."""
     with store.reading() as con:
         chosen = [find_run(con, name) for name in runs]
-    lines = [f"{visible(run.name)}: {coverage(run)}" for run in chosen]
+    lines = [*map(visible, comparison_notes(found)), *(f"{visible(run.name)}: {coverage(run)}" for run in chosen)]
     lines += ["", comparison_table(found), *reading_notes(found)]
     if len(chosen) == 2 and show:
         lines += _disagreements(store, runs, found, show)
@@ -104,7 +114,8 @@ def _row(one: Comparison, within: bool, one_pair: bool) -> list[Any]:
     values = [estimate_cells(one.a)[0], estimate_cells(one.b)[0]]
     p_values = [p_value(one.p_value), p_value(one.adjusted)]
     flag = small_sample(one.a) or small_sample(one.b)
-    return [*names, *group, *values, difference, interval, sizes, *counts, *p_values, flag]
+    numbers = [*values, difference, interval, sizes, *counts, *p_values]
+    return [*names, *group, *(numbers if one.same_classes else [f"{number}{MARK}" for number in numbers]), flag]
 
 
 def reading_notes(found: Sequence[Comparison]) -> list[str]:
@@ -137,4 +148,5 @@ def _disagreements(store: Store, runs: Sequence[str], found: Sequence[Comparison
     ]
     more = f"; these are the first {len(images)} (--show N)" if apart > len(images) else ""
     columns = ["category", "condition", names[0], names[1], "right", "path"]
-    return ["", f"{apart:,} images that only one of them gets right{more}:", table(columns, rows)]
+    mark = "" if whole.same_classes else MARK
+    return ["", f"{apart:,}{mark} images that only one of them gets right{more}:", table(columns, rows)]

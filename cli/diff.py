@@ -8,9 +8,10 @@ import click
 
 from shotdex.analysis.coverage import marked_name
 from shotdex.analysis.rerun import RunDiff, diff
+from shotdex.analysis.side_by_side import MARK, MARKED, shared_note
 from shotdex.formatting import table, visible
 
-from .options import json_option, open_store, store_option
+from .options import anyway_option, json_option, open_store, store_option
 from .render import as_json as to_json
 from .render import out
 
@@ -18,20 +19,24 @@ from .render import out
 @click.command("diff")
 @click.argument("first", metavar="RUN")
 @click.argument("second", metavar="RUN")
+@anyway_option
 @store_option
 @json_option
-def command(first: str, second: str, store_path: Path | None, as_json: bool) -> None:
+def command(first: str, second: str, anyway: bool, store_path: Path | None, as_json: bool) -> None:
     """Show how two runs differ: encoder, prompts, filter, images, versions, and how many predictions.
 
     Whether one is better is for `shotdex compare`.
     """
-    found = diff(open_store(store_path), first, second)
+    found = diff(open_store(store_path), first, second, anyway)
     out(to_json(found) if as_json else as_text(found))
 
 
 def as_text(found: RunDiff) -> str:
     """Return how two runs differ, as text."""
     a, b = visible(marked_name(found.first)), visible(marked_name(found.second))
+    note = shared_note(found.shared, found.shared + found.only_first + found.only_second)
+    first = [*([note] if note else []), *([] if found.same_classes else [MARKED])]
+    mark = "" if found.same_classes else MARK
     if found.differences:
         rows = [[one.what, one.first, one.second] for one in found.differences]
         lines = [table(["what", marked_name(found.first), marked_name(found.second)], rows), ""]
@@ -40,9 +45,9 @@ def as_text(found: RunDiff) -> str:
         images = "the same images" if known else "images that older runs have no digest of"
         lines = [f"{a} and {b} asked the same of {images}, with the same versions."]
     lines.append(
-        f"{found.shared:,} images in both: {found.changed:,} have another best class in {b}; "
-        f"{found.gained:,} are right only there, {found.lost:,} only in {a}"
+        f"{found.shared:,} images in both: {found.changed:,}{mark} have another best class in {b}; "
+        f"{found.gained:,}{mark} are right only there, {found.lost:,}{mark} only in {a}"
     )
     if found.only_first or found.only_second:
         lines.append(f"{found.only_first:,} images only in {a}, {found.only_second:,} only in {b}")
-    return "\n".join(lines)
+    return "\n".join([*first, *lines])

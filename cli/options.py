@@ -47,6 +47,9 @@ by_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for the bootstrap."
 )
+anyway_option = click.option(
+    "--anyway", is_flag=True, help="Also with runs that chose among different classes; marks every number."
+)
 run_option = click.option("--run", metavar="RUN", help="A run's name or number. [default: the newest]")
 
 

@@ -13,6 +13,7 @@ from shotdex.store.types import Space
 
 from .options import (
     Command,
+    anyway_option,
     device_option,
     drawable,
     model_option,
@@ -96,13 +97,21 @@ def counts(target: Path, by: str, where: str | None, store_path: Path | None) ->
     help="What the bars stand for: columns of `images`, such as condition or category,split.",
 )
 @click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="An imported baseline; repeatable.")
+@anyway_option
 @store_option
-def accuracy(target: Path, runs: tuple[str, ...], by: str, baselines: tuple[str, ...], store_path: Path | None) -> None:
+def accuracy(
+    target: Path,
+    runs: tuple[str, ...],
+    by: str,
+    baselines: tuple[str, ...],
+    anyway: bool,
+    store_path: Path | None,
+) -> None:
     """Draw accuracy@1 with 95 % intervals, alongside people or other models if a baseline is named."""
     from shotdex.analysis.plots import accuracy_plot
     from shotdex.analysis.results import split_columns
 
-    _save(accuracy_plot(open_store(store_path), runs, split_columns(by), baselines), target)
+    _save(accuracy_plot(open_store(store_path), runs, split_columns(by), baselines, anyway), target)
 
 
 @command.command()
@@ -145,23 +154,27 @@ def confusion(
     "--bins", type=click.IntRange(1, 100), default=15, show_default=True, help="Number of bins of equal width."
 )
 @where_option
+@anyway_option
 @store_option
-def reliability(target: Path, runs: tuple[str, ...], bins: int, where: str | None, store_path: Path | None) -> None:
+def reliability(
+    target: Path, runs: tuple[str, ...], bins: int, where: str | None, anyway: bool, store_path: Path | None
+) -> None:
     """Draw accuracy against the model's confidence, with the calibration error."""
     from shotdex.analysis.plots import reliability_plot
 
-    _save(reliability_plot(open_store(store_path), runs, bins, where), target)
+    _save(reliability_plot(open_store(store_path), runs, bins, where, anyway), target)
 
 
 @command.command()
 @out_option("topk")
 @runs_option
+@anyway_option
 @store_option
-def topk(target: Path, runs: tuple[str, ...], store_path: Path | None) -> None:
+def topk(target: Path, runs: tuple[str, ...], anyway: bool, store_path: Path | None) -> None:
     """Draw how often the true category is among an image's k best, for every k."""
     from shotdex.analysis.plots import topk_plot
 
-    _save(topk_plot(open_store(store_path), runs), target)
+    _save(topk_plot(open_store(store_path), runs, anyway), target)
 
 
 @command.command(name="map")

@@ -164,6 +164,7 @@ def accuracy_figure(
     chance: float | None = None,
     ylabel: str = "accuracy",
     baselines: Sequence[Series] = (),
+    mark: str = "",
 ) -> Figure:
     """Draw grouped bars with the estimates' intervals as whiskers, values above and n beneath.
 
@@ -178,6 +179,7 @@ def accuracy_figure(
         ylabel: what is estimated.
         baselines: what the series are compared with. The n beneath the groups do not count them; groups that they alone
             have stand last.
+        mark: what stands after every value, such as `*`.
     """
     every = (*series, *baselines)
     groups = list(dict.fromkeys(group for _, estimates in every for group in estimates))
@@ -187,7 +189,7 @@ def accuracy_figure(
         shown = [*shown, f"chance {chance:.3f}"]
     figure = style.new_figure(planned.width + style.plan_legend(shown, planned.height).width + 0.9, planned.height)
     axes = figure.add_subplot()
-    handles = _draw(axes, _kinds(series, baselines), groups, planned)
+    handles = _draw(axes, _kinds(series, baselines), groups, planned, mark)
     if chance is not None:
         line = axes.axhline(chance, color=style.INK, linestyle=(0, (5, 3)), linewidth=1.1, zorder=2.5)
         handles = [*handles, line] if len(every) > 1 else [line]
@@ -209,7 +211,7 @@ def _kinds(series: Sequence[Series], baselines: Sequence[Series]) -> list[_Kind]
     ]
 
 
-def _draw(axes: Axes, kinds: Sequence[_Kind], groups: Sequence[str], planned: BarPlan) -> list[Artist]:
+def _draw(axes: Axes, kinds: Sequence[_Kind], groups: Sequence[str], planned: BarPlan, mark: str) -> list[Artist]:
     """Draw all bars and return one of each series for the legend."""
     from matplotlib.patches import Patch
 
@@ -225,7 +227,7 @@ def _draw(axes: Axes, kinds: Sequence[_Kind], groups: Sequence[str], planned: Ba
         _bars(axes, drawn, width * 0.92, kind, planned.values == "none")
         for place, estimate in drawn:
             top = estimate.value if isnan(estimate.high) else estimate.high
-            on_top(axes, place, top, _value(estimate), planned.values)
+            on_top(axes, place, top, _value(estimate) + mark, planned.values)
         handles.append(Patch(facecolor=kind.look.colour, hatch=kind.look.hatch, edgecolor=kind.outline))
     # Room for a value above a whisker that ends at 1: a turned one is 0.4 inch long, an upright one 0.15 high.
     axes.set_ylim(0, 1.14 if planned.values == "turned" else 1.06)

@@ -31,10 +31,10 @@ COUNTS = {"red": 6, "green": 3, "blue": 4, "yellow": 2}
 
 SIZES = ((8, 8), (16, 8), (100, 16))
 
-NAMES = {name: (name,) for name in COUNTS}
+NAMES = {name: (name,) for name in (*COUNTS, "white")}
 WORDS = {"red": ("tomato",), "green": ("olive",), "blue": ("purple", "navy"), "yellow": ("orange",), "white": ("snow",)}
 
-THIRD = {"blue": ("teal",), "yellow": ("gold",), "red": ("brown",), "green": ("lime",)}
+THIRD = {"blue": ("teal",), "yellow": ("gold",), "red": ("brown",), "green": ("lime",), "white": ("ivory",)}
 
 
 def save_noisy_colour(path: Path, colour: str, noise: float, seed: int) -> Path:
