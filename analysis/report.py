@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 
@@ -135,7 +136,12 @@ def _row(name: str, found: Outcomes, options: ReportOptions, seed: int) -> Group
 
 def _named(name: str, found: Outcomes, estimates: Sequence[Estimate]) -> GroupRow:
     accuracy = wilson(int(found.correct.sum()), len(found))
-    return GroupRow(name, accuracy, dict(zip((m.name for m in registry.METRICS), estimates, strict=True)))
+    blank = len(found) > 0 and bool((found.truth == found.truth[0]).all())
+    summary = {
+        metric.name: replace(one, value=nan, low=nan, high=nan) if blank and metric.across_classes else one
+        for metric, one in zip(registry.METRICS, estimates, strict=True)
+    }
+    return GroupRow(name, accuracy, summary)
 
 
 def _summary(rows: Outcomes, options: ReportOptions) -> Floats:

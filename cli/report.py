@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from shotdex.analysis.report import GroupRow, Report, ReportOptions, report
 from shotdex.analysis.results import split_columns
 from shotdex.analysis.stats.proportions import SMALL, small_sample
 from shotdex.formatting import compact, estimate_cells, table, visible
+from shotdex.store.types import Estimate
 
 from .options import by_option, json_option, open_store, resamples_option, store_option
 from .render import as_json as to_json
@@ -94,12 +96,17 @@ def _groups(by: Sequence[str], rows: Sequence[GroupRow]) -> str:
             row.name,
             row.accuracy.n,
             compact(row.accuracy),
-            *(compact(row.summary[metric.name]) for metric in registry.METRICS),
+            *(_cell(row.summary[metric.name]) for metric in registry.METRICS),
             small_sample(row.accuracy),
         ]
         for row in rows
     ]
     return table(columns, cells)
+
+
+def _cell(estimate: Estimate) -> str:
+    """Return a metric of one group; blank where it is undefined, as F1 is inside one true class."""
+    return "" if isnan(estimate.value) else compact(estimate)
 
 
 def _classes(found: Report) -> str:

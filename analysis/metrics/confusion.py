@@ -160,4 +160,5 @@ MACRO_F1 = Metric(
     "higher",
     "Mean over the classes of F1, the harmonic mean of precision and recall (van Rijsbergen 1979)",
     ("truth", "predicted"),
+    across_classes=True,
 )

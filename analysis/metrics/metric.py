@@ -75,7 +75,8 @@ class Metric:
     `name` is its key in JSON and its row in a report, `short` the heading of its column. `function` takes the outcomes
     of any N images, some of them repeated, and returns the value; NaN where it is undefined, as it is without images.
     `better` says which direction is better. `documentation` is one sentence with the source of the formula, and
-    `needs` lists the columns of `Outcomes` that the value depends on.
+    `needs` lists the columns of `Outcomes` that the value depends on. One that depends on which images of other
+    classes are taken for a class, as precision does, is `across_classes`: inside one true class it is left blank.
     """
 
     name: str
@@ -84,3 +85,4 @@ class Metric:
     better: Literal["higher", "lower"]
     documentation: str
     needs: tuple[Column, ...]
+    across_classes: bool = False

@@ -23,7 +23,18 @@ from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate
 from tests.conftest import index
-from tests.support.evaluated import NAMES, WORDS, Judged, by_columns, change, judged, run, save_noisy_colour, shown
+from tests.support.evaluated import (
+    NAMES,
+    SNOWY,
+    WORDS,
+    Judged,
+    by_columns,
+    change,
+    judged,
+    run,
+    save_noisy_colour,
+    shown,
+)
 from tests.support.fakes import FakeEncoder
 
 QUICK = 100
@@ -79,7 +90,9 @@ def is_row(found: GroupRow, images: Sequence[Judged]) -> None:
     assert found.accuracy.value == pytest.approx(accuracy_score(*labels(images)), abs=1e-9)
     assert set(found.summary) == set(INDEPENDENT)
     for name, compute in INDEPENDENT.items():
-        assert found.summary[name].value == pytest.approx(compute(images), abs=1e-9), name
+        one_class = name == "macro F1" and len({image.truth for image in images}) == 1
+        want = float("nan") if one_class else compute(images)
+        assert found.summary[name].value == pytest.approx(want, abs=1e-9, nan_ok=True), name
         assert found.summary[name].n == len(images)
 
 
@@ -96,11 +109,12 @@ def test_mean_recall_is_scikit_learn_s_balanced_accuracy(evaluated: Store) -> No
     assert abs(want - accuracy_score(truth, predicted)) > 0.01, "classes of unlike size, so that the two differ"
 
 
-def test_every_class(evaluated: Store, whole: Report) -> None:
-    """`words` has a class `white` that no image is of: its recall is not defined, which is not 0."""
-    images = judged(evaluated, "words")
+def test_every_class(own: Store) -> None:
+    """There is a class `white` that no image is of: its recall is not defined, which is not 0."""
+    run(own, SNOWY, name="snowy")
+    whole, images = report(own, "snowy", ReportOptions(resamples=1000)), judged(own, "snowy")
     truth, predicted = labels(images)
-    names = list(WORDS)
+    names = list(SNOWY)
     with np.errstate(all="ignore"):
         precision, recall, f1, support = precision_recall_fscore_support(
             truth, predicted, labels=names, zero_division=np.nan
@@ -286,3 +300,18 @@ def test_too_many_groups_are_refused(store: Store, tmp_path: Path, monkeypatch: 
     with pytest.raises(OptionError, match="there are 3 groups") as caught:
         report(store, "x", ReportOptions(("path",), resamples=100))
     assert "shotdex sql" in caught.value.hint
+
+
+def test_inside_one_true_class_there_is_no_f1(own: Store) -> None:
+    """Within one class every guess of it is right, so precision is 1 by construction and F1 says nothing of its own."""
+    found = report(own, "words", ReportOptions(("category",), resamples=100))
+    assert len(found.groups) == 4
+    for row in found.groups:
+        f1 = row.summary["macro F1"]
+        assert isnan(f1.value) and isnan(f1.low) and isnan(f1.high) and f1.n == row.accuracy.n
+        assert row.summary["mean per-class recall"].value == row.accuracy.value
+    assert not isnan(found.overall.summary["macro F1"].value)
+    change(own, "UPDATE stored_images SET condition = category WHERE category = 'red'")
+    by_condition = {row.name: row.summary["macro F1"].value for row in
+                    report(own, "words", ReportOptions(("condition",), resamples=100)).groups}  # fmt: skip
+    assert {name for name, value in by_condition.items() if isnan(value)} == {"red"}

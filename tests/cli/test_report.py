@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from shotdex.store.store import Store
 from tests.conftest import Ran
-from tests.support.evaluated import NAMES, WORDS, by_columns, change, judged, run, shown
+from tests.support.evaluated import NAMES, SNOWY, WORDS, by_columns, change, judged, run, shown
 
 from .checks import failed, strict_json
 
@@ -52,7 +52,7 @@ def test_every_table(shotdex: Shotdex, evaluated: Store) -> None:
     assert {row[2] for row in numbers.values()} == {"75"}
     for k, row in enumerate(table_below(ran.out, "top-k"), start=1):
         assert row == [str(k), *share(sum(image.rank <= k for image in images), 75)]
-    assert k == 5
+    assert k == 4
     groups = by_columns(images, ["condition"])
     body = table_below(ran.out, "condition ")
     assert [row[0] for row in body] == [shown(values) for values in groups]
@@ -83,10 +83,12 @@ def test_balanced_accuracy(shotdex: Shotdex, evaluated: Store) -> None:
     assert found["overall"]["summary"]["mean per-class recall"]["value"] == pytest.approx(want, abs=1e-9)
 
 
-def test_json(shotdex: Shotdex, evaluated: Store) -> None:
-    arguments = ("report", "words", "--by", "condition,category", "--resamples", "100", "--store", evaluated.root)
+def test_json(shotdex: Shotdex, own: Store) -> None:
+    run(own, SNOWY, name="snowy")
+    arguments = ("report", "snowy", "--by", "condition,category", "--resamples", "100", "--store", own.root)
     found = strict_json(shotdex(*arguments, "--json").out)
-    assert found["run"]["name"] == "words"
+    assert found["run"]["name"] == "snowy"
+    assert {row["summary"]["macro F1"]["value"] for row in found["groups"]} == {None}
     assert found["by"] == ["condition", "category"]
     assert [row["name"] for row in found["groups"]] == [
         f"{condition} · {category}" for condition in ("noisy", "plain", "unlabelled") for category in sorted(NAMES)
@@ -208,6 +210,8 @@ def test_errors(shotdex: Shotdex, own: Store, store: Store) -> None:
     change(own, "UPDATE stored_images SET category = NULL")
     run(own, NAMES, name="blind")
     failed(shotdex("report", "blind", *at), 1, "no image of the run 'blind' has a category", "shotdex index")
-    assert shotdex("runs", *at).out.splitlines()[-1].split()[1:6] == ["blind", "blind", "-", "-", "0"]
+    assert shotdex("runs", *at).out.splitlines()[-1].split()[1:9] == [
+        *("blind", "fake", "blind", "4", "0.250", "-", "-", "0")
+    ]
     listed = strict_json(shotdex("runs", "--json", *at).out)
     assert (listed[-1]["accuracy"]["value"], listed[-1]["accuracy"]["n"]) == (None, 0)

@@ -55,8 +55,8 @@ def test_remove(shotdex: Shotdex, own: Store) -> None:
     failed(shotdex("runs", "remove", "names", "gone", *at), 2, "no run 'gone'")
     assert of_run(own, 1)[2] == 1, "nothing is removed when one of them is not there"
     assert shotdex("runs", "remove", "names", "third", *at).out.splitlines() == [
-        "removed run names: 75 images, 5 predictions for each",
-        "removed run third: 75 images, 5 predictions for each",
+        "removed run names: 75 images, 4 predictions for each",
+        "removed run third: 75 images, 4 predictions for each",
     ]
     assert (of_run(own, 1), of_run(own, 3)) == ([0, 0, 0], [0, 0, 0])
     now = [of_run(own, 2), rows(own, "SELECT count(*) FROM stored_images"), rows(own, "SELECT count(*) FROM prompts")]

@@ -31,10 +31,12 @@ COUNTS = {"red": 6, "green": 3, "blue": 4, "yellow": 2}
 
 SIZES = ((8, 8), (16, 8), (100, 16))
 
-NAMES = {name: (name,) for name in (*COUNTS, "white")}
-WORDS = {"red": ("tomato",), "green": ("olive",), "blue": ("purple", "navy"), "yellow": ("orange",), "white": ("snow",)}
+NAMES = {name: (name,) for name in COUNTS}
+WORDS = {"red": ("tomato",), "green": ("olive",), "blue": ("purple", "navy"), "yellow": ("orange",)}
+SNOWY = WORDS | {"white": ("snow",)}
+"""With a class that no image is of."""
 
-THIRD = {"blue": ("teal",), "yellow": ("gold",), "red": ("brown",), "green": ("lime",), "white": ("ivory",)}
+THIRD = {"blue": ("teal",), "yellow": ("gold",), "red": ("brown",), "green": ("lime",)}
 
 
 def save_noisy_colour(path: Path, colour: str, noise: float, seed: int) -> Path:
