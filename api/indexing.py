@@ -43,7 +43,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to index and how. `prune` also accepts a source that was indexed before and has disappeared."""
+    """What to index and how."""
 
     source: str
     options: IndexOptions
@@ -83,6 +83,7 @@ class Indexing:
         strict: bool = False,
         all_formats: bool = False,
         prune: bool = False,
+        gone: bool = False,
         progress: bool | Progress = False,
         note: Note | None = None,
     ) -> IndexReport:
@@ -108,6 +109,9 @@ class Indexing:
             max_failures: stop after more than this many failures; `strict` stops at the first.
             all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
             prune: afterwards delete what has disappeared from its source.
+            gone: accept that the source, or a folder in it, has disappeared or lost most of its images. Without it that
+                is an error and nothing changes, since a disk may not be mounted; and `prune` never deletes most of a
+                source.
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
             note: called with sentences about the work: which model is loaded, how the first images are labelled.
 
@@ -124,6 +128,7 @@ class Indexing:
             max_failures=0 if strict else max_failures,
             columns=columns or {},
             reading=reading_of(labels_as_written, all_folders, zip_names),
+            gone=gone,
         )
         how = ModelOptions(self._named(model), precision, compile=compile)
         return self._run(Job(os.fspath(source), options, how, prune, progress, note or _silent))
@@ -151,6 +156,7 @@ class Indexing:
         strict: bool = False,
         all_formats: bool = False,
         prune: bool = False,
+        gone: bool = False,
         progress: bool | Progress = False,
         note: Note | None = None,
     ) -> IndexPreview:
@@ -174,6 +180,7 @@ class Indexing:
             limits=limits_of(max_pixels, max_seconds, all_formats),
             columns=columns or {},
             reading=reading_of(labels_as_written, all_folders, zip_names),
+            gone=gone,
         )
         how = ModelOptions(self._named(model), precision)
         job = Job(os.fspath(source), options, how, prune, progress, note or _silent)
@@ -238,7 +245,7 @@ class Indexing:
             if job.prune:
                 from shotdex.upkeep.prune import prune
 
-                job.note(f"pruned: {prune(self.store)}")
+                job.note(f"pruned: {prune(self.store, spare=not job.options.gone)}")
         return report
 
     def _last_record(self, source: str) -> SourceRecord | None:
@@ -296,7 +303,7 @@ def limits_of(pixels: int, seconds: float, all_formats: bool = False) -> Limits:
 
 
 def _open_known_source(job: Job, before: SourceRecord | None) -> Source:
-    """Open a source; one that was indexed and has disappeared can only be pruned.
+    """Open a source; one that was indexed and has disappeared has no images any more, where the user says so.
 
     Raises:
         SourceError: there is nothing to index.
@@ -306,9 +313,9 @@ def _open_known_source(job: Job, before: SourceRecord | None) -> Source:
     if before is None or not is_gone(before.source):
         columns = job.options.columns or (before.columns if before is not None else {})
         return open_source(job.source, reading=Reading(columns, **job.options.reading))  # type: ignore[arg-type]
-    if not job.prune:
+    if not job.options.gone:
         raise SourceError(
             f"{job.source} was indexed before and is not there now",
-            "its images stay, as a disk may come back; if they are gone for good, say so: --prune",
+            "its images stay, as a disk may not be mounted; if they are gone for good, say so: --gone",
         )
     return GoneSource(before.source, before.kind)

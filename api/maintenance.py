@@ -58,11 +58,15 @@ class Maintenance:
         found = verify(self.path, options, shown(progress, "checking files"))
         return Findings(f"store {self.path}: {'whole' if found.whole else 'PROBLEMS'}", found.checks, found)
 
-    def prune(self) -> Pruned:
-        """Delete the vectors of images that have disappeared from their sources, and rows that nothing refers to."""
+    def prune(self, *, gone: bool = False) -> Pruned:
+        """Delete the vectors of images that have disappeared from their sources, and rows that nothing refers to.
+
+        Args:
+            gone: also where that is most of a source; without it such a source is spared, and the result says so.
+        """
         from shotdex.upkeep.prune import prune
 
-        return prune(self.store)
+        return prune(self.store, spare=not gone)
 
     def remove(
         self,

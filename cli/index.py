@@ -37,7 +37,7 @@ SECTIONS = {
     ),
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
-    "What to do": ("dry_run", "prune"),
+    "What to do": ("dry_run", "prune", "gone"),
 }
 
 
@@ -133,6 +133,12 @@ class BatchSize(click.ParamType[int | None]):
 @click.option("--strict", is_flag=True, help="Stop at the first failure; the same as --max-failures 0.")
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
 @click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
+@click.option(
+    "--gone",
+    is_flag=True,
+    help="Accept that SOURCE, or a folder in it, is gone or lost most of its images; otherwise that is an error, as a "
+    "disk may not be mounted.",
+)
 @store_option
 @json_option
 def command(
@@ -158,6 +164,7 @@ def command(
     strict: bool,
     dry_run: bool,
     prune: bool,
+    gone: bool,
     store_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -203,6 +210,7 @@ def command(
             strict=strict,
             all_formats=all_formats,
             prune=prune,
+            gone=gone,
             progress=True,
             note=note,
         )

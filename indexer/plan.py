@@ -70,6 +70,7 @@ class Plan:
     `settled` failed before and would again; `unencoded` are as they were, and have no vectors of this encoder yet.
     `notes` say what was assumed, and which labels change; `classes` has examples where file names begin with listed
     categories.
+    `returned` are among the unchanged: they were gone, and are back as they were.
     """
 
     inventory: Inventory
@@ -82,6 +83,7 @@ class Plan:
     settled: int = 0
     vanished: int = 0
     relabelled: int = 0
+    returned: int = 0
     new_failures: int = 0
     notes: tuple[str, ...] = ()
     classes: list[ClassExample] = field(default_factory=list)
@@ -120,10 +122,10 @@ class Plan:
         yield from self.inventory.con.batches("FROM new_failures", rows=ROWS)
 
     def relabelled_places(self) -> Iterator[pa.Table]:
-        """Yield tables for `move_table`: images that are as they were, under labels or metadata that are not."""
+        """Yield tables for `move_table`: images that are as they were, under labels that are not, or that were gone."""
         yield from self.inventory.con.batches(
             "SELECT image_id, address AS path, known_source AS source, size_bytes, modified_ns, category, condition, "
-            "split, metadata FROM compared WHERE as_recorded AND relabelled",
+            "split, metadata FROM compared WHERE as_recorded AND (relabelled OR NOT present)",
             rows=ROWS,
         )
 
@@ -134,7 +136,7 @@ class Plan:
     def leaves_anything(self) -> bool:
         """Tell whether something is gone, or failed once and is gone, or has other labels now."""
         query = "SELECT EXISTS (FROM vanished ANTI JOIN taken USING (image_id)) OR EXISTS (FROM past_failures)"
-        return bool(self.relabelled or self.inventory.con.value(query))
+        return bool(self.relabelled or self.returned or self.inventory.con.value(query))
 
     def gone(self) -> Iterator[list[int]]:
         """Yield ids of present images that are not at the source any more."""
@@ -186,7 +188,7 @@ def make_plan(
     plan = Plan(inventory, root, *con.rows(COUNTS)[0])
     plan.classes = classes
     scanned = inventory.notes(unlabelled=plan.unlabelled > 0)
-    plan.notes = (*labelling.notes, *label_changes(con), *doubtful_names(con), *scanned)
+    plan.notes = (*labelling.notes, *_returned(plan), *label_changes(con), *doubtful_names(con), *scanned)
     return plan
 
 
@@ -238,3 +240,8 @@ def _take_examples(
             example.doubtful, example.doubt = row["relative"], doubt
         elif not doubt and example.sure is None:
             example.sure = row["relative"]
+
+
+def _returned(plan: Plan) -> tuple[str, ...]:
+    images = f"{plan.returned:,} image{' that was gone is' if plan.returned == 1 else 's that were gone are'}"
+    return (f"{images} back, as on record",) * (plan.returned > 0)

@@ -16,6 +16,7 @@ from shotdex.store.types import EncoderId, LeftOut
 from .failures import decoder_version
 from .inventory import Inventory
 from .layout import choose_labelling
+from .losses import check_losses
 from .plan import ClassExample, make_plan
 from .preflight import expected_bytes, free_bytes
 from .run import UNLABELLED, IndexOptions
@@ -70,6 +71,8 @@ def preview(
         labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
         number = encoder[0] if encoder is not None else None
         plan = make_plan(inventory, con, number, labelling, decoder_version(options.limits))
+        if not options.gone:
+            check_losses(plan)
         total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
     return Preview(
         source=plan.source,

@@ -34,6 +34,7 @@ from .decode_pool import Decoder, FailedItem
 from .failures import FailureTally, decoder_version, nothing_usable, scan_failures
 from .inventory import Inventory, scan_source
 from .layout import Labelling, Layout, choose_labelling
+from .losses import check_losses
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
 from .reconcile import Reconciler
@@ -57,7 +58,8 @@ class IndexOptions:
     Where that is None the encoder decides. The last bits of the vectors depend on it.
 
     `columns` and `reading` (the further fields of `Reading`) are those that the source was opened with. More than
-    `max_failures` images that cannot be used end the indexing; None for no end.
+    `max_failures` images that cannot be used end the indexing; None for no end. Unless `gone`, a source that lost most of its
+    images is an error: see `check_losses`.
     """
 
     layout: Layout | None = None
@@ -68,6 +70,7 @@ class IndexOptions:
     max_failures: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, bool | str] = field(default_factory=dict)
+    gone: bool = True
 
 
 class Indexing:
@@ -135,6 +138,8 @@ class Indexing:
             new_left = left != left_out(con, inventory.source.root)
             decoder = decoder_version(options.limits)
             plan = make_plan(inventory, con, number, labelling, decoder)
+            if not self._options.gone:
+                check_losses(plan)
             total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
             check_store(self._store, self._encoder.id, plan.work, total)
             owners = owners_of(con, number)

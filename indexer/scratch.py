@@ -85,7 +85,8 @@ NEWEST = """
     CREATE TABLE newest AS FROM known QUALIFY row_number() OVER (PARTITION BY path ORDER BY image_id DESC) = 1
 """
 
-# Each candidate next to what the catalog has at its address, and whether that is still so.
+# Each candidate next to what the catalog has at its address, and whether that is still so. An image that was gone and
+# is back, as one on a disk that was not mounted, is as recorded, too: it is taken up again without being read.
 # A label is never erased by silence: it goes only where the same source, or the user in this run, says otherwise.
 # What another source has brought stays its own.
 COMPARED = f"""
@@ -97,7 +98,7 @@ COMPARED = f"""
             k.image_id, k.content_sha256, k.encoded, k.present, k.source AS known_source,
             struct_pack({", ".join(f"{name} := k.{name}" for name in _TEXTS)}) AS old,
             coalesce(k.size_bytes = c.size_bytes AND k.modified_ns = c.modified_ns, false) AS same_file,
-            coalesce(k.present AND k.encoded AND same_file, false) AS as_recorded
+            coalesce(k.encoded AND same_file, false) AS as_recorded
         FROM candidates c
         LEFT JOIN newest k ON k.path = c.address
         LEFT JOIN newest kept ON kept.path = c.address AND (kept.source <> $source OR NOT c.given AND NOT $explicit)
@@ -160,7 +161,8 @@ COUNTS = """
     SELECT (SELECT count(*) FROM work), (SELECT count(*) FROM work WHERE image_id IS NULL),
         (SELECT count(*) FROM work WHERE present AND same_file), count(*) FILTER (as_recorded),
         count(*) FILTER (category IS NULL), (SELECT count(*) FROM settled), (SELECT count(*) FROM vanished),
-        count(*) FILTER (as_recorded AND relabelled), (SELECT count(*) FROM new_failures)
+        count(*) FILTER (as_recorded AND relabelled), count(*) FILTER (as_recorded AND NOT present),
+        (SELECT count(*) FROM new_failures)
     FROM compared
 """
 """What there is to do, in numbers: the counts of a `Plan`, in their order."""

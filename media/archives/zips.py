@@ -71,7 +71,7 @@ class _File:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
         position = offset + (self._shared.size() if start is None else start)
         if position < 0:
-            raise ValueError("a position before the start")
+            raise OSError("a position before the start")
         self._at = position
         return position
 

@@ -225,18 +225,24 @@ class TestASourceThatIsGone:
         assert column(indexed, "SELECT image_id, content_sha256 FROM images ORDER BY ALL") == before
         assert column(indexed, "SELECT DISTINCT source FROM images") == [str(photos.with_name("pictures"))]
 
-    def test_one_that_was_deleted_stays_until_it_is_pruned(self, photos: Path, shotdex: Run, indexed: Path) -> None:
+    def test_one_that_was_deleted_stays_until_it_is_said_to_be_gone(
+        self, photos: Path, shotdex: Run, indexed: Path
+    ) -> None:
         photos.rename(photos.with_name("elsewhere"))
-        failed(shotdex("index", photos, "--store", indexed), 1, "is not there now", "--prune")
+        failed(shotdex("index", photos, "--store", indexed), 1, "is not there now", "--gone")
+        failed(shotdex("index", photos, "--store", indexed, "--prune"), 1, "is not there now", "--gone")
         assert column(indexed, "SELECT count(*) FROM images") == [6]
-        ran = shotdex("index", photos, "--store", indexed, "--prune")
+        ran = shotdex("index", photos, "--store", indexed, "--prune", "--gone")
         assert (ran.status, "6 gone" in ran.out) == (0, True), ran.err
         assert column(indexed, "SELECT count(*) FROM stored_images") == [0]
 
     def test_an_emptied_folder(self, photos: Path, shotdex: Run, indexed: Path) -> None:
         for path in photos.rglob("*.png"):
             path.unlink()
-        assert "6 gone" in shotdex("index", photos, "--store", indexed).out
+        for options in ([], ["--prune"], ["--dry-run"]):
+            failed(shotdex("index", photos, "--store", indexed, *options), 1, "had 6 images and has none", "--gone")
+        assert column(indexed, "SELECT count(*) FROM images") == [6]
+        assert "6 gone" in shotdex("index", photos, "--store", indexed, "--gone").out
         assert column(indexed, "SELECT count(*) FROM images") == [0]
 
     def test_a_listed_path_that_is_not_there(
