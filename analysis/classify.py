@@ -23,6 +23,7 @@ from shotdex.store.connection import Connection, now
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError
 from shotdex.store.ids import encoded_ids, filtered_ids, present_ids
+from shotdex.store.near import near_a_filter
 from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import list_runs, next_run, remove_run, save_run
 from shotdex.store.schema import vectors_table
@@ -230,7 +231,8 @@ def _gather(store: Store, con: Connection, options: Classification) -> Work:
     kept = present_ids(con) if options.where is None else filtered_ids(con, options.where)
     ids = np.intersect1d(kept, encoded_ids(con, encoder_id), assume_unique=True)
     if len(ids) == 0:
-        raise EmptyStore("there are no images to classify", "loosen --where, or index images: shotdex index FOLDER")
+        hint = f"{near_a_filter(con, options.where)}loosen --where, or index images: shotdex index FOLDER"
+        raise EmptyStore("there are no images to classify", hint)
     labels = image_labels(con, ids)
     codes, categories = labels["category"]
     counts = np.bincount(codes[codes >= 0], minlength=len(categories)).tolist()

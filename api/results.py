@@ -143,13 +143,15 @@ def _encoded(hits: Sequence[Hit]) -> list[str | None]:
 class SqlResult(Tabular[tuple[Any, ...]]):
     """The rows of a SQL statement, as tuples of Python values.
 
-    `results` has the rows of every statement where several were run together, in order; this one is the last.
+    `results` has the rows of every statement where several were run together, in order; this one is the last. `near`
+    says, without rows, which values that the statement looked for are not there, and which are.
     """
 
     def __init__(self, found: Rows) -> None:
         self._found = found
         self.results: tuple[SqlResult, ...] = (self,)
         self.columns = found.names()
+        self.near = found.near
         self.headings = found.columns
         """The columns as the statement names them, where two may have the same name."""
 

@@ -92,6 +92,9 @@ def command(
         raise click.UsageError("Missing argument 'STATEMENT'.", context)
     found = open_session(store_path).sql(text, allow_external=allow_external)
     render(found.results, form)
+    for result in found.results:
+        if result.near:
+            note(f"near: {', '.join(result.near)}")
 
 
 def _read(file: Path | None) -> str:

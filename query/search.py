@@ -17,6 +17,7 @@ from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import faiss_ahead
 from shotdex.store.engines.inverted_file import LEAST, Figures
 from shotdex.store.errors import EmptyQuery, EmptyStore, OptionError
+from shotdex.store.near import near_misses
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Hit, Query, Vectors
 
@@ -79,6 +80,9 @@ class Searcher:
         """Do what `search` does."""
         found, encoder = self._search(query, load, encoder_name, exact)
         notes = texts_cut(encoder, query.texts, load)
+        if not found.hits and query.where is not None:
+            with self._store.reading() as con:
+                notes += tuple(near_misses(con, f"SELECT ({query.where}\n)"))
         if found.seconds > SLOW and found.images >= LEAST and not exact and found.approximate is None:
             notes += (
                 f"comparing {found.images:,} images took {found.seconds:.2f} s; "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.errors import BadSql
+from shotdex.store.near import near_misses
 from shotdex.store.sql_guard import QUERY_SECONDS, check_statements, sql_errors
 from shotdex.store.store import Store
 
@@ -25,6 +26,8 @@ class Rows:
     rows: tuple[tuple[Any, ...], ...]
 
     types: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    """Without rows: which values that the statement looked for are not there, and which are."""
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns, the second of two equal ones with a number, so that neither is lost."""
@@ -68,12 +71,13 @@ def run_statements(store: Store, sql: str, parameters: Mapping[str, Any] | None 
         unused = set(parameters or ()).difference(*(names for _, _, names in statements))
 
         def run_all() -> list[Rows]:
-            results = []
+            results: list[Rows] = []
             for _, text, names in statements:
                 # DuckDB says that a parameter is not used where it gets one that the statement lacks.
                 values = {name: value for name, value in (parameters or {}).items() if name in names | unused}
                 columns, types, rows = con.described(text, RESULT_BYTES, values)
-                results.append(Rows(tuple(columns), tuple(rows), tuple(types)))
+                near = () if rows else tuple(near_misses(con, text))
+                results.append(Rows(tuple(columns), tuple(rows), tuple(types), near))
             return results
 
         return con.watched(run_all, QUERY_SECONDS)

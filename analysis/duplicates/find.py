@@ -13,6 +13,7 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.ids import encoded_ids, filtered_ids
+from shotdex.store.near import near_a_filter
 from shotdex.store.progress import Progress
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Space
@@ -142,7 +143,8 @@ def find_duplicates(store: Store, options: DuplicateOptions, progress: Progress 
 def _images(con: Connection, where: str | None) -> pa.Table:
     kept = filtered_ids(con, where or "true")
     if len(kept) == 0:
-        raise EmptyStore("there are no images to compare", "loosen --where, or index images: shotdex index FOLDER")
+        hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
+        raise EmptyStore("there are no images to compare", hint)
     with con.holding("kept", pa.table({"image_id": pa.array(kept)})):
         return con.table(
             "SELECT image_id, path, category, condition, split, content_sha256 FROM images "
