@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import nan
@@ -17,6 +17,7 @@ from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate, Run
 
+from .coverage import Coverage, coverage
 from .metrics.metric import Outcomes
 from .results import ALL, Grouping, group_rows, outcomes
 from .side_by_side import MARKED, on_shared, one_label, same_classes, shared_note
@@ -63,6 +64,39 @@ class CompareOptions:
     resamples: int = 2000
     seed: int = 0
     anyway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRuns:
+    """Runs and what each met, the comparisons, and for two runs some images that only one of them gets right."""
+
+    runs: tuple[Run, ...]
+    coverage: Mapping[str, Coverage]
+    comparisons: tuple[Comparison, ...]
+    disagreements: tuple[Disagreement, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said before the numbers."""
+        return comparison_notes(self.comparisons)
+
+
+def compare(store: Store, names: Sequence[str], options: CompareOptions, show: int = 0) -> ComparedRuns:
+    """Compare runs with each other, or with `by` the groups of one; `show` is the most disagreements to return.
+
+    Raises:
+        OptionError: one run and nothing to compare it with, and what `compare_runs` and `compare_groups` raise.
+    """
+    if len(names) == 1 and not options.by:
+        raise OptionError(
+            "there is one run and nothing to compare it with",
+            f"choose another: shotdex compare {names[0]} OTHER   or its conditions: --by condition",
+        )
+    found = compare_groups(store, names[0], options) if len(names) == 1 else compare_runs(store, names, options)
+    with store.reading() as con:
+        runs = tuple(find_run(con, name) for name in names)
+        apart = disagreements(con, runs[0], runs[1], show) if len(runs) == 2 else []
+    return ComparedRuns(runs, {run.name: coverage(run) for run in runs}, tuple(found), tuple(apart))
 
 
 def compare_runs(store: Store, names: Sequence[str], options: CompareOptions) -> list[Comparison]:

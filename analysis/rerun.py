@@ -20,6 +20,7 @@ from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, PromptSet, Run
 
 from .classify import Answers, Classification, answer
+from .coverage import marked_name
 from .run_digests import versions
 from .side_by_side import same_classes
 
@@ -68,6 +69,11 @@ class Rerun:
     largest: float
     changes: tuple[str, ...]
     unchecked: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The run's name, with how many of the categories it is about where not all."""
+        return marked_name(self.run)
 
     @property
     def identical(self) -> bool:
@@ -182,6 +188,11 @@ class RunDiff:
     only_first: int
     only_second: int
     same_classes: bool = True
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names of the two, each with how many of the categories it is about where not all."""
+        return marked_name(self.first), marked_name(self.second)
 
 
 def diff(store: Store, first: str, second: str, anyway: bool = False) -> RunDiff:

@@ -1,10 +1,9 @@
-"""The part of a session that evaluates: classify, runs, report, compare, probe, baselines."""
+"""The part of a session that evaluates: classify, runs, report, compare, probe, prompt sets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.progress import Progress
@@ -128,7 +127,13 @@ class Evaluation:
         return Runs(found, accuracies, models)
 
     def report(
-        self, run: str | None = None, *, by: str | Sequence[str] = (), resamples: int = 1000, seed: int | None = None
+        self,
+        run: str | None = None,
+        *,
+        by: str | Sequence[str] = (),
+        resamples: int = 1000,
+        seed: int | None = None,
+        bins: int = 15,
     ) -> Findings:
         """Return every metric of a run, the newest where none is named, over all images and for each group.
 
@@ -137,14 +142,21 @@ class Evaluation:
         Args:
             by: columns of `images` to group by.
             resamples: how often the bootstrap draws, from 100.
-            seed: random seed for the bootstrap; the run's own where None.
+            seed: random seed for the bootstrap, from 0; the run's own where None.
+            bins: number of bins of equal width of the calibration error, from 1.
+
+        Returns:
+            A row for each group and metric, "all" first.
+
+        Raises:
+            OptionError: there is no such run or column. MissingLabels: no image of the run has a category.
 
         >>> store.report("photo")[0].metric
         'accuracy@1'
         """
         from shotdex.analysis.report import ReportOptions, report
 
-        found = report(self.store, run, ReportOptions(_columns(by), resamples, seed))
+        found = report(self.store, run, ReportOptions(_columns(by), resamples, seed, bins))
         rows = [
             Metric(row.name, metric, estimate)
             for row in (found.overall, *found.groups)
@@ -158,48 +170,98 @@ class Evaluation:
         by: str | Sequence[str] = (),
         resamples: int = 2000,
         seed: int = 0,
+        show: int = 5,
         anyway: bool = False,
     ) -> Findings:
         """Compare runs on the images that they share, or with `by` the groups of a single run.
 
-        The p values are those of McNemar's exact test (Fisher's for groups), adjusted by Holm's method. `anyway`
-        compares runs that chose among different classes, too, which says little: `same_classes` is False then.
+        The p values are those of McNemar's exact test (Fisher's for groups), adjusted by Holm's method.
+
+        Args:
+            runs: names or numbers of two runs or more; of one with `by`.
+            by: columns of `images` to group by.
+            resamples: how often the bootstrap draws, from 100.
+            seed: random seed for the bootstrap, from 0.
+            show: of two runs, how many images that only one gets right `details.disagreements` has at most.
+            anyway: also compare runs that chose among different classes, which says little: `same_classes` is False.
+
+        Returns:
+            A row for each pair and group. `details` also has each run's coverage.
 
         Raises:
+            OptionError: there is no such run or column, or nothing to compare.
             EvaluationError: the runs chose among different classes, or share no image.
 
         >>> comparison = store.compare("photo", "names")
         >>> comparison[0].test
         'McNemar, exact'
         """
-        from shotdex.analysis.compare import CompareOptions, compare_groups, compare_runs, comparison_notes
+        from shotdex.analysis.compare import CompareOptions, compare
 
-        options = CompareOptions(_columns(by), resamples, seed, anyway)
-        found = (
-            compare_groups(self.store, runs[0], options) if len(runs) == 1 else compare_runs(self.store, runs, options)
-        )
-        title = "; ".join([f"comparison of {' and '.join(runs)}", *comparison_notes(found)])
-        return Findings(title, found, found)
+        found = compare(self.store, runs, CompareOptions(_columns(by), resamples, seed, anyway), show)
+        title = "; ".join([f"comparison of {' and '.join(runs)}", *found.notes])
+        return Findings(title, found.comparisons, found)
 
-    def probe(self, *, progress: bool | Progress = False, **options: Any) -> Findings:
+    def probe(
+        self,
+        *,
+        train_where: str | None = None,
+        test_where: str | None = None,
+        few_shot: str | Sequence[int] = (1, 2, 4, 8, 16),
+        draws: int = 10,
+        space: str = "joint",
+        seed: int = 0,
+        run: str | Sequence[str] = (),
+        outside: str | Sequence[str] = (),
+        model: str | None = None,
+        progress: bool | Progress = False,
+    ) -> Findings:
         """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors.
 
-        `options` are the fields of `ProbeOptions`: train_where, test_where, shots, draws, space, seed, runs, outside,
-        encoder_name. `details` has the choices, the coverage and the notes.
+        Args:
+            train_where, test_where: SQL conditions for the training and the test images; the images' own splits, or
+                random halves, where None.
+            few_shot: numbers of training images per class, each from 1; empty, or "none", leaves few-shot out.
+            draws: how many times those few images are drawn, from 1.
+            space: "joint" or "vision".
+            seed: random seed for the splits, the draws and the bootstrap, from 0.
+            run: zero-shot runs, by name; the newest of the same encoder where there are none.
+            outside: results from elsewhere: "NAME=VALUE", "NAME=VALUE:N", or the name of an imported baseline.
+            model: one of the store's encoders, by name or number; needed where there are several.
+
+        Returns:
+            A row for each method; `details` has the options, the split, the coverage and the notes, and
+            `store.plot.probe(...)` draws what this returns.
+
+        Raises:
+            OptionError: options that do not go together. MissingLabels, EmptyStore, BadSql, EncoderMismatch.
+
+        >>> probed = store.probe(few_shot=[1], draws=2)
+        >>> [row.kind for row in probed]
+        ['zero-shot', 'few-shot', 'trained', 'trained']
         """
         from shotdex.analysis.probe.compare import probe
-        from shotdex.analysis.probe.problem import ProbeOptions
+        from shotdex.analysis.probe.problem import ProbeOptions, parse_shots
 
-        options = options | {"space": Space(options.get("space", "joint"))}
-        found = probe(self.store, ProbeOptions(**options), shown(progress, "training", " fits"))
+        shots = parse_shots(few_shot) if isinstance(few_shot, str) else tuple(sorted(set(few_shot)))
+        options = ProbeOptions(
+            train_where, test_where, shots, draws, Space(space), seed, _names(run), _names(outside), model
+        )
+        with shown(progress, "training", " fits") as bar:
+            found = probe(self.store, options, bar)
         return Findings(f"probe of {found.encoder.name}", found.rows, found)
 
-    def rerun(self, run: str, *, name: str | None = None) -> Rerun:
+    def rerun(self, run: str, *, name: str | None = None, command: str = "") -> Rerun:
         """Make a run again from its record, and return whether the predictions are the same and what changed.
 
         Args:
             run: the run's name or number.
             name: also keep the new predictions as a run of this name.
+            command: how the run was started, for the record of the new run.
+
+        Raises:
+            OptionError: there is no such run, or the name is taken.
+            EmptyStore, UnknownClass, EncoderMismatch, ModelUnavailable: it cannot be made any more.
 
         >>> store.rerun("photo").identical
         True
@@ -211,7 +273,7 @@ class Evaluation:
         with self.store.reading() as con:
             recorded = find_run(con, run)
             next_run(con, name)  # a name already taken is said before the work, not after
-            again = wanted_again(con, recorded, name)
+            again = wanted_again(con, recorded, name, command)
         found = rerun(self.store, recorded, self.encoders.model)
         if name is not None:
             classify(self.store, again, self.encoders.model)
@@ -261,33 +323,6 @@ class Evaluation:
         found = sweep(self.store, chosen, SweepOptions(where=where, **options), self.encoders)
         return Findings(f"sweep of {len(templates)} templates", found.trials, found)
 
-    def baselines(self) -> Findings:
-        """Return the imported baselines: what people or other models reach."""
-        from shotdex.store.baselines import list_baselines
-
-        with self.store.reading() as con:
-            found = list_baselines(con)
-        return Findings("baselines", found, found)
-
-    def import_baseline(self, *files: str | Path, name: str | None = None, source: str | None = None) -> Findings:
-        """Import a baseline from CSV files, or one that ships: toddlers, fashion-mnist-people, fashion-mnist-cnn."""
-        from shotdex.analysis.baselines.importing import read_baseline, record_baseline
-
-        read = read_baseline([Path(file) for file in files], name, source)
-        found = record_baseline(self.store, read)
-        return Findings(f"baseline {found.name}", [found], read)
-
-    def compare_baseline(self, name: str, run: str | None = None) -> Findings:
-        """Compare a run, the newest where none is named, with a baseline: better, worse or not distinguishable."""
-        from shotdex.analysis.baselines.compare import compare_baseline
-        from shotdex.store.baselines import find_baseline
-        from shotdex.store.runs import find_run
-
-        with self.store.reading() as con:
-            baseline, chosen = find_baseline(con, name), find_run(con, run)
-        found = compare_baseline(self.store, baseline, chosen)
-        return Findings(f"run {chosen.name} against baseline {baseline.name}", found.conditions, found)
-
     def _session(self) -> Any:
         return self
 
@@ -296,3 +331,7 @@ def _columns(by: str | Sequence[str]) -> tuple[str, ...]:
     from shotdex.analysis.results import split_columns
 
     return tuple(split_columns(by)) if isinstance(by, str) else tuple(by)
+
+
+def _names(named: str | Sequence[str]) -> tuple[str, ...]:
+    return (named,) if isinstance(named, str) else tuple(named)

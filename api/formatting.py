@@ -11,6 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from shotdex.analysis.stats.proportions import SMALL as SMALL
+from shotdex.analysis.stats.proportions import describe as describe
+from shotdex.analysis.stats.proportions import small_sample as small_sample
 from shotdex.store.types import Estimate
 
 ALIGNED = 400

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
 from shotdex.store.errors import OptionError, SourceError
 from shotdex.store.images import Labels
-from shotdex.store.progress import NoProgress, Progress
+from shotdex.store.progress import Progress
 from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
 from .formatting import visible
-from .progress import Bar
+from .progress import Bar, shown
 from .results import IndexPreview, class_lines, example_line
 
 if TYPE_CHECKING:
@@ -236,10 +236,9 @@ class Indexing:
                 if not line.startswith("taking"):
                     job.note(visible(line))
 
-        with self._scanned(job) as (inventory, choice, options), Bar("indexing") as bar:
+        with self._scanned(job) as (inventory, choice, options), shown(job.progress, "indexing") as bar:
             encoder = choice.encoder()
-            shown = job.progress if not isinstance(job.progress, bool) else bar if job.progress else NoProgress()
-            report = Indexing(Store.create(self.path), encoder, options, shown, announce).run(inventory)
+            report = Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
         if not report.interrupted:
             self.encoders.keep_texts(encoder.id)  # so that a search need not load the model
             if job.prune:

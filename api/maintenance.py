@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from shotdex.store.progress import Progress
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from shotdex.upkeep.prune import Pruned
     from shotdex.upkeep.remove import Removed
     from shotdex.upkeep.status import Status
+
+    from .duplicates import DuplicatesResult
 
 
 class Maintenance:
@@ -55,7 +58,8 @@ class Maintenance:
         from shotdex.upkeep.verify import VerifyOptions, verify
 
         options = VerifyOptions(repair, files, self.encoders.model if model_check else None)
-        found = verify(self.path, options, shown(progress, "checking files"))
+        with shown(progress, "looking at files") as bar:
+            found = verify(self.path, options, bar)
         return Findings(f"store {self.path}: {'whole' if found.whole else 'PROBLEMS'}", found.checks, found)
 
     def prune(self, *, gone: bool = False) -> Pruned:
@@ -114,7 +118,8 @@ class Maintenance:
         """
         from shotdex.query.approximate import build
 
-        return build(self.store, model, recall, shown(progress, "building", " vectors"))
+        with shown(progress, "building", " vectors") as bar:
+            return build(self.store, model, recall, bar)
 
     def drop_approximate(self, *, model: str | None = None) -> bool:
         """Remove the approximate index, so that searches are exact again; return whether there was one."""
@@ -131,20 +136,47 @@ class Maintenance:
         across: str = "split",
         where: str | None = None,
         model: str | None = None,
-        limit: int = 20,
+        run: str | Sequence[str] = (),
+        limit: int = 10,
+        weakest: bool = False,
         progress: bool | Progress = False,
-    ) -> Findings:
-        """Find exact and near duplicates, leaks between splits, or copies with conflicting labels, closest first.
+    ) -> DuplicatesResult:
+        """Find exact and near duplicates, leaks between splits, or duplicates with conflicting labels, closest first.
 
         Args:
+            show: all "pairs", or only the pairs that are "leaks" (in different splits) or "conflicts" (of different
+                categories).
             threshold: the least cosine of near duplicates, in (0, 1]; a strict default where None.
+            space: "joint" or "vision".
             across: the label, "split" or "condition", that no two duplicates should bridge.
-            limit: how many pairs to return; `details` has all of them.
+            where: a SQL condition on the columns of `images`.
+            model: one of the store's encoders, by name or number; needed where there are several.
+            run: runs whose accuracy with and without duplicates `effects` has; the newest, if any, where empty.
+            limit: how many pairs to return, from 0; `details` has all of them.
+            weakest: of all pairs, return the near ones with the lowest cosine, which show what the threshold lets in.
+
+        Raises:
+            OptionError: a threshold outside (0, 1], or there is no such label or run.
+            EmptyStore, BadSql, EncoderMismatch.
+
+        >>> found = store.duplicates(across="condition", limit=3)
+        >>> len(found) <= 3 and found.condition.startswith(("image_id NOT IN", "true"))
+        True
         """
         from shotdex.analysis.duplicates.find import DuplicateOptions, find_duplicates
         from shotdex.analysis.duplicates.rows import conflicts, duplicate_pairs, leaks
+        from shotdex.store.runs import find_run, list_runs
 
+        from .duplicates import DuplicatesResult
+
+        names = (run,) if isinstance(run, str) else run
+        with self.store.reading() as con:
+            runs = [find_run(con, name) for name in dict.fromkeys(names)] or list_runs(con)[-1:]
         options = DuplicateOptions(threshold, Space(space), across, where, model)
-        found = find_duplicates(self.store, options, shown(progress, "comparing"))
-        pairs = {"pairs": duplicate_pairs, "leaks": leaks, "conflicts": conflicts}[show](found, limit)
-        return Findings(f"{show} of {len(found.groups):,} images", pairs, found)
+        with shown(progress, "comparing", " blocks") as bar:
+            found = find_duplicates(self.store, options, bar)
+        if show == "pairs":
+            pairs = duplicate_pairs(found, limit, weakest)
+        else:
+            pairs = {"leaks": leaks, "conflicts": conflicts}[show](found, limit)
+        return DuplicatesResult(self.store, show, found, pairs, runs)

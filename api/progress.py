@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from shotdex.store.progress import NoProgress, Progress
@@ -25,18 +28,13 @@ class Bar:
     def start(self, total: int) -> None:
         """Start the bar; `total` is the number of steps."""
         if total and _is_watched():
-            from tqdm.auto import tqdm
-
             # A place of its own: UMAP's hidden bar would send it to the second line, where what follows runs into it.
-            how: dict[str, Any] = {"file": sys.stderr, "smoothing": 0.1, "position": 0}
-            self._bar = tqdm(total=total, desc=self._title, unit=self._unit, **how)
+            self._bar = _bar(total=total, desc=self._title, unit=self._unit, smoothing=0.1, position=0)
 
     def count(self, more: int) -> None:
         """Add some finished steps where nobody knows how many there will be; the bar disappears at the end."""
         if self._bar is None and _is_watched():
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(desc=self._title, unit=self._unit, file=sys.stderr, leave=False)
+            self._bar = _bar(desc=self._title, unit=self._unit, leave=False)
         self.advance(more)
 
     def advance(self, count: int) -> None:
@@ -51,11 +49,24 @@ class Bar:
             self._bar = None
 
 
-def shown(progress: bool | Progress, title: str, unit: str = " images") -> Progress:
-    """Return what a method reports to: a bar for True, nothing for False, else the object itself."""
-    if isinstance(progress, bool):
-        return Bar(title, unit) if progress else NoProgress()
-    return progress
+@contextmanager
+def shown(progress: bool | Progress, title: str, unit: str = " images") -> Iterator[Progress]:
+    """Yield what a method reports to: a bar for True, nothing for False, else the object itself."""
+    if not isinstance(progress, bool):
+        yield progress
+    elif progress:
+        with Bar(title, unit) as bar:
+            yield bar
+    else:
+        yield NoProgress()
+
+
+def _bar(**how: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a notebook without ipywidgets shows the bar as text
+        from tqdm.auto import tqdm
+
+    return tqdm(file=sys.stderr, **how)
 
 
 def _is_watched() -> bool:

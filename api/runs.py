@@ -14,6 +14,7 @@ from .tabular import Tabular
 
 if TYPE_CHECKING:
     from shotdex.analysis.classify import Classified
+    from shotdex.analysis.coverage import Coverage
 
     from .session import Session
 
@@ -38,6 +39,13 @@ class Run:
     def name(self) -> str:
         """The run's name."""
         return self.record.name
+
+    @property
+    def coverage(self) -> Coverage:
+        """How many images the run met: indexed, failed, unlabelled, of another category, and evaluated."""
+        from shotdex.analysis.coverage import coverage
+
+        return coverage(self.record)
 
     @overload
     def accuracy(self, by: None = None) -> Estimate: ...
@@ -132,13 +140,11 @@ class Run:
         return self._session.report(self.name, by=by, resamples=resamples, seed=seed)
 
     def __repr__(self) -> str:
-        from shotdex.analysis.coverage import coverage
-
         value, interval, n = estimate_cells(self.accuracy())
         texts = sum(map(len, self.prompts.classes.values()))
         return (
             f"Run {self.name}: accuracy@1 {value} (95 % interval {interval}, n={n}), "
-            f"{texts} prompts for {len(self.prompts.classes)} classes\n{coverage(self.record)}"
+            f"{texts} prompts for {len(self.prompts.classes)} classes\n{self.coverage}"
         )
 
     def _repr_html_(self) -> str:

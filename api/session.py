@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shotdex.models.encoder_pool import EncoderPool
-from shotdex.store.errors import OptionError
+from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write
 from shotdex.store.store import Store
 from shotdex.store.types import Ids, Query, Space, Vectors
 
+from .baselines import Baselines
 from .evaluation import Evaluation
 from .indexing import Indexing
 from .maintenance import Maintenance
@@ -53,6 +54,22 @@ def open(
     return Session(Store.open(root) if check else Store(root), device)
 
 
+def open_demo(path: str | os.PathLike[str], *, device: str = "auto") -> Session:
+    """Make an empty store for a demo and return a session; a store that an earlier demo left there is replaced.
+
+    Args:
+        path: the store's folder, which no demo can have filled with anything else.
+        device: where models run: auto, cpu, cuda or mps.
+
+    Raises:
+        OptionError: anything else is there, which stays as it is.
+        StoreLocked: another process is indexing into it.
+    """
+    from shotdex.upkeep.demo_store import make_store
+
+    return Session(make_store(Path(path).absolute()), device)
+
+
 def describe(model: str) -> Architecture:
     """Return what a model is made of: towers, parts, parameters and FLOPs, from its configuration alone.
 
@@ -67,7 +84,7 @@ def describe(model: str) -> Architecture:
     return describe(model)
 
 
-class Session(Indexing, Evaluation, Maintenance):
+class Session(Indexing, Evaluation, Baselines, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
     Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as
@@ -146,6 +163,32 @@ class Session(Indexing, Evaluation, Maintenance):
         results = tuple(map(SqlResult, run_statements(store, statement, parameters)))
         results[-1].results = results
         return results[-1]
+
+    def describe(self, model: str | None = None) -> Architecture:
+        """Return what a model is made of, as `shotdex.describe` does; that of the store where None.
+
+        Raises:
+            EmptyStore: nothing has been indexed yet. OptionError: the store has several models.
+            ModelUnavailable: the configuration is not on this machine and cannot be downloaded.
+
+        >>> store.describe().name
+        'demo'
+        """
+        from shotdex.store.encoders import list_encoders
+
+        if model is not None:
+            return describe(model)
+        with self.store.reading() as con:
+            names = list(dict.fromkeys(encoder.name for encoder in list_encoders(con).values()))
+        if not names:
+            raise EmptyStore(
+                "no model is named, and nothing has been indexed in the store yet",
+                "choose one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32",
+            )
+        if len(names) > 1:
+            hint = f"choose one: shotdex model {names[0]}"
+            raise OptionError(f"the store has several models: {', '.join(names)}", hint)
+        return describe(names[0])
 
     def vectors(
         self, *, where: str | None = None, space: str = "joint", model: str | None = None

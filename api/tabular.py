@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -131,6 +131,26 @@ class Tabular(Sequence[T], Generic[T]):
         more = f"<p>... and {len(self) - SHOWN_ROWS:,} more</p>" if len(self) > SHOWN_ROWS else ""
         caption = f"<p>{html.escape(self._headline())}</p>"
         return f"{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+class Table(Tabular[tuple[Any, ...]]):
+    """Rows of values under named columns."""
+
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        self.title = title
+        self.columns = tuple(columns)
+        self._kept = [tuple(row) for row in rows]
+
+    def _rows(self) -> Sequence[tuple[Any, ...]]:
+        return self._kept
+
+    def _values(self, row: tuple[Any, ...]) -> Sequence[Any]:
+        return row
+
+    def _headline(self) -> str:
+        return self.title
 
 
 class Records(Tabular[T]):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from shotdex.query.approximate import build, drop
-from shotdex.store.engines.inverted_file import Figures, Recall
-
-from .options import json_option, model_option, open_store, store_option
-from .progress import Bar
+from .options import json_option, model_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
+
+if TYPE_CHECKING:
+    from shotdex.store.engines.inverted_file import Figures, Recall
 
 
 @click.command("approximate")
@@ -41,12 +41,12 @@ def command(recall: float, away: bool, model: str | None, store_path: Path | Non
     shotdex approximate --recall 0.999
     shotdex approximate --drop
     """
-    store = open_store(store_path)
+    session = open_session(store_path)
     if away:
-        note("deleted the approximate index" if drop(store, model) else "there was no approximate index")
+        dropped = session.drop_approximate(model=model)
+        note("deleted the approximate index" if dropped else "there was no approximate index")
         return
-    with Bar("building", " vectors") as bar:
-        figures = build(store, model, recall, bar)
+    figures = session.approximate(recall=recall, model=model, progress=True)
     out(to_json(figures) if as_json else as_text(figures))
 
 

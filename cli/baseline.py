@@ -6,25 +6,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.analysis.baselines.compare import BaselineComparison, ConditionVerdict, compare_baseline, describe_reported
-from shotdex.analysis.baselines.consistency import ConditionConsistency, Consistency
-from shotdex.analysis.baselines.file_formats import TrialCounts, count_trials
-from shotdex.analysis.baselines.importing import read_baseline, record_baseline, shipped_names
-from shotdex.analysis.coverage import coverage
-from shotdex.analysis.stats.proportions import describe
-from shotdex.formatting import table, visible
-from shotdex.store.baselines import Baseline, Kind, find_baseline, list_baselines, load_trials, remove_baseline
-from shotdex.store.connection import Connection
-from shotdex.store.runs import find_run
-from shotdex.store.types import Estimate
+from shotdex.formatting import describe, table, visible
 
-from .options import json_option, open_store, run_option, store_option
+from .options import json_option, open_session, run_option, store_option
 from .render import as_json as to_json
 from .render import note, out
+
+if TYPE_CHECKING:
+    from shotdex.analysis.baselines.compare import BaselineComparison, ConditionVerdict
+    from shotdex.analysis.baselines.consistency import ConditionConsistency, Consistency
+    from shotdex.analysis.baselines.file_formats import TrialCounts
+    from shotdex.baselines import BaselineDetails
+    from shotdex.store.baselines import Baseline
+    from shotdex.store.types import Estimate
 
 CONSISTENCY_COLUMNS = (
     "condition",
@@ -65,13 +63,10 @@ def import_(
     shotdex baseline import children.csv --source "Smith (2024), table 2"
     shotdex baseline import contrast_subject-*.csv --name people
     """
-    store = open_store(store_path)
-    read = read_baseline(files, name, source)
-    baseline = record_baseline(store, read)
-    for line in read.notes:
+    found = open_session(store_path).import_baseline(*files, name=name, source=source).details
+    for line in found.notes:
         note(visible(line))
-    counts = count_trials(read.trials) if read.trials is not None else None
-    out(to_json(_as_dict(baseline, counts)) if as_json else "imported " + _as_text(baseline, counts))
+    out(to_json(_as_dict(found)) if as_json else "imported " + _as_text(found))
 
 
 @command.command("list")
@@ -79,17 +74,17 @@ def import_(
 @json_option
 def list_(store_path: Path | None, as_json: bool) -> None:
     """List the baselines, oldest first."""
-    with open_store(store_path).reading() as con:
-        found = [(baseline, _counts(con, baseline)) for baseline in list_baselines(con)]
+    found = open_session(store_path).baselines()
     if as_json:
-        out(to_json([_as_dict(baseline, counts) for baseline, counts in found]))
+        out(to_json([_as_dict(one) for one in found.details]))
         return
     if not found:
-        note("no baselines yet; import a file, or one that ships: " + ", ".join(shipped_names()))
+        note("no baselines yet; import a file, or one that ships: fashion-mnist-cnn, fashion-mnist-people, toddlers")
         return
-    rows = [[b.baseline_id, b.name, b.kind, ", ".join(b.accuracies), n.trials if n else None] for b, n in found]
+    trials = [one.counts.trials if one.counts else None for one in found.details]
+    rows = [[b.baseline_id, b.name, b.kind, ", ".join(b.accuracies), n] for b, n in zip(found, trials, strict=True)]
     out(table(["baseline", "name", "kind", "conditions", "trials"], rows))
-    for baseline, _ in found:
+    for baseline in found:
         out()
         out(f"{visible(baseline.name)}: {visible(baseline.source)}")
         if baseline.note:
@@ -102,10 +97,8 @@ def list_(store_path: Path | None, as_json: bool) -> None:
 @json_option
 def show(name: str, store_path: Path | None, as_json: bool) -> None:
     """Show a baseline's accuracies, their source and its notes."""
-    with open_store(store_path).reading() as con:
-        baseline = find_baseline(con, name)
-        counts = _counts(con, baseline)
-    out(to_json(_as_dict(baseline, counts)) if as_json else _as_text(baseline, counts))
+    found = open_session(store_path).baseline(name).details
+    out(to_json(_as_dict(found)) if as_json else _as_text(found))
 
 
 @command.command()
@@ -124,10 +117,7 @@ def compare(name: str, run: str | None, store_path: Path | None, as_json: bool) 
     shotdex baseline compare toddlers
     shotdex baseline compare people --run names
     """
-    store = open_store(store_path)
-    with store.reading() as con:
-        baseline, chosen = find_baseline(con, name), find_run(con, run)
-    compared = compare_baseline(store, baseline, chosen)
+    compared = open_session(store_path).compare_baseline(name, run).details
     out(to_json(_compared_as_dict(compared)) if as_json else _compared_as_text(compared))
 
 
@@ -136,26 +126,19 @@ def compare(name: str, run: str | None, store_path: Path | None, as_json: bool) 
 @store_option
 def remove(name: str, store_path: Path | None) -> None:
     """Remove a baseline, with its trials; the file it came from stays."""
-    store = open_store(store_path)
-    with store.writing() as con:
-        trials = _counts(con, find_baseline(con, name))
-        removed = remove_baseline(con, name)
-    had = f" and {trials.trials:,} trials" if trials else ""
-    out(f"removed baseline {visible(removed.name)}: {len(removed.accuracies)} accuracies{had}")
+    removed = open_session(store_path).remove_baseline(name).details
+    had = f" and {removed.counts.trials:,} trials" if removed.counts else ""
+    out(f"removed baseline {visible(removed.baseline.name)}: {len(removed.baseline.accuracies)} accuracies{had}")
 
 
-def _counts(con: Connection, baseline: Baseline) -> TrialCounts | None:
-    return count_trials(load_trials(con, baseline.baseline_id)) if baseline.kind is Kind.TRIALS else None
+def _as_dict(found: BaselineDetails) -> dict[str, Any]:
+    return {"baseline": found.baseline, "counts": found.counts}
 
 
-def _as_dict(baseline: Baseline, counts: TrialCounts | None) -> dict[str, Any]:
-    return {"baseline": baseline, "counts": counts}
-
-
-def _as_text(baseline: Baseline, counts: TrialCounts | None) -> str:
-    rows = [[name, *_reported(estimate), estimate.method] for name, estimate in baseline.accuracies.items()]
+def _as_text(found: BaselineDetails) -> str:
+    rows = [[name, *_reported(estimate), estimate.method] for name, estimate in found.baseline.accuracies.items()]
     columns = ["condition", "accuracy", "95 % interval", "n", "interval by"]
-    return "\n".join([*_heading(baseline, counts), "", table(columns, rows)])
+    return "\n".join([*_heading(found.baseline, found.counts), "", table(columns, rows)])
 
 
 def _heading(baseline: Baseline, counts: TrialCounts | None) -> list[str]:
@@ -182,7 +165,7 @@ def _compared_as_dict(compared: BaselineComparison) -> dict[str, Any]:
 
 def _compared_as_text(compared: BaselineComparison) -> str:
     first, *rest = _heading(compared.baseline, compared.counts)
-    lines = [f"run {visible(compared.run.name)} against {first}", str(coverage(compared.run)), *rest]
+    lines = [f"run {visible(compared.run.name)} against {first}", str(compared.coverage), *rest]
     lines += ["", _verdict_table(compared.conditions), ""]
     for who, names in (("run", compared.only_model), ("baseline", compared.only_baseline)):
         if names:
@@ -200,7 +183,7 @@ def _verdict_table(rows: Sequence[ConditionVerdict]) -> str:
             row.condition,
             row.verdict,
             describe(row.model),
-            describe_reported(row.baseline),
+            describe(row.baseline),
             _difference(row.difference),
             *([", ".join(row.remarks)] if remarks else []),
         ]

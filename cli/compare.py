@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.analysis.compare import (
-    CompareOptions,
-    Comparison,
-    compare_groups,
-    compare_runs,
-    comparison_notes,
-    disagreements,
-)
-from shotdex.analysis.coverage import coverage
-from shotdex.analysis.results import ALL, split_columns
 from shotdex.analysis.side_by_side import MARK
-from shotdex.analysis.stats.proportions import small_sample
-from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells, table, visible
-from shotdex.store.errors import OptionError
-from shotdex.store.runs import find_run
-from shotdex.store.store import Store
+from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells, small_sample, table, visible
 
-from .options import anyway_option, by_option, json_option, open_store, resamples_option, seed_option, store_option
+from .options import anyway_option, by_option, json_option, open_session, resamples_option, seed_option, store_option
 from .render import as_json as to_json
 from .render import out
+
+if TYPE_CHECKING:
+    from shotdex.analysis.compare import ComparedRuns, Comparison
+
+ALL = "all"
+"""The group that is every image."""
 
 
 @click.command("compare")
@@ -62,33 +54,26 @@ def command(
     shotdex compare names words --by condition
     shotdex compare names --by condition
     """
-    store = open_store(store_path)
-    settings = CompareOptions(split_columns(by), resamples, seed, anyway)
-    if len(runs) == 1 and not settings.by:
-        raise OptionError(
-            "there is one run and nothing to compare it with",
-            f"choose another: shotdex compare {runs[0]} OTHER   or its conditions: --by condition",
-        )
-    found = compare_groups(store, runs[0], settings) if len(runs) == 1 else compare_runs(store, runs, settings)
-    out(to_json(_as_dict(store, runs, found, show)) if as_json else as_text(store, runs, found, show))
+    session = open_session(store_path)
+    found = session.compare(*runs, by=by or (), resamples=resamples, seed=seed, show=show, anyway=anyway).details
+    out(to_json(_as_dict(found)) if as_json else as_text(found, show))
 
 
-def _as_dict(store: Store, runs: Sequence[str], found: Sequence[Comparison], show: int) -> dict[str, Any]:
-    with store.reading() as con:
-        chosen = [find_run(con, name) for name in runs]
-        apart = disagreements(con, chosen[0], chosen[1], show) if len(chosen) == 2 else []
-    covered = {run.name: coverage(run) for run in chosen}
-    return {"coverage": covered, "notes": comparison_notes(found), "comparisons": found, "disagreements": apart}
+def _as_dict(found: ComparedRuns) -> dict[str, Any]:
+    return {
+        "coverage": found.coverage,
+        "notes": found.notes,
+        "comparisons": found.comparisons,
+        "disagreements": found.disagreements,
+    }
 
 
-def as_text(store: Store, runs: Sequence[str], found: Sequence[Comparison], show: int) -> str:
+def as_text(found: ComparedRuns, show: int) -> str:
     """Return comparisons as a table, with coverage above and some images below."""
-    with store.reading() as con:
-        chosen = [find_run(con, name) for name in runs]
-    lines = [*map(visible, comparison_notes(found)), *(f"{visible(run.name)}: {coverage(run)}" for run in chosen)]
-    lines += ["", comparison_table(found), *reading_notes(found)]
-    if len(chosen) == 2 and show:
-        lines += _disagreements(store, runs, found, show)
+    lines = [*map(visible, found.notes), *(f"{visible(name)}: {met}" for name, met in found.coverage.items())]
+    lines += ["", comparison_table(found.comparisons), *reading_notes(found.comparisons)]
+    if len(found.runs) == 2 and show:
+        lines += _disagreements(found)
     return "\n".join(lines)
 
 
@@ -133,15 +118,13 @@ def reading_notes(found: Sequence[Comparison]) -> list[str]:
     return lines
 
 
-def _disagreements(store: Store, runs: Sequence[str], found: Sequence[Comparison], show: int) -> list[str]:
-    whole = next(one for one in found if one.group == ALL)
+def _disagreements(found: ComparedRuns) -> list[str]:
+    whole = next(one for one in found.comparisons if one.group == ALL)
     apart = whole.only_a + whole.only_b
     if not apart:
         return ["", "They are right on the same images."]
-    with store.reading() as con:
-        chosen = [find_run(con, name) for name in runs]
-        images = disagreements(con, chosen[0], chosen[1], show)
-    names = [run.name for run in chosen]
+    images = found.disagreements
+    names = [run.name for run in found.runs]
     rows = [
         [one.category, one.condition, one.predicted_a, one.predicted_b, one.right, shown_path(one.path)]
         for one in images

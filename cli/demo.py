@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shotdex import demo
-from shotdex.formatting import shown_path
-from shotdex.store.types import Query
+from shotdex.formatting import estimate_cells, shown_path, table
+from shotdex.session import open_demo
 
-from .demo_store import make_store
-from .render import note, out
+from .compare import comparison_table, reading_notes
+from .render import out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from shotdex.analysis.maps import MapOptions
-    from shotdex.models.transformers_encoder import TransformersEncoder
-    from shotdex.store.store import Store
+    from shotdex import Session
 
 STATEMENT = """SELECT category, predicted, count(*) AS images
 FROM outcomes WHERE run = 'names' AND NOT correct
@@ -33,15 +30,6 @@ RUNS = ("names", "words")
 BASELINE = "toddlers"
 
 SEARCHES = (("a bird", None), ("a dog", "condition = 'silhouettes'"))
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Where the demo works: its store, its encoder, its folder."""
-
-    store: Store
-    encoder: TransformersEncoder
-    folder: Path
 
 
 @click.command("demo")
@@ -60,27 +48,18 @@ def command(folder: Path) -> None:
     Needs no network: the small model ships with shotdex. It knows emoji and little else.
     """
     started = time.monotonic()
-    stage = _prepare(folder)
-    _index(stage)
-    _classify(stage)
-    _compare(stage)
-    _ask(stage)
-    _search(stage)
-    _draw(stage)
+    session = open_demo(folder / "store")
+    _index(session)
+    _classify(session)
+    _compare(session)
+    _query(session)
+    _search(session, folder)
+    _draw(session, folder)
     out()
     out(f"All done in {time.monotonic() - started:.0f} s. Go on with, for example:")
-    out(f"  export SHOTDEX_STORE={shown_path(str(stage.store.root))}")
+    out(f"  export SHOTDEX_STORE={shown_path(str(session.path))}")
     out('  shotdex search "a cat" --sheet cats.png')
     out('  shotdex sql "FROM accuracy_by_category"')
-
-
-def _prepare(folder: Path) -> Stage:
-    from shotdex.models.model_files import DEMO_MODEL
-    from shotdex.models.transformers_encoder import load_encoder
-
-    store = make_store((folder / "store").absolute())
-    note("loading the demo model")
-    return Stage(store, load_encoder(DEMO_MODEL), folder)
 
 
 def _heading(text: str) -> None:
@@ -89,141 +68,103 @@ def _heading(text: str) -> None:
     out("=" * len(text))
 
 
-def _index(stage: Stage) -> None:
-    from shotdex.indexer.inventory import scan_source
-    from shotdex.indexer.layout import parse_layout
-    from shotdex.indexer.run import Indexing, IndexOptions
-    from shotdex.media.sources import open_source
-    from shotdex.models.text_tower_export import keep_tower
-
-    from .progress import Bar
-
+def _index(session: Session) -> None:
     _heading("1. Index the images, once")
-    labelled = parse_layout("{condition}/{category}*", demo.CATEGORIES)
-    for place, layout in ((demo.EVALUATION, labelled), (demo.GALLERY, parse_layout("*"))):
-        with scan_source(open_source(str(place))) as scan, Bar(f"indexing {place.name}") as bar:
-            report = Indexing(stage.store, stage.encoder, IndexOptions(layout), bar).run(scan)
-        labels = "with category and condition" if layout is labelled else "without labels"
-        out(f"{place.name}: {report.added:,} images {labels}, {report.failed} failed")
-    keep_tower(stage.store, stage.encoder)
+    labelled: dict[str, Any] = {"layout": "{condition}/{category}*", "categories": demo.CATEGORIES}
+    for place, labels in ((demo.EVALUATION, labelled), (demo.GALLERY, {"layout": "*"})):
+        report = session.index(place, model="demo", progress=True, **labels)
+        with_labels = "with category and condition" if labels is labelled else "without labels"
+        out(f"{place.name}: {report.added:,} images {with_labels}, {report.failed} failed")
 
 
-def _classify(stage: Stage) -> None:
-    from shotdex.analysis.baselines.compare import compare_baseline
-    from shotdex.analysis.baselines.importing import read_baseline, record_baseline
-    from shotdex.analysis.classify import Classification, classify
-    from shotdex.analysis.coverage import coverage
-    from shotdex.analysis.prompts.files import read_prompts
-    from shotdex.analysis.results import accuracy_by, overall
-    from shotdex.formatting import estimate_cells, table
-
+def _classify(session: Session) -> None:
     _heading(
         "2. Classify them with two prompt sets; accuracy@1 per condition, 95 % Wilson intervals, compared with toddlers"
     )
-    runs = [
-        classify(stage.store, Classification(read_prompts(name), name=name), lambda _: stage.encoder) for name in RUNS
-    ]
-    toddlers = record_baseline(stage.store, read_baseline([demo.BASELINES / f"{BASELINE}.csv"]))
-    said = {one.condition: one for one in compare_baseline(stage.store, toddlers, runs[0]).conditions}
-    with stage.store.reading() as con:
-        found = [accuracy_by(con, run, "condition") | {"all": overall(con, run)} for run in runs]
+    runs = [session.classify(prompts=name, name=name) for name in RUNS]
+    (toddlers,) = session.import_baseline(BASELINE)
+    verdicts = {one.condition: one for one in session.compare_baseline(BASELINE, RUNS[0])}
+    groups = [run.accuracy(by="condition") for run in runs]
     rows: list[list[str | int]] = []
     for name in (*demo.CONDITIONS, "all"):
-        first, second = (estimate_cells(estimates[name]) for estimates in found)
-        people = [f"{said[name].baseline.value:.3f}", said[name].verdict.value] if name in said else ["", ""]
+        estimates = [run.accuracy() if name == "all" else found[name] for run, found in zip(runs, groups, strict=True)]
+        first, second = map(estimate_cells, estimates)
+        against = verdicts.get(name)
+        people = [f"{against.baseline.value:.3f}", against.verdict.value] if against is not None else ["", ""]
         rows.append([name, first[2], *first[:2], *second[:2], *people])
     spread = "95 % interval"
     out(table(["condition", "n", RUNS[0], spread, RUNS[1], spread, BASELINE, f"{RUNS[0]} is"], rows))
-    out(str(coverage(runs[0])))
+    out(str(runs[0].coverage))
     out(f"toddlers: {toddlers.source}")
     for sentence in toddlers.note.split(". "):
         out(f"  {sentence.rstrip('.')}.")
 
 
-def _compare(stage: Stage) -> None:
-    from shotdex.analysis.compare import CompareOptions, compare_runs
-
-    from .compare import comparison_table, reading_notes
-
+def _compare(session: Session) -> None:
     _heading("3. Is one prompt set better than the other? The same images, so the tests are paired")
     out(f"shotdex compare {' '.join(RUNS)} --by condition")
-    found = compare_runs(stage.store, RUNS, CompareOptions(("condition",)))
-    labelled = [one for one in found if one.group != "unlabelled"]
+    labelled = [one for one in session.compare(*RUNS, by="condition") if one.group != "unlabelled"]
     out(comparison_table(labelled))
     for line in reading_notes(labelled):
         out(line)
 
 
-def _ask(stage: Stage) -> None:
-    from shotdex.formatting import table
-    from shotdex.query.sql import run_statements
-
+def _query(session: Session) -> None:
     _heading("4. Ask in SQL: what is taken for what?")
     out(STATEMENT)
-    (answer,) = run_statements(stage.store, STATEMENT)
+    found = session.sql(STATEMENT)
     out()
-    out(table(answer.columns, answer.rows))
+    out(table(found.columns, list(found)))
 
 
-def _search(stage: Stage) -> None:
-    from shotdex.analysis.plots import sheet_plot
-    from shotdex.query.search import search
-
+def _search(session: Session, folder: Path) -> None:
     from .search import render
 
     _heading("5. Search by text")
     for text, where in SEARCHES:
         condition = f' --where "{where}"' if where else ""
         out(f'shotdex search "{text}" -k 5{condition}')
-        render(search(stage.store, Query((text,), where=where, k=5), lambda _: stage.encoder).hits, "table")
+        render(list(session.search(text, where=where, k=5)), "table")
         out()
-    text = SEARCHES[0][0]
-    hits = search(stage.store, Query((text,), k=15), lambda _: stage.encoder).hits
-    _save(stage, "sheet.png", sheet_plot(hits, text), "the 15 images nearest to that text")
+    sheet = session.search(SEARCHES[0][0], k=15).sheet()
+    _save(folder / "sheet.png", sheet, "the 15 images nearest to that text")
 
 
-def _draw(stage: Stage) -> None:
-    from shotdex.analysis import plots
-    from shotdex.analysis.maps import MapOptions
-
+def _draw(session: Session, folder: Path) -> None:
     _heading("6. Draw")
-    store, runs = stage.store, RUNS
-    _save(stage, "samples.png", plots.samples_plot(store), "an image of each category in each condition")
-    _save(stage, "counts.png", plots.counts_plot(store, where="category IS NOT NULL"), "images per category")
-    accuracy = plots.accuracy_plot(store, runs, baselines=[BASELINE])
-    _save(stage, "accuracy.png", accuracy, "accuracy per condition, both prompt sets and toddlers")
-    _save(
-        stage, "confusion.png", plots.confusion_plot(store, plots.ConfusionOptions(runs[0])), "what is taken for what"
-    )
-    _save(stage, "topk.png", plots.topk_plot(store, runs), "accuracy among the k best")
-    _save(stage, "reliability.png", plots.reliability_plot(store, runs[:1]), "is it right where it is sure?")
-    labelled = "category IS NOT NULL"
-    for name, request, caption in (
+    plot, labelled = session.plot, "category IS NOT NULL"
+    for name, figure, caption in (
+        ("samples", plot.samples(), "an image of each category in each condition"),
+        ("counts", plot.counts(where=labelled), "images per category"),
         (
-            "map.png",
-            MapOptions(where=labelled, run=runs[0], prompts=True),
+            "accuracy",
+            plot.accuracy(runs=RUNS, baselines=BASELINE),
+            "accuracy per condition, both prompt sets and toddlers",
+        ),
+        ("confusion", plot.confusion(run=RUNS[0]), "what is taken for what"),
+        ("topk", plot.topk(runs=RUNS), "accuracy among the k best"),
+        ("reliability", plot.reliability(runs=RUNS[0]), "is it right where it is sure?"),
+        (
+            "map",
+            plot.map(where=labelled, run=RUNS[0], prompts=True),
             "every evaluation image, a point; the prompts, stars",
         ),
         (
-            "map-thumbnails.png",
-            MapOptions(where=labelled, colour="correct", thumbnails=True, run=runs[0]),
+            "map-thumbnails",
+            plot.map(where=labelled, color="correct", thumbnails=True, run=RUNS[0]),
             "right, wrong",
         ),
-        ("map-gallery.png", MapOptions(where="category IS NULL", thumbnails=True), "the gallery by what it resembles"),
+        (
+            "map-gallery",
+            plot.map(where="category IS NULL", thumbnails=True),
+            "the gallery by what it resembles",
+        ),
     ):
-        _map(stage, name, request, caption)
+        _save(folder / f"{name}.png", figure, caption)
 
 
-def _map(stage: Stage, name: str, request: MapOptions, caption: str) -> None:
-    from shotdex.analysis.maps import draw_map
+def _save(target: Path, figure: Figure, caption: str) -> None:
+    from shotdex.plots import save
 
-    figure, _ = draw_map(stage.store, request, lambda _: stage.encoder)
-    _save(stage, name, figure, caption)
-
-
-def _save(stage: Stage, name: str, figure: Figure, caption: str) -> None:
-    from shotdex.analysis.figures.style import save
-
-    target = stage.folder / name
     save(figure, target)
     out(f"wrote {shown_path(str(target))}: {caption}")

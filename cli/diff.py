@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from shotdex.analysis.coverage import marked_name
-from shotdex.analysis.rerun import RunDiff, diff
 from shotdex.analysis.side_by_side import MARK, MARKED, shared_note
 from shotdex.formatting import table, visible
 
-from .options import anyway_option, json_option, open_store, store_option
+from .options import anyway_option, json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
+
+if TYPE_CHECKING:
+    from shotdex.analysis.rerun import RunDiff
 
 
 @click.command("diff")
@@ -27,19 +29,19 @@ def command(first: str, second: str, anyway: bool, store_path: Path | None, as_j
 
     Whether one is better is for `shotdex compare`.
     """
-    found = diff(open_store(store_path), first, second, anyway)
+    found = open_session(store_path).diff(first, second, anyway=anyway).details
     out(to_json(found) if as_json else as_text(found))
 
 
 def as_text(found: RunDiff) -> str:
     """Return how two runs differ, as text."""
-    a, b = visible(marked_name(found.first)), visible(marked_name(found.second))
+    a, b = map(visible, found.names)
     note = shared_note(found.shared, found.shared + found.only_first + found.only_second)
     first = [*([note] if note else []), *([] if found.same_classes else [MARKED])]
     mark = "" if found.same_classes else MARK
     if found.differences:
         rows = [[one.what, one.first, one.second] for one in found.differences]
-        lines = [table(["what", marked_name(found.first), marked_name(found.second)], rows), ""]
+        lines = [table(["what", *found.names], rows), ""]
     else:
         known = found.first.data_sha256 and found.second.data_sha256
         images = "the same images" if known else "images that older runs have no digest of"

@@ -6,30 +6,37 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.analysis.duplicates.effect import ALL_IMAGES, RunEffects, effects
-from shotdex.analysis.duplicates.find import SIDES, THRESHOLDS, DuplicateOptions, Duplicates, find_duplicates
-from shotdex.analysis.duplicates.rows import (
-    all_links,
-    closest_links,
-    conflicts,
-    duplicate_pairs,
-    leaks,
-    pair_table,
-    summary,
-)
+from shotdex.duplicates import SIDES, THRESHOLDS
 from shotdex.store.errors import OptionError
-from shotdex.store.runs import find_run, list_runs
 from shotdex.store.types import Space
 
-from .duplicates_output import Task, as_dict, as_text, draw, print_filter, write_pairs
-from .options import drawable, json_option, model_option, open_store, replaced_option, store_option, where_option
-from .progress import Bar
+from .duplicates_output import as_dict, as_text, print_filter, write_pairs
+from .options import (
+    drawable,
+    json_option,
+    model_option,
+    open_session,
+    replaced_option,
+    save_figure,
+    store_option,
+    where_option,
+)
 from .render import as_json as to_json
-from .render import out
+from .render import note, out
+
+if TYPE_CHECKING:
+    from shotdex.duplicates import Show
+
+_TITLES = {
+    "weakest": "Weakest near pairs",
+    "pairs": "Closest pairs",
+    "leaks": "Pairs across {across}s",
+    "conflicts": "Pairs of two categories: one label may be wrong",
+}
 
 
 def writable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -158,12 +165,7 @@ def command(context: click.Context, common: Common, weakest: bool) -> None:
         _check_unused(context)
         return
 
-    def task(found: Duplicates) -> Task:
-        title = "Weakest near pairs" if weakest else "Closest pairs"
-        shown = duplicate_pairs(found, common.limit, weakest)
-        return Task(title, shown, all_links(found), "copies", summary(found))
-
-    run_task(common, "split", task)
+    run_task(common, "pairs", weakest=weakest)
 
 
 @command.command("leaks", short_help="Find duplicates in different splits.")
@@ -185,18 +187,7 @@ def leaks_(common: Common, across: str) -> None:
     shotdex classify --where "$(shotdex duplicates leaks --as-filter)"
     """
 
-    def task(found: Duplicates) -> Task:
-        return Task(
-            f"Pairs across {across}s",
-            leaks(found, common.limit),
-            closest_links(found, across),
-            "leaks",
-            summary(found).leaks,
-            found.leaked,
-            (ALL_IMAGES, "without leaked"),
-        )
-
-    run_task(common, across, task)
+    run_task(common, "leaks", across)
 
 
 @command.command("conflicts", short_help="Find duplicates of different categories.")
@@ -209,18 +200,7 @@ def conflicts_(common: Common) -> None:
     shotdex duplicates conflicts --out conflicts.csv
     """
 
-    def task(found: Duplicates) -> Task:
-        return Task(
-            "Pairs of two categories: one label may be wrong",
-            conflicts(found, common.limit),
-            closest_links(found, "category"),
-            "conflicts",
-            summary(found).conflicts,
-            found.conflicting,
-            (ALL_IMAGES, "without conflicts"),
-        )
-
-    run_task(common, "split", task)
+    run_task(common, "conflicts")
 
 
 def _check_unused(context: click.Context) -> None:
@@ -235,29 +215,30 @@ def _check_unused(context: click.Context) -> None:
         raise click.UsageError(f"Write {', '.join(given)} after the command: {name} {given[0]} ...", context)
 
 
-def run_task(common: Common, across: str, make: Callable[[Duplicates], Task]) -> None:
+def run_task(common: Common, show: Show, across: str = "split", weakest: bool = False) -> None:
     """Search, then print, write and draw what a command shows."""
     if common.as_filter and common.as_json:
         raise OptionError("--as-filter prints a condition, not JSON", "leave out --as-filter or --json")
-    store = open_store(common.store_path)
-    with store.reading() as con:
-        runs = [find_run(con, name) for name in dict.fromkeys(common.run)] or list_runs(con)[-1:]
-    options = DuplicateOptions(common.threshold, Space(common.space), across, common.where, common.model)
-    with Bar("comparing", " blocks") as bar:
-        found = find_duplicates(store, options, bar)
-    task = make(found)
+    found = open_session(common.store_path).duplicates(
+        show,
+        threshold=common.threshold,
+        space=common.space,
+        across=across,
+        where=common.where,
+        model=common.model,
+        run=common.run,
+        limit=common.limit,
+        weakest=weakest,
+        progress=True,
+    )
+    title = _TITLES["weakest" if weakest else show].format(across=across)
     if common.as_filter:
-        print_filter(found, task.leave_out)
+        print_filter(found)
     else:
-        with store.reading() as con:
-            changes = [_only(effects(con, run, found), task.effects) for run in runs]
-        out(to_json(as_dict(found, task, changes)) if common.as_json else as_text(found, task, changes))
+        out(to_json(as_dict(found)) if common.as_json else as_text(found, title))
     if common.target is not None:
-        write_pairs(pair_table(found, task.links), common.target)
-    if common.sheet is not None:
-        draw(found, task, common.sheet)
-
-
-def _only(made: RunEffects, kept: tuple[str, ...] | None) -> RunEffects:
-    chosen = tuple(effect for effect in made.effects if kept is None or effect.kept in kept)
-    return RunEffects(made.run, made.looked_at, chosen)
+        write_pairs(found.all_pairs(), common.target)
+    if common.sheet is not None and not found:
+        note(f"no pairs to draw, so {common.sheet} is not written")
+    elif common.sheet is not None:
+        save_figure(found.figure(title), common.sheet)

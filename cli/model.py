@@ -8,19 +8,17 @@ from pathlib import Path
 
 import click
 
+import shotdex
 from shotdex.formatting import shown_path, size, table, visible
-from shotdex.models.architecture.describe import describe
 from shotdex.models.architecture.parts import GROUPS
 from shotdex.models.architecture.types import Architecture, ImageInput, Part, Place, TextInput, Tower
-from shotdex.store.encoders import list_encoders
-from shotdex.store.errors import EmptyStore, OptionError, StoreNotFound
+from shotdex.store.errors import OptionError, StoreNotFound
 
-from .options import json_option, open_store, store_option
+from .options import json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
 
 WIDTH = 100
-EXAMPLE = "choose one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32"
 
 
 @click.command("model")
@@ -38,23 +36,20 @@ def command(name: str | None, store_path: Path | None, as_json: bool) -> None:
     shotdex model openai/clip-vit-base-patch32
     shotdex model ./my-clip --json
     """
-    architecture = describe(name or _model_of_store(store_path))
+    architecture = shotdex.describe(name) if name else _model_of_store(store_path)
     out(to_json(architecture) if as_json else as_text(architecture))
 
 
-def _model_of_store(store_path: Path | None) -> str:
+def _model_of_store(store_path: Path | None) -> Architecture:
     try:
-        with open_store(store_path).reading() as con:
-            names = list(dict.fromkeys(encoder.name for encoder in list_encoders(con).values()))
+        return open_session(store_path).describe()
     except StoreNotFound as error:
         if store_path is not None:
             raise
-        raise OptionError("no model is named, and there is no store here to take one from", EXAMPLE) from error
-    if not names:
-        raise EmptyStore("no model is named, and nothing has been indexed in the store yet", EXAMPLE)
-    if len(names) > 1:
-        raise OptionError(f"the store has several models: {', '.join(names)}", f"choose one: shotdex model {names[0]}")
-    return names[0]
+        raise OptionError(
+            "no model is named, and there is no store here to take one from",
+            "choose one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32",
+        ) from error
 
 
 class Count(int):

@@ -15,7 +15,11 @@ import shotdex
 from shotdex.store.location import find_store
 from shotdex.store.store import Store
 
+from .render import note
+
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from shotdex import Session
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -86,10 +90,18 @@ def drawable(context: click.Context, option: click.Parameter, path: Path | None)
         OptionError: another format than the figures have, or no such folder.
     """
     if path is not None:
-        from shotdex.analysis.figures.style import check_target
+        from shotdex.plots import check_target
 
         check_target(path)
     return path
+
+
+def save_figure(figure: Figure, target: Path) -> None:
+    """Write a figure to a file, and say so."""
+    from shotdex.plots import save
+
+    save(figure, target)
+    note(f"wrote {target}")
 
 
 def command_line() -> str:

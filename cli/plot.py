@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
-from shotdex.models.encoder_pool import EncoderPool
+from shotdex.formatting import table
 from shotdex.store.types import Space
 
 from .options import (
@@ -17,16 +17,13 @@ from .options import (
     device_option,
     drawable,
     model_option,
-    open_store,
+    open_session,
     run_option,
+    save_figure,
     store_option,
     where_option,
 )
-from .progress import Bar
 from .render import note, out
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def out_option(kind: str) -> Callable[[Command], Command]:
@@ -59,9 +56,7 @@ def command() -> None:
 @store_option
 def samples(target: Path, where: str | None, store_path: Path | None) -> None:
     """Draw a sample image for each category and condition."""
-    from shotdex.analysis.plots import samples_plot
-
-    _save(samples_plot(open_store(store_path), where), target)
+    save_figure(open_session(store_path).plot.samples(where=where), target)
 
 
 @command.command()
@@ -77,13 +72,10 @@ def samples(target: Path, where: str | None, store_path: Path | None) -> None:
 @store_option
 def counts(target: Path, by: str, where: str | None, store_path: Path | None) -> None:
     """Draw how many images each category has, and print the table."""
-    from shotdex.analysis.plots import counts_plot, counts_table
-    from shotdex.formatting import table
-
-    store = open_store(store_path)
-    figure = counts_plot(store, by, where)
-    out(table(*counts_table(store, by, where)))
-    _save(figure, target)
+    plot = open_session(store_path).plot
+    figure, counted = plot.counts(by=by, where=where), plot.counts_table(by=by, where=where)
+    out(table(counted.columns, list(counted)))
+    save_figure(figure, target)
 
 
 @command.command()
@@ -108,10 +100,8 @@ def accuracy(
     store_path: Path | None,
 ) -> None:
     """Draw accuracy@1 with 95 % intervals, alongside people or other models if a baseline is named."""
-    from shotdex.analysis.plots import accuracy_plot
-    from shotdex.analysis.results import split_columns
-
-    _save(accuracy_plot(open_store(store_path), runs, split_columns(by), baselines, anyway), target)
+    plot = open_session(store_path).plot
+    save_figure(plot.accuracy(runs=runs, by=by, baselines=baselines, anyway=anyway), target)
 
 
 @command.command()
@@ -142,9 +132,7 @@ def confusion(
     store_path: Path | None,
 ) -> None:
     """Draw which categories are taken for which."""
-    from shotdex.analysis.plots import ConfusionOptions, confusion_plot
-
-    _save(confusion_plot(open_store(store_path), ConfusionOptions(run, k, cells, order)), target)
+    save_figure(open_session(store_path).plot.confusion(run=run, k=k, cells=cells, order=order), target)
 
 
 @command.command()
@@ -160,9 +148,8 @@ def reliability(
     target: Path, runs: tuple[str, ...], bins: int, where: str | None, anyway: bool, store_path: Path | None
 ) -> None:
     """Draw accuracy against the model's confidence, with the calibration error."""
-    from shotdex.analysis.plots import reliability_plot
-
-    _save(reliability_plot(open_store(store_path), runs, bins, where, anyway), target)
+    plot = open_session(store_path).plot
+    save_figure(plot.reliability(runs=runs, bins=bins, where=where, anyway=anyway), target)
 
 
 @command.command()
@@ -172,9 +159,7 @@ def reliability(
 @store_option
 def topk(target: Path, runs: tuple[str, ...], anyway: bool, store_path: Path | None) -> None:
     """Draw how often the true category is among an image's k best, for every k."""
-    from shotdex.analysis.plots import topk_plot
-
-    _save(topk_plot(open_store(store_path), runs, anyway), target)
+    save_figure(open_session(store_path).plot.topk(runs=runs, anyway=anyway), target)
 
 
 @command.command(name="map")
@@ -233,25 +218,18 @@ def map_(
     store_path: Path | None,
 ) -> None:
     """Draw every image near those it resembles. Coordinates are kept; drawing the same map again is quick."""
-    from shotdex.analysis.maps import MapOptions, draw_map
-    from shotdex.analysis.projections import ProjectionOptions
-
-    projection = ProjectionOptions(method, seed)
-    options = MapOptions(Space(space), projection, colour, thumbnails, where, run, model, limit, prompts)
-    store = open_store(store_path)
-    with Bar("placing", " rounds") as bar:
-        figure, placed = draw_map(store, options, EncoderPool(store, device), bar)
-    if placed.caption:
-        note(placed.caption)
-    note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")
-    if len(placed.ids) < placed.of:
-        left_out = placed.of - len(placed.ids)
-        note(f"a sample of {placed.of:,} images (seed {seed}); left out {left_out:,}; all: --limit {placed.of}")
-    _save(figure, target)
-
-
-def _save(figure: Figure, target: Path) -> None:
-    from shotdex.analysis.figures.style import save
-
-    save(figure, target)
-    note(f"wrote {target}")
+    figure = open_session(store_path, device).plot.map(
+        method=method,
+        seed=seed,
+        color=colour,
+        space=space,
+        thumbnails=thumbnails,
+        where=where,
+        run=run,
+        model=model,
+        limit=limit,
+        prompts=prompts,
+        progress=True,
+        note=note,
+    )
+    save_figure(figure, target)

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from dataclasses import fields
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.analysis.probe.compare import ProbeComparison, probe
-from shotdex.analysis.probe.problem import SHOTS, ProbeOptions, parse_shots
-from shotdex.analysis.probe.rows import ComparisonRow
-from shotdex.analysis.stats.proportions import small_sample
-from shotdex.formatting import estimate_cells, p_value, table, visible
+from shotdex.formatting import estimate_cells, p_value, small_sample, table, visible
 from shotdex.store.types import Space
 
-from .options import drawable, json_option, model_option, open_store, store_option
-from .progress import Bar
+from .options import drawable, json_option, model_option, open_session, save_figure, store_option
 from .render import as_json as to_json
 from .render import note, out
+
+if TYPE_CHECKING:
+    from shotdex.analysis.probe.compare import ProbeComparison
+    from shotdex.analysis.probe.rows import ComparisonRow
 
 
 @click.command("probe")
@@ -29,7 +28,7 @@ from .render import note, out
 @click.option(
     "--few-shot",
     "shots",
-    default=",".join(map(str, SHOTS)),
+    default="1,2,4,8,16",
     show_default=True,
     metavar="N,N,...",
     help="Training images per class; none to leave few-shot out.",
@@ -90,30 +89,28 @@ def command(
     shotdex probe --outside "small CNN=0.919:10000"
     shotdex probe --train-where "condition = 'realistic'" --test-where "condition <> 'realistic'"
     """
-    store = open_store(store_path)
-    wanted = ProbeOptions(
-        train_where, test_where, parse_shots(shots), draws, Space(space), seed, run, outside, encoder_name=model
+    session = open_session(store_path)
+    probed = session.probe(
+        train_where=train_where,
+        test_where=test_where,
+        few_shot=shots,
+        draws=draws,
+        space=space,
+        seed=seed,
+        run=run,
+        outside=outside,
+        model=model,
+        progress=True,
     )
-    with Bar("training", " fits") as bar:
-        found = probe(store, wanted, bar)
+    found: ProbeComparison = probed.details
     if found.split.assumed:
         note("no image has a split, so random halves were drawn; choose with --train-where and --test-where")
     out(to_json(as_dict(found)) if as_json else as_text(found))
     if target is not None:
-        from shotdex.analysis.figures.style import save
-        from shotdex.analysis.probe.compare import comparison_plot
-
-        save(comparison_plot(found), target)
-        note(f"wrote {target}")
+        save_figure(session.plot.probe(probed), target)
 
 
 def as_dict(found: ProbeComparison) -> dict[str, Any]:
-    """Return a comparison under the names that its JSON has always had."""
-    names = {"options": "request", "rows": "rungs"}
-    return {names.get(field.name, field.name): getattr(found, field.name) for field in fields(found)}
-
-
-def _as_dict(found: ProbeComparison) -> dict[str, Any]:
     """Return a comparison under the names that its JSON has always had."""
     names = {"options": "request", "rows": "rungs"}
     return {names.get(field.name, field.name): getattr(found, field.name) for field in fields(found)}

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from shotdex.analysis.metrics import registry
-from shotdex.analysis.report import GroupRow, Report, ReportOptions, report
-from shotdex.analysis.results import split_columns
-from shotdex.analysis.stats.proportions import SMALL, small_sample
-from shotdex.formatting import compact, estimate_cells, table, visible
-from shotdex.store.types import Estimate
+from shotdex.analysis.metrics.registry import METRICS
+from shotdex.formatting import SMALL, compact, estimate_cells, small_sample, table, visible
 
-from .options import by_option, json_option, open_store, resamples_option, store_option
+from .options import by_option, json_option, open_session, resamples_option, store_option
 from .render import as_json as to_json
 from .render import out
 
+if TYPE_CHECKING:
+    from shotdex.analysis.report import GroupRow, Report
+    from shotdex.store.types import Estimate
+
 HELP = f"""Report every number about a RUN (default: the newest), each with its n and 95 % interval.
 
-Accuracy, top-k, {", ".join(metric.name for metric in registry.METRICS)}; recall, precision and F1 of each class.
+Accuracy, top-k, {", ".join(metric.name for metric in METRICS)}; recall, precision and F1 of each class.
 --by takes any columns of `images`, alone or together.
 
 \b
@@ -55,7 +56,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Print the report."""
-    found = report(open_store(store_path), run, ReportOptions(split_columns(by), resamples, seed, bins))
+    session = open_session(store_path)
+    found = session.report(run, by=by or (), resamples=resamples, seed=seed, bins=bins).details
     out(to_json(found) if as_json else as_text(found))
 
 
@@ -90,13 +92,13 @@ def _top_k(found: Report) -> str:
 
 
 def _groups(by: Sequence[str], rows: Sequence[GroupRow]) -> str:
-    columns = [", ".join(by), "n", "accuracy@1", *(metric.short for metric in registry.METRICS), ""]
+    columns = [", ".join(by), "n", "accuracy@1", *(metric.short for metric in METRICS), ""]
     cells = [
         [
             row.name,
             row.accuracy.n,
             compact(row.accuracy),
-            *(_cell(row.summary[metric.name]) for metric in registry.METRICS),
+            *(_cell(row.summary[metric.name]) for metric in METRICS),
             small_sample(row.accuracy),
         ]
         for row in rows

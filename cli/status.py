@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shotdex.formatting import shown_path, size, visible
-from shotdex.store.types import LeftOut
-from shotdex.upkeep.status import Status, status
 
-from .options import json_option, open_store, store_option
+from .options import json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
+
+if TYPE_CHECKING:
+    from shotdex.store.types import LeftOut
+    from shotdex.upkeep.status import Status
 
 MANY = 12
 """Labels shown by name; of more, the largest."""
@@ -27,7 +30,7 @@ MANY = 12
 @json_option
 def command(all_left_out: bool, store_path: Path | None, as_json: bool) -> None:
     """Show images per category, condition and split, encoders, runs, failures, and sizes on disk."""
-    found = status(open_store(store_path))
+    found = open_session(store_path).status()
     if as_json:
         out(to_json(found))
     else:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shotdex.formatting import shown_path, visible
-from shotdex.models.encoder_pool import EncoderPool
-from shotdex.store.location import find_store
-from shotdex.store.store import Store
-from shotdex.upkeep.verify import Verified, VerifyOptions, verify
 
-from .options import device_option, json_option, store_option
-from .progress import Bar
+from .options import device_option, json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
+
+if TYPE_CHECKING:
+    from shotdex.upkeep.verify import Verified
 
 
 @click.command("verify")
@@ -35,12 +33,10 @@ def command(repair: bool, files: bool, model_check: bool, device: str, store_pat
     again and removes vectors that cannot be right; it never deletes images, runs or predictions. Exits with 1 if a
     check fails.
     """
-    root = find_store(store_path, os.environ, Path.cwd())
-    load = EncoderPool(Store(root), device).model if model_check else None
-    with Bar("looking at files") as bar:
-        found = verify(root, VerifyOptions(repair, files, load), bar)
+    session = open_session(store_path, device)
+    found = session.verify(repair=repair, files=files, model_check=model_check, progress=True).details
     if as_json:
-        out(to_json({"store": str(root), "whole": found.whole, "done": found.done, "checks": found.checks}))
+        out(to_json({"store": str(found.root), "whole": found.whole, "done": found.done, "checks": found.checks}))
     else:
         out(as_text(found, repair))
     if not found.whole:

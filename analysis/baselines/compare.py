@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
+from shotdex.analysis.coverage import Coverage, coverage
 from shotdex.analysis.results import UNLABELLED, accuracy_by, overall
 from shotdex.analysis.stats.proportions import Verdict, describe, difference_interval, small_sample, verdict
 from shotdex.store.baselines import OVERALL, Baseline, Kind, load_trials
@@ -36,7 +37,7 @@ class ConditionVerdict:
         """Return it in words, such as `geons: worse (0.542 [0.416, 0.663] n=59 against 0.785 [0.7, 0.85] n=100)`."""
         alone = ("only the model's uncertainty is counted",) if isnan(self.baseline.low) else ()
         remarks = "".join(f"; {remark}" for remark in (*alone, *self.remarks))
-        against = f"{describe(self.model)} against {describe_reported(self.baseline)}"
+        against = f"{describe(self.model)} against {describe(self.baseline)}"
         return f"{self.condition}: {self.verdict} ({against}{remarks})"
 
 
@@ -56,6 +57,11 @@ class BaselineComparison:
     counts: TrialCounts | None
     consistency: Consistency | None
     notes: tuple[str, ...]
+
+    @property
+    def coverage(self) -> Coverage:
+        """How many images the run met."""
+        return coverage(self.run)
 
 
 def compare_baseline(store: Store, baseline: Baseline, run: Run, resamples: int = 1000) -> BaselineComparison:
@@ -111,14 +117,6 @@ def _verdict(condition: str, model: Estimate, baseline: Estimate) -> ConditionVe
     sides = (("model", model), ("baseline", baseline))
     remarks = tuple(f"{who}: {small}" for who, side in sides if side.n and (small := small_sample(side)))
     return ConditionVerdict(condition, model, baseline, difference, verdict(difference), remarks)
-
-
-def describe_reported(estimate: Estimate) -> str:
-    """Return a baseline's accuracy in words: as other estimates, but saying what was not reported."""
-    size = f"n={estimate.n}" if estimate.n else "n unknown"
-    if isnan(estimate.low):
-        return f"{estimate.value:.3f}, no interval, {size}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] {size}"
 
 
 def _nothing_shared(baseline: Baseline, run: Run, mine: Mapping[str, Estimate]) -> OptionError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shotdex.analysis.coverage import Coverage, coverage
 from shotdex.analysis.metrics.shares import accuracy
 from shotdex.store.connection import Connection
 from shotdex.store.types import Estimate, Run
@@ -45,6 +46,11 @@ class RunEffects:
     run: Run
     looked_at: int
     effects: tuple[Effect, ...]
+
+    @property
+    def coverage(self) -> Coverage:
+        """How many images the run met."""
+        return coverage(self.run)
 
 
 def effects(con: Connection, run: Run, found: Duplicates) -> RunEffects:

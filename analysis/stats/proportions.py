@@ -38,10 +38,16 @@ def wilson(correct: int, n: int) -> Estimate:
 
 
 def describe(estimate: Estimate) -> str:
-    """Return the estimate in words, such as `0.925 [0.801, 0.974] n=40`; `undefined n=0` where there is no value."""
+    """Return the estimate in words, such as `0.925 [0.801, 0.974] n=40`; `undefined n=0` where there is no value.
+
+    A baseline from elsewhere may lack its interval or its n, which is said: `0.925, no interval, n unknown`.
+    """
     if isnan(estimate.value):
         return f"undefined n={estimate.n}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] n={estimate.n}"
+    size = f"n={estimate.n}" if estimate.n else "n unknown"
+    if isnan(estimate.low):
+        return f"{estimate.value:.3f}, no interval, {size}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] {size}"
 
 
 SMALL = 30

@@ -11,7 +11,7 @@ import shotdex
 from shotdex import demo
 from tests.conftest import ROOT
 
-MODULES = ["session", "evaluation", "maintenance", "runs", "indexing"]
+MODULES = ["session", "evaluation", "baselines", "maintenance", "runs", "indexing", "plots"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -35,6 +35,7 @@ def test_a_notebook(session: shotdex.Session) -> None:
         "store.run('photo').accuracy(by='condition')",
         "store.plot.topk(runs=['photo'])",
         "store.sql('SELECT 1 AS one')",
+        "store.verify(files=True, progress=True)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
@@ -43,3 +44,8 @@ def test_a_notebook(session: shotdex.Session) -> None:
     assert "<th>95 % interval</th>" in shown[2]["text/html"]
     assert "image/png" in shown[3]
     assert "<td>1</td>" in shown[4]["text/html"]
+    bar = "".join(output.get("text", "") for output in notebook.cells[5].outputs)
+    assert "looking at files: 100%" in bar or "application/vnd.jupyter.widget-view+json" in str(
+        notebook.cells[5].outputs
+    )
+    assert "Warning" not in bar

@@ -438,14 +438,14 @@ class TestGroup:
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("shotdex.cli.status.status", interrupt)
+        monkeypatch.setattr("shotdex.upkeep.status.status", interrupt)
         failed(shotdex("status"), 1, "interrupted")
 
     def test_a_defect_stays_a_traceback(self, shotdex: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def broken(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("shotdex.cli.status.status", broken)
+        monkeypatch.setattr("shotdex.upkeep.status.status", broken)
         with pytest.raises(ZeroDivisionError):
             shotdex("status")
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from shotdex.analysis.baselines import compare_baseline
-from shotdex.analysis.baselines.compare import describe_reported, verdicts
+from shotdex.analysis.baselines.compare import verdicts
 from shotdex.analysis.baselines.consistency import error_consistency
 from shotdex.analysis.baselines.importing import read_baseline, record_baseline
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.results import accuracy_by, overall
-from shotdex.analysis.stats.proportions import Verdict, wilson
+from shotdex.analysis.stats.proportions import Verdict, describe, wilson
 from shotdex.store.baselines import WITHOUT_INTERVAL, Baseline
 from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.runs import find_run
@@ -105,7 +105,7 @@ def test_reported_bounds_enter_as_they_are() -> None:
     assert row.difference.high == pytest.approx(0.25 + hypot(model.high - 0.75, 0.5 - 0.45), abs=1e-12)
     assert row.verdict == Verdict.BETTER
     assert row.sentence().endswith("against 0.500 [0.450, 0.600] n unknown)")
-    assert describe_reported(wilson(8, 10)) == "0.800 [0.490, 0.943] n=10"
+    assert describe(wilson(8, 10)) == "0.800 [0.490, 0.943] n=10"
 
 
 def test_the_baselines_order_with_all_last() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shotdex.cli.demo_store import MARKER, make_store
 from shotdex.store import store as store_module
 from shotdex.store.errors import OptionError, StoreLocked
 from shotdex.store.store import Store
+from shotdex.upkeep.demo_store import MARKER, make_store
 from tests.conftest import COLOURS, Ran, index
 from tests.support.fakes import FakeEncoder
 

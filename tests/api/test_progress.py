@@ -7,7 +7,7 @@ import io
 import pytest
 from tqdm import tqdm
 
-from shotdex.cli.progress import Bar
+from shotdex.progress import Bar
 
 
 class Terminal(io.StringIO):

@@ -1,0 +1,1 @@
+../../api/duplicates.py
