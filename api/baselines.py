@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .opened import Opened
 from .results import Findings
 
 if TYPE_CHECKING:
     from shotdex.analysis.baselines.file_formats import TrialCounts
     from shotdex.store.baselines import Baseline
     from shotdex.store.connection import Connection
-    from shotdex.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,8 @@ class BaselineDetails:
     notes: tuple[str, ...] = ()
 
 
-class Baselines:
+class Baselines(Opened):
     """Mixed into `Session`."""
-
-    store: Store
 
     def baselines(self) -> Findings:
         """Return the imported baselines, oldest first; `details` has for each the counts of its trials.

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from shotdex.store.progress import Progress
 from shotdex.store.types import Estimate, PromptSet, Space
 
+from .opened import Opened
 from .progress import shown
 from .results import Findings
 from .runs import Run, Runs
 
 if TYPE_CHECKING:
     from shotdex.analysis.rerun import Rerun
-    from shotdex.models.encoder_pool import EncoderPool
-    from shotdex.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,8 @@ class Metric:
     estimate: Estimate
 
 
-class Evaluation:
+class Evaluation(Opened):
     """Mixed into `Session`."""
-
-    store: Store
-    encoders: EncoderPool
 
     def classify(
         self,

@@ -10,27 +10,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shotdex.models.encoder_pool import EncoderPool, IndexEncoder, ModelOptions
 from shotdex.store.errors import OptionError, SourceError
-from shotdex.store.images import Labels
 from shotdex.store.progress import Progress
-from shotdex.store.source_records import SourceRecord, source_record
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
 from .formatting import visible
+from .opened import Opened
 from .progress import Bar, shown
 from .results import IndexPreview, class_lines, example_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from shotdex.indexer.inventory import Inventory
     from shotdex.indexer.layout import Labelling, Layout
     from shotdex.indexer.plan import Plan
     from shotdex.indexer.run import IndexOptions
     from shotdex.media.sources import Source
+    from shotdex.models.encoder_pool import IndexEncoder, ModelOptions
     from shotdex.models.protocols import ImageEncoder
+    from shotdex.store.source_records import SourceRecord
 
 LONGEST = 1e6
 """Seconds for one image above which there is no limit: longer than a system's timers can be set to."""
@@ -53,12 +51,8 @@ class Job:
     note: Note
 
 
-class Indexing:
+class Indexing(Opened):
     """Mixed into `Session`."""
-
-    store: Store
-    path: Path
-    encoders: EncoderPool
 
     def index(
         self,
@@ -122,7 +116,7 @@ class Indexing:
         from shotdex.indexer.run import IndexOptions
 
         options = IndexOptions(
-            layout_of(layout, categories, Labels(category, condition, split)),
+            layout_of(layout, categories, (category, condition, split)),
             batch_size,
             limits=limits_of(max_pixels, max_seconds, all_formats),
             max_failures=0 if strict else max_failures,
@@ -130,7 +124,7 @@ class Indexing:
             reading=reading_of(labels_as_written, all_folders, zip_names),
             gone=gone,
         )
-        how = ModelOptions(self._named(model), precision, compile=compile)
+        how = self._model(model, precision, compile)
         return self._run(Job(os.fspath(source), options, how, prune, progress, note or _silent))
 
     def preview(
@@ -176,25 +170,27 @@ class Indexing:
         from shotdex.indexer.run import IndexOptions
 
         options = IndexOptions(
-            layout_of(layout, categories, Labels(category, condition, split)),
+            layout_of(layout, categories, (category, condition, split)),
             limits=limits_of(max_pixels, max_seconds, all_formats),
             columns=columns or {},
             reading=reading_of(labels_as_written, all_folders, zip_names),
             gone=gone,
         )
-        how = ModelOptions(self._named(model), precision)
+        how = self._model(model, precision)
         job = Job(os.fspath(source), options, how, prune, progress, note or _silent)
         with self._scanned(job) as (inventory, choice, options):
             encoder = choice.identity()
             found = preview(Store(self.path), inventory, options, encoder)
         return IndexPreview(found, self.path, choice.name if encoder is None else encoder[1])
 
-    def _named(self, model: str | ImageEncoder | None) -> str | None:
-        """Return the name of a model; an encoder object is used wherever its name is needed."""
-        if model is None or isinstance(model, str):
-            return model
-        self.encoders.add(model)
-        return model.id.name
+    def _model(self, model: str | ImageEncoder | None, precision: str | None, compile: bool = False) -> ModelOptions:
+        """Return which model is meant; an encoder object is used wherever its name is needed."""
+        from shotdex.models.encoder_pool import ModelOptions
+
+        if model is not None and not isinstance(model, str):
+            self.encoders.add(model)
+            model = model.id.name
+        return ModelOptions(model, precision, compile=compile)
 
     @contextmanager
     def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder, IndexOptions]]:
@@ -250,6 +246,7 @@ class Indexing:
     def _last_record(self, source: str) -> SourceRecord | None:
         """Return how a source was indexed the last time, or None."""
         from shotdex.media.files.places import absolute
+        from shotdex.store.source_records import source_record
 
         if not self.store.catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
             return None
@@ -261,18 +258,21 @@ def _silent(_: str) -> None:
     """Say nothing."""
 
 
-def layout_of(pattern: str | None, categories: Sequence[str] | None, fixed: Labels) -> Layout:
-    """Return the layout that a pattern, a list of categories and fixed labels mean.
+def layout_of(
+    pattern: str | None, categories: Sequence[str] | None, fixed: tuple[str | None, str | None, str | None]
+) -> Layout:
+    """Return the layout that a pattern, a list of categories and a fixed category, condition and split mean.
 
     Raises:
         OptionError: the list is empty, or the pattern is not valid.
     """
     from shotdex.indexer.layout import parse_layout
+    from shotdex.store.images import Labels
 
     listed = [name.strip() for name in categories or ()]
     if categories is not None and not any(listed):
         raise OptionError("--categories is empty", "for example: --categories airplane,car,chair")
-    return parse_layout(pattern, listed, fixed)
+    return parse_layout(pattern, listed, Labels(*fixed))
 
 
 def reading_of(as_written: bool | None, all_folders: bool | None, zip_names: str | None) -> dict[str, bool | str]:

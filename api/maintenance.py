@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from shotdex.store.progress import Progress
 from shotdex.store.types import Space
 
+from .opened import Opened
 from .progress import shown
 from .results import Findings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from shotdex.models.encoder_pool import EncoderPool
     from shotdex.store.engines.inverted_file import Figures
-    from shotdex.store.store import Store
     from shotdex.upkeep.prune import Pruned
     from shotdex.upkeep.remove import Removed
     from shotdex.upkeep.status import Status
@@ -25,12 +22,8 @@ if TYPE_CHECKING:
     from .duplicates import DuplicatesResult
 
 
-class Maintenance:
+class Maintenance(Opened):
     """Mixed into `Session`."""
-
-    store: Store
-    path: Path
-    encoders: EncoderPool
 
     def status(self) -> Status:
         """Return images by label, encoders, runs, failures, and sizes on disk.

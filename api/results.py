@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shotdex.store.images import Labels
 from shotdex.store.types import EncoderId, Estimate, Hit, LeftOut
 
 from .formatting import estimate_cells, shown_path, visible
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from shotdex.indexer.preview import Preview
     from shotdex.query.search import Ranking
     from shotdex.query.sql import Rows
+    from shotdex.store.images import Labels
 
 THUMBNAILS = 50
 """Hits that a notebook shows as images; the rest are rows."""

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shotdex.models.encoder_pool import EncoderPool
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write
 from shotdex.store.store import Store
@@ -19,12 +18,13 @@ from .baselines import Baselines
 from .evaluation import Evaluation
 from .indexing import Indexing
 from .maintenance import Maintenance
-from .plots import Plots
 from .results import SearchResult, SqlResult
 
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
     from shotdex.query.search import Searcher
+
+    from .plots import Plots
 
 
 def open(
@@ -91,14 +91,11 @@ class Session(Indexing, Evaluation, Baselines, Maintenance):
     the store does not change; `close` drops both, and so does the end of a `with` block.
     """
 
-    def __init__(self, store: Store, device: str = "auto") -> None:
-        self.store = store
-        self.path = store.root
-        self.encoders = EncoderPool(store, device)
-
     @cached_property
     def plot(self) -> Plots:
         """The figures: see `Plots`."""
+        from .plots import Plots
+
         return Plots(self)
 
     @cached_property

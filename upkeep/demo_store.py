@@ -18,7 +18,8 @@ _FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|(index
 
 _FOLDERS = {
     "index": re.compile(
-        r"encoder-\d+-[0-9a-f]+(\.\d+)?\.(faiss|cells|validated|part)|text-[0-9a-f]+(\.\d+)?\.(safetensors|part)"
+        r"encoder-\d+-[0-9a-f]+(\.\d+)?\.(faiss|cells|validated|part)"
+        r"|text-[0-9a-f]+(\.\d+)?\.(safetensors|part)|tower-[0-9a-f]+(\.\d+)?\.(checked|part)"
     ),
     f"{CATALOG}.tmp": re.compile(r"duckdb_temp_.*"),
 }

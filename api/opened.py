@@ -1,0 +1,32 @@
+"""What all parts of a session share: the store, and the models, which are looked for only once they are needed."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from shotdex.store.store import Store
+
+if TYPE_CHECKING:
+    from shotdex.models.encoder_pool import EncoderPool
+
+
+class Opened:
+    """A store with its encoders; `device` is where models run."""
+
+    def __init__(self, store: Store, device: str = "auto") -> None:
+        self.store = store
+        self.path = store.root
+        self._device = device
+        self._pool: EncoderPool | None = None
+        self._lock = Lock()
+
+    @property
+    def encoders(self) -> EncoderPool:
+        """The encoders, each loaded when it is first needed, and kept."""
+        with self._lock:
+            if self._pool is None:
+                from shotdex.models.encoder_pool import EncoderPool
+
+                self._pool = EncoderPool(self.store, self._device)
+            return self._pool
