@@ -304,7 +304,7 @@ def example_line(relative: str, labels: Labels) -> str:
 def class_lines(count: int, examples: Sequence[ClassExample]) -> list[str]:
     """Return the number of classes, with the most doubtful and a sure example of each that file names begin with."""
     if not examples:
-        return [f"{count:,} classes"] if count else []
+        return [f"{count:,} class{'' if count == 1 else 'es'}"] if count else []
     lines = [
         f"{count:,} class{'' if count == 1 else 'es'}, read off the start of file names; doubtful and sure examples:"
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from unicodedata import normalize
 
 import numpy as np
 
@@ -56,6 +57,11 @@ def encoded_ids(con: Connection, encoder_id: int, where: str | None = None) -> I
     return ids if where is None else np.intersect1d(ids, filtered_ids(con, where), assume_unique=True)
 
 
+_ONE_FORM = ", ".join(
+    f"nfc_normalize({name}) AS {name}" for name in ("path", "source", "category", "condition", "split")
+)
+
+
 def filtered_ids(con: Connection, where: str) -> Ids:
     """Return the ids of the images that a filter keeps, rising.
 
@@ -64,7 +70,11 @@ def filtered_ids(con: Connection, where: str) -> Ids:
     """
     if not where.strip():
         raise BadSql("the filter is empty", "pass a condition such as --where \"condition = 'realistic'\"")
-    query = f"SELECT image_id FROM images WHERE ({where}\n)"  # the line break ends a comment at the filter's end
+    rows = "images"
+    if not where.isascii():  # labels are in this form; paths are as the file system has them
+        where = normalize("NFC", where)
+        rows = f"(SELECT * REPLACE ({_ONE_FORM}) FROM images) AS images"
+    query = f"SELECT image_id FROM {rows} WHERE ({where}\n)"  # the line break ends a comment at the filter's end
     with sql_errors(f"the filter {where!r} does not work"):
         check_condition(con, where)
         return con.watched(lambda: _ids(con, query), QUERY_SECONDS)

@@ -101,6 +101,11 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE sources ADD COLUMN reading JSON;
 
+    UPDATE stored_images SET category = nfc_normalize(category), condition = nfc_normalize(condition),
+        split = nfc_normalize(split)
+    WHERE category <> nfc_normalize(category) OR condition <> nfc_normalize(condition)
+        OR split <> nfc_normalize(split);
+
     CREATE TABLE left_out (
         source VARCHAR, position INTEGER, kind VARCHAR, count BIGINT, paths VARCHAR[], extensions JSON
     );

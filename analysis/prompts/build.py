@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from shotdex.store.errors import OptionError
+from shotdex.store.images import one_form
 from shotdex.store.types import Combine, PromptSet
 
 
@@ -38,6 +39,7 @@ def make_prompt_set(
     for template in templates:
         if template.count("{}") != 1:
             raise OptionError(f"the template {template!r} needs one {{}}", "for example: 'a photo of a {}.'")
+    classes = {one_form(category): tuple(map(one_form, texts)) for category, texts in classes.items()}
     if len(classes) < 2:
         raise OptionError(f"there is only {len(classes)} class", "pass at least two classes")
     spelled = {
@@ -47,7 +49,7 @@ def make_prompt_set(
     for category, texts in spelled.items():
         if not texts or not category.strip() or not all(text.strip() for text in texts):
             raise OptionError(f"the class {category!r} has an empty name or prompt", "write a text for each class")
-    known_as = {category: tuple(labels) for category, labels in (aliases or {}).items() if labels}
+    known_as = {one_form(name): tuple(map(one_form, labels)) for name, labels in (aliases or {}).items() if labels}
     _check_aliases(spelled, known_as)
     prompts = PromptSet(name, spelled, combine, tuple(templates), source, aliases=known_as)
     return replace(prompts, sha256=digest(prompts))

@@ -10,10 +10,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
+from unicodedata import normalize
 
 from .urls import WEB, checked, is_url, name_of, relative_to, scheme_of, shown
 
@@ -78,7 +80,25 @@ def absolute(place: str) -> str:
     Raises:
         SourceError: a URL of a scheme that is not read, with a password, or several chained.
     """
-    return checked(place) if scheme_of(place) else str(Path(place).expanduser().resolve())
+    return checked(place) if scheme_of(place) else as_spelled(str(Path(place).expanduser().resolve()))
+
+
+def as_spelled(path: str) -> str:
+    """Return an absolute path as the disk spells it, where accents are one character in one and two in the other.
+
+    It stays as it is where it is there, and where nothing of that name is.
+    """
+    if path.isascii() or os.path.lexists(path):
+        return path
+    parent, name = os.path.split(path)
+    parent = as_spelled(parent) if parent != path else parent
+    wanted = normalize("NFC", name)
+    with suppress(OSError):
+        if not os.path.lexists(found := os.path.join(parent, name)):  # noqa: PTH118
+            names = (each for each in os.listdir(parent) if normalize("NFC", each) == wanted)  # noqa: PTH208
+            found = os.path.join(parent, min(names, default=name))  # noqa: PTH118
+        return found
+    return path
 
 
 def open_binary(place: str) -> BinaryIO:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,9 @@ from .base import Candidate, Found, Reading
 from .kinds import IDX_ENDINGS
 
 UNSIGNED_BYTE = 0x08
+
+ROOT_ENTRIES = 100
+"""Entries that a folder may have where it is looked at as a root of torchvision."""
 
 WHOLE_LIMIT = 64 * 1024 * 1024
 """Bytes up to which a compressed file is kept unpacked, so that going back in it is quick; Fashion-MNIST has 47 MB."""
@@ -89,14 +92,34 @@ def _image(place: str, member: str) -> tuple[IdxFile, int]:
 def find_idx_files(place: str | Path) -> list[str]:
     """Return the files of images (`...images-idx3...`) directly in a folder, or the one that `place` itself is.
 
+    A folder without any may be a root of torchvision, which keeps them in `raw/` or `NAME/raw/`.
+
     Raises:
+        SourceError: there are several such folders.
         OSError: the folder cannot be listed.
     """
     text = str(place)
-    if places.is_url(text):
-        named = [text]
-    else:
-        named = sorted(map(str, Path(text).iterdir())) if places.is_folder(text) else [text]
+    is_folder = not places.is_url(text) and places.is_folder(text)
+    named = sorted(map(str, Path(text).iterdir())) if is_folder else [text]
+    found = _of_images(named)
+    return found or (_below_root(named) if is_folder and len(named) <= ROOT_ENTRIES else [])
+
+
+def _below_root(named: Sequence[str]) -> list[str]:
+    """Return the files below a root of torchvision, `raw/` or one `NAME/raw/`; none where there are several sets."""
+    inner = [path for path in named if places.is_folder(path) and not Path(path).name.startswith(".")]
+    raw = [path for path in (*inner, *(str(Path(each, "raw")) for each in inner)) if Path(path).name == "raw"]
+    sets = []
+    for path in raw:
+        with suppress(OSError):
+            sets += [files] if (files := _of_images(sorted(map(str, Path(path).iterdir())))) else []
+    if len(sets) > 1 and len(inner) == len(named):
+        folders = ", ".join(str(Path(files[0]).parent) for files in sets)
+        raise SourceError(f"there are several sets of IDX files: {folders}", "index them one by one")
+    return sets[0] if len(sets) == 1 else []
+
+
+def _of_images(named: Sequence[str]) -> list[str]:
     found = [path for path in named if _is_of_images(path) and places.is_file(path)]
     # Some keep a file next to its own .gz; they hold the same images.
     return [path for path in found if not path.endswith(".gz") or path.removesuffix(".gz") not in found]

@@ -15,6 +15,7 @@ from unicodedata import normalize
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from shotdex.media.files.places import as_spelled
 from shotdex.media.files.urls import checked, is_url, path_of, scheme_of
 from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure, Reason
@@ -101,7 +102,9 @@ def _local(name: str, base: str) -> Candidate | Failure:
     """Look for a name as it is written, then without spaces around it, then with `/` for the `\\` of Windows, then with
     accents as one character each or as two: some file systems tell these apart, and programs that write lists convert.
     """
-    spellings = (name, name.strip(), name.replace("\\", "/"), *(normalize(form, name) for form in ("NFC", "NFD")))
+    on_disk = str(as_spelled(str(_absolute(name, base))))
+    composed = (normalize(form, name) for form in ("NFC", "NFD"))  # of archives' members, too
+    spellings = (name, name.strip(), name.replace("\\", "/"), *composed, *([on_disk] if not name.isascii() else []))
     for spelled in dict.fromkeys(spellings):
         found = next(_looked_up(spelled, base), None)
         if found is not None:
