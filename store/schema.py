@@ -134,6 +134,19 @@ def encoder_tables(encoder_id: int, dim: int, vision_dim: int) -> str:
     """
 
 
+_OUTCOMES = """
+    SELECT r.run_id, r.name AS run, i.image_id, i.path, t.category, i.condition, i.split,
+           p.category AS predicted, p.prompt, p.cosine, p.probability,
+           t.true_rank, t.true_cosine, t.true_probability,
+           CASE WHEN t.true_rank IS NOT NULL THEN p.category = t.category END AS correct
+    FROM predictions p
+    JOIN truths t USING (run_id, image_id)
+    JOIN runs r USING (run_id)
+    JOIN stored_images i USING (image_id)
+    WHERE p.rank = 1
+"""
+# Views over outcomes take them from here: DuckDB would sort what a sorted view gives, also under an aggregate.
+
 VIEWS: tuple[tuple[str, str], ...] = (
     (
         "images",
@@ -145,78 +158,70 @@ VIEWS: tuple[tuple[str, str], ...] = (
     ),
     (
         "outcomes",
-        """
-        SELECT r.run_id, r.name AS run, i.image_id, i.path, t.category, i.condition, i.split,
-               p.category AS predicted, p.prompt, p.cosine, p.probability,
-               t.true_rank, t.true_cosine, t.true_probability,
-               CASE WHEN t.true_rank IS NOT NULL THEN p.category = t.category END AS correct
-        FROM predictions p
-        JOIN truths t USING (run_id, image_id)
-        JOIN runs r USING (run_id)
-        JOIN stored_images i USING (image_id)
-        WHERE p.rank = 1
-        """,
+        f"SELECT * FROM ({_OUTCOMES}) ORDER BY run_id, image_id",
     ),
     (
         "accuracy",
-        """
+        f"""
         SELECT run_id, run, count(correct) AS n, count(*) FILTER (correct) AS correct,
                count(*) FILTER (correct) / nullif(count(correct), 0) AS accuracy,
                wilson_low(count(*) FILTER (correct), count(correct)) AS low,
                wilson_high(count(*) FILTER (correct), count(correct)) AS high
-        FROM outcomes GROUP BY run_id, run
+        FROM ({_OUTCOMES}) GROUP BY run_id, run ORDER BY run_id
         """,
     ),
     (
         "accuracy_by_condition",
-        """
+        f"""
         SELECT run_id, run, condition, count(correct) AS n, count(*) FILTER (correct) AS correct,
                count(*) FILTER (correct) / nullif(count(correct), 0) AS accuracy,
                wilson_low(count(*) FILTER (correct), count(correct)) AS low,
                wilson_high(count(*) FILTER (correct), count(correct)) AS high
-        FROM outcomes WHERE correct IS NOT NULL GROUP BY run_id, run, condition
+        FROM ({_OUTCOMES}) WHERE correct IS NOT NULL GROUP BY run_id, run, condition
+        ORDER BY run_id, condition NULLS LAST
         """,
     ),
     (
         "accuracy_by_category",
-        """
+        f"""
         SELECT run_id, run, category, count(correct) AS n, count(*) FILTER (correct) AS correct,
                count(*) FILTER (correct) / nullif(count(correct), 0) AS accuracy,
                wilson_low(count(*) FILTER (correct), count(correct)) AS low,
                wilson_high(count(*) FILTER (correct), count(correct)) AS high
-        FROM outcomes WHERE correct IS NOT NULL GROUP BY run_id, run, category
+        FROM ({_OUTCOMES}) WHERE correct IS NOT NULL GROUP BY run_id, run, category ORDER BY run_id, category
         """,
     ),
     (
         "topk_accuracy",
-        """
+        f"""
         SELECT o.run_id, o.run, k.k, count(*) AS n, count(*) FILTER (o.true_rank <= k.k) AS correct,
                count(*) FILTER (o.true_rank <= k.k) / count(*) AS accuracy,
                wilson_low(count(*) FILTER (o.true_rank <= k.k), count(*)) AS low,
                wilson_high(count(*) FILTER (o.true_rank <= k.k), count(*)) AS high
-        FROM outcomes o
+        FROM ({_OUTCOMES}) o
         JOIN (
             SELECT r.run_id, unnest(range(1, 1 + count(DISTINCT p.category))) AS k
             FROM runs r JOIN prompts p USING (prompt_set_id) GROUP BY r.run_id
         ) k ON k.run_id = o.run_id
-        WHERE o.true_rank IS NOT NULL GROUP BY o.run_id, o.run, k.k
+        WHERE o.true_rank IS NOT NULL GROUP BY o.run_id, o.run, k.k ORDER BY o.run_id, k.k
         """,
     ),
     (
         "confusion",
-        """
+        f"""
         SELECT run_id, run, category, predicted, count(*) AS images,
                count(*) / sum(count(*)) OVER (PARTITION BY run_id, category) AS share
-        FROM outcomes WHERE correct IS NOT NULL GROUP BY run_id, run, category, predicted
+        FROM ({_OUTCOMES}) WHERE correct IS NOT NULL GROUP BY run_id, run, category, predicted
+        ORDER BY run_id, category, predicted
         """,
     ),
     (
         "disagreements",
-        """
+        f"""
         SELECT a.run AS run_a, b.run AS run_b, a.image_id, a.path, a.category, a.condition, a.split,
                a.predicted AS predicted_a, b.predicted AS predicted_b, a.correct AS correct_a, b.correct AS correct_b
-        FROM outcomes a JOIN outcomes b ON a.image_id = b.image_id AND a.run_id < b.run_id
-        WHERE a.predicted <> b.predicted
+        FROM ({_OUTCOMES}) a JOIN ({_OUTCOMES}) b ON a.image_id = b.image_id AND a.run_id < b.run_id
+        WHERE a.predicted <> b.predicted ORDER BY a.run_id, b.run_id, a.image_id
         """,
     ),
 )
