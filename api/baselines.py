@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shotdex.store.location import user_path
+
 from .opened import Opened
 from .results import Findings
 
@@ -73,7 +75,7 @@ class Baselines(Opened):
         from shotdex.analysis.baselines.file_formats import count_trials
         from shotdex.analysis.baselines.importing import read_baseline, record_baseline
 
-        read = read_baseline([Path(file) for file in files], name, source)
+        read = read_baseline([user_path(file) for file in files], name, source)
         found = record_baseline(self.store, read)
         counts = count_trials(read.trials) if read.trials is not None else None
         return Findings(f"baseline {found.name}", [found], BaselineDetails(found, counts, tuple(read.notes)))

@@ -12,6 +12,7 @@ from shotdex.analysis.prompts.build import from_names, make_prompt_set
 from shotdex.analysis.prompts.files import is_reference, published_classes, published_templates, read_prompts
 from shotdex.store.connection import Connection
 from shotdex.store.errors import OptionError
+from shotdex.store.location import user_path
 from shotdex.store.prompt_sets import find_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.types import PromptSet
@@ -37,7 +38,7 @@ def choose_prompts(
         try:
             return read_prompts(prompts)
         except OptionError as error:
-            if Path(prompts).is_file():
+            if user_path(prompts).is_file():
                 raise
             return partial(_recorded, prompts, error)
     spelled = [text for given in templates for text in (published_templates(given) if is_reference(given) else [given])]
@@ -91,7 +92,7 @@ def find_prompts(wanted: str, opened: Callable[[], Store | None]) -> PromptSet:
     try:
         return read_prompts(wanted)
     except OptionError:
-        store = None if Path(wanted).is_file() else opened()
+        store = None if user_path(wanted).is_file() else opened()
         if store is None:
             raise
         with store.reading() as con:

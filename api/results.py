@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shotdex.store.location import user_path
 from shotdex.store.types import EncoderId, Estimate, Hit, LeftOut
 
 from .formatting import estimate_cells, shown_path, visible
@@ -88,12 +89,11 @@ class SearchResult(Tabular[Hit]):
             OptionError: the folder cannot be written to.
             UnreadableImage: one of the images cannot be read any more; the others are copied.
         """
-        from pathlib import Path
 
         from shotdex.query.copying import copy_images
         from shotdex.store.errors import UnreadableImage
 
-        copied = copy_images([hit.path for hit in self._hits], Path(folder))
+        copied = copy_images([hit.path for hit in self._hits], user_path(folder))
         if copied.failed:
             first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in copied.failed[:FAILED])
             more = f"; and {len(copied.failed) - FAILED:,} more" if len(copied.failed) > FAILED else ""

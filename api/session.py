@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.errors import EmptyStore, OptionError
-from shotdex.store.location import find_store, store_to_write
+from shotdex.store.location import find_store, store_to_write, user_path
 from shotdex.store.store import Store
 from shotdex.store.types import Ids, Query, Space, Vectors
 
@@ -46,7 +46,7 @@ def open(
     >>> shotdex.open(store.path)
     Session(...320 images...)
     """
-    named = Path(path).expanduser() if path is not None else None
+    named = user_path(path) if path is not None else None
     if create:
         root = store_to_write(named, os.environ, Path.cwd()).absolute()
         return Session(Store.create(root), device)
@@ -67,7 +67,7 @@ def open_demo(path: str | os.PathLike[str], *, device: str = "auto") -> Session:
     """
     from shotdex.upkeep.demo_store import make_store
 
-    return Session(make_store(Path(path).absolute()), device)
+    return Session(make_store(user_path(path).absolute()), device)
 
 
 def describe(model: str) -> Architecture:

@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+FOLDERS = ("HF_HOME", "HF_HUB_CACHE", "MPLCONFIGDIR", "TMPDIR", "TORCH_HOME", "XDG_CACHE_HOME")
+"""Environment variables of libraries that name folders."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
@@ -90,6 +94,9 @@ def main() -> None:
     handler.setFormatter(VisibleFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizers warns about forks otherwise
+    for name in FOLDERS:  # no shell expands `~` in a .env file or a unit, and not every library does
+        if os.environ.get(name, "").startswith("~"):
+            os.environ[name] = os.path.expanduser(os.environ[name])  # noqa: PTH111  an unknown ~user stays as it is
     try:
         # Without its standalone mode click returns the status of an Exit, and otherwise what the command returned.
         status = group.main(standalone_mode=False, prog_name="shotdex")

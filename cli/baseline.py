@@ -12,7 +12,7 @@ import click
 
 from shotdex.formatting import describe, table, visible
 
-from .options import json_option, open_session, run_option, store_option
+from .options import UserPath, json_option, open_session, run_option, store_option
 from .render import as_json as to_json
 from .render import note, out
 
@@ -40,7 +40,7 @@ def command() -> None:
 
 
 @command.command("import")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=UserPath(path_type=Path))
 @click.option("--name", metavar="NAME", help="A name for the baseline. [default: the file's name]")
 @click.option("--source", metavar="TEXT", help="Where the numbers come from. [default: the file's column `source`]")
 @store_option

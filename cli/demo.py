@@ -13,6 +13,7 @@ from shotdex.formatting import estimate_cells, shown_path, table
 from shotdex.session import open_demo
 
 from .compare import comparison_table, reading_notes
+from .options import UserPath
 from .render import out
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ SEARCHES = (("a bird", None), ("a dog", "condition = 'silhouettes'"))
 @click.option(
     "--out",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     default=Path("demo-out"),
     show_default=True,
     metavar="DIR",

@@ -16,6 +16,7 @@ from shotdex.store.types import Space
 
 from .duplicates_output import as_dict, as_text, print_filter, write_pairs
 from .options import (
+    UserPath,
     drawable,
     json_option,
     model_option,
@@ -81,7 +82,7 @@ _COMMON: tuple[Callable[[Any], Any], ...] = (
     click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="How many pairs to show."),
     click.option(
         "--sheet",
-        type=click.Path(path_type=Path),
+        type=UserPath(path_type=Path),
         callback=drawable,
         metavar="FILE",
         help="Draw those pairs (.png, .svg).",
@@ -89,7 +90,7 @@ _COMMON: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--out",
         "target",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=UserPath(path_type=Path, dir_okay=False),
         callback=writable,
         metavar="FILE",
         help="Write all such pairs as CSV, with both image ids and the group.",

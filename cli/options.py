@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import shotdex
-from shotdex.store.location import find_store
+from shotdex.store.location import find_store, user_path
 from shotdex.store.store import Store
 
 from .render import note
@@ -24,10 +24,21 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class UserPath(click.Path):
+    """A path; `~` at its beginning is the home folder, which no shell expands in `--store=~/x`."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path."""
+        return super().convert(value if value == "-" else user_path(value), param, ctx)
+
+
 store_option = click.option(
     "--store",
     "store_path",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="The store's folder; else $SHOTDEX_STORE, else the nearest .shotdex upward from here.",
 )

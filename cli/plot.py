@@ -13,6 +13,7 @@ from shotdex.store.types import Space
 
 from .options import (
     Command,
+    UserPath,
     anyway_option,
     device_option,
     drawable,
@@ -31,7 +32,7 @@ def out_option(kind: str) -> Callable[[Command], Command]:
     return click.option(
         "--out",
         "target",
-        type=click.Path(path_type=Path),
+        type=UserPath(path_type=Path),
         default=f"{kind}.png",
         show_default=True,
         callback=drawable,

@@ -13,7 +13,7 @@ import click
 from shotdex.formatting import estimate_cells, p_value, small_sample, table, visible
 from shotdex.store.types import Space
 
-from .options import drawable, json_option, model_option, open_session, save_figure, store_option
+from .options import UserPath, drawable, json_option, model_option, open_session, save_figure, store_option
 from .render import as_json as to_json
 from .render import note, out
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     help="A result from elsewhere: NAME=VALUE, NAME=VALUE:N, or the name of an imported baseline; repeatable.",
 )
 @click.option(
-    "--out", "target", type=click.Path(path_type=Path), callback=drawable, metavar="FILE", help="Draw it (.png, .svg)."
+    "--out", "target", type=UserPath(path_type=Path), callback=drawable, metavar="FILE", help="Draw it (.png, .svg)."
 )
 @model_option
 @store_option

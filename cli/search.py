@@ -11,7 +11,7 @@ import click
 from shotdex.formatting import plain, shown_path, table
 from shotdex.store.types import Hit
 
-from .options import device_option, drawable, model_option, open_session, store_option, where_option
+from .options import UserPath, device_option, drawable, model_option, open_session, store_option, where_option
 from .render import as_json, as_json_line, note, out
 
 
@@ -39,14 +39,14 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option(
     "--sheet",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     callback=drawable,
     metavar="FILE",
     help="Draw the hits as a contact sheet (.png, .svg).",
 )
 @click.option(
     "--copy-to",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     callback=_folder,
     metavar="DIR",
     help="Copy the images found there, as 01_name.jpg, 02_...; nothing is overwritten.",

@@ -13,7 +13,7 @@ import click
 from shotdex.formatting import table
 from shotdex.store.errors import OptionError
 
-from .options import open_session, store_option
+from .options import UserPath, open_session, store_option
 from .render import as_csv, as_json, as_json_line, note, out
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _is_sql(argument: str, options: set[str]) -> bool:
     "-f",
     "--file",
     "file",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=UserPath(path_type=Path, allow_dash=True),
     metavar="FILE",
     help="Read the statements from a file.",
 )

@@ -58,8 +58,8 @@ class IndexOptions:
     Where that is None the encoder decides. The last bits of the vectors depend on it.
 
     `columns` and `reading` (the further fields of `Reading`) are those that the source was opened with. More than
-    `max_failures` images that cannot be used end the indexing; None for no end. Unless `gone`, a source that lost most of its
-    images is an error: see `check_losses`.
+    `max_failures` images that cannot be used end the indexing; None for no end. Unless `gone`, a source that lost most
+    of its images is an error: see `check_losses`.
     """
 
     layout: Layout | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from shotdex.store.errors import ImageFailure, UnreadableImage
+from shotdex.store.location import user_path
 from shotdex.store.types import Limits
 
 from .decoding.decode import decode
@@ -19,8 +20,9 @@ def open_image(address: str) -> Image.Image:
     Raises:
         UnreadableImage: it does not exist or cannot be decoded.
     """
+    written = str(user_path(address)) if address.startswith("~") else address
     try:
-        return decode(read_bytes(address))
+        return decode(read_bytes(written))
     except ImageFailure as error:
         raise UnreadableImage(
             f"{address} cannot be used: {error}", "pass an image that opens in an image viewer"

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import StoreNotFound
+from .errors import OptionError, StoreNotFound
 
 FOLDER = ".shotdex"
 VARIABLE = "SHOTDEX_STORE"
 CATALOG = "catalog.duckdb"
 
 
+def user_path(text: str | os.PathLike[str]) -> Path:
+    """Return a path that a user wrote: `~` at its beginning is the home folder, also where no shell expanded it.
+
+    A file whose name begins with `~` is written as `./~name`.
+
+    Raises:
+        OptionError: there is no such home folder.
+    """
+    written = os.fspath(text)
+    path = Path(written)
+    if not written.startswith("~"):
+        return Path.cwd() / path if str(path).startswith("~") else path
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise OptionError(
+            f"there is no home folder for {path.parts[0]}", f"write ./{written} for a file of that name"
+        ) from error
+
+
 def named_store(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Return the store that the user named by option or environment variable, or None."""
     if explicit is not None:
         return explicit
-    return Path(environ[VARIABLE]) if environ.get(VARIABLE) else None
+    return user_path(environ[VARIABLE]) if environ.get(VARIABLE) else None
 
 
 def nearest_store(start: Path) -> Path | None:

@@ -29,6 +29,7 @@ from typing import Any
 
 from shotdex import demo
 from shotdex.store.errors import OptionError
+from shotdex.store.location import user_path
 from shotdex.store.types import Combine, PromptSet
 
 from .build import make_prompt_set
@@ -45,7 +46,7 @@ def find_prompt_file(wanted: str) -> Path:
     Raises:
         OptionError: there is neither.
     """
-    path, shipped = Path(wanted).expanduser(), shipped_files()
+    path, shipped = user_path(wanted), shipped_files()
     if path.is_file():
         return path
     if wanted in shipped:
@@ -179,7 +180,7 @@ def published_classes(reference: str, beside: Path | None = None) -> dict[str, t
 
 def _load(reference: str, beside: Path | None) -> Any:
     name, _, chosen = reference.partition("#")
-    path = Path(name)
+    path = user_path(name)
     if beside is not None and not path.is_absolute() and (beside / path).is_file():
         path = beside / path
     try:
