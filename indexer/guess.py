@@ -61,12 +61,11 @@ def guess_layout(folders: Mapping[str, int], paths: Sequence[str] = ()) -> Guess
         layout = "*/" * around + guess.pattern.replace("{category}", "{condition}").replace("/*", "/{category}*")
         why = f"the same words, such as {_some(crossing)}, begin the names of files in several folders"
         return Guess("", (f"no layout is guessed: {why}; {_naming(layout, crossing)}",))
-    if not guess.pattern and not guess.notes and (words := _repeated_words(paths)):
+    if not guess.pattern and (words := _repeated_words(paths)):
         depth = {path.count("/") for path in inner}
         layout = "*/" * around + ("{condition}/" if depth == {1} and len(inner) > 1 else "**/" if max(depth) else "")
-        return Guess(
-            "", (f"the names of the files may begin with categories; {_naming(layout + '{category}*', words)}",)
-        )
+        why = "the names of the files may begin with categories"
+        return Guess("", (*guess.notes, f"{why}; {_naming(layout + '{category}*', words)}"))
     pattern = "*/" * around + guess.pattern if guess.pattern else ""
     return Guess(pattern, guess.notes)
 
@@ -146,7 +145,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _repeated_words(paths: Sequence[str], across_folders: bool = False) -> list[str]:
-    """Return the words that most files' names begin with, each of several files; the most frequent first.
+    """Return the words that most files' names begin with, if the same words come again; the most frequent first.
 
     With `across_folders`, only where most of them begin names in several folders.
     """
@@ -155,14 +154,13 @@ def _repeated_words(paths: Sequence[str], across_folders: bool = False) -> list[
         folder, _, name = path.rpartition("/")
         if word := _first_word(name):
             words.setdefault(word, []).append(folder)
-    repeated = {
-        word: where for word, where in words.items() if len(where) > 1 and word.casefold() not in _NO_CATEGORIES
-    }
+    words = {word: where for word, where in words.items() if word.casefold() not in _NO_CATEGORIES}
     if across_folders:
-        repeated = {word: where for word, where in repeated.items() if len(set(where)) > 1}
-    if len(repeated) < 2 or sum(map(len, repeated.values())) < (0.9 if across_folders else 0.6) * len(paths):
+        words = {word: where for word, where in words.items() if len(set(where)) > 1}
+    files = sum(map(len, words.values()))
+    if len(words) < 2 or len(words) > files * 2 / 3 or files < (0.9 if across_folders else 0.6) * len(paths):
         return []
-    return sorted(repeated, key=lambda word: (-len(repeated[word]), word))
+    return sorted(words, key=lambda word: (-len(words[word]), word))
 
 
 def _first_word(name: str) -> str:

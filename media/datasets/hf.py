@@ -24,7 +24,7 @@ from .dataset_rows import Row, plain
 INSTALL = 'pip install "shotdex[hf]"'
 
 CATEGORY_NAMES = ("label", "labels", "category", "class", "fine_label", "target")
-"""Columns that are taken for the category, in this order: classes by any name come after these, text only by them."""
+"""Columns that are taken for the category, in this order: the one of classes by any name comes after these."""
 
 BATCH = 1000
 
@@ -178,7 +178,7 @@ def _category(features: Mapping[str, Any]) -> str | None:
     texts = [
         column for column, feature in features.items() if getattr(feature, "dtype", "") in ("string", "large_string")
     ]
-    named = [column for column in CATEGORY_NAMES if column in classes] or classes
+    named = [column for column in CATEGORY_NAMES if column in classes] or (classes if len(classes) == 1 else [])
     return next(iter(named or [column for column in CATEGORY_NAMES if column in texts]), None)
 
 

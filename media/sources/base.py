@@ -5,6 +5,7 @@ A scan is a stream. Nothing here may hold a list of all images: a source may hav
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,8 +102,10 @@ class Source(Protocol):
 def is_gone(root: str) -> bool:
     """Tell whether a source on this machine is not there; False for URLs, data sets, and what cannot be looked at."""
     try:
-        # Shards have a name with braces, of which no file has.
-        return Path(root).is_absolute() and "{" not in root and not Path(root).exists()
+        # Lists in braces have a name that no file has, and so have patterns, of which some file has to fit.
+        if not Path(root).is_absolute() or "{" in root or Path(root).exists():
+            return False
+        return not (glob.has_magic(root) and any(True for _ in glob.iglob(root, recursive=True)))  # noqa: PTH207
     except (OSError, ValueError):
         return False
 

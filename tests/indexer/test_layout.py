@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotdex.indexer.guess import guess_layout
+from shotdex.indexer.guess import Guess, guess_layout
 from shotdex.indexer.layout import longest_category, parse_layout
 from shotdex.store.errors import OptionError
 from shotdex.store.images import Labels
@@ -193,6 +193,8 @@ def test_guesses(paths: list[str], want: str) -> None:
         (["images/1.png", "masks/1.png"], "images, masks"),
         (["AirplaneSide.png", "AirplaneTop.png", "chair_01.png", "chair_02.png"], "--categories Airplane,chair"),
         (["dogs/a/1.png", "cats/b/2.png"], "{condition}/{category}/*"),
+        (["AirplaneSide.png", "AirplaneTop.png", "chair_01.png"], "--layout '{category}*' --categories Airplane,chair"),
+        (["set/AirplaneSide.png", "set/AirplaneTop.png", "set/chair_01.png"], "--categories Airplane,chair"),
     ],
 )
 def test_what_keeps_a_layout_from_being_guessed_is_said(paths: list[str], said: str) -> None:
@@ -299,3 +301,10 @@ def test_against_trying(parts: list[str], names: list[str]) -> None:
     found = naive(tuple(parts), last)
     want = tuple((found or {}).get(field) for field in ("category", "condition", "split"))
     assert read("/".join(parts), "/".join([*folders, file])) == want
+
+
+def test_names_that_cameras_give_are_not_taken_for_categories() -> None:
+    paths = [f"{word}_{number}.jpg" for word in ("IMG", "DSC") for number in range(5)]
+    assert guess_layout({paths[0]: 10}, paths) == Guess()
+    words = ["Beach.jpg", "Party.jpg", "Dog.jpg", "Cat.jpg"]
+    assert guess_layout({words[0]: 4}, words) == Guess()

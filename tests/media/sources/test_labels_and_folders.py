@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shotdex.indexer.inventory import Inventory
 from shotdex.media.archives.zip_names import check_encoding, readings
-from shotdex.media.sources import open_source, read_bytes
+from shotdex.media.sources import is_gone, open_source, read_bytes
 from shotdex.media.sources.base import Candidate, Note, Reading
 from shotdex.media.sources.label_cells import LabelCells
 from shotdex.media.sources.several import SeveralSource, find_parts, only_numbered
@@ -147,6 +147,8 @@ class TestSeveral:
         assert (source.kind, source.root) == ("Parquet files", str(tmp_path / "data"))
         found = [each for each in source.scan() if isinstance(each, Candidate)]
         assert [source.read(each.address, 10**6) for each in found] == [read_bytes(each.address) for each in found]
+        assert not is_gone(str(tmp_path / "data/*.parquet"))
+        assert is_gone(str(tmp_path / "data/*.zip"))
         with pytest.raises(SourceError, match="no archive or table fits"):
             open_source(tmp_path / "data/*.zip")
 
