@@ -101,26 +101,29 @@ def accuracy_plot(
 ) -> Figure:
     """Draw accuracy@1 of runs (the newest where none is named) by columns of `images`, with intervals.
 
-    Baselines, by name, stand next to the runs; they are known by condition only, and their value over all conditions
-    has no bar.
+    Baselines, by name, stand next to the runs. Of one that is known over all conditions only, that value is a line.
 
     Raises:
         OptionError, MissingLabels.
     """
     by = tuple(by)
-    if baselines and by != ("condition",):
-        raise OptionError(
-            f"baselines are known by condition, not by {', '.join(by)}", "leave out --baseline, or use --by condition"
-        )
     with store.reading() as con:
         drawn = _drawn(con, runs, anyway)
         series = [(name, accuracy_groups(con, out, by)) for name, out in zip(drawn.names, drawn.outcomes, strict=True)]
         others = [find_baseline(con, name) for name in baselines]
+    by_condition = [one for one in others if set(one.accuracies) != {OVERALL}]
+    if by_condition and by != ("condition",):
+        names = ", ".join(repr(one.name) for one in by_condition)
+        raise OptionError(
+            f"by {', '.join(by)} nothing is known of the baselines {names}, only by condition",
+            "leave out --baseline, or use --by condition",
+        )
+    lines = {one.name: one.accuracies[OVERALL].value for one in others if one not in by_condition}
     classes = {len(out.classes) for out in drawn.outcomes}
     chance = 1 / classes.pop() if len(classes) == 1 else None
     title = f"Accuracy@1 by {', '.join(by)}, 95 % Wilson intervals{drawn.note}"
-    beside = [(one.name, {name: e for name, e in one.accuracies.items() if name != OVERALL}) for one in others]
-    return accuracy_figure(series, title, chance, baselines=beside, mark=drawn.mark)
+    beside = [(one.name, {name: e for name, e in one.accuracies.items() if name != OVERALL}) for one in by_condition]
+    return accuracy_figure(series, title, chance, lines, baselines=beside, mark=drawn.mark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def accuracy_figure(
     series: Sequence[Series],
     title: str = "Accuracy",
     chance: float | None = None,
-    ylabel: str = "accuracy",
+    lines: Mapping[str, float] | None = None,
     baselines: Sequence[Series] = (),
     mark: str = "",
 ) -> Figure:
@@ -176,7 +176,7 @@ def accuracy_figure(
         series: the bars of one colour each; groups stand in the order in which they first appear.
         title: what the figure says at its head.
         chance: what guessing would reach, in [0, 1], as a dashed line.
-        ylabel: what is estimated.
+        lines: what others reach over everything, in [0, 1] by name, each as a dotted line.
         baselines: what the series are compared with. The n beneath the groups do not count them; groups that they alone
             have stand last.
         mark: what stands after every value, such as `*`.
@@ -185,21 +185,30 @@ def accuracy_figure(
     groups = list(dict.fromkeys(group for _, estimates in every for group in estimates))
     planned = plan(len(groups), len(every))
     shown = [label(name, 26) for name, _ in every] if len(every) > 1 else []
-    if chance is not None:
-        shown = [*shown, f"chance {chance:.3f}"]
+    levels = {f"{label(name, 26)}\nover all {value:.3g}": value for name, value in (lines or {}).items()}
+    levels |= {f"chance {chance:.3f}": chance} if chance is not None else {}
+    if levels:
+        shown = [*(shown or [label(name, 26) for name, _ in every if lines]), *levels]
     figure = style.new_figure(planned.width + style.plan_legend(shown, planned.height).width + 0.9, planned.height)
     axes = figure.add_subplot()
     handles = _draw(axes, _kinds(series, baselines), groups, planned, mark)
-    if chance is not None:
-        line = axes.axhline(chance, color=style.INK, linestyle=(0, (5, 3)), linewidth=1.1, zorder=2.5)
-        handles = [*handles, line] if len(every) > 1 else [line]
+    drawn = [_level(axes, value, number - len(lines or {})) for number, value in enumerate(levels.values())]
+    if levels:
+        handles = [*handles, *drawn] if len(shown) > len(drawn) else drawn
     style.clean(axes)
     name_groups(axes, groups, planned, [_sizes(series, group) for group in groups])
-    axes.set_ylabel(safe(ylabel))
+    axes.set_ylabel("accuracy")
     axes.set_yticks(np.linspace(0, 1, 6))
     style.heading(axes, title, planned.width)
     style.draw_legend(figure, handles, shown, planned.height)
     return figure
+
+
+def _level(axes: Axes, value: float, number: int) -> Artist:
+    """Draw a level: chance is number 0, what others reach over everything has the numbers below."""
+    colour = style.PALETTE[number % len(style.PALETTE)] if number < 0 else style.INK
+    dashes = (1.5, 1.5) if number < 0 else (5.0, 3.0)
+    return axes.axhline(value, color=colour, linestyle=(0, dashes), linewidth=1.1, zorder=2.5)
 
 
 def _kinds(series: Sequence[Series], baselines: Sequence[Series]) -> list[_Kind]:

@@ -138,3 +138,24 @@ class TestImages:
             assert f"on the 30 of 75 images that {who} scored" in title
         sizes = [text.get_text().split("n=")[1] for text in figures[0].axes[0].get_xticklabels()]
         assert sum(map(int, sizes)) == 30
+
+
+class TestBaselines:
+    """A baseline that is known over all conditions only."""
+
+    @pytest.mark.parametrize("by", ["condition", "category"])
+    def test_it_is_a_line_in_the_figure(self, shotdex: Shotdex, own: Store, tmp_path: Path, by: str) -> None:
+        (tmp_path / "people.csv").write_text("condition,accuracy,source\nall,0.835,me\n")
+        at = ("--store", own.root)
+        assert shotdex("baseline", "import", tmp_path / "people.csv", *at).status == 0
+        figure = accuracy_plot(own, ["names"], (by,), ["people"])
+        assert "people\nover all 0.835" in [text.get_text() for text in figure.legends[0].get_texts()]
+        out = ("--out", tmp_path / "a.svg")
+        assert shotdex("plot", "accuracy", "--by", by, "--baseline", "people", *out, *at).status == 0
+
+    def test_one_by_condition_is_refused_by_category(self, shotdex: Shotdex, own: Store, tmp_path: Path) -> None:
+        (tmp_path / "people.csv").write_text("condition,accuracy,source\nnoisy,0.835,me\n")
+        at = ("--store", own.root)
+        assert shotdex("baseline", "import", tmp_path / "people.csv", *at).status == 0
+        given = ("plot", "accuracy", "--by", "category", "--baseline", "people", "--out", tmp_path / "a.svg")
+        failed(shotdex(*given, *at), 2, "'people'", "only by condition")

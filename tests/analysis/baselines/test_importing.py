@@ -92,7 +92,7 @@ def test_the_toddlers_are_the_five_readings_with_their_caveat(store: Store) -> N
         "ModelVsBaby, PsyArXiv 83gae, Fig. 3A, read off the figure by three readers who agree within .01"
     )
     assert "The number of choices per trial is not known, so neither is chance." in saved.note
-    assert "images other than the emoji" in saved.note
+    assert "unless those were evaluated" in saved.note
     with store.reading() as con:
         assert find_baseline(con, "toddlers").note == saved.note
 

@@ -119,6 +119,15 @@ def test_n_counts_the_runs_alone_and_groups_of_baselines_alone_stand_last(check)
     check(figure)
 
 
+def test_what_is_known_over_all_is_a_line_with_its_name(check):
+    figure = accuracy_figure([("bare", {"a": wilson(1, 2)})], chance=0.25, lines={"people": 0.835, "a CNN": 0.919})
+    levels = {line.get_ydata()[0] for line in figure.axes[0].lines if len(line.get_ydata()) == 2}
+    assert {0.835, 0.919, 0.25} <= levels
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["bare", "people\nover all 0.835", "a CNN\nover all 0.919", "chance 0.250"]
+    check(figure)
+
+
 def test_baselines_without_runs_are_drawn(check):
     check(accuracy_figure([], baselines=[("people", {"a": known(0.5)})]), "0.5", "a\nn=0")
 
