@@ -212,8 +212,8 @@ class Indexing(Opened):
             job = replace(job, options=replace(job.options, reading=known))
         source = _open_known_source(job, before)
         with Bar("looking") as bar:
-            seen = bar.count if job.progress is True else None
-            inventory = scan_source(source, seen, may_be_empty=before is not None)
+            bar.start(None if job.progress is True else 0)
+            inventory = scan_source(source, bar.advance, may_be_empty=before is not None)
         with inventory:
             samples = partial(sample_images, inventory, job.options.limits)
             yield inventory, self.encoders.for_indexing(job.model, job.note, samples), job.options

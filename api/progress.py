@@ -25,17 +25,12 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, total: int) -> None:
-        """Start the bar; `total` is the number of steps."""
-        if total and _is_watched():
+    def start(self, total: int | None) -> None:
+        """Start the bar; `total` is the number of steps. Where nobody knows it, None, the bar disappears at the end."""
+        if total != 0 and _is_watched():
             # A place of its own: UMAP's hidden bar would send it to the second line, where what follows runs into it.
-            self._bar = _bar(total=total, desc=self._title, unit=self._unit, smoothing=0.1, position=0)
-
-    def count(self, more: int) -> None:
-        """Add some finished steps where nobody knows how many there will be; the bar disappears at the end."""
-        if self._bar is None and _is_watched():
-            self._bar = _bar(desc=self._title, unit=self._unit, leave=False)
-        self.advance(more)
+            how = {"total": total, "leave": total is not None, "smoothing": 0.1, "position": 0}
+            self._bar = _bar(desc=self._title, unit=self._unit, **how)
 
     def advance(self, count: int) -> None:
         """Add some finished steps."""

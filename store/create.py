@@ -107,7 +107,8 @@ def _in_place_of(catalog: Path) -> Iterator[Connection]:
                 yield con
                 con.run("CHECKPOINT catalog")  # nothing of it is in a log of its own any more
                 con.run("USE memory; DETACH catalog")
-            _keep_mode(catalog, young)
+            if catalog.is_file():
+                _keep_mode(catalog, young)
             _sync(young)
             if sys.platform == "win32":  # which does not replace a file that is open
                 con.close()
@@ -130,11 +131,10 @@ def _remove(young: Path) -> None:
 
 def _keep_mode(old: Path, young: Path) -> None:
     """Give a file the mode, and where that is possible the group, of the one that it replaces."""
-    if old.is_file():
-        found = old.stat()
-        young.chmod(found.st_mode & 0o777)
-        with suppress(OSError, AttributeError):
-            os.chown(young, -1, found.st_gid)
+    found = old.stat()
+    young.chmod(found.st_mode & 0o777)
+    with suppress(OSError, AttributeError):
+        os.chown(young, -1, found.st_gid)
 
 
 def _sync(path: Path) -> None:

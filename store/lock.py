@@ -37,7 +37,18 @@ def only_one(path: Path, seconds: float) -> Iterator[None]:
     """
     descriptor = open_lock(path)
     try:
-        _wait(descriptor, path, time.monotonic() + seconds)
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                _try(descriptor)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise StoreLocked(
+                        f"process {_holder(descriptor)} is indexing into {path.parent}",
+                        "searching and SQL work meanwhile; index again when it is done",
+                    ) from error
+            time.sleep(0.1)
         with suppress(OSError):  # the number only helps others; a full disk is reported where it matters
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -87,20 +98,6 @@ def _unwritable(path: Path, error: OSError) -> StoreError:
         f"cannot write to {path.parent}: {error.strerror}{ownership(held)}",
         f"check the folder's permissions and those of {path.name}",
     )
-
-
-def _wait(descriptor: int, path: Path, deadline: float) -> None:
-    while True:
-        try:
-            _try(descriptor)
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise StoreLocked(
-                    f"process {_holder(descriptor)} is indexing into {path.parent}",
-                    "searching and SQL work meanwhile; index again when it is done",
-                ) from error
-        time.sleep(0.1)
 
 
 def _holder(descriptor: int) -> str:

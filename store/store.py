@@ -35,6 +35,8 @@ class Store:
 
     def __init__(self, root: Path, *, allow_external: bool = False) -> None:
         self.root = root
+        self.catalog = root / CATALOG
+        self.index_folder = root / "index"  # where the files of engines and the kept text towers are
         self.allow_external = allow_external
         self._identity: str | None = None
 
@@ -46,16 +48,6 @@ class Store:
                 pass
         assert self._identity is not None
         return self._identity
-
-    @property
-    def catalog(self) -> Path:
-        """The catalog file."""
-        return self.root / CATALOG
-
-    @property
-    def index_folder(self) -> Path:
-        """Where the FAISS files are."""
-        return self.root / "index"
 
     @classmethod
     def open(cls, root: Path, *, allow_external: bool = False) -> Store:
@@ -188,7 +180,8 @@ class Store:
     def has_newer_storage(self) -> bool:
         """Tell whether the catalog has a newer storage version than other programs read."""
         with self.reading() as con:
-            return _numbers(con.storage_version()) > _numbers(STORAGE)
+            found, ours = (tuple(map(int, re.findall(r"\d+", text))) for text in (con.storage_version(), STORAGE))
+        return found > ours
 
     def catalog_bytes(self) -> int:
         """Return the size of the catalog with its write-ahead log."""
@@ -249,7 +242,3 @@ def _not_ours(root: Path, why: str) -> StoreCorrupt:
         f"{root / CATALOG} is not a catalog of shotdex, or is damaged: {why}",
         "restore it from a backup, or index again into another folder: --store DIR",
     )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", version)))

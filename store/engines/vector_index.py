@@ -212,9 +212,15 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
         StoreError: it cannot be written, as where the disk is full. The old state is as it was.
         StoreLocked: another process holds the catalog.
     """
-    _make_folder(store)
+    folder = store.index_folder
+    try:
+        if folder.is_symlink():  # where it leads nothing is read and nothing is written
+            folder.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {folder}: {error.strerror}", "searches read the catalog meanwhile") from error
     with store.reading() as con:
-        engine = open_engines(store, con, encoder_id, encoder)[name]
+        engine = open_engines(store, con, encoder_id, encoder, ("flat", name))[name]
         before, stored = engine.stamp, stored_ids(con, encoder_id)
     try:
         try:
@@ -263,13 +269,3 @@ def sweep(store: Store) -> None:
         for path in leftovers(store, con):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-
-
-def _make_folder(store: Store) -> None:
-    folder = store.index_folder
-    try:
-        if folder.is_symlink():  # where it leads nothing is read and nothing is written
-            folder.unlink()
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make {folder}: {error.strerror}", "searches read the catalog meanwhile") from error
