@@ -28,7 +28,6 @@ from shotdex.store.source_records import left_out, record_left_out, record_sourc
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
-from .batch import Encoded, Pipeline
 from .contents import owners_of
 from .decode_pool import Decoder, FailedItem
 from .failures import FailureTally, decoder_version, nothing_usable, scan_failures
@@ -37,7 +36,7 @@ from .layout import Labelling, Layout, choose_labelling
 from .losses import check_losses
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
-from .reconcile import Reconciler
+from .reconcile import Encoded, Pipeline, Reconciler
 
 UNLABELLED = 100_000
 """Images without a category that a report names."""
@@ -53,10 +52,9 @@ COMMIT_WAIT = 600.0
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How to index. Without a `layout` the source decides; `batch_size` images go through the model at once.
+    """How to index. Without a `layout` the source decides.
 
-    Where that is None the encoder decides. The last bits of the vectors depend on it.
-
+    `batch_size` images go through the model at once, on which the last bits of the vectors depend; None: the encoder's.
     `columns` and `reading` (the further fields of `Reading`) are those that the source was opened with. More than
     `max_failures` images that cannot be used end the indexing; None for no end. Unless `gone`, a source that lost most
     of its images is an error: see `check_losses`.
@@ -202,12 +200,10 @@ class Indexing:
         # Cut between the database's commit and this reset, the same rows would be written twice.
         with _interrupt_held_back():
             if self._pending:
+                batch = pa.concat_tables(part.batch for part in self._pending)
+                placement = pa.concat_tables(part.placement for part in self._pending)
                 with self._writing() as con:
-                    commit(
-                        con,
-                        pa.concat_tables(part.batch for part in self._pending),
-                        pa.concat_tables(part.placement for part in self._pending),
-                    )
+                    commit(con, batch, placement)
             for part in self._pending:
                 if part.found:
                     plan.take(part.found)
