@@ -194,11 +194,7 @@ class Indexing(Opened):
 
     @contextmanager
     def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder, IndexOptions]]:
-        """List the images of a source and choose the encoder; problems with the source come before a model is loaded.
-
-        Raises:
-            SourceError, OptionError, StoreError.
-        """
+        """List the images of a source and choose the encoder; problems with the source come before a model is loaded."""
         from shotdex.indexer.inventory import scan_source
         from shotdex.indexer.preflight import check_place
         from shotdex.indexer.trial_images import sample_images

@@ -41,8 +41,7 @@ from .reconcile import Encoded, Pipeline, Reconciler
 UNLABELLED = 100_000
 """Images without a category that a report names."""
 
-COMMIT_ROWS = 8192
-COMMIT_SECONDS = 20.0
+COMMIT_ROWS, COMMIT_SECONDS = 8192, 20.0
 AHEAD = 64
 """Images that may be decoded beyond the next two batches: small batches, too, have some in hand while one is slow."""
 
