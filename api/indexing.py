@@ -194,7 +194,7 @@ class Indexing(Opened):
 
     @contextmanager
     def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder, IndexOptions]]:
-        """List the images of a source and choose the encoder; problems with the source come before a model is loaded."""
+        """List the images of a source and choose the encoder; what is wrong with the source comes before a model."""
         from shotdex.indexer.inventory import scan_source
         from shotdex.indexer.preflight import check_place
         from shotdex.indexer.trial_images import sample_images
