@@ -286,39 +286,6 @@ class Evaluation(Opened):
         found = diff(self.store, first, second, anyway)
         return Findings(f"differences of {first} and {second}", found.differences, found)
 
-    def check_prompts(self, prompts: str | PromptSet, *, where: str | None = None) -> Findings:
-        """Return what is wrong or odd about a prompt set, given the categories of the images; problems first."""
-        from shotdex.analysis.prompts.check import check_prompts
-        from shotdex.analysis.results import category_counts
-
-        from .prompts import prompt_set
-
-        chosen = prompt_set(self.store, prompts, (), None)
-        with self.store.reading() as con:
-            counts = category_counts(con, where)
-        found = check_prompts(chosen, counts)
-        return Findings(f"check of prompt set {chosen.name}", found, found)
-
-    def sweep_prompts(
-        self,
-        templates: Sequence[str],
-        *,
-        classes: Sequence[str] | None = None,
-        where: str | None = None,
-        **options: Any,
-    ) -> Findings:
-        """Score each template alone and left out: some images choose the best ones, others report how good they are.
-
-        `options` are fields of `SweepOptions`: choose_where, report_where, encoder_name, seed. Nothing is recorded.
-        """
-        from shotdex.analysis.prompt_sweep import SweepOptions, sweep
-
-        from .prompts import prompt_set
-
-        chosen = prompt_set(self.store, None, templates, classes)
-        found = sweep(self.store, chosen, SweepOptions(where=where, **options), self.encoders)
-        return Findings(f"sweep of {len(templates)} templates", found.trials, found)
-
     def _session(self) -> Any:
         return self
 

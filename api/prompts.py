@@ -1,21 +1,25 @@
-"""Which prompt set a classification takes: one by name or file, or classes and templates spelled out."""
+"""Prompt sets: which one a classification takes, and the part of a session that lists, checks and compares them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shotdex.analysis.classify import FromCatalog, indexed_categories
-from shotdex.analysis.prompts.build import from_names, make_prompt_set
-from shotdex.analysis.prompts.files import is_reference, published_classes, published_templates, read_prompts
 from shotdex.store.connection import Connection
-from shotdex.store.errors import OptionError
+from shotdex.store.errors import ModelUnavailable, OptionError
 from shotdex.store.location import user_path
-from shotdex.store.prompt_sets import find_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.types import PromptSet
+
+from .opened import Opened
+from .results import Findings
+
+if TYPE_CHECKING:
+    from shotdex.analysis.classify import FromCatalog
+    from shotdex.analysis.prompts.check import CountTokens, Finding
 
 
 def choose_prompts(
@@ -28,6 +32,10 @@ def choose_prompts(
     Raises:
         OptionError: options that do not go together.
     """
+    from shotdex.analysis.classify import indexed_categories
+    from shotdex.analysis.prompts.build import from_names, make_prompt_set
+    from shotdex.analysis.prompts.files import is_reference, published_classes, published_templates, read_prompts
+
     if prompts is not None:
         if templates or classes is not None:
             raise OptionError("--prompts already says classes and templates", "leave out --template and --classes")
@@ -59,6 +67,8 @@ def choose_prompts(
 
 def _recorded(name: str, error: OptionError, con: Connection) -> PromptSet:
     """Return the prompt set that a run used; `error` says why it is none that ships and no file."""
+    from shotdex.store.prompt_sets import find_prompt_set
+
     kept = find_prompt_set(con, name)
     if kept is None:
         raise error
@@ -89,6 +99,9 @@ def find_prompts(wanted: str, opened: Callable[[], Store | None]) -> PromptSet:
     Raises:
         OptionError: there is none.
     """
+    from shotdex.analysis.prompts.files import read_prompts
+    from shotdex.store.prompt_sets import find_prompt_set
+
     try:
         return read_prompts(wanted)
     except OptionError:
@@ -112,3 +125,156 @@ def split_names(listed: str) -> list[str]:
     if not names:
         raise OptionError("--classes is empty", "for example: --classes cat,dog")
     return names
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPrompts:
+    """A prompt set and `where` it is: "shipped" with shotdex, or in the "store" because a run used it."""
+
+    where: str
+    name: str
+    prompts: PromptSet
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCheck:
+    """What was found in a prompt set, and against what it was checked; `note` says why lengths were not checked."""
+
+    prompts: PromptSet
+    findings: tuple[Finding, ...]
+    categories: bool
+    lengths: bool
+    note: str = ""
+
+
+class Prompts(Opened):
+    """Mixed into `Session`."""
+
+    def prompt_sets(self) -> Findings:
+        """Return the prompt sets that ship with shotdex and those that runs in the store used.
+
+        >>> {known.where for known in store.prompt_sets()} == {"shipped", "store"}
+        True
+        """
+        return list_prompts(self.store)
+
+    def prompts(self, name: str) -> PromptSet:
+        """Return a prompt set: a file, one that ships by its name, or one that a run used by its name or sha256.
+
+        Raises:
+            OptionError: there is no such prompt set.
+
+        >>> len(store.prompts("names").classes)
+        8
+        """
+        return find_prompts(name, lambda: self.store)
+
+    def check_prompts(
+        self, prompts: str | PromptSet, *, where: str | None = None, model: str | None = None
+    ) -> Findings:
+        """Return what is wrong or odd about a prompt set, given the categories of the images; problems first.
+
+        Args:
+            prompts: a `PromptSet`, or a name as in `prompts`.
+            where: a SQL condition on the columns of `images`.
+            model: the encoder that the lengths of the prompts are checked for; the store's where it has one.
+
+        Returns:
+            A row for each finding; `details` says what was checked.
+
+        Raises:
+            OptionError: there is no such prompt set or encoder. BadSql.
+
+        >>> [str(finding.weight) for finding in store.check_prompts("names")]
+        []
+        """
+        return check_prompts(prompts, self.store, where, model)
+
+    def sweep_prompts(
+        self,
+        templates: Sequence[str] = (),
+        *,
+        prompts: str | PromptSet | None = None,
+        classes: Sequence[str] | str | None = None,
+        choose_where: str | None = None,
+        report_where: str | None = None,
+        where: str | None = None,
+        model: str | None = None,
+        seed: int = 0,
+    ) -> Findings:
+        """Score each template alone and left out: some images choose the best ones, others report how good they are.
+
+        Nothing is recorded.
+
+        Args:
+            templates: texts with `{}` for the class.
+            prompts, classes: as for `classify`.
+            choose_where, report_where: SQL conditions for the images that choose and those that report; a random half
+                of each class chooses where both are None.
+            where: a SQL condition on the columns of `images`.
+            model: one of the store's encoders, by name or number; needed where there are several.
+            seed: random seed for the halves and the intervals, from 0.
+
+        Returns:
+            A row for each trial; `details` says which is best.
+
+        Raises:
+            OptionError: options that do not go together. MissingLabels, EmptyStore, BadSql, ModelUnavailable.
+
+        >>> swept = store.sweep_prompts(["a photo of a {}.", "{}"])
+        >>> swept.details.best in swept.details.trials
+        True
+        """
+        from shotdex.analysis.prompt_sweep import SweepOptions, sweep
+
+        chosen = prompt_set(self.store, prompts, templates, classes)
+        options = SweepOptions(choose_where, report_where, where, model, seed)
+        found = sweep(self.store, chosen, options, self.encoders)
+        return Findings(f"sweep of {len(chosen.templates)} templates", found.trials, found)
+
+
+def list_prompts(store: Store | None) -> Findings:
+    """Return the prompt sets that ship with shotdex, then those in the store, where there is one."""
+    from shotdex.analysis.prompts.files import read_prompt_file, shipped_files
+    from shotdex.store.prompt_sets import list_prompt_sets
+
+    known = [KnownPrompts("shipped", name, read_prompt_file(path)) for name, path in shipped_files().items()]
+    if store is not None:
+        with store.reading() as con:
+            known += [KnownPrompts("store", prompts.name, prompts) for prompts in list_prompt_sets(con)]
+    return Findings("prompt sets", known, known, KnownPrompts)
+
+
+def check_prompts(
+    prompts: str | PromptSet, store: Store | None, where: str | None = None, model: str | None = None
+) -> Findings:
+    """Return what is wrong or odd about a prompt set, by itself and against a store; see `Session.check_prompts`."""
+    from shotdex.analysis.prompts.check import Finding
+    from shotdex.analysis.prompts.check import check_prompts as check
+    from shotdex.analysis.results import category_counts
+
+    chosen = prompts if isinstance(prompts, PromptSet) else find_prompts(prompts, lambda: store)
+    counts, counting, note = None, None, ""
+    if store is not None:
+        with store.reading() as con:
+            counts = category_counts(con, where)
+        counting, note = _token_counter(store, model)
+    found = PromptCheck(chosen, tuple(check(chosen, counts, counting)), counts is not None, counting is not None, note)
+    return Findings(f"check of prompt set {chosen.name}", found.findings, found, Finding)
+
+
+def _token_counter(store: Store, model: str | None) -> tuple[CountTokens | None, str]:
+    """Return what counts the tokens of a text for the store's model; or None, and why not."""
+    from shotdex.store.encoders import choose_encoder, list_encoders
+
+    with store.reading() as con:
+        known = len(list_encoders(con))
+        encoder = choose_encoder(con, model)[1] if model is not None or known == 1 else None
+    if encoder is None:
+        return None, f"the store {'has several encoders; choose one with --model' if known else 'has no encoder yet'}"
+    from shotdex.models.model_files import token_counter
+
+    try:
+        return token_counter(encoder.name), ""
+    except ModelUnavailable as error:
+        return None, str(error)

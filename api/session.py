@@ -18,6 +18,7 @@ from .baselines import Baselines
 from .evaluation import Evaluation
 from .indexing import Indexing
 from .maintenance import Maintenance
+from .prompts import Prompts
 from .results import SearchResult, SqlResult
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def describe(model: str) -> Architecture:
     return describe(model)
 
 
-class Session(Indexing, Evaluation, Baselines, Maintenance):
+class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
     Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as

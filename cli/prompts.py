@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from shotdex.analysis.prompt_sweep import Sweep, SweepOptions, Trial, sweep
-from shotdex.analysis.prompts.check import CountTokens, Weight, check_prompts
-from shotdex.analysis.prompts.files import read_prompt_file, shipped_files
-from shotdex.analysis.results import category_counts
-from shotdex.analysis.stats.proportions import small_sample
-from shotdex.formatting import estimate_cells, table, visible
-from shotdex.models.encoder_pool import EncoderPool
-from shotdex.prompts import find_prompts, prompt_set
-from shotdex.store.encoders import choose_encoder, list_encoders
-from shotdex.store.errors import ModelUnavailable, StoreNotFound
-from shotdex.store.location import named_store
-from shotdex.store.prompt_sets import list_prompt_sets
-from shotdex.store.store import Store
+from shotdex.formatting import estimate_cells, small_sample, table, visible
+from shotdex.prompts import PromptCheck, check_prompts, find_prompts, list_prompts
+from shotdex.store.errors import StoreNotFound
 from shotdex.store.types import PromptSet
 
-from .options import device_option, json_option, model_option, open_store, store_option, where_option
+from .options import device_option, json_option, model_option, open_session, store_option, where_option
 from .prompt_options import classes_option, prompts_option, template_option
 from .render import as_json as to_json
 from .render import note, out
+
+if TYPE_CHECKING:
+    from shotdex.analysis.prompt_sweep import Sweep, Trial
+    from shotdex.store.store import Store
 
 
 @click.group("prompts")
@@ -38,9 +32,9 @@ def command() -> None:
 def _store_if_any(store_path: Path | None) -> Store | None:
     """Open the store where there is one: shipped sets and files need none, but one that was named has to be there."""
     try:
-        return open_store(store_path)
+        return open_session(store_path).store
     except StoreNotFound:
-        if named_store(store_path, os.environ) is not None:
+        if store_path is not None or os.environ.get("SHOTDEX_STORE"):
             raise
         return None
 
@@ -50,17 +44,13 @@ def _store_if_any(store_path: Path | None) -> Store | None:
 @json_option
 def list_(store_path: Path | None, as_json: bool) -> None:
     """List the prompt sets that ship with shotdex and those that runs in the store used."""
-    sets = [("shipped", name, read_prompt_file(path)) for name, path in shipped_files().items()]
-    store = _store_if_any(store_path)
-    if store is not None:
-        with store.reading() as con:
-            sets += [("store", prompts.name, prompts) for prompts in list_prompt_sets(con)]
+    found = list_prompts(_store_if_any(store_path))
     if as_json:
-        out(to_json([{"where": where, "name": name, "prompts": prompts} for where, name, prompts in sets]))
+        out(to_json(list(found)))
         return
     rows = [
         [where, name, len(p.classes), sum(map(len, p.classes.values())), len(p.templates), p.combine, p.sha256[:12]]
-        for where, name, p in sets
+        for where, name, p in ((one.where, one.name, one.prompts) for one in found)
     ]
     out(table(["where", "name", "classes", "prompts", "templates", "combine", "sha256"], rows))
 
@@ -106,42 +96,23 @@ def check(name: str, where: str | None, model: str | None, store_path: Path | No
     Finds categories without a class, classes without an image, a prompt that stands for two classes, and prompts that
     are longer than the model reads.
     """
-    store = _store_if_any(store_path)
-    prompts = find_prompts(name, lambda: store)
-    categories, counting = (None, None) if store is None else _against(store, where, model)
-    found = check_prompts(prompts, categories, counting)
+    found: PromptCheck = check_prompts(name, _store_if_any(store_path), where, model).details
+    if found.note:
+        note(f"lengths were not checked: {found.note}")
     if as_json:
-        out(to_json({"prompts": prompts.name, "sha256": prompts.sha256, "findings": found}))
+        out(to_json({"prompts": found.prompts.name, "sha256": found.prompts.sha256, "findings": found.findings}))
     else:
-        for finding in found:
+        for finding in found.findings:
             out(f"{finding.weight}: {visible(finding.text)}")
-        out(f"{visible(prompts.name)}: {len(found)} findings ({_looked_at(categories, counting)})")
-    if any(finding.weight is Weight.PROBLEM for finding in found):
+        out(f"{visible(found.prompts.name)}: {len(found.findings)} findings ({_checked(found)})")
+    if any(finding.weight == "problem" for finding in found.findings):
         sys.exit(1)
 
 
-def _looked_at(categories: Mapping[str, int] | None, counting: CountTokens | None) -> str:
-    if categories is None:
+def _checked(found: PromptCheck) -> str:
+    if not found.categories:
         return "no store here, so only the texts were checked"
-    return "texts and categories" if counting is None else "texts, categories and lengths"
-
-
-def _against(store: Store, where: str | None, model: str | None) -> tuple[Mapping[str, int], CountTokens | None]:
-    with store.reading() as con:
-        counts = category_counts(con, where)
-        known = len(list_encoders(con))
-        encoder = choose_encoder(con, model)[1] if model is not None or known == 1 else None
-    if encoder is None:
-        why = "has several encoders; choose one with --model" if known else "has no encoder yet"
-        note(f"lengths were not checked: the store {why}")
-        return counts, None
-    from shotdex.models.model_files import token_counter
-
-    try:
-        return counts, token_counter(encoder.name)
-    except ModelUnavailable as error:
-        note(f"lengths were not checked: {error}")
-        return counts, None
+    return "texts, categories and lengths" if found.lengths else "texts and categories"
 
 
 @command.command("sweep")
@@ -181,11 +152,17 @@ def sweep_(
     shotdex prompts sweep --template "a photo of a {}." --template "a drawing of a {}." --template "{}"
     shotdex prompts sweep --prompts sentences --choose-where "split = 'train'" --report-where "split = 'test'"
     """
-    store = open_store(store_path)
-    chosen = prompt_set(store, prompts, templates, classes)
-    settings = SweepOptions(choose_where, report_where, where, model, seed)
-    found = sweep(store, chosen, settings, EncoderPool(store, device))
-    out(to_json(found) if as_json else sweep_as_text(found))
+    found = open_session(store_path, device).sweep_prompts(
+        templates,
+        prompts=prompts,
+        classes=classes,
+        choose_where=choose_where,
+        report_where=report_where,
+        where=where,
+        model=model,
+        seed=seed,
+    )
+    out(to_json(found.details) if as_json else sweep_as_text(found.details))
 
 
 def sweep_as_text(found: Sweep) -> str:
