@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from shotdex.store.types import Estimate, PromptSet
+from shotdex.store.types import EncoderId, Estimate, PromptSet
 from shotdex.store.types import Run as RunRecord
 
 from .formatting import estimate_cells
@@ -39,6 +39,14 @@ class Run:
     def name(self) -> str:
         """The run's name."""
         return self.record.name
+
+    @property
+    def encoder(self) -> EncoderId:
+        """The encoder whose vectors the run compared."""
+        from shotdex.store.encoders import list_encoders
+
+        with self._session.store.reading() as con:
+            return list_encoders(con)[self.record.encoder_id]
 
     @property
     def coverage(self) -> Coverage:
@@ -191,6 +199,16 @@ class Runs(Tabular[Run]):
             found.high,
             found.n,
         ]
+
+    @property
+    def accuracies(self) -> list[Estimate]:
+        """The accuracy@1 of each run, in the same order, as `Run.accuracy` returns it."""
+        return [self._accuracies[run.record.run_id] for run in self._runs]
+
+    @property
+    def models(self) -> list[str]:
+        """The name of each run's encoder, in the same order."""
+        return [self._models[run.record.encoder_id] for run in self._runs]
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs)

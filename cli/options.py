@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import shotdex
-from shotdex.store.location import find_store, user_path
-from shotdex.store.store import Store
+from shotdex.store.location import user_path
 
 from .render import note
 
@@ -118,15 +117,6 @@ def save_figure(figure: Figure, target: Path) -> None:
 def command_line() -> str:
     """Return what the user typed, as it can be typed again."""
     return shlex.join(["shotdex", *sys.argv[1:]])
-
-
-def open_store(store_path: Path | None, *, allow_external: bool = False) -> Store:
-    """Open the store that the user means; with `allow_external` its SQL may read other files, too.
-
-    Raises:
-        StoreNotFound and what `Store.open` raises.
-    """
-    return Store.at(find_store(store_path, os.environ, Path.cwd()), allow_external=allow_external)
 
 
 def open_session(store_path: Path | None, device: str = "auto") -> Session:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.analysis.coverage import coverage
-from shotdex.analysis.results import overall
-from shotdex.analysis.stats.proportions import describe
-from shotdex.formatting import estimate_cells, shown_path, table, visible
-from shotdex.session import Session
-from shotdex.store.encoders import list_encoders
-from shotdex.store.prompt_sets import load_prompt_set
-from shotdex.store.runs import find_run, list_runs
-from shotdex.store.types import EncoderId, Estimate, PromptSet, Run
+from shotdex.formatting import describe, estimate_cells, shown_path, table, visible
 
-from .options import json_option, open_store, store_option
+from .options import json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
+
+if TYPE_CHECKING:
+    from shotdex import Run
+    from shotdex.store.types import Estimate
 
 
 class _Runs(click.Group):
@@ -54,41 +50,41 @@ def show(run: str | None, store_path: Path | None, as_json: bool) -> None:
 
     The record is what it takes to repeat the run: command, encoder, prompts, digests of the data, versions, seed.
     """
-    store = open_store(store_path)
-    with store.reading() as con:
-        runs = list_runs(con) if run is None else [find_run(con, run)]
-        found = [(one, load_prompt_set(con, one.prompt_set_id), overall(con, one)) for one in runs]
-        encoders = list_encoders(con)
-    if as_json:
-        listed = [
-            {
-                "run": one,
-                "prompts": prompts,
-                "accuracy": accuracy,
-                "model": encoders[one.encoder_id].name,
-                "classes": len(prompts.classes),
-                "chance": 1 / len(prompts.classes),
-            }
-            for one, prompts, accuracy in found
-        ]
-        out(to_json(listed if run is None else listed[0] | {"encoder": encoders[found[0][0].encoder_id]}))
-        return
+    session = open_session(store_path)
     if run is not None:
-        out(record(*found[0], encoders[found[0][0].encoder_id]))
+        one = session.run(run)
+        accuracy, encoder = one.accuracy(), one.encoder
+        out(to_json(_as_dict(one, accuracy, encoder.name) | {"encoder": encoder}) if as_json else record(one))
+        return
+    found = session.runs()
+    listed = list(zip(found, found.accuracies, found.models, strict=True))
+    if as_json:
+        out(to_json([_as_dict(*one) for one in listed]))
         return
     if not found:
         note("no runs yet; make one with: shotdex classify")
         return
-    rows = [_row(*one, encoders[one[0].encoder_id]) for one in found]
     columns = ["run", "name", "model", "prompts", "where", "classes", "chance", "accuracy@1", "95 % interval", "n"]
-    out(table([*columns, "", "started (UTC)"], rows))
+    out(table([*columns, "", "started (UTC)"], [_row(*one) for one in listed]))
 
 
-def _row(run: Run, prompts: PromptSet, accuracy: Estimate, encoder: EncoderId) -> list[Any]:
-    classes, met = len(prompts.classes), coverage(run).categories
+def _as_dict(run: Run, accuracy: Estimate, model: str) -> dict[str, Any]:
+    classes = len(run.prompts.classes)
+    return {
+        "run": run.record,
+        "prompts": run.prompts,
+        "accuracy": accuracy,
+        "model": model,
+        "classes": classes,
+        "chance": 1 / classes,
+    }
+
+
+def _row(run: Run, accuracy: Estimate, model: str) -> list[Any]:
+    kept, classes, met = run.record, len(run.prompts.classes), run.coverage.categories
     partly = f"{met[0]:,} of {met[1]:,} categories" if met else ""
-    about = [run.run_id, run.name, shown_path(encoder.name), prompts.name, run.where, classes, f"{1 / classes:.3f}"]
-    return [*about, *estimate_cells(accuracy), partly, f"{run.started_at:%Y-%m-%d %H:%M}"]
+    about = [kept.run_id, run.name, shown_path(model), run.prompts.name, kept.where, classes, f"{1 / classes:.3f}"]
+    return [*about, *estimate_cells(accuracy), partly, f"{kept.started_at:%Y-%m-%d %H:%M}"]
 
 
 @command.command()
@@ -97,7 +93,7 @@ def _row(run: Run, prompts: PromptSet, accuracy: Estimate, encoder: EncoderId) -
 @store_option
 def rename(run: str, name: str, store_path: Path | None) -> None:
     """Give a RUN another NAME."""
-    old = Session(open_store(store_path)).run(run)
+    old = open_session(store_path).run(run)
     out(f"renamed run {visible(old.name)}: it is called {visible(old.rename(name).name)} now")
 
 
@@ -106,19 +102,20 @@ def rename(run: str, name: str, store_path: Path | None) -> None:
 @store_option
 def remove(runs: tuple[str, ...], store_path: Path | None) -> None:
     """Delete runs with their predictions; images, vectors and prompt sets stay."""
-    session = Session(open_store(store_path))
+    session = open_session(store_path)
     for run in [session.run(name) for name in dict.fromkeys(runs)]:
         run.remove()
         out(f"removed run {visible(run.name)}: {run.record.scored:,} images, {run.record.k} predictions for each")
 
 
-def record(run: Run, prompts: PromptSet, accuracy: Estimate, encoder: EncoderId) -> str:
+def record(shown: Run) -> str:
     """Return all that is on record about a run."""
+    run, prompts, encoder = shown.record, shown.prompts, shown.encoder
     texts = sum(map(len, prompts.classes.values()))
     rows = [
         ("run", f"{run.run_id}, {run.name}"),
-        ("accuracy@1", f"{describe(accuracy)}; chance {1 / len(prompts.classes):.3f}"),
-        ("coverage", str(coverage(run))),
+        ("accuracy@1", f"{describe(shown.accuracy())}; chance {1 / len(prompts.classes):.3f}"),
+        ("coverage", str(shown.coverage)),
         ("command", run.command or "not recorded"),
         ("prompts", f"{prompts.name}: {texts} for {len(prompts.classes)} classes, combined by {prompts.combine}"),
         ("prompts sha256", prompts.sha256),
