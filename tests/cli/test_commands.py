@@ -261,7 +261,7 @@ class TestClassify:
         failed(shotdex("classify", "--template", "no hole"), 2, "needs one {}")
         failed(shotdex("classify", "--prompts", "gone.toml"), 2, "gone.toml")
         failed(shotdex("classify", "--prompts", "p.toml", "--classes", "a,b"), 2, "--prompts")
-        failed(shotdex("classify", "--where", "category IS NULL"), 1, "no image has a category")
+        failed(shotdex("classify", "--where", "category IS NULL"), 1, "no images to classify")
 
     def test_the_record_of_one_run(self, shotdex: Run, here: Path) -> None:
         shotdex("classify", "--name", "mine", "--where", "condition = 'cond0'")
