@@ -84,6 +84,7 @@ class Evaluation(Opened):
             "classes": classes if isinstance(classes, str) or classes is None else ",".join(classes),
             "model": model,
         }
+        model = self.encoders.recognised(model)
         wanted = Classification(chosen, name, where, k, model, options, command, replace=replace, partial=partial)
         found = classify_in_full(self.store, wanted, self.encoders)
         return Run(self._session(), found.run, found.prompts, found)

@@ -133,7 +133,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         """
         images = (image,) if isinstance(image, (str, os.PathLike)) else tuple(image)
         query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k)
-        found = self._searcher.search(query, self.encoders, model, exact)
+        found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), exact)
         return SearchResult(found, " + ".join([*query.texts, *query.images]))
 
     def sql(self, statement: str, /, *, allow_external: bool = False, **parameters: Any) -> SqlResult:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TypeVar
 
-from shotdex.store.encoders import list_encoders
-from shotdex.store.errors import EncoderMismatch, OptionError
+from shotdex.store.encoders import list_encoders, moved, rename_encoder
+from shotdex.store.errors import EncoderMismatch, OptionError, StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Vectors
 
 from .late_encoder import LateEncoder
 from .loaders import load_encoder, loader_of
-from .model_files import DEFAULT_MODEL
+from .model_files import DEFAULT_MODEL, DEMO_MODEL, local_folder
 from .protocols import EncoderOptions, ImageEncoder, Samples, checked
 from .text_tower_file import NOT_USED, TextTower, open_tower, tower_file
 
@@ -210,12 +211,42 @@ class EncoderPool:
             is_here=lambda: self._added_as(name) is not None or loader_of(name).is_here(name),
         )
 
+    def recognised(self, name: str | None) -> str | None:
+        """Return the name of an encoder of the store; where a folder is named that one was moved to, its number.
+
+        Such a folder is known by its weights, and the store then remembers the new place.
+
+        Raises:
+            ModelUnavailable: the folder has no model that can be loaded.
+        """
+        folder = None if name is None else local_folder(name)
+        known = self._known() if folder is not None and name != DEMO_MODEL else {}
+        if name is None or any(encoder.name == str(folder) for encoder in known.values()):
+            return name
+        for number, encoder in known.items():
+            if moved(encoder):
+                how = EncoderOptions(self._device, encoder.precision.value, encoder.pooling)
+                loaded = self._load(str(folder), how)
+                if loaded.id.key() == encoder.key():
+                    self.add(loaded)
+                    self._remember_place(loaded.id, encoder)
+                    return str(number)
+        return name
+
+    def _remember_place(self, found: EncoderId, recorded: EncoderId) -> None:
+        if moved(recorded) and found.name != recorded.name:
+            with suppress(StoreError), self._store.writing() as con:  # a store that cannot be written to still answers
+                rename_encoder(con, found)
+
     def keep_texts(self, identity: EncoderId) -> None:
         """Keep the text tower of an encoder whose model was loaded, so that a search need not load it."""
         with self._lock:
             ready = [*self._added.values(), *(model.encoder for model in self._models.values())]
         for encoder in ready:
             if encoder is not None and encoder.id.key() == identity.key():
+                for recorded in self._known().values():
+                    if recorded.key() == identity.key():
+                        self._remember_place(encoder.id, recorded)
                 self._keep(identity, encoder)
                 return
 

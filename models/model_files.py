@@ -93,6 +93,11 @@ def find_model(name: str) -> ModelFiles:
     if folder is not None:
         return _in_folder(name, folder)
     wanted = HubName.of(name)
+    if Path(name).is_absolute():
+        raise ModelUnavailable(
+            f"the model's folder {name} is not there now",
+            "where it was moved, pass its new place once: --model FOLDER; it is recognised by its weights",
+        )
     if not wanted.is_possible():
         raise ModelUnavailable(
             f"there is no folder {name}, and no model on the hub can have that name",

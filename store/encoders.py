@@ -53,6 +53,17 @@ def add_encoder(con: Connection, encoder: EncoderId) -> int:
     return number
 
 
+def moved(encoder: EncoderId) -> bool:
+    """Tell whether an encoder's model was a folder on this machine, or another, that is not there now."""
+    return Path(encoder.name).is_absolute() and not Path(encoder.name).is_dir()
+
+
+def rename_encoder(con: Connection, encoder: EncoderId) -> None:
+    """Record where the folder of a model is now: an encoder is known by its weights, its name says where they are."""
+    number = number_of(con, encoder)
+    con.run("UPDATE encoders SET name = $name WHERE encoder_id = $number", {"name": encoder.name, "number": number})
+
+
 def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
     """Return the encoder that the user named, or the only one.
 
