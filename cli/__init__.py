@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import faulthandler
 import importlib
 import logging
 import os
@@ -90,6 +91,8 @@ def main() -> None:
     from .render import VisibleFormatter, note, reopen_closed_streams, show_error
 
     reopen_closed_streams()
+    if not faulthandler.is_enabled():  # a disk that fails under a mapped file ends the process: not without a word
+        faulthandler.enable(2)
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -151,7 +151,7 @@ class EncoderPool:
         return self._with_tower(identity, lambda tower: tower.tokens.cut(texts)) or [None] * len(texts)
 
     def _with_tower(self, identity: EncoderId, work: Callable[[TextTower], T]) -> T | None:
-        """Return what the kept text tower of an encoder is good for; None where there is none that can be used."""
+        """Return the result of `work` with the kept text tower of an encoder; None if it has no usable one."""
         with self._lock:
             kept = self._texts.setdefault(identity, _Texts())
         with kept.lock:

@@ -1,4 +1,4 @@
-"""The FAISS file of an encoder: its layout, its vectors mapped into memory, and how it is written.
+"""The FAISS file of an encoder: its layout, its vectors, mapped into memory where they are many, and how it is written.
 
 Only one kind of file is ever opened or written: `IndexIDMap2` over `IndexFlatIP`, byte for byte as `faiss.write_index`
 writes it, whose size follows from the number and length of its vectors. A file is written once, under a random name,
@@ -35,6 +35,9 @@ _COUNT = struct.Struct("<Q")
 VECTORS_AT = 2 * _HEADER.size + _COUNT.size
 """Where in a file its vectors begin. It is not a multiple of 4, so numpy calls them unaligned; FAISS does not mind."""
 
+IN_MEMORY = 1 << 25
+"""Bytes up to which a file is read at once, in a few milliseconds: it may then be cut off without harm."""
+
 PIECE = 1 << 23
 """Bytes read, hashed and copied at a time."""
 
@@ -43,7 +46,8 @@ PIECE = 1 << 23
 class FaissFile:
     """An open file: vectors (N, D) of `dim` numbers, one for each of `ids` (N,) in the file's order.
 
-    `vectors` are the file's own bytes, of which only what is looked at is ever read. They can only be read.
+    `vectors` are in memory where the file is small; of a larger one they are its own bytes, of which only what is
+    looked at is ever read. They can only be read.
     """
 
     path: Path
@@ -61,7 +65,7 @@ class FaissFile:
         """Make sure that the file is as it was when it was opened.
 
         To be called right before the vectors are read: where a file was cut off, reading them would end the process. A
-        file that is cut off during the few milliseconds of a search still does.
+        large file that is cut off during the few milliseconds of a search still does.
 
         Raises:
             EngineDamaged: its size or its time is another one.
@@ -142,8 +146,11 @@ def read_file(path: Path) -> FaissFile:
         file.seek(VECTORS_AT + 4 * count * dim)
         _expect(file, count)
         ids = np.frombuffer(file.read(8 * count), dtype="<i8").astype(np.int64)
-    mapped = mmap.mmap(handle.number, 0, access=mmap.ACCESS_READ)
-    vectors = np.frombuffer(mapped, dtype="<f4", count=count * dim, offset=VECTORS_AT).reshape(count, dim)
+        file.seek(0)
+        held = file.read() if size <= IN_MEMORY else mmap.mmap(handle.number, 0, access=mmap.ACCESS_READ)
+    if len(held) != size:
+        raise EngineDamaged("it is being changed")
+    vectors = np.frombuffer(held, dtype="<f4", count=count * dim, offset=VECTORS_AT).reshape(count, dim)
     return FaissFile(path, dim, ids, vectors, handle)
 
 
