@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,15 +78,11 @@ def signature_of(store: Store) -> Signature | None:
     if catalog is None:
         return None
     log = _file(store.catalog.with_name(store.catalog.name + ".wal"))
-    return Signature((catalog,) if log is None else (catalog, log), _engines(store.index_folder))
-
-
-def _engines(folder: Path) -> tuple[File, ...]:
-    try:
-        paths = [path for path in sorted(folder.iterdir()) if path.suffix in (".faiss", ".cells")]
-    except OSError:
-        return ()
-    return tuple(file for path in paths if (file := _file(path)) is not None)
+    paths: list[Path] = []
+    with suppress(OSError):
+        paths = [path for path in sorted(store.index_folder.iterdir()) if path.suffix in (".faiss", ".cells")]
+    engines = tuple(file for path in paths if (file := _file(path)) is not None)
+    return Signature((catalog,) if log is None else (catalog, log), engines)
 
 
 def _file(path: Path) -> File | None:
@@ -108,12 +105,14 @@ class Place:
 class Known:
     """What is kept of one state of a store.
 
-    `version` is the identity of the catalog with the generation of its images. Several threads read this; what is added
-    is added by one at a time, under the lock of the `Searcher`.
+    `version` is the identity of the catalog with the generation of its images, `engines` the files that the indexes are
+    of: the signature itself may not be kept. Several threads read this; what is added is added by one at a time, under
+    the lock of the `Searcher`.
     """
 
     version: tuple[str, str]
     signature: Signature | None
+    engines: tuple[File, ...]
     indexes: dict[Place, VectorIndex] = field(default_factory=dict)
     facts: dict[int, Facts] = field(default_factory=dict)
     images: Images | None = None
@@ -122,12 +121,6 @@ class Known:
     places: dict[str | None, Place] = field(default_factory=dict)
     texts: dict[tuple[Place, str], Vectors] = field(default_factory=dict)
     filters: dict[str, Ids] = field(default_factory=dict)
-
-    engines: tuple[File, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Note of which engines the indexes are; the signature itself may not be kept."""
-        self.engines = () if self.signature is None else self.signature.engines
 
     def add_texts(self, place: Place, vectors: Mapping[str, Vectors]) -> None:
         """Keep vectors of texts, and forget all others where there are too many."""
@@ -139,14 +132,15 @@ class Known:
 def renewed(known: Known | None, con: Connection, signature: Signature | None) -> Known:
     """Return what of `known` is still true of an open catalog; `signature` is None where the store is changing."""
     version = str(con.value("SELECT value FROM meta WHERE key = 'store_id'")), images_generation(con)
+    engines = () if signature is None else signature.engines
     if known is None or known.version != version or signature is None:
-        return Known(version, signature)
+        return Known(version, signature, engines)
     if known.signature == signature:
         return known
     if not version[1]:  # no version with generations has changed this store: it may be any other state
-        return Known(version, signature)
-    kept = Known(version, signature, {}, known.facts, known.images, known.too_many, known.searched)
-    if known.engines == kept.engines:
+        return Known(version, signature, engines)
+    kept = Known(version, signature, engines, {}, known.facts, known.images, known.too_many, known.searched)
+    if known.engines == engines:
         kept.indexes = known.indexes
     return kept
 
@@ -221,11 +215,6 @@ class View:
             self.known.add_texts(place, usable)
             found |= usable
         return found
-
-    def before_hits(self) -> None:
-        """Make sure that no search is made in vain: see whether the facts of its hits will be there."""
-        if self.con is None and self.known.too_many:
-            raise Unknown
 
     def facts(self, ids: Sequence[int]) -> list[Facts]:
         """Return path, category, condition and split of images: from the second search on those of all are kept."""

@@ -149,7 +149,8 @@ def _nearest(view: View, place: Place, vector: Vectors, k: int, kept: Filter, ex
     index = view.index(place)
     if len(index) == 0:
         raise EmptyStore(f"the store at {view.store.root} has no images", "index images: shotdex index FOLDER")
-    view.before_hits()
+    if view.con is None and view.known.too_many:  # the facts of the hits are not there: it would be in vain
+        raise Unknown
     started = time.perf_counter()
     ids, scores = index.search(vector, k, kept, exact=exact)
     seconds = time.perf_counter() - started

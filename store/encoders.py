@@ -78,15 +78,15 @@ def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
     if name is not None and name.isdecimal() and int(name) in encoders:  # a number is a number, whatever folder has it
         return int(name), encoders[int(name)]
     fitting = {number: encoder for number, encoder in encoders.items() if name is None or _named(encoder, name)}
+    if len(fitting) == 1:
+        return next(iter(fitting.items()))
     listing = ", ".join(f"{number}: {encoder}" for number, encoder in encoders.items())
     if not fitting:
         raise EncoderMismatch(
             f"this store has no vectors of {name!r}; it has {listing}",
             f"use one of these, or add it: shotdex index SOURCE --model {name}",
         )
-    if len(fitting) > 1:
-        raise OptionError(f"this store has several encoders: {listing}", "choose one by its number or name: --model N")
-    return next(iter(fitting.items()))
+    raise OptionError(f"this store has several encoders: {listing}", "choose one by its number or name: --model N")
 
 
 def _named(encoder: EncoderId, name: str) -> bool:

@@ -16,7 +16,6 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,15 +46,15 @@ class Gate:
 
     def reading(self, deadline: float) -> Leave | None:
         """Let a reader in, after a writer that waits; return how it leaves, or None if the time is up."""
-        mine = self._counts()
+        mine = self._mine.__dict__  # this thread's, whichever thread leaves
         with self._changed:
-            if not mine["reading"]:  # a writer waits for this thread itself if it reads already
+            if not self.reads_here():  # a writer waits for this thread itself if it reads already
                 patience = min(deadline, time.monotonic() + PATIENCE)
                 self._changed.wait_for(lambda: not (self._writing or self._queued), _left(patience))
             if not self._changed.wait_for(lambda: not self._writing, _left(deadline)):
                 return None
             self._readers += 1
-            mine["reading"] += 1
+            mine["reading"] = mine.get("reading", 0) + 1
 
         def leave() -> None:
             with self._changed:
@@ -98,13 +97,10 @@ class Gate:
                 self._file = file
             return self._file == file
 
-    def reads_here(self) -> bool:
-        """Tell whether this thread has the catalog open for reading."""
-        return self._counts()["reading"] > 0
-
-    def _counts(self) -> Counter[str]:
-        counts: Counter[str] = self._mine.__dict__.setdefault("counts", Counter())
-        return counts
+    def reads_here(self) -> int:
+        """Return how often this thread has the catalog open for reading."""
+        found: int = getattr(self._mine, "reading", 0)
+        return found
 
 
 def _left(deadline: float) -> float:
@@ -141,8 +137,8 @@ def file_id(path: Path) -> FileId | None:
     return found.st_dev, found.st_ino
 
 
-def _turnstile(catalog: Path) -> Path:
-    return catalog.with_name("turnstile.lock")
+TURNSTILE = "turnstile.lock"
+"""The file next to the catalog whose lock a waiting writer holds."""
 
 
 if sys.platform == "win32":
@@ -159,7 +155,7 @@ else:
     def hold_turnstile(catalog: Path) -> Leave | None:
         """Keep new readers waiting until that is called which this returns; None where another writer does so."""
         try:
-            descriptor = open_lock(_turnstile(catalog))
+            descriptor = open_lock(catalog.with_name(TURNSTILE))
         except StoreError:  # who cannot make the file cannot write to the catalog, or has put something in its place
             return None
         try:
@@ -178,7 +174,7 @@ else:
     def pass_turnstile(catalog: Path, deadline: float) -> None:
         """Let a writer go first that waits, whose lock is on the turnstile, for `PATIENCE` at most."""
         try:
-            descriptor = os.open(_turnstile(catalog), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = os.open(catalog.with_name(TURNSTILE), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return  # no writer ever waited here
         try:

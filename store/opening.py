@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def to_read(catalog: Path, *, allow_external: bool) -> Connection:
             replaced = False
             with waiting.for_others():
                 file = file_id(catalog)
-                raw = _connect(catalog, allow_external)
+                raw = _sealed(catalog, allow_external)
                 replaced = not nested and not (file == file_id(catalog) and gate.agrees(file))
                 if not replaced:
                     return Connection(raw, tried.pop_all().close)
@@ -65,10 +65,14 @@ def to_read(catalog: Path, *, allow_external: bool) -> Connection:
             time.sleep(RETRY_SECONDS)
 
 
-def _connect(catalog: Path, allow_external: bool) -> duckdb.DuckDBPyConnection:
+def _sealed(catalog: Path, allow_external: bool) -> duckdb.DuckDBPyConnection:
+    """Open a catalog read-only and change its settings for the last time."""
     settings = READING | {"autoload_known_extensions": allow_external}
     raw = duckdb.connect(str(catalog), read_only=True, config=settings)
-    _lock(raw, () if allow_external else SEALING)
+    # Refused where another connection of this process has locked them: they are the catalog's, not the connection's.
+    with suppress(duckdb.InvalidInputException):
+        for statement in (*(() if allow_external else SEALING), "SET lock_configuration = true"):
+            raw.execute(statement)
     return raw
 
 
@@ -164,14 +168,6 @@ class _Waiting:
             f"{self._catalog} is held by {who}; waited {self._seconds:.0f} s",
             f"wait for it or end it, then try again ({who})",
         )
-
-
-def _lock(raw: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
-    """Change settings for the last time."""
-    # Refused where another connection of this process has locked them: they are the catalog's, not the connection's.
-    with suppress(duckdb.InvalidInputException):
-        for statement in (*statements, "SET lock_configuration = true"):
-            raw.execute(statement)
 
 
 @contextmanager

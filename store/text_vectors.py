@@ -23,13 +23,6 @@ def remembered_texts(con: Connection, encoder_id: int, texts: Sequence[str]) -> 
     """
     if not texts:
         return {}
-    _check_text(texts)
-    query = f"SELECT text, vector FROM {texts_table(encoder_id)} WHERE text IN (SELECT unnest($texts::VARCHAR[]))"
-    found = con.arrays(query, {"texts": list(texts)})
-    return dict(zip(found["text"].tolist(), whole(found["vector"]), strict=True))
-
-
-def _check_text(texts: Sequence[str]) -> None:
     try:
         "".join(texts).encode()
     except UnicodeEncodeError as error:
@@ -37,6 +30,9 @@ def _check_text(texts: Sequence[str]) -> None:
         raise QueryError(
             f"{wrong!r} is not text in UTF-8", "set the terminal to UTF-8, or save the file as UTF-8"
         ) from error
+    query = f"SELECT text, vector FROM {texts_table(encoder_id)} WHERE text IN (SELECT unnest($texts::VARCHAR[]))"
+    found = con.arrays(query, {"texts": list(texts)})
+    return dict(zip(found["text"].tolist(), whole(found["vector"]), strict=True))
 
 
 def remember_texts(con: Connection, encoder_id: int, texts: Sequence[str], vectors: Vectors) -> None:
