@@ -6,7 +6,6 @@ commit of a branch, tag or pull request), `snapshots/COMMIT/` (the files of a co
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from dataclasses import dataclass
@@ -175,6 +174,8 @@ def cached_revisions(name: HubName) -> list[str]:
 
 def near_names(name: HubName) -> list[str]:
     """Return up to three cached models whose name is like this one."""
+    import difflib
+
     here = [model for model in cached_models() if model != name.repo]
     by_end = {model.rpartition("/")[2].casefold(): model for model in here}
     whole = difflib.get_close_matches(name.repo, here, 3, 0.6)

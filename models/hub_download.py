@@ -68,8 +68,8 @@ def download(name: HubName, check: Callable[[Path], object], commit: str | None 
         source.remember()
 
 
-def download_files(name: HubName, wanted: Sequence[str], commit: str | None = None) -> None:
-    """Download some files of a model, as many of them as it has.
+def download_files(name: HubName, wanted: Sequence[str], commit: str | None = None, one_of: Sequence[str] = ()) -> None:
+    """Download some files of a model, as many of them as it has, and the first of `one_of` that it has.
 
     Raises:
         ModelUnavailable: with the reason and the next step.
@@ -78,6 +78,11 @@ def download_files(name: HubName, wanted: Sequence[str], commit: str | None = No
         sha, listed = _info(name, commit)
         source = _Source(name, sha, commit or name.revision or "main")
         source.fetch(source.files(wanted, listed), quiet=True)
+        if one_of:
+            found = next((file for file in one_of if source.files((file,), listed)), None)
+            if found is None:
+                raise _lacking(name, listed, one_of[0])
+            source.fetch(source.files((found,), listed))
         source.remember()
 
 
@@ -112,17 +117,18 @@ def _weights(source: _Source, listed: set[str] | None) -> list[_File]:
         if found is not None:
             source.fetch([found], quiet=True)
             return source.files(shards(json.loads((source.folder / index).read_text(encoding="utf-8"))), None)
-    raise _lacking(source.name, listed)
+    raise _lacking(source.name, listed, f"{SAFETENSORS[0]} nor {PICKLED[0]}")
 
 
-def _lacking(name: HubName, listed: set[str] | None) -> Exception:
+def _lacking(name: HubName, listed: set[str] | None, looked_for: str) -> Exception:
     from shotdex.store.errors import ModelUnavailable
 
     other = sorted(file for file in listed or () if file.endswith((".h5", ".msgpack", ".onnx", ".bin", ".safetensors")))
     has = f"; it has {', '.join(other[:3])}" if other else ""
     clip = any(file.startswith("open_clip") for file in other)
     step = f"load it with open_clip: --model hf-hub:{name.repo}" if clip else "choose another with --model"
-    return ModelUnavailable(f"the model {name} has neither {SAFETENSORS[0]} nor {PICKLED[0]}{has}", step)
+    no = "neither" if " nor " in looked_for else "no"
+    return ModelUnavailable(f"the model {name} has {no} {looked_for}{has}", step)
 
 
 class _Source:

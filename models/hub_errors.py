@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import urllib.parse
-import urllib.request
 
 from shotdex.store.errors import ModelUnavailable
 
@@ -97,6 +95,9 @@ def _proxy(why: str) -> tuple[str, str]:
 
 def _proxy_address() -> str | None:
     """Return the proxy between here and the hub, without its password."""
+    import urllib.parse
+    import urllib.request
+
     hub = urllib.parse.urlsplit(_endpoint())
     if urllib.request.proxy_bypass(hub.hostname or ""):
         return None

@@ -6,9 +6,10 @@ To add a library: write a `Loader` in a file of its own and put it in `LOADERS`.
 from __future__ import annotations
 
 from .model_files import TransformersLoader
+from .open_clip_files import OpenClipLoader
 from .protocols import EncoderOptions, ImageEncoder, Loader, Samples
 
-LOADERS: tuple[Loader, ...] = (TransformersLoader(),)
+LOADERS: tuple[Loader, ...] = (OpenClipLoader(), TransformersLoader())
 """In the order in which they are tried; the last one takes every name."""
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shotdex import demo
 from shotdex.store.errors import ModelUnavailable
@@ -17,8 +15,10 @@ from .families import Family, canonical_text, family_of, text_limit
 from .hub_cache import CONFIG, PICKLED, SAFETENSORS, TOKENIZERS, HubName, ModelFiles, find_cached, weights_in
 from .hub_download import SMALL, download, download_files
 from .hub_errors import BOTH_WAYS, first_line
-from .preprocessing import Preprocessing, preprocessing_in
 from .protocols import EncoderOptions, ImageEncoder, Samples
+
+if TYPE_CHECKING:
+    from .preprocessing import Preprocessing
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 DEMO_MODEL = "demo"
@@ -160,6 +160,7 @@ def load_model(name: str) -> LoadedModel:
 def _loaded(name: str, files: ModelFiles) -> LoadedModel:
     import transformers
 
+    from .preprocessing import preprocessing_in
     from .towers import with_towers
 
     config, family = _check_family(name, files.folder)
@@ -205,6 +206,9 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Any]:
         ModelUnavailable: a pickled file holds more than tensors.
         Exception: of any kind, where a file is broken.
     """
+    import pickle
+    import zipfile
+
     import torch
     from safetensors.torch import load_file
 
@@ -259,6 +263,18 @@ def load_tokenizer(name: str, folder: Path) -> Any:
     if words[0] == words[1]:  # where the files are missing transformers makes an empty tokenizer, without a word
         raise ModelUnavailable(f"{name} has no tokenizer files", "save the tokenizer in the same folder as the model")
     return tokenizer
+
+
+def near(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return the hint for a name that nothing has: those that are like it, else how to see all."""
+    import difflib
+
+    found = difflib.get_close_matches(name, list(known), 3, 0.4)
+    return (
+        f"did you mean {' or '.join(f'--model {prefix}{one}' for one in found)}?"
+        if found
+        else "docs/models.md lists some"
+    )
 
 
 def _broken_folder(name: str, error: Exception) -> ModelUnavailable:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -34,7 +34,8 @@ class FixedSize:
     """Resize to a shortest edge or to an exact size, crop the centre, scale, normalise.
 
     `shortest_edge` or `exact` (height, width) in pixels; `crop` (height, width) or None; `resample` as PIL numbers its
-    filters; a pixel p in 0..255 becomes (p * `scale` - `mean`) / `std`, per channel.
+    filters; a pixel p in 0..255 becomes (p * `scale` - `mean`) / `std`, per channel. With `round_crop` the margins of
+    the crop are rounded half to even, as torchvision does; else down, as transformers does.
     """
 
     shortest_edge: int | None
@@ -44,6 +45,7 @@ class FixedSize:
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    round_crop: bool = False
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Return `pixels`, uint8 (3, H, W), of an RGB image.
@@ -58,7 +60,8 @@ class FixedSize:
             )
         resized = image.resize((width, height), Image.Resampling(self.resample))
         if self.crop is not None:
-            top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+            margins = (height - self.crop[0]) / 2, (width - self.crop[1]) / 2
+            top, left = (round(margin) if self.round_crop else int(margin // 1) for margin in margins)
             resized = resized.crop((left, top, left + self.crop[1], top + self.crop[0]))
         return {PIXELS: np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))}
 
@@ -93,7 +96,10 @@ class FixedSize:
 
     def digest(self) -> str:
         """Return the SHA-256 of everything that changes a pixel."""
-        return _digest(asdict(self))
+        options = asdict(self)
+        if not self.round_crop:  # stores that were made before there was a choice have a digest without it
+            del options["round_crop"]
+        return _digest(options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,21 @@ class OwnProcessor:
         return _digest(self.processor.to_dict())
 
 
-Preprocessing = FixedSize | OwnProcessor
+class Preprocessing(Protocol):
+    """From an upright RGB image to a model's inputs."""
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Return one image's arrays, without a batch axis."""
+
+    def inputs(self, arrays: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Return the model's inputs for a batch on its device."""
+
+    @property
+    def portable(self) -> Mapping[str, Any] | None:
+        """What a decoding process needs to do the same, as JSON values; None where only this process can."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that changes a number."""
 
 
 def collate(batch: Sequence[Prepared], pinned: bool) -> dict[str, torch.Tensor]:
@@ -177,19 +197,21 @@ def preprocessing_of(processor: Any) -> Preprocessing:
     if not _is_fixed(settings, dict(settings.get("size") or {}), dict(settings.get("crop_size") or {})):
         return OwnProcessor(processor)
     fixed = _fixed(settings)
-    if type(processor).__name__.removesuffix("Pil").removesuffix("Fast") in KNOWN or _agree(fixed, processor):
+    if type(processor).__name__.removesuffix("Pil").removesuffix("Fast") in KNOWN or agree(
+        fixed, lambda image: processor(images=image, return_tensors="np")["pixel_values"][0]
+    ):
         return fixed
     return OwnProcessor(processor)
 
 
-def _agree(fixed: FixedSize, processor: Any) -> bool:
-    """Compare both on two images that say something about resizing, cropping and rounding."""
+def agree(fixed: FixedSize, other: Callable[[Image.Image], Any]) -> bool:
+    """Compare with another preprocessing, on images that say something about resizing, cropping and rounding."""
     import torch
 
-    for width, height in ((97, 61), (333, 500)):
+    for width, height in ((97, 61), (333, 500), (401, 300), (226, 224)):
         pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
         image = Image.fromarray(pixels)
-        wanted = np.asarray(processor(images=image, return_tensors="np")["pixel_values"])[0]
+        wanted = np.asarray(other(image))
         given = fixed.inputs(collate([fixed.prepare(image)], pinned=False), torch.float32)["pixel_values"][0].numpy()
         if given.shape != wanted.shape or np.abs(given - wanted).max() > 1e-5:
             return False

@@ -38,7 +38,7 @@ class TransformersEncoder:
         self._tokenizing = Lock()
         self.family: Family = loaded.family
         self._preprocessing: Preprocessing = loaded.preprocessing
-        self._device = torch.device(_device(options.device))
+        self._device = torch.device(device_of(options.device))
         self.id = _identity(loaded, options.pooling)
         with needing_room(self._device, "the model"):
             self._model = loaded.model.to(self._device)
@@ -174,11 +174,16 @@ def load_encoder(
         OptionError: there is no such device or precision here, or it cannot be compiled.
     """
     options = options or EncoderOptions()
-    _device(options.device)  # what is wrong with the options is said before a model is loaded
+    device_of(options.device)  # what is wrong with the options is said before a model is loaded
     return TransformersEncoder(load_model(name), options, samples)
 
 
-def _device(name: str) -> str:
+def device_of(name: str) -> str:
+    """Return the device that a name means here: cpu, cuda or mps.
+
+    Raises:
+        OptionError: this machine has none of that name.
+    """
     import torch
 
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

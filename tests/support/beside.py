@@ -10,6 +10,7 @@ itself, and to define one twice ends the interpreter: so another process tries f
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -43,8 +44,21 @@ def torchvision_on_path() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(BESIDE))
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("torchvision", "open_clip", "timm")]:
             _loaded[name] = sys.modules.pop(name)
+
+
+@contextlib.contextmanager
+def open_clip_on_path() -> Iterator[ModuleType]:
+    """Make `import open_clip` give the real one, which needs torchvision; skip the test where there is none."""
+    import transformers.utils
+
+    transformers.utils.is_torchvision_available()  # remembered for good: not by what is on the path in this block
+    with torchvision_on_path():
+        try:
+            yield importlib.import_module("open_clip")
+        except ModuleNotFoundError as error:
+            pytest.skip(f"open_clip is neither installed nor in {BESIDE}: {error}")
 
 
 @cache
