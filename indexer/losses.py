@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from shotdex.media.files.places import shown
+from shotdex.media.sources.left_out import SYSTEM_FOLDERS
 from shotdex.store.errors import SourceError
 
 from .plan import Plan
@@ -15,10 +17,12 @@ from .plan import Plan
 FEW = 2
 """Images that a folder, which is there and has none now, must have had to count as a place where a disk was mounted."""
 
-# A file that was renamed turns up among the new ones with its size.
-_LOST = """
+# A file that was renamed turns up among the new ones with its size. What lies in a folder that is left out was indexed
+# with --all-folders, or before such folders were left out.
+_LOST = f"""
     SELECT path FROM vanished
-    WHERE size_bytes IS NULL OR size_bytes NOT IN (SELECT size_bytes FROM work WHERE image_id IS NULL)
+    WHERE (size_bytes IS NULL OR size_bytes NOT IN (SELECT size_bytes FROM work WHERE image_id IS NULL))
+        AND NOT regexp_matches(lower(path), '[/!](\\.[^/]*|{"|".join(map(re.escape, sorted(SYSTEM_FOLDERS)))})/')
 """
 
 

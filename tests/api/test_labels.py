@@ -11,7 +11,8 @@ import pytest
 import shotdex
 from shotdex.store.source_records import left_out
 from shotdex.upkeep.status import status
-from tests.support.images import save_noise
+from tests.support.archives import zip_bytes
+from tests.support.images import encoded, noise, save_noise
 
 
 def categories(store: shotdex.Session) -> dict[str, str | None]:
@@ -91,6 +92,25 @@ def test_class_names_that_a_reader_could_mistake_are_named(tmp_path: Path) -> No
     store = shotdex.open(tmp_path / "store", create=True)
     assert "Dog and dog" in " ".join(store.index(tmp_path / "a", model="demo").notes)
     assert "the categories are numbers (7, 8)" in " ".join(store.index(tmp_path / "b").notes)
+
+
+def test_what_is_left_out_now_was_not_lost(tmp_path: Path) -> None:
+    save_noise(tmp_path / "nas" / "1.png", seed=0)
+    for i in range(1, 6):
+        save_noise(tmp_path / "nas" / "@eaDir" / f"{i}.png", seed=i)
+    store = shotdex.open(tmp_path / "store", create=True)
+    assert store.index(tmp_path / "nas", model="demo", all_folders=True).added == 6
+    assert store.index(tmp_path / "nas", all_folders=False).removed == 5
+
+
+def test_a_pattern_is_indexed_again(tmp_path: Path) -> None:
+    (tmp_path / "zips").mkdir()
+    for i in range(2):
+        (tmp_path / "zips" / f"{i}.zip").write_bytes(zip_bytes([(f"{i}.png", encoded(noise(i), "PNG"))]))
+    store = shotdex.open(tmp_path / "store", create=True)
+    for place in ("zips/*.zip", "zips"):
+        store.index(tmp_path / place, model="demo")
+        assert store.index(tmp_path / place).unchanged == 2
 
 
 @pytest.mark.parametrize("option", ["labels_as_written", "all_folders", "zip_names"])

@@ -327,4 +327,12 @@ def test_one_of_everything(shotdex: Run, clip_folder: Path, tmp_path: Path) -> N
     ran = shotdex("index", tmp_path / "one", "--model", clip_folder, "--store", tmp_path / "s")
     assert "1 image to read;" in ran.err
     assert "1 image has no category" in ran.out
-    assert "1 other file does not have an image's name and was left out" in ran.out
+    assert "1 image has no category: a.png" in ran.out
+    assert "1 other file does not have an image's name and was left out: b.txt" in ran.out
+    listed = shotdex("status", "--left-out", "--store", tmp_path / "s").out
+    assert "1 other files" in listed
+    assert "1 images without a category" in listed
+    assert ("a.png" in listed, "b.txt" in listed) == (True, True)
+    found = strict_json(shotdex("status", "--json", "--store", tmp_path / "s").out)
+    assert [left["paths"] for left in found["left_out"]] == [[str(tmp_path / "one" / "b.txt")]]
+    assert found["unlabelled"] == [str(tmp_path / "one" / "a.png")]
