@@ -98,7 +98,7 @@ class SearchResult(Tabular[Hit]):
             first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in copied.failed[:FAILED])
             more = f"; and {len(copied.failed) - FAILED:,} more" if len(copied.failed) > FAILED else ""
             raise UnreadableImage(
-                f"{len(copied.failed):,} of {len(self):,} images were not copied to {copied.folder}: {first}{more}",
+                f"copied {len(copied.paths):,} of {len(self):,} images to {copied.folder}; not copied: {first}{more}",
                 "check the files with: shotdex verify --files",
             )
         return [str(path) for path in copied.paths]

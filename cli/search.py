@@ -91,7 +91,7 @@ def command(
         note(f"wrote {sheet}")
     if copy_to is not None:
         copied = found.copy_to(copy_to)
-        note(f"copied {len(copied):,} images to {copy_to}")
+        note(f"copied {len(copied):,} of {len(found):,} images to {copy_to}")
 
 
 def render(hits: Sequence[Hit], form: str) -> None:

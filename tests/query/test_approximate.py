@@ -141,8 +141,8 @@ def test_the_command(built: tuple[Store, Any], shotdex: Any, monkeypatch: pytest
     monkeypatch.setattr(approximate, "LEAST", 1000)
     ran = shotdex("approximate", "--recall", "0.9", "--json", "--store", store.root)
     assert json.loads(ran.out)["images"]["value"] >= 0.9
-    monkeypatch.setattr("shotdex.cli.search.SLOW", 0.0)
-    monkeypatch.setattr("shotdex.cli.search.LEAST", 1000)
+    monkeypatch.setattr("shotdex.query.search.SLOW", 0.0)
+    monkeypatch.setattr("shotdex.query.search.LEAST", 1000)
     assert "shotdex approximate" not in shotdex("search", "text 1", "--store", store.root).err
     ran = shotdex("approximate", "--drop", "--store", store.root)
     assert "deleted the approximate index" in ran.err

@@ -8,12 +8,14 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from shotdex.models.encoder_pool import EncoderPool
 from shotdex.query import copying
 from shotdex.query.copying import BYTES, CHARACTERS, copy_images, safe_name
 from shotdex.store.errors import OptionError, StoreError
@@ -195,7 +197,12 @@ class TestTheCommand:
     def search(
         self, indexed: Store, shotdex: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
     ) -> Callable[..., Ran]:
-        monkeypatch.setattr("shotdex.cli.search.EncoderPool", lambda *_: lambda __: FakeEncoder())
+        class Pool(EncoderPool):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
+                self.add(FakeEncoder())  # type: ignore[arg-type]
+
+        monkeypatch.setattr("shotdex.models.encoder_pool.EncoderPool", Pool)
         return lambda *more: shotdex("search", "red", "-k", 2, "--format", "paths", "--store", indexed.root, *more)
 
     def test_it_says_how_many(self, search: Callable[..., Ran], tmp_path: Path) -> None:
