@@ -17,7 +17,7 @@ from shotdex.store.types import Ids
 def small_image(address: str, side: int) -> Image.Image | None:
     """Return an image whose longest side is at most `side` pixels, or None where it is gone or broken."""
     try:
-        image = open_image(address)
+        image = open_image(address, max_pixels=0)  # it was indexed, whatever the limit was then
     except UnreadableImage:
         return None
     image.thumbnail((side, side), Image.Resampling.LANCZOS)

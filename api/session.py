@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write, user_path
 from shotdex.store.store import Store
-from shotdex.store.types import Ids, Query, Space, Vectors
+from shotdex.store.types import PIXEL_LIMIT, Ids, Query, Space, Vectors
 
 from .baselines import Baselines
 from .evaluation import Evaluation
@@ -113,6 +113,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         k: int = 10,
         model: str | None = None,
         exact: bool = False,
+        max_pixels: int = PIXEL_LIMIT,
     ) -> SearchResult:
         """Find the images nearest to texts, images, or the mean of both: best first, ties by image id.
 
@@ -123,6 +124,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
             k: how many hits, at least 1; fewer come only where the filter leaves fewer.
             model: one of the store's encoders, by name or number; needed where there are several.
             exact: look at every image even if there is an approximate index.
+            max_pixels: a larger `image` is an error, unless one as large is indexed; 0 lifts the limit.
 
         Raises:
             EmptyQuery: nothing to look for. EmptyStore: nothing is indexed.
@@ -132,7 +134,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         ['duck', 'duck']
         """
         images = (image,) if isinstance(image, (str, os.PathLike)) else tuple(image)
-        query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k)
+        query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k, max_pixels)
         found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), exact)
         return SearchResult(found, " + ".join([*query.texts, *query.images]))
 

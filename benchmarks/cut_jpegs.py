@@ -1,6 +1,6 @@
 """How many JPEGs that lack bytes before a kept end marker are taken for whole: `python -m benchmarks.cut_jpegs [N]`.
 
-N photograph-like images (smooth colours, edges and noise) in each coding, each without its last 1 to 10, 11 to 40 and 41
+N photograph-like images (smooth colours, edges, noise) in each coding, each without its last 1 to 10, 11 to 40 and 41
 to 400 bytes. A file counts as taken where it is decoded, and as changed where its pixels are not those of the whole
 file. Whole ones must be taken with the pixels that Pillow gives.
 """

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from shotdex.formatting import plain, shown_path, table
-from shotdex.store.types import Hit
+from shotdex.store.types import PIXEL_LIMIT, Hit
 
 from .options import UserPath, device_option, drawable, model_option, open_session, store_option, where_option
 from .render import as_json, as_json_line, note, out
@@ -51,6 +51,14 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     metavar="DIR",
     help="Copy the images found there, as 01_name.jpg, 02_...; nothing is overwritten.",
 )
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(0),
+    default=PIXEL_LIMIT,
+    metavar="N",
+    show_default=True,
+    help="Reject a larger --image, unless one as large is indexed; 0 lifts this limit and the one on a file's bytes.",
+)
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an approximate index.")
 @model_option
 @device_option
@@ -64,6 +72,7 @@ def command(
     sheet: Path | None,
     copy_to: Path | None,
     exact: bool,
+    max_pixels: int,
     model: str | None,
     device: str,
     store_path: Path | None,
@@ -80,7 +89,9 @@ def command(
     shotdex search "a boat" -k 50 --copy-to boats/
     """
     texts = () if text is None else (text,)
-    found = open_session(store_path, device).search(*texts, image=images, where=where, k=k, model=model, exact=exact)
+    found = open_session(store_path, device).search(
+        *texts, image=images, where=where, k=k, model=model, exact=exact, max_pixels=max_pixels
+    )
     render(found, form)
     for one in found.notes:
         note(one)

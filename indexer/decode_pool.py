@@ -183,7 +183,7 @@ class _Run(Generic[Item]):
         try:
             return self._decoder.read(item.address, NO_LIMIT if limit is None else limit)
         except TooManyBytes as error:
-            return _failed(item, "read", Reason.TOO_LARGE, str(error))
+            return _failed(item, "read", Reason.TOO_LARGE, f"{error}; --max-pixels 0 lifts the limit")
         except ContainerFailure as error:
             return _failed(item, "read", error.reason, error.detail)
         except Exception as error:  # decompressors and the file system raise a dozen types

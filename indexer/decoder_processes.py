@@ -171,7 +171,7 @@ class Workers:
     def _cause(self, status: int) -> ImageFailure:
         seconds = self._limits.seconds
         if seconds is not None and status == (-signal.SIGALRM if hasattr(signal, "SIGALRM") else TIMED_OUT):
-            return ImageFailure(Reason.TOO_SLOW, f"not decoded within {seconds:g} s")
+            return ImageFailure(Reason.TOO_SLOW, f"not decoded within {seconds:g} s; --max-seconds 0 lifts the limit")
         if hasattr(signal, "SIGKILL") and status == -signal.SIGKILL:
             return ImageFailure(Reason.TOO_LARGE, KILLED)
         return ImageFailure(Reason.CORRUPT, f"the decoder crashed ({_status_name(status)})")

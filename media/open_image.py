@@ -6,23 +6,28 @@ from PIL import Image
 
 from shotdex.store.errors import ImageFailure, UnreadableImage
 from shotdex.store.location import user_path
-from shotdex.store.types import Limits
+from shotdex.store.types import PIXEL_LIMIT, Limits
 
 from .decoding.decode import decode
 from .sources import read_bytes
 
-OPTIONS = Limits(all_formats=True)
+_NO_BYTE_LIMIT = 1 << 62
 
 
-def open_image(address: str) -> Image.Image:
-    """Return the upright RGB image at an address, in any format that Pillow reads: somebody chose it.
+def open_image(address: str, max_pixels: int = PIXEL_LIMIT) -> Image.Image:
+    """Return the upright RGB image at an address.
+
+    Args:
+        address: a path or URL, or an image in an archive.
+        max_pixels: larger images are an error; 0 lifts this limit and the one on a file's bytes.
 
     Raises:
         UnreadableImage: it does not exist or cannot be decoded.
     """
     written = str(user_path(address)) if address.startswith("~") else address
     try:
-        return decode(read_bytes(written))
+        limits = Limits(max_pixels or None, None, Limits().bytes if max_pixels else None, all_formats=True)
+        return decode(read_bytes(written, limits.bytes or _NO_BYTE_LIMIT), limits)
     except ImageFailure as error:
         raise UnreadableImage(
             f"{address} cannot be used: {error}", "pass an image that opens in an image viewer"

@@ -171,9 +171,16 @@ def _query_vector(store: Store, place: Place, query: Query, load: LoadEncoder, k
     if query.images:
         from shotdex.media.open_image import open_image  # Pillow, for those who need it
 
-        images = [open_image(address) for address in query.images]
+        most = query.max_pixels and max(query.max_pixels, _largest_indexed(store))
+        images = [open_image(address, most) for address in query.images]
         parts.append(finite(checked(load(encoder), encoder).encode_images(images), encoder))
     return _mean(parts)
+
+
+def _largest_indexed(store: Store) -> int:
+    """Return the pixels of the largest image of a store: who lifted the limit to index it has lifted it here."""
+    with store.reading() as con:
+        return int(con.rows("SELECT coalesce(max(width::BIGINT * height), 0) FROM stored_images")[0][0])
 
 
 def _mean(parts: Sequence[Vectors]) -> Vectors:

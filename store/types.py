@@ -86,6 +86,11 @@ class Limits:
     all_formats: bool = False
 
 
+def over(count: int, limit: int, what: str) -> str:
+    """Return the detail of a failure: so many pixels or bytes are more than a limit, and which option lifts it."""
+    return f"{count:,} {what} are more than {limit:,}; --max-pixels 0 lifts the limit"
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderId:
     """What makes two vectors comparable: everything that, changed, changes a vector.
@@ -173,12 +178,16 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to look for: texts and images (their unit vectors are averaged), a SQL filter over `images`, how many."""
+    """What to look for: texts and images (their unit vectors are averaged), a SQL filter over `images`, how many.
+
+    Images of more than `max_pixels`, and than the largest one indexed, are an error; 0 lifts the limit.
+    """
 
     texts: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     where: str | None = None
     k: int = 10
+    max_pixels: int = PIXEL_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shotdex.store.errors import ImageFailure
-from shotdex.store.types import PIXEL_LIMIT, Limits, Reason
+from shotdex.store.types import PIXEL_LIMIT, Limits, Reason, over
 
 from .formats import extensions, formats_for, why_not
 from .integrity import CHECKS, check_tiff, load_whole, strict_pillow
@@ -50,7 +50,7 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
     if not data:
         raise ImageFailure(Reason.EMPTY, "0 bytes")
     if limits.bytes is not None and len(data) > limits.bytes:
-        raise ImageFailure(Reason.TOO_LARGE, f"{len(data):,} bytes")
+        raise ImageFailure(Reason.TOO_LARGE, over(len(data), limits.bytes, "bytes"))
     try:
         with strict_pillow(limits):
             loaded, samples = _whole(data, limits)
@@ -58,7 +58,7 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
     except ImageFailure:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageFailure(Reason.TOO_LARGE, str(error)) from error
+        raise ImageFailure(Reason.TOO_LARGE, f"{error}; --max-pixels 0 lifts the limit") from error
     except (MemoryError, RecursionError) as error:
         raise ImageFailure(Reason.TOO_LARGE, type(error).__name__) from error
     except Exception as error:
@@ -94,7 +94,8 @@ def _open(data: bytes, all_formats: bool) -> Image.Image:
 def _check_size(size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     if limits.pixels is not None and width * height > limits.pixels:
-        raise ImageFailure(Reason.TOO_LARGE, f"{width} x {height} pixels")
+        many = over(width * height, limits.pixels, "pixels")
+        raise ImageFailure(Reason.TOO_LARGE, f"{width} x {height}: {many}")
     if width < 1 or height < 1:
         raise ImageFailure(Reason.CORRUPT, f"{width} x {height} pixels")
 

@@ -1,8 +1,8 @@
 """What the numbers of an image mean: which is black, which is white, and whether its alpha is one.
 
 A file that states its range is shown by it: PNG and PNM always do, TIFF by BitsPerSample and Max- or SMaxSampleValue.
-Where a TIFF has no more than 12 bits in 16 or 32, its largest number tells. A range that nothing tells is a failure, never an
-image that is black, white or negative for its reader only.
+Where a TIFF has no more than 12 bits in 16 or 32, its largest number tells. A range that nothing tells is a failure,
+never an image that is black, white or negative here and nowhere else.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import shotdex
 from shotdex import demo
@@ -76,6 +77,18 @@ class TestSearch:
         found = session.search(image=image, where="condition = 'realistic'", k=1)
         assert Path(found[0].path).name == image.name
         assert found[0].cosine == pytest.approx(1, abs=1e-5)
+
+    def test_an_image_larger_than_the_limit_and_than_those_indexed(
+        self, session: shotdex.Session, tmp_path: Path
+    ) -> None:
+        """As large as an indexed one is allowed: whoever indexed that has lifted the limit."""
+        image = session.search("a car", k=1)[0].path
+        with Image.open(image) as opened:
+            opened.resize((opened.width * 3, opened.height * 3)).save(tmp_path / "large.png")
+        assert session.search(image=image, k=1, max_pixels=1)
+        assert session.search(image=tmp_path / "large.png", k=1, max_pixels=0)
+        with pytest.raises(shotdex.errors.UnreadableImage, match="--max-pixels 0 lifts the limit"):
+            session.search(image=tmp_path / "large.png", k=1, max_pixels=1)
 
     def test_a_notebook_shows_thumbnails_and_no_name_is_markup(self, session: shotdex.Session) -> None:
         shown = session.search("<b>a duck</b>", k=3)._repr_html_()
