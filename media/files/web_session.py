@@ -29,6 +29,9 @@ PATIENCE_S = 60.0
 SLOWEST = 10_000
 """A server that drips keeps every single read within its limit: after a minute it must have sent 10 kB a second."""
 
+LARGE = 32 << 20
+"""Bytes of a body after which it waits for its turn: of larger ones one is in memory at a time, whatever is sent."""
+
 WAIT_S = 0.5
 LONGEST_WAIT_S = 5.0
 """Seconds before the second try, and the longest that a server may ask for."""
@@ -92,12 +95,19 @@ class Reply:
         """
         if self.status == 200 and (self.size or 0) > limit:
             raise TooManyBytes(f"more than {limit:,} bytes")
-        data = bytearray()
-        async for chunk in self.chunks():
-            data += chunk
-            if len(data) > limit:
-                raise TooManyBytes(f"more than {limit:,} bytes")
-        return _unpacked(bytes(data), self.headers.get("Content-Encoding", ""), limit)
+        parts: list[bytes] = []
+        total = 0
+        async with contextlib.AsyncExitStack() as held:
+            async for chunk in self.chunks():
+                parts.append(chunk)  # put together at the end: a buffer that grows is copied, and twice in memory
+                total += len(chunk)
+                if total > limit:
+                    raise TooManyBytes(f"more than {limit:,} bytes")
+                if total - len(chunk) <= LARGE < total:
+                    await held.enter_async_context(_turn_of_large_ones())
+            data = b"".join(parts)
+            parts.clear()
+            return _unpacked(data, self.headers.get("Content-Encoding", ""), limit)
 
 
 def _unpacked(data: bytes, packing: str, limit: int) -> bytes:
@@ -139,6 +149,18 @@ def wait(work: Awaitable[_T]) -> _T:
     except BaseException:
         running.cancel()
         raise
+
+
+_large: tuple[Any, asyncio.Lock] | None = None
+
+
+def _turn_of_large_ones() -> asyncio.Lock:
+    """Return the lock that the reader of a large body holds. Only code on the loop comes here."""
+    global _large
+    loop = asyncio.get_running_loop()
+    if _large is None or _large[0] is not loop:
+        _large = (loop, asyncio.Lock())
+    return _large[1]
 
 
 # A session belongs to its loop, and fsspec starts another loop after a fork. Only code on the loop comes here, and it

@@ -12,6 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -236,6 +237,20 @@ class TestWeb:
             with pytest.raises(OSError, match=r"did not answer|cannot be read|lost"):
                 places.read_all(url + "/a.png?token=geheim", 9)
             assert time.monotonic() - began < 5
+
+    def test_large_bodies_come_one_after_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Several at once, some over the limit, and each is read whole or given up."""
+        monkeypatch.setattr(web_session, "LARGE", 1000)
+        pages = {f"/{i}.png": Page(bytes([i]) * (3_000_000 if i % 2 else 500_000), length=False) for i in range(6)}
+
+        def read(name: str) -> int:
+            try:
+                return len(places.read_all(site.url + name, 1_000_000))
+            except places.TooManyBytes:
+                return -1
+
+        with served(pages) as site, ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(read, pages)) == [500_000, -1] * 3
 
     def test_ctrl_c_ends_a_scan_at_once(self) -> None:
         pages = {"/": listing(*(f"{i}.png" for i in range(40)))}
