@@ -21,7 +21,7 @@ def test_a_limit_names_the_option_that_lifts_it(tmp_path: Path) -> None:
     for limits in (Limits(pixels=598), Limits(bytes=len(data) - 1)):
         with pytest.raises(ImageFailure, match="--max-pixels 0 lifts"):
             decode(data, limits)
-    with pytest.raises(UnreadableImage, match="600 pixels are more than 598; --max-pixels 0 lifts"):
+    with pytest.raises(UnreadableImage, match=r"600 pixels.* 598 .*; --max-pixels 0 lifts"):
         open_image(str(tmp_path / "a.png"), 598)
     assert open_image(str(tmp_path / "a.png"), 600).size == open_image(str(tmp_path / "a.png"), 0).size == (30, 20)
 
