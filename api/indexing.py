@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from shotdex.models.protocols import ImageEncoder
     from shotdex.store.source_records import SourceRecord
 
-LONGEST = 1e6
-"""Seconds for one image above which there is no limit: longer than a system's timers can be set to."""
-
-EXAMPLES = 5
-"""Images whose labels are shown before the first batch."""
-
 Note = Callable[[str], None]
 
 
@@ -125,7 +119,7 @@ class Indexing(Opened):
             gone=gone,
         )
         how = self._model(model, precision, compile)
-        return self._run(Job(os.fspath(source), options, how, prune, progress, note or _silent))
+        return self._run(Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None)))
 
     def preview(
         self,
@@ -177,7 +171,7 @@ class Indexing(Opened):
             gone=gone,
         )
         how = self._model(model, precision)
-        job = Job(os.fspath(source), options, how, prune, progress, note or _silent)
+        job = Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None))
         with self._scanned(job) as (inventory, choice, options):
             encoder = choice.identity()
             found = preview(Store(self.path), inventory, options, encoder)
@@ -198,11 +192,16 @@ class Indexing(Opened):
         from shotdex.indexer.inventory import scan_source
         from shotdex.indexer.preflight import check_place
         from shotdex.indexer.trial_images import sample_images
+        from shotdex.media.files.places import absolute
+        from shotdex.store.source_records import source_record
 
         if not job.source:
             raise OptionError("SOURCE is empty", "pass what to index: shotdex index photos/")
         check_place(self.path)
-        before = self._last_record(job.source)
+        before = None
+        if self.store.catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
+            with Store.at(self.path).reading() as con:
+                before = source_record(con, absolute(job.source)) or source_record(con, job.source)
         if before is not None:
             known = {**before.reading, **job.options.reading}
             job = replace(job, options=replace(job.options, reading=known))
@@ -222,7 +221,7 @@ class Indexing(Opened):
                 read = f", read as {labelling.record.layout}" if labelling.record.layout else ""
                 images = f"{plan.work:,} image{'' if plan.work == 1 else 's'}"
                 job.note(f"{images} to read; labels{visible(read)}, the first:")
-                for relative, labels in plan.examples(EXAMPLES):
+                for relative, labels in plan.examples(5):
                     job.note(f"  {example_line(relative, labels)}")
             for line in (*class_lines(plan.count_categories(), plan.classes), *plan.notes):
                 if not line.startswith("taking"):
@@ -238,20 +237,6 @@ class Indexing(Opened):
 
                 job.note(f"pruned: {prune(self.store, spare=not job.options.gone)}")
         return report
-
-    def _last_record(self, source: str) -> SourceRecord | None:
-        """Return how a source was indexed the last time, or None."""
-        from shotdex.media.files.places import absolute
-        from shotdex.store.source_records import source_record
-
-        if not self.store.catalog_bytes():  # killed at its very birth, a catalog has no bytes yet
-            return None
-        with Store.at(self.path).reading() as con:
-            return source_record(con, absolute(source)) or source_record(con, source)
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""
 
 
 def layout_of(
@@ -293,16 +278,13 @@ def limits_of(pixels: int, seconds: float, all_formats: bool = False) -> Limits:
     """
     if math.isnan(seconds):
         raise OptionError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
-    lasting = seconds if 0 < seconds <= LONGEST else None
+    longest = 1e6  # above it there is no limit: longer than a system's timers can be set to
+    lasting = seconds if 0 < seconds <= longest else None
     return Limits(pixels or None, lasting, Limits().bytes if pixels else None, all_formats)
 
 
 def _open_known_source(job: Job, before: SourceRecord | None) -> Source:
-    """Open a source; one that was indexed and has disappeared has no images any more, where the user says so.
-
-    Raises:
-        SourceError: there is nothing to index.
-    """
+    """Open a source; one that was indexed and has disappeared has no images any more, where the user says so."""
     from shotdex.media.sources import GoneSource, Reading, is_gone, open_source
 
     if before is None or not is_gone(before.source):

@@ -98,8 +98,15 @@ def decoder_version(limits: Limits) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def nothing_usable(source: Source, report: IndexReport) -> SourceError:
-    """Return the error for a source whose every image failed."""
-    return SourceError(
-        f"none of the {report.failed:,} images in {source.root} can be used; {the_first(report.failures)}", SEE_ALL
-    )
+def check_usable(report: IndexReport) -> None:
+    """Check that an indexing that came to its end, and removed nothing, could use an image if there was one.
+
+    Raises:
+        SourceError: every image failed.
+    """
+    used = report.added + report.changed + report.moved + report.unchanged + report.encoded + report.removed
+    if report.failed and not used and not report.interrupted:
+        raise SourceError(
+            f"none of the {report.failed:,} images in {report.source} can be used; {the_first(report.failures)}",
+            SEE_ALL,
+        )

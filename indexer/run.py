@@ -30,7 +30,7 @@ from shotdex.store.types import IndexReport, Limits
 
 from .contents import owners_of
 from .decode_pool import Decoder, FailedItem
-from .failures import FailureTally, decoder_version, nothing_usable, scan_failures
+from .failures import FailureTally, check_usable, decoder_version, scan_failures
 from .inventory import Inventory, scan_source
 from .layout import Labelling, Layout, choose_labelling
 from .losses import check_losses
@@ -38,8 +38,7 @@ from .plan import Plan, Planned, make_plan
 from .preflight import check_store
 from .reconcile import Encoded, Pipeline, Reconciler
 
-UNLABELLED = 100_000
-"""Images without a category that a report names."""
+UNLABELLED = 100_000  # images without a category that a report names
 
 COMMIT_ROWS, COMMIT_SECONDS = 8192, 20.0
 AHEAD = 64
@@ -79,7 +78,7 @@ class Indexing:
         encoder: ImageEncoder,
         options: IndexOptions,
         progress: Progress,
-        announce: Callable[[Plan, Labelling], None] | None = None,
+        announce: Callable[[Plan, Labelling], None] = lambda *_: None,
     ) -> None:
         """`announce` is called once, before the first batch, with what is about to be done."""
         self._store = store
@@ -105,8 +104,7 @@ class Indexing:
         with self._store.indexing():
             self._store.update_storage()
             plan, reconciler, labelling = self._open(inventory)
-            if self._announce is not None:
-                self._announce(plan, labelling)
+            self._announce(plan, labelling)
             interrupted = False
             try:
                 self._work_through(plan, reconciler)
@@ -118,9 +116,7 @@ class Indexing:
             write_index(self._store, self._encoder_id, self._encoder.id)
         self._tally.check(inventory.source)
         report = self._report(plan, interrupted, started)
-        usable = report.added + report.changed + report.moved + report.unchanged + report.encoded
-        if not interrupted and report.failed and not usable and not report.removed:
-            raise nothing_usable(inventory.source, report)
+        check_usable(report)
         return report
 
     def _open(self, inventory: Inventory) -> tuple[Plan, Reconciler, Labelling]:
@@ -241,8 +237,7 @@ class Indexing:
                 clear_failures(con, paths)
             for places in plan.relabelled_places():
                 move_table(con, places)
-        self._counts["removed"] += removed
-        self._counts["relabelled"] += plan.relabelled
+        self._counts.update(removed=removed, relabelled=plan.relabelled)
 
     def _report(self, plan: Plan, interrupted: bool, started: float) -> IndexReport:
         counts, inventory = self._counts, plan.inventory
