@@ -11,7 +11,16 @@ import click
 from shotdex.formatting import plain, shown_path, table
 from shotdex.store.types import PIXEL_LIMIT, Hit
 
-from .options import UserPath, device_option, drawable, model_option, open_session, store_option, where_option
+from .options import (
+    UserPath,
+    device_option,
+    drawable,
+    model_option,
+    open_session,
+    save_figure,
+    store_option,
+    where_option,
+)
 from .render import as_json, as_json_line, note, out
 
 
@@ -96,10 +105,7 @@ def command(
     for one in found.notes:
         note(one)
     if sheet is not None:
-        from shotdex.analysis.figures.style import save
-
-        save(found.sheet(), sheet)
-        note(f"wrote {sheet}")
+        save_figure(found.sheet(), sheet)
     if copy_to is not None:
         copied = found.copy_to(copy_to)
         note(f"copied {len(copied):,} of {len(found):,} images to {copy_to}")

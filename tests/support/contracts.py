@@ -5,8 +5,8 @@ from __future__ import annotations
 import graphlib
 from pathlib import Path
 
-from grimp import ImportGraph
-from importlinter import Contract, ContractCheck, output
+from grimp import ImportGraph, build_graph
+from importlinter import Contract, ContractCheck, fields, output
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,3 +39,28 @@ class AcyclicFolders(Contract):
     def render_broken_contract(self, check: ContractCheck) -> None:
         """Name the folders of the circle."""
         output.print_error(" <- ".join(check.metadata["circle"]))
+
+
+class OnTheDoor(Contract):
+    """Kept where the command line imports, when it runs, only the door, errors and types, and the exceptions named."""
+
+    exceptions = fields.SetField(subfield=fields.StringField(), required=False, default=set())
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
+        """Look for imports of the rooms below; those for annotations alone do not count."""
+        rooms = {f"shotdex.{path.parent.name}" for path in ROOT.glob("*/__init__.py") if path.parent.name != "api"}
+        allowed = {"shotdex.cli", "shotdex.demo", "shotdex.store.errors", "shotdex.store.types", *self.exceptions}
+        running = build_graph("shotdex", exclude_type_checking_imports=True)
+        wrong = [
+            f"{module} -> {imported}"
+            for module in sorted(running.find_descendants("shotdex.cli"))
+            for imported in sorted(running.find_modules_directly_imported_by(module))
+            if ".".join(imported.split(".")[:2]) in rooms
+            and not any(f"{imported}.".startswith(f"{name}.") for name in allowed)
+        ]
+        return ContractCheck(kept=not wrong, metadata={"wrong": wrong})
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        """Name the imports."""
+        for line in check.metadata["wrong"]:
+            output.print_error(line)
