@@ -8,6 +8,7 @@ import io
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from shotdex.query.search import Ranking
     from shotdex.query.sql import Rows
     from shotdex.store.images import Labels
+    from shotdex.store.store import Store
 
 THUMBNAILS = 50
 """Hits that a notebook shows as images; the rest are rows."""
@@ -47,13 +49,14 @@ class SearchResult(Tabular[Hit]):
     longer than the model reads, and how to search faster.
     """
 
-    def __init__(self, found: Ranking, query: str) -> None:
+    def __init__(self, found: Ranking, query: str, store: Store | None = None) -> None:
         self.query = query
         self.images = found.images
         self.seconds = found.seconds
         self.approximate = found.approximate
         self.notes = found.notes
         self._hits = tuple(found.hits)
+        self._store = store
 
     columns = ("rank", "image_id", "path", "cosine", "category", "condition", "split")
 
@@ -72,28 +75,59 @@ class SearchResult(Tabular[Hit]):
     def _cells(self, row: Hit) -> Sequence[Any]:
         return [row.rank, f"{row.cosine:.4f}", row.category, row.condition, row.split, shown_path(row.path)]
 
-    def sheet(self) -> Figure:
+    def changed(self) -> list[Hit]:
+        """Return the hits whose files are others now than those that were indexed; every file is read for this."""
+        from shotdex.media.sources import read_bytes
+        from shotdex.query.copying import has_changed
+
+        found = []
+        for hit in self._hits:
+            with suppress(Exception):  # what cannot be read at all shows where it is used
+                if has_changed(read_bytes(hit.path), self._contents().get(hit.path)):
+                    found.append(hit)
+        return found
+
+    def _contents(self) -> dict[str, str]:
+        """Return the SHA-256 that the images were indexed with, by path."""
+        if self._store is None:
+            return {}
+        query = "SELECT path, content_sha256 FROM stored_images WHERE image_id IN (SELECT unnest($ids)::BIGINT)"
+        with self._store.reading() as con:
+            return dict(con.rows(query, {"ids": [hit.image_id for hit in self._hits]}))
+
+    def sheet(self, *, changed: bool = False) -> Figure:
         """Return a contact sheet of the hits: a matplotlib Figure with rank and cosine under each image.
 
+        Args:
+            changed: also show images that changed since they were indexed, which may no longer be what was found.
+
         Raises:
-            UnreadableImage: none of the images can be read any more.
+            UnreadableImage: none of the images can be read any more, or all of them changed.
         """
         from shotdex.analysis.plots import sheet_plot
+        from shotdex.store.errors import UnreadableImage
 
-        return sheet_plot(list(self._hits), self.query)
+        others = () if changed else self.changed()
+        hits = [hit for hit in self._hits if hit not in others]
+        if others and not hits:
+            raise UnreadableImage("all of the images changed since they were indexed", "index them again")
+        return sheet_plot(hits, self.query)
 
-    def copy_to(self, folder: str | os.PathLike[str]) -> list[str]:
+    def copy_to(self, folder: str | os.PathLike[str], *, changed: bool = False) -> list[str]:
         """Copy the images of the hits to a folder, named by rank, and return the paths; nothing is overwritten.
+
+        Args:
+            changed: also copy images that changed since they were indexed, which may no longer be what was found.
 
         Raises:
             OptionError: the folder cannot be written to.
-            UnreadableImage: one of the images cannot be read any more; the others are copied.
+            UnreadableImage: one of the images cannot be read any more, or changed; the others are copied.
         """
 
         from shotdex.query.copying import copy_images
         from shotdex.store.errors import UnreadableImage
 
-        copied = copy_images([hit.path for hit in self._hits], user_path(folder))
+        copied = copy_images([hit.path for hit in self._hits], user_path(folder), None if changed else self._contents())
         if copied.failed:
             first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in copied.failed[:FAILED])
             more = f"; and {len(copied.failed) - FAILED:,} more" if len(copied.failed) > FAILED else ""

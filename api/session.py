@@ -136,7 +136,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         images = (image,) if isinstance(image, (str, os.PathLike)) else tuple(image)
         query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k, max_pixels)
         found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), exact)
-        return SearchResult(found, " + ".join([*query.texts, *query.images]))
+        return SearchResult(found, " + ".join([*query.texts, *query.images]), self.store)
 
     def sql(self, statement: str, /, *, allow_external: bool = False, **parameters: Any) -> SqlResult:
         """Run read-only SQL over images, runs and predictions; see docs/schema.md for the tables.

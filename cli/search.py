@@ -68,6 +68,9 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     show_default=True,
     help="Reject a larger --image, unless one as large is indexed; 0 lifts this limit and the one on a file's bytes.",
 )
+@click.option(
+    "--changed", is_flag=True, help="Also draw and copy images that changed since they were indexed; else left out."
+)
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an approximate index.")
 @model_option
 @device_option
@@ -80,6 +83,7 @@ def command(
     form: str,
     sheet: Path | None,
     copy_to: Path | None,
+    changed: bool,
     exact: bool,
     max_pixels: int,
     model: str | None,
@@ -105,9 +109,11 @@ def command(
     for one in found.notes:
         note(one)
     if sheet is not None:
-        save_figure(found.sheet(), sheet)
+        for hit in [] if changed else found.changed():
+            note(f"left out of {sheet}: {shown_path(hit.path)} (changed since it was indexed; --changed shows it)")
+        save_figure(found.sheet(changed=changed), sheet)
     if copy_to is not None:
-        copied = found.copy_to(copy_to)
+        copied = found.copy_to(copy_to, changed=changed)
         note(f"copied {len(copied):,} of {len(found):,} images to {copy_to}")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -56,8 +57,18 @@ def check_folder(folder: Path) -> None:
         raise OptionError(f"{folder} is not a folder", "choose another: --copy-to DIR")
 
 
-def copy_images(found: Sequence[str], folder: Path) -> Copied:
+CHANGED = "changed since it was indexed"
+
+
+def has_changed(data: bytes, sha256: str | None) -> bool:
+    """Tell whether an image's file is another than the one that was indexed with this hash; None: not known."""
+    return sha256 is not None and hashlib.sha256(data).hexdigest() != sha256
+
+
+def copy_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] | None = None) -> Copied:
     """Copy the images at some addresses into a folder, as `01_name.jpg` in their order; nothing is overwritten.
+
+    `contents` are the SHA-256 that some of them were indexed with: an image with another content is not copied.
 
     Raises:
         OptionError: there is a file of the folder's name.
@@ -74,6 +85,9 @@ def copy_images(found: Sequence[str], folder: Path) -> Copied:
                 data = read_bytes(address)
             except Exception as error:  # whatever is wrong with one image, the others are copied
                 failed.append((address, f"{type(error).__name__}: {error}"))
+                continue
+            if has_changed(data, (contents or {}).get(address)):
+                failed.append((address, CHANGED))
                 continue
             paths.append(_save(data, folder, f"{rank:0{digits}}_", safe_name(address, data)))
     except OSError as error:
