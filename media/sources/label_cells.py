@@ -60,8 +60,9 @@ class LabelCells:
     def note(self) -> str:
         """Return how many cells were not taken as written, as a sentence; nothing where all were."""
         written = ", ".join(f"{count:,} {text or 'empty'}" for text, count in self.empty.most_common())
-        parts = [f"{self.empty.total():,} cells are no label ({written})"] if self.empty else []
-        parts += [f"{self.whole:,} were read as whole numbers (3.0 as 3)"] if self.whole else []
+        cells = "1 cell is" if self.empty.total() == 1 else f"{self.empty.total():,} cells are"
+        parts = [f"{cells} not taken as a label ({written})"] if self.empty else []
+        parts += [f"whole numbers written with .0: {self.whole:,} (3.0 is read as 3)"] if self.whole else []
         kept = "" if not self.whole and set(self.empty) <= {""} else "; --labels-as-written keeps what is written"
         return f"labels: {', '.join(parts)}{kept}" if parts else ""
 

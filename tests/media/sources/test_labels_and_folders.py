@@ -81,7 +81,7 @@ def test_cells_that_are_no_label(cell: Any) -> None:
     cells = LabelCells()
     assert cells.label(cell) is None
     assert cells.empty.total() == 1
-    assert "1 cells are no label" in cells.note()
+    assert "1 cell is not taken as a label" in cells.note()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_csv_labels_and_what_is_said(tmp_path: Path) -> None:
     assert categories(tmp_path / "t.csv", labels_as_written=True) == ["NA", "2.0", "dog"]
     with Inventory(open_source(tmp_path / "t.csv")) as inventory:
         inventory.walk()
-        assert "1 cells are no label (1 NA), 1 were read as whole numbers" in " ".join(inventory.notes())
+        assert "1 cell is not taken as a label (1 NA), whole numbers written with .0: 1" in " ".join(inventory.notes())
 
 
 def left(place: Path, **reading: Any) -> dict[str, list[str]]:
