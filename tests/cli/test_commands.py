@@ -195,7 +195,8 @@ class TestSearch:
 
         save_random_clip(tmp_path / "m", seed=3)
         at = ("--store", tmp_path / "s")
-        assert shotdex("index", colours, "--model", tmp_path / "m", *at).status == 0
+        labels = ("--layout", "{condition}/{category}*")
+        assert shotdex("index", colours, "--model", tmp_path / "m", *labels, *at).status == 0
         before = shotdex("search", "a red one", *at)
         save_random_clip(tmp_path / "m", seed=4)
         image = next(colours.rglob("*.png"))
