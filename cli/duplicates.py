@@ -14,7 +14,7 @@ from shotdex.duplicates import SIDES, THRESHOLDS
 from shotdex.store.errors import OptionError
 from shotdex.store.types import Space
 
-from .duplicates_output import as_dict, as_text, print_filter, write_pairs
+from .duplicates_output import as_dict, as_text, is_table_of_pairs, print_filter, write_pairs
 from .options import (
     UserPath,
     drawable,
@@ -41,9 +41,18 @@ _TITLES = {
 
 
 def writable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Check that a file's folder is there before any work is done for it; a click callback."""
+    """Check that a table can be written before any work is done for it; a click callback.
+
+    Raises:
+        OptionError: the folder is not there, or a file is there that does not begin as such a table does.
+    """
     if path is not None and not path.parent.is_dir():
         raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "create it first")
+    if path is not None and path.exists() and not is_table_of_pairs(path):
+        raise OptionError(
+            f"{path} exists and is not a table of pairs that shotdex wrote, so it is left as it is",
+            "choose another name, or remove it first",
+        )
     return path
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from shotdex.duplicates import ALL_IMAGES, LABELS, RunEffects, Tally
@@ -124,6 +126,19 @@ def as_dict(result: DuplicatesResult) -> dict[str, Any]:
     }
 
 
+BEGINNING = b"kind,cosine,group,"
+"""How the first line of such a table begins."""
+
+
+def is_table_of_pairs(path: Path) -> bool:
+    """Tell whether a file begins as the tables of pairs do that shotdex writes: only such a one is replaced."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(BEGINNING)) == BEGINNING
+    except OSError:
+        return False
+
+
 def write_pairs(pairs: Any, target: Path) -> None:
     """Write a table of pairs as CSV.
 
@@ -131,11 +146,21 @@ def write_pairs(pairs: Any, target: Path) -> None:
         OptionError: the file cannot be written.
     """
     try:
-        with target.open("w", encoding="utf-8", newline="") as file:
+        with NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", newline="", delete=False) as file:
+            aside = Path(file.name)
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(pairs.column_names)
             for batch in pairs.to_batches(65_536):
                 writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        aside.chmod(0o666 & ~_umask())
+        aside.replace(target)
     except OSError as error:
         raise OptionError(f"cannot write {target}: {error.strerror or error}") from error
     note(f"wrote {len(pairs):,} pairs to {target}")
+
+
+def _umask() -> int:
+    """Return the process's file mask; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -105,16 +105,35 @@ def heading(axes: Axes, title: str, width: float) -> None:
 
 
 def check_target(path: Path) -> None:
-    """Raise for a file that `save` could not write, before anything is computed for it.
+    """Raise for a file that `save` would not write, before anything is computed for it.
 
     Raises:
-        OptionError: an extension other than .png, .svg and .pdf, or a folder that is not there.
+        OptionError: an extension other than .png, .svg and .pdf, a folder that is not there, or a file that exists and
+            is not a figure of shotdex: only such a one is replaced.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise OptionError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"use one of {', '.join(FORMATS)}")
     if not path.parent.is_dir():
         raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "create it first")
+    if path.exists() and not _is_ours(path):
+        raise OptionError(
+            f"{path} exists and is not a figure that shotdex drew, so it is left as it is",
+            "choose another name, or remove it first",
+        )
+
+
+MADE_BY = "shotdex figure"
+"""The mark in the metadata of a figure."""
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file is a figure of shotdex."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return MADE_BY.encode() in data
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -130,7 +149,11 @@ def save(figure: Figure, path: Path) -> None:
 
     check_target(path)
     suffix = path.suffix.lower()
-    undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
+    undated = {
+        ".png": {"Software": MADE_BY},
+        ".svg": {"Creator": MADE_BY, "Date": None},
+        ".pdf": {"Creator": MADE_BY, "CreationDate": None},
+    }[suffix]
     try:
         with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=suffix, delete=False) as aside:
             aside_path = Path(aside.name)

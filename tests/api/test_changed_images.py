@@ -27,7 +27,7 @@ def found(tmp_path: Path) -> shotdex.SearchResult:
 
 
 def test_copies(found: shotdex.SearchResult, tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImage, match=r"1 of 2 images were not copied.*changed since it was indexed"):
+    with pytest.raises(UnreadableImage, match=r"copied 1 of 2 images.*changed since it was indexed"):
         found.copy_to(tmp_path / "copies")
     assert [path.name[:3] for path in (tmp_path / "copies").iterdir()] == ["01_"]
     assert len(found.copy_to(tmp_path / "all", changed=True)) == 2

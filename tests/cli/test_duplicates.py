@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
+from shotdex.cli.duplicates_output import is_table_of_pairs, write_pairs
 from shotdex.store.store import Store
 from tests.analysis.duplicates.twins import build
 from tests.conftest import Ran
@@ -215,3 +217,13 @@ def test_errors(shotdex: Run, here: Path, store: Store) -> None:
     failed(shotdex("duplicates", "--where", "nonsense = 1"), 1, "nonsense")
     failed(shotdex("duplicates", "--store", store.root), 1, "nothing has been indexed yet")
     failed(shotdex("duplicates", "--where", "false"), 1, "no images to compare")
+
+
+def test_only_a_table_of_pairs_is_replaced(tmp_path: Path) -> None:
+    thesis, table = tmp_path / "thesis.csv", tmp_path / "pairs.csv"
+    thesis.write_text("name,grade\n")
+    table.write_text("kind,cosine,group,and so on\n")
+    assert (is_table_of_pairs(thesis), is_table_of_pairs(table)) == (False, True)
+    write_pairs(pa.table({"kind": ["exact"], "cosine": [1.0], "group": [1]}), table)
+    assert table.read_text() == "kind,cosine,group\nexact,1.0,1\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.csv", "thesis.csv"]

@@ -1,6 +1,7 @@
 import base64
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_failure_leaves_the_old_figure(tmp_path, monkeypatch):
-    (tmp_path / "a.png").write_bytes(b"old")
+    (tmp_path / "a.png").write_bytes(b"old shotdex figure")
     drawn = figure()
 
     def fail(*_args, **_kwargs):
@@ -69,7 +70,7 @@ def test_a_failure_leaves_the_old_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(drawn, "savefig", fail)
     with pytest.raises(OptionError, match="No space left"):
         save(drawn, tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes() == b"old"
+    assert (tmp_path / "a.png").read_bytes() == b"old shotdex figure"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -92,3 +93,16 @@ def test_a_notebook_shows_a_figure_without_a_backend(make):
         assert image.size == pytest.approx(drawn.get_size_inches() * 200, abs=1)
         shown = sizes["image/png"]
         assert (shown["width"], shown["height"]) == pytest.approx(np.array(image.size) / 2, abs=1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_only_a_figure_of_shotdex_is_replaced(tmp_path: Path, suffix: str) -> None:
+    ours, theirs = tmp_path / f"ours{suffix}", tmp_path / f"theirs{suffix}"
+    save(Figure(figsize=(2, 2)), ours)
+    save(Figure(figsize=(3, 2)), ours)
+    Figure(figsize=(2, 2)).savefig(theirs)
+    before = theirs.read_bytes()
+    with pytest.raises(OptionError, match="left as it is"):
+        save(Figure(figsize=(3, 2)), theirs)
+    assert theirs.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ours.name, theirs.name])
