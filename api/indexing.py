@@ -16,9 +16,10 @@ from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
 from .formatting import visible
+from .index_lines import class_lines
 from .opened import Opened
 from .progress import Bar, shown
-from .results import IndexPreview, class_lines, example_line
+from .results import IndexPreview, example_line
 
 if TYPE_CHECKING:
     from shotdex.indexer.inventory import Inventory

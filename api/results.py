@@ -6,16 +6,16 @@ import base64
 import html
 import io
 import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.location import user_path
-from shotdex.store.types import EncoderId, Estimate, Hit, LeftOut
+from shotdex.store.types import EncoderId, Estimate, Hit
 
 from .formatting import estimate_cells, shown_path, visible
+from .index_lines import class_lines, left_out_lines, unlabelled_lines
 from .tabular import Records, Tabular
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow
     from matplotlib.figure import Figure
 
-    from shotdex.indexer.plan import ClassExample
     from shotdex.indexer.preview import Preview
     from shotdex.query.search import Ranking
     from shotdex.query.sql import Rows
@@ -333,66 +332,6 @@ def example_line(relative: str, labels: Labels) -> str:
     parts = {"category": labels.category, "condition": labels.condition, "split": labels.split}
     said = ", ".join(f"{name} {visible(value)}" for name, value in parts.items() if value is not None)
     return f"{visible(relative)}: {said or 'no labels'}"
-
-
-def class_lines(count: int, examples: Sequence[ClassExample]) -> list[str]:
-    """Return the number of classes, with the most doubtful and a sure example of each that file names begin with."""
-    if not examples:
-        return [f"{count:,} class{'' if count == 1 else 'es'}"] if count else []
-    lines = [
-        f"{count:,} class{'' if count == 1 else 'es'}, read off the start of file names; doubtful and sure examples:"
-    ]
-    for each in examples[:CLASSES]:
-        paths = ((each.doubtful, " (doubtful)"), (each.sure, ""))
-        lines.append("  " + "; ".join(f"{visible(path)}: {visible(each.category)}{how}" for path, how in paths if path))
-    return lines + ([f"  and {len(examples) - CLASSES:,} more"] if len(examples) > CLASSES else [])
-
-
-CLASSES = 20
-"""Classes with examples that are shown; those with the greatest doubts come first."""
-
-NAMED, UNLABELLED = 4, 10
-
-
-def unlabelled_lines(paths: Sequence[str], count: int, source: str = "") -> list[str]:
-    """Return the first images without a category, in a sentence."""
-    if not count:
-        return []
-    images = "1 image has" if count == 1 else f"{count:,} images have"
-    shown = ", ".join(visible(_within(path, source)) for path in paths[:UNLABELLED])
-    return [f"{images} no category: {shown}" + (", ..." if count > UNLABELLED else "")]
-
-
-def left_out_lines(found: Sequence[LeftOut], source: str) -> list[str]:
-    """Return what was not taken for an image, a line for each kind, with the first few and the option that takes it."""
-    return [_left_out_line(each, source) for each in found]
-
-
-def _left_out_line(left: LeftOut, source: str) -> str:
-    one = left.count == 1
-    named = ", ".join(visible(_within(path, source)) for path in left.paths[:NAMED])
-    named += ", ..." if left.count > NAMED else ""
-    kind = left.kind.removesuffix("s") if one else left.kind
-    if left.kind == "other files":
-        ends = ", ".join(f"{end or 'no ending'} {n:,}" for end, n in left.extensions.items())
-        does = "1 other file does" if one else f"{left.count:,} other files do"
-        kinds = f"{ends}: " if len(left.extensions) > 1 else ""
-        return f"{does} not have an image's name and {'was' if one else 'were'} left out: {kinds}{named}"
-    head = f"{left.count:,} {kind} {'was' if one else 'were'} left out: {named}"
-    if left.kind in ("system folders", "hidden folders"):
-        return f"{head} (--all-folders takes {'it' if one else 'them'})"
-    if left.kind in ("archives", "tables") and "!" not in left.paths[0]:
-        return f"{head} (index {'it' if one else 'the first'} with: shotdex index {_quoted(left.paths[0])})"
-    return head
-
-
-def _quoted(path: str) -> str:
-    return visible(shlex.quote(shown_path(path)))
-
-
-def _within(path: str, source: str) -> str:
-    start = source.rstrip("/")
-    return path[len(start) + 1 :] if source and path.startswith((f"{start}/", f"{start}!")) else path
 
 
 def _bytes(count: int) -> str:

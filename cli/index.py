@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from shotdex.formatting import plain, shown_path, visible
+from shotdex.index_lines import left_out_lines, unlabelled_lines
 from shotdex.media.decoding.formats import LISTED_TEXT
-from shotdex.results import IndexPreview, left_out_lines, unlabelled_lines
+from shotdex.results import IndexPreview
 from shotdex.session import Session
 from shotdex.store.location import store_to_write
 from shotdex.store.store import Store

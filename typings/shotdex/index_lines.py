@@ -1,0 +1,1 @@
+../../api/index_lines.py
