@@ -53,15 +53,15 @@ def text_towers(store: Store, con: Connection) -> list[Check]:
     return checks
 
 
-def drop_broken_towers(store: Store, con: Connection) -> list[str]:
-    """Delete the text towers that are not whole; the next new text makes them again. Return a line for each."""
+def drop_broken_towers(store: Store, con: Connection) -> dict[int, str]:
+    """Delete the text towers that are not whole; the next new text makes them again. Return a line for each encoder."""
     if store.index_folder.is_symlink():
-        return []
-    done = []
-    for encoder in list_encoders(con).values():
+        return {}
+    done = {}
+    for number, encoder in list_encoders(con).items():
         if tower_fault(store, encoder) is not None:
             tower_file(store, encoder).unlink(missing_ok=True)
-            done.append(f"removed {tower_file(store, encoder).name}, which was not whole; a search makes it again")
+            done[number] = f"removed {tower_file(store, encoder).name}, which was not whole; a search makes it again"
     return done
 
 

@@ -37,7 +37,7 @@ def repair_store(store: Store) -> list[str]:
             encoders, rest = list_encoders(con), leftovers(store, con)
             towers = drop_broken_towers(store, con)
             doubtful = {number: _doubtful(con, number, encoder) for number, encoder in encoders.items()}
-        done = towers
+        done = [*towers.values()]
         with store.writing() as con:
             done += _repair_catalog(con)
             for number, encoder in encoders.items():
@@ -45,7 +45,7 @@ def repair_store(store: Store) -> list[str]:
                 if changed:
                     renew_images_generation(con)
                     forget_stamps(con, number)  # the FAISS file has vectors under ids that get new ones
-                done += changed + _repair_texts(con, number, encoder)
+                done += changed + _repair_texts(con, number, encoder, doubted=number in towers)
         for path in rest:
             path.unlink(missing_ok=True)
             done.append(f"removed {path.name}, which was left behind")
@@ -127,9 +127,10 @@ def _doubtful(con: Connection, number: int, encoder: EncoderId) -> list[int]:
     return sorted({image_id for image_id, content in rows if content in there})
 
 
-def _repair_texts(con: Connection, number: int, encoder: EncoderId) -> list[str]:
+def _repair_texts(con: Connection, number: int, encoder: EncoderId, *, doubted: bool) -> list[str]:
     table = texts_table(number)
-    broken = con.value(f"DELETE FROM {table} WHERE {unusable_text(encoder)}")
+    # A text tower that was not whole, which makes it `doubted`, may have encoded any of them.
+    broken = con.value(f"DELETE FROM {table} WHERE {'true' if doubted else unusable_text(encoder)}")
     broken += con.value(f"DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY text)")
     return [
         f"forgot remembered texts, which are encoded again when they are next needed, encoder {number}: {broken:,}"
