@@ -16,6 +16,8 @@ from .runs import Run, Runs
 
 if TYPE_CHECKING:
     from shotdex.analysis.rerun import Rerun
+    from shotdex.models.own_encoder import OwnModel
+    from shotdex.models.protocols import ImageEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Evaluation(Opened):
         where: str | None = None,
         k: int = 5,
         name: str | None = None,
-        model: str | None = None,
+        model: str | OwnModel | ImageEncoder | None = None,
         replace: bool = False,
         partial: bool = False,
         command: str = "",
@@ -82,7 +84,7 @@ class Evaluation(Opened):
             "prompts": prompts if isinstance(prompts, str) else None,
             "templates": list(templates),
             "classes": classes if isinstance(classes, str) or classes is None else ",".join(classes),
-            "model": model,
+            "model": model if isinstance(model, str) else None,
         }
         model = self.encoders.recognised(model)
         wanted = Classification(chosen, name, where, k, model, options, command, replace=replace, partial=partial)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shotdex.indexer.run import IndexOptions
     from shotdex.media.sources import Source
     from shotdex.models.encoder_pool import IndexEncoder, ModelOptions
+    from shotdex.models.own_encoder import OwnModel
     from shotdex.models.protocols import ImageEncoder
     from shotdex.store.source_records import SourceRecord
 
@@ -53,7 +54,7 @@ class Indexing(Opened):
         self,
         source: str | os.PathLike[str],
         *,
-        model: str | ImageEncoder | None = None,
+        model: str | OwnModel | ImageEncoder | None = None,
         layout: str | None = None,
         categories: Sequence[str] | None = None,
         category: str | None = None,
@@ -80,7 +81,8 @@ class Indexing(Opened):
 
         Args:
             source: a folder, archive, manifest, data set or URL; see docs/sources.md.
-            model: a hub name, a local folder, "demo", or an encoder object; the store's own where None.
+            model: a hub name, a local folder, "demo", or an object with `id`, `encode_images` and `encode_texts`; the
+                store's own where None.
             layout: what path parts mean, such as "{condition}/{category}*".
             categories: the category is the longest of these that a file's name starts with as a word, else the nearest
                 folder of that name; with a layout, what its {category} may be.
@@ -126,7 +128,7 @@ class Indexing(Opened):
         self,
         source: str | os.PathLike[str],
         *,
-        model: str | ImageEncoder | None = None,
+        model: str | OwnModel | ImageEncoder | None = None,
         layout: str | None = None,
         categories: Sequence[str] | None = None,
         category: str | None = None,
@@ -178,13 +180,15 @@ class Indexing(Opened):
             found = preview(Store(self.path), inventory, options, encoder)
         return IndexPreview(found, self.path, choice.name if encoder is None else encoder[1])
 
-    def _model(self, model: str | ImageEncoder | None, precision: str | None, compile: bool = False) -> ModelOptions:
+    def _model(
+        self, model: str | OwnModel | ImageEncoder | None, precision: str | None, compile: bool = False
+    ) -> ModelOptions:
         """Return which model is meant; an encoder object is used wherever its name is needed."""
         from shotdex.models.encoder_pool import ModelOptions
 
         if model is not None and not isinstance(model, str):
-            self.encoders.add(model)
-            model = model.id.name
+            self.encoders.use(model)
+            model = model.id if isinstance(model.id, str) else model.id.name
         return ModelOptions(model, precision, compile=compile)
 
     @contextmanager

@@ -23,18 +23,26 @@ from .results import SearchResult, SqlResult
 
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
+    from shotdex.models.own_encoder import OwnModel
+    from shotdex.models.protocols import ImageEncoder
     from shotdex.query.search import Searcher
 
     from .plots import Plots
 
 
 def open(
-    path: str | os.PathLike[str] | None = None, *, create: bool = False, device: str = "auto", check: bool = True
+    path: str | os.PathLike[str] | None = None,
+    *,
+    model: OwnModel | ImageEncoder | None = None,
+    create: bool = False,
+    device: str = "auto",
+    check: bool = True,
 ) -> Session:
     """Open a store and return a session.
 
     Args:
         path: the store's folder; else $SHOTDEX_STORE, else the nearest `.shotdex` in this folder or one above it.
+        model: an encoder object of your own, for a store that was indexed with it; see docs/python.md.
         create: make the store if it does not exist.
         device: where models run: auto, cpu, cuda or mps.
         check: False does not look into the catalog, which saves some 20 ms: the first method that reads it then raises
@@ -42,6 +50,7 @@ def open(
 
     Raises:
         StoreNotFound: there is no store, and `create` is not set.
+        EncoderMismatch: the store's vectors of this encoder have another length.
         SchemaTooNew, StoreCorrupt, StoreLocked.
 
     >>> shotdex.open(store.path)
@@ -49,10 +58,14 @@ def open(
     """
     named = user_path(path) if path is not None else None
     if create:
-        root = store_to_write(named, os.environ, Path.cwd()).absolute()
-        return Session(Store.create(root), device)
-    root = find_store(named, os.environ, Path.cwd()).absolute()
-    return Session(Store.open(root) if check else Store(root), device)
+        store = Store.create(store_to_write(named, os.environ, Path.cwd()).absolute())
+    else:
+        root = find_store(named, os.environ, Path.cwd()).absolute()
+        store = Store.open(root) if check else Store(root)
+    session = Session(store, device)
+    if model is not None:
+        session.encoders.use(model)
+    return session
 
 
 def open_demo(path: str | os.PathLike[str], *, device: str = "auto") -> Session:
@@ -111,7 +124,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
         where: str | None = None,
         k: int = 10,
-        model: str | None = None,
+        model: str | OwnModel | ImageEncoder | None = None,
         exact: bool = False,
         max_pixels: int = PIXEL_LIMIT,
     ) -> SearchResult:
@@ -122,7 +135,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
             image: a path or URL of an image to look for, or several.
             where: a SQL condition on the columns of `images`.
             k: how many hits, at least 1; fewer come only where the filter leaves fewer.
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
             exact: look at every image even if there is an approximate index.
             max_pixels: a larger `image` is an error, unless one as large is indexed; 0 lifts the limit.
 
@@ -174,12 +187,14 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         >>> store.describe().name
         'demo'
         """
+        from shotdex.models.own_encoder import only_in_python
         from shotdex.store.encoders import list_encoders
 
         if model is not None:
             return describe(model)
         with self.store.reading() as con:
-            names = list(dict.fromkeys(encoder.name for encoder in list_encoders(con).values()))
+            known = list_encoders(con)
+        names = list(dict.fromkeys(encoder.name for encoder in known.values()))
         if not names:
             raise EmptyStore(
                 "no model is named, and nothing has been indexed in the store yet",
@@ -188,6 +203,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         if len(names) > 1:
             hint = f"choose one: shotdex model {names[0]}"
             raise OptionError(f"the store has several models: {', '.join(names)}", hint)
+        only_in_python(names[0], known.values())
         return describe(names[0])
 
     def vectors(

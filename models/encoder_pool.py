@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from shotdex.store.encoders import list_encoders, moved, rename_encoder
 from shotdex.store.errors import EncoderMismatch, OptionError, StoreError
@@ -20,6 +20,9 @@ from .loaders import load_encoder, loader_of
 from .model_files import DEFAULT_MODEL, DEMO_MODEL, local_folder
 from .protocols import EncoderOptions, ImageEncoder, Samples, checked
 from .text_tower_file import NOT_USED, TextTower, open_tower, tower_file
+
+if TYPE_CHECKING:
+    from .own_encoder import OwnModel
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +125,20 @@ class EncoderPool:
         with self._lock:
             self._added[encoder.id.key()] = encoder
 
+    def use(self, model: OwnModel | ImageEncoder) -> str:
+        """Use an encoder object, and return the name under which the store has it, or will have it.
+
+        Raises:
+            EncoderMismatch, OptionError, ModelOutputInvalid: see `as_encoder`.
+        """
+        from .own_encoder import as_encoder
+
+        known = self._known()
+        encoder = as_encoder(model, known.values())
+        self.add(encoder)
+        number = next((number for number, one in known.items() if one.key() == encoder.id.key()), None)
+        return encoder.id.name if number is None else str(number)
+
     def close(self) -> None:
         """Drop every encoder, and with it its memory. One that is needed again is loaded again."""
         with self._lock:
@@ -211,14 +228,18 @@ class EncoderPool:
             is_here=lambda: self._added_as(name) is not None or loader_of(name).is_here(name),
         )
 
-    def recognised(self, name: str | None) -> str | None:
+    def recognised(self, name: str | OwnModel | ImageEncoder | None) -> str | None:
         """Return the name of an encoder of the store; where a folder is named that one was moved to, its number.
+
+        An encoder object is used from then on, and known by its identity.
 
         Such a folder is known by its weights, and the store then remembers the new place.
 
         Raises:
             ModelUnavailable: the folder has no model that can be loaded.
         """
+        if name is not None and not isinstance(name, str):
+            return self.use(name)
         folder = None if name is None else local_folder(name)
         known = self._known() if folder is not None and name != DEMO_MODEL else {}
         if name is None or any(encoder.name == str(folder) for encoder in known.values()):
@@ -284,6 +305,9 @@ class EncoderPool:
         added = self._added_as(name)
         if added is not None:
             return added
+        from .own_encoder import only_in_python
+
+        only_in_python(name, self._known().values())
         loader = loader_of(name)
         canonical, version = loader.canonical_name(name), loader.version(name)
         with self._lock:
