@@ -22,9 +22,11 @@ from shotdex.store.store import Store
 from shotdex.store.types import Combine, EncoderId, Ids, Space, Vectors
 from shotdex.store.vectors import load_vectors
 
+from .figures.drawing import About, signed
 from .figures.map_extras import MapExtras
 from .figures.map_points import point_map
 from .figures.map_thumbnails import thumbnail_map
+from .plots import about_images, about_runs
 from .projections import ProjectionOptions, project
 from .scoring import class_means
 from .thumbnails import load_thumbnails
@@ -207,15 +209,25 @@ def draw_map(
     else:
         placed = coordinates(store, options, progress)
     labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
-    title = _title(options, placed, run_name)
+    title = _title(options, placed, "")
+    about = _about(store, options, placed, run_name)
     extras = MapExtras(placed.texts, placed.caption)
     if not options.thumbnails:
-        return point_map(placed.xy, labels, title, options.colour, extras), placed
+        with signed(about):
+            return point_map(placed.xy, labels, title, options.colour, extras), placed
     thumbnails = load_thumbnails(store, placed.ids, THUMBNAIL)
     drawn = [i for i, thumbnail in enumerate(thumbnails) if thumbnail is not None]
     images = [thumbnail for thumbnail in thumbnails if thumbnail is not None]
     frames = [labels[i] for i in drawn] if any(labels) else None  # without labels frames would say nothing
-    return thumbnail_map(placed.xy[drawn], images, frames, title, options.colour, extras), placed
+    with signed(about):
+        return thumbnail_map(placed.xy[drawn], images, frames, title, options.colour, extras), placed
+
+
+def _about(store: Store, options: MapOptions, placed: Coordinates, run_name: str) -> About:
+    with store.reading() as con:
+        if run_name or options.prompts:
+            return about_runs(con, [find_run(con, options.run)], len(placed.ids), where=options.where)
+        return about_images(con, len(placed.ids), options.where, placed.encoder)
 
 
 def _labels(store: Store, options: MapOptions) -> tuple[dict[int, str | None], str]:

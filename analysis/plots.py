@@ -11,8 +11,10 @@ from PIL import Image
 
 from shotdex.store.baselines import OVERALL, find_baseline
 from shotdex.store.connection import Connection
+from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, UnreadableImage
 from shotdex.store.ids import filtered_ids
+from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Hit, Run
@@ -21,6 +23,7 @@ from .coverage import marked_name
 from .figures.bars import accuracy_figure, counts_figure
 from .figures.confusion import confusion_figure
 from .figures.curves import reliability_figure, topk_figure
+from .figures.drawing import About, check_order, ordered, signed
 from .figures.pages import contact_sheet, samples_figure
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
@@ -46,9 +49,14 @@ def counts_plot(store: Store, by: str = "condition", where: str | None = None) -
     """
     with store.reading() as con:
         table = count_by(con, "category", by, where)
+        about = about_images(con, sum(sum(row.values()) for row in table.values()), where)
     if not table:
         raise EmptyStore("there are no images to count", "index images: shotdex index FOLDER")
-    return counts_figure(table, "Images per category", by)
+    stacked = list(dict.fromkeys(name for row in table.values() for name in row))
+    check_order(list(table), stacked)
+    arranged = {name: {one: table[name].get(one, 0) for one in ordered(stacked)} for name in ordered(table)}
+    with signed(about):
+        return counts_figure(arranged, "Images per category", by)
 
 
 def counts_table(
@@ -64,6 +72,51 @@ def counts_table(
     return ["category", *columns, "all"], rows
 
 
+def about_images(con: Connection, count: int, where: str | None = None, model: str = "") -> About:
+    """Return whose a figure is that shows `count` images of a store and no run."""
+    added = con.value("SELECT max(added_at) FROM images")
+    facts = {
+        "Model": model,
+        "Images": f"{count:,}",
+        "Filter": where or "",
+        "Indexed": f"{added:%Y-%m-%d}" if added else "",
+    }
+    lines = (
+        model and f"model {model}",
+        f"{count:,} images",
+        where and f"where {where}",
+        added and f"indexed {added:%Y-%m-%d}",
+    )
+    return About(tuple(line for line in lines if line), tuple((name, fact) for name, fact in facts.items() if fact))
+
+
+def about_runs(con: Connection, runs: Sequence[Run], count: int, *more: str, where: str | None = None) -> About:
+    """Return whose a figure is that shows `count` images of some runs; `more` ends the subtitle."""
+    encoders = list_encoders(con)
+    models = list(dict.fromkeys(encoders[run.encoder_id].name for run in runs))
+    names, days = [marked_name(run) for run in runs], sorted({f"{run.started_at:%Y-%m-%d}" for run in runs})
+    dates = " to ".join(dict.fromkeys((days[0], days[-1])))
+    filters = [one for one in (*dict.fromkeys(run.where for run in runs), where) if one]
+    prompts = dict.fromkeys(load_prompt_set(con, run.prompt_set_id).name for run in runs)
+    facts = {
+        "Runs": ", ".join(names),
+        "Model": ", ".join(models),
+        "Prompts": ", ".join(prompts),
+        "Images": f"{count:,}",
+        "Filter": "; ".join(filters),
+        "Date": dates,
+    }
+    lines = [
+        f"run{'s' * (len(runs) > 1)} {', '.join(names)}",
+        f"model {', '.join(name.rsplit('/', 1)[-1] for name in models)}",
+        f"{count:,} images",
+        *(f"where {one}" for one in filters),
+        dates,
+        *more,
+    ]
+    return About(tuple(line for line in lines if line), tuple((name, fact) for name, fact in facts.items() if fact))
+
+
 @dataclass(frozen=True, slots=True)
 class _Drawn:
     """Runs that stand in one figure, with their names there and their outcomes, on the same images.
@@ -76,6 +129,7 @@ class _Drawn:
     outcomes: list[Outcomes]
     note: str
     mark: str
+    about: About
 
 
 def _drawn(con: Connection, names: Sequence[str], anyway: bool, where: str | None = None) -> _Drawn:
@@ -89,7 +143,8 @@ def _drawn(con: Connection, names: Sequence[str], anyway: bool, where: str | Non
         out = [one.only(np.isin(one.image_ids, kept)) for one in out]
     mark = "" if same else MARK
     named = [marked_name(run) + mark for run in runs]
-    return _Drawn(runs, named, out, "".join(f", {note}" for note in notes if note), mark)
+    about = about_runs(con, runs, len(out[0]), where=where)
+    return _Drawn(runs, named, out, "".join(f", {note}" for note in notes if note), mark, about)
 
 
 def accuracy_plot(
@@ -123,7 +178,8 @@ def accuracy_plot(
     chance = 1 / classes.pop() if len(classes) == 1 else None
     title = f"Accuracy@1 by {', '.join(by)}, 95 % Wilson intervals{drawn.note}"
     beside = [(one.name, {name: e for name, e in one.accuracies.items() if name != OVERALL}) for one in by_condition]
-    return accuracy_figure(series, title, chance, lines, baselines=beside, mark=drawn.mark)
+    with signed(drawn.about):
+        return accuracy_figure(series, title, chance, lines, baselines=beside, mark=drawn.mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +205,15 @@ def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Fig
     with store.reading() as con:
         chosen = find_run(con, wanted.run)
         found = outcomes(con, chosen)
+        about = about_runs(con, [chosen], len(found))
     count = len(found.classes)
     if not 1 <= wanted.k <= count:
         raise OptionError(f"k is {wanted.k}, but there are {count} classes", f"pass a value from 1 to {count}")
     matrix = confusion_at_k(found.truth, found.predicted, found.true_rank, count, wanted.k)
     among = f", true class counted where among the {wanted.k} best" if wanted.k > 1 else ""
-    title = f"Confusion, run “{marked_name(chosen)}”, n = {len(found):,}{among}"
-    return confusion_figure(matrix, found.classes, title=title, cells=wanted.cells, order=wanted.order)
+    title = f"Confusion{among}"
+    with signed(about):
+        return confusion_figure(matrix, found.classes, title=title, cells=wanted.cells, order=wanted.order)
 
 
 def reliability_plot(
@@ -174,7 +232,8 @@ def reliability_plot(
         (name, reliability(out.probability, out.correct, bins), calibration_error(out, bins, run.seed))
         for name, run, out in zip(drawn.names, drawn.runs, drawn.outcomes, strict=True)
     ]
-    return reliability_figure(series, f"Reliability, {bins} bins, 95 % Wilson intervals{drawn.note}")
+    with signed(drawn.about):
+        return reliability_figure(series, f"Reliability, {bins} bins, 95 % Wilson intervals{drawn.note}")
 
 
 def topk_plot(store: Store, runs: Sequence[str] = (), anyway: bool = False) -> Figure:
@@ -189,7 +248,8 @@ def topk_plot(store: Store, runs: Sequence[str] = (), anyway: bool = False) -> F
     curves = [(name, top_k(out.true_rank, len(out.classes))) for name, out in zip(drawn.names, found, strict=True)]
     sizes = {len(out.classes) for out in found}
     title = f"Top-k accuracy, 95 % Wilson intervals{drawn.note}"
-    return topk_figure(curves, title, sizes.pop() if len(sizes) == 1 else None)
+    with signed(drawn.about):
+        return topk_figure(curves, title, sizes.pop() if len(sizes) == 1 else None)
 
 
 def samples_plot(store: Store, where: str | None = None) -> Figure:
@@ -207,12 +267,15 @@ def samples_plot(store: Store, where: str | None = None) -> Figure:
             "WHERE category IS NOT NULL AND image_id IN (SELECT unnest($ids)) GROUP BY ALL ORDER BY 1, 2",
             {"ids": kept},
         )
+        about = about_images(con, len(rows), where)
     if not rows:
         raise MissingLabels("no image has a category", "label them: shotdex index SOURCE --layout '{category}/*'")
     small = read_small([row[2] for row in rows], SAMPLE)
     images = {(row[0], row[1]): image for row, image in zip(rows, small, strict=True) if image is not None}
     categories, names = list(dict.fromkeys(row[0] for row in rows)), sorted({row[1] for row in rows})
-    return samples_figure(images, categories, names)
+    check_order(categories, names)
+    with signed(about):
+        return samples_figure(images, ordered(categories), ordered(names))
 
 
 def sheet_plot(hits: Sequence[Hit], query: str) -> Figure:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
 from shotdex.store.errors import OptionError
 from shotdex.store.progress import Progress
@@ -17,7 +18,29 @@ from .tabular import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from shotdex.analysis.figures.drawing import Drawing, FigureStyle
+
     from .session import Session
+
+
+class FigureKeywords(TypedDict, total=False):
+    """What every figure takes.
+
+    `title` stands in place of the figure's own. `size` is a width, or width x height, such as "89mm" or "183x120mm".
+    `dpi` is for PNG, 50 to 1200 (200 by default). `theme` is "light", "dark" or "paper": for print, one or two columns
+    wide (89 or 183 mm), all type 7 points. With `percent` accuracies and rates are percentages. `order` are names of
+    conditions, categories or classes that come first, in this order. `note` is called with sentences about the figure,
+    such as which run it is of where none was named.
+    """
+
+    title: str | None
+    size: str | None
+    dpi: int
+    theme: str
+    percent: bool
+    order: str | Sequence[str] | None
+    note: Callable[[str], None]
+
 
 KINDS = ("samples", "counts", "accuracy", "confusion", "reliability", "topk", "map")
 
@@ -39,7 +62,7 @@ class Plots:
         figure: Figure = getattr(self, kind)(**options)
         return figure
 
-    def samples(self, *, where: str | None = None) -> Figure:
+    def samples(self, *, where: str | None = None, **how: Unpack[FigureKeywords]) -> Figure:
         """Return one sample image for each category and condition.
 
         Raises:
@@ -49,13 +72,13 @@ class Plots:
         """
         from shotdex.analysis.plots import samples_plot
 
-        return samples_plot(self._session.store, where)
+        return _drawn(how, lambda: samples_plot(self._session.store, where))
 
-    def counts(self, *, by: str = "condition", where: str | None = None) -> Figure:
+    def counts(self, *, by: str = "condition", where: str | None = None, **how: Unpack[FigureKeywords]) -> Figure:
         """Return how many images each category has, stacked by condition or split; `counts_table` has the numbers."""
         from shotdex.analysis.plots import counts_plot
 
-        return counts_plot(self._session.store, by, where)
+        return _drawn(how, lambda: counts_plot(self._session.store, by, where))
 
     def counts_table(self, *, by: str = "condition", where: str | None = None) -> Table:
         """Return a row for each category with its numbers of images: one for each condition or split, and all.
@@ -74,6 +97,7 @@ class Plots:
         by: str | Sequence[str] = "condition",
         baselines: str | Sequence[str] = (),
         anyway: bool = False,
+        **how: Unpack[FigureKeywords],
     ) -> Figure:
         """Return accuracy@1 with 95 % intervals by columns of `images`, compared with imported baselines.
 
@@ -96,7 +120,8 @@ class Plots:
         from shotdex.analysis.results import split_columns
 
         columns = split_columns(by) if isinstance(by, str) else tuple(by)
-        return accuracy_plot(self._session.store, _names(runs), columns, _names(baselines), anyway)
+        named = self._named(runs, how)
+        return _drawn(how, lambda: accuracy_plot(self._session.store, named, columns, _names(baselines), anyway))
 
     def confusion(
         self,
@@ -104,7 +129,7 @@ class Plots:
         run: str | None = None,
         k: int = 1,
         cells: Literal["both", "rates", "counts"] = "both",
-        order: Literal["given", "clustered"] | None = None,
+        **how: Unpack[FigureKeywords],
     ) -> Figure:
         """Return which categories are taken for which.
 
@@ -112,16 +137,28 @@ class Plots:
             run: a name or number; the newest run where None.
             k: the true category counts as predicted where it is among the k best, from 1.
             cells: what each cell shows.
-            order: the order of the classes; clustered if there are more than 12, where None.
+            how: as for all figures; the `order` of the classes may also be "given" or "clustered", which is the default
+                for more than 12.
 
         >>> figure = store.plot.confusion(run="photo", cells="counts")
         """
         from shotdex.analysis.plots import ConfusionOptions, confusion_plot
 
-        return confusion_plot(self._session.store, ConfusionOptions(run, k, cells, order))
+        named = self._named(run or (), how)
+        given = how.get("order")
+        order: Literal["given", "clustered"] | None = None
+        if given == "given" or given == "clustered":
+            order = cast(Literal["given", "clustered"], how.pop("order"))
+        return _drawn(how, lambda: confusion_plot(self._session.store, ConfusionOptions(named[0], k, cells, order)))
 
     def reliability(
-        self, *, runs: str | Sequence[str] = (), bins: int = 15, where: str | None = None, anyway: bool = False
+        self,
+        *,
+        runs: str | Sequence[str] = (),
+        bins: int = 15,
+        where: str | None = None,
+        anyway: bool = False,
+        **how: Unpack[FigureKeywords],
     ) -> Figure:
         """Return how often the model is right at each confidence, in `bins` bins of equal width, 1 to 100.
 
@@ -131,22 +168,24 @@ class Plots:
         """
         from shotdex.analysis.plots import reliability_plot
 
-        return reliability_plot(self._session.store, _names(runs), bins, where, anyway)
+        named = self._named(runs, how)
+        return _drawn(how, lambda: reliability_plot(self._session.store, named, bins, where, anyway))
 
-    def topk(self, *, runs: str | Sequence[str] = (), anyway: bool = False) -> Figure:
+    def topk(self, *, runs: str | Sequence[str] = (), anyway: bool = False, **how: Unpack[FigureKeywords]) -> Figure:
         """Return how often the true category is among an image's k best, for every k; see `accuracy` for the rest."""
         from shotdex.analysis.plots import topk_plot
 
-        return topk_plot(self._session.store, _names(runs), anyway)
+        named = self._named(runs, how)
+        return _drawn(how, lambda: topk_plot(self._session.store, named, anyway))
 
-    def probe(self, found: Findings) -> Figure:
+    def probe(self, found: Findings, **how: Unpack[FigureKeywords]) -> Figure:
         """Return the figure of a `store.probe(...)`: the accuracy of each method with its 95 % interval.
 
         >>> figure = store.plot.probe(store.probe(few_shot=[1], draws=2))
         """
         from shotdex.analysis.probe.compare import comparison_plot
 
-        return comparison_plot(found.details)
+        return _drawn(how, lambda: comparison_plot(found.details))
 
     def map(
         self,
@@ -162,7 +201,7 @@ class Plots:
         limit: int | None = None,
         prompts: bool = False,
         progress: bool | Progress = False,
-        note: Callable[[str], None] = lambda _: None,
+        **how: Unpack[FigureKeywords],
     ) -> Figure:
         """Return a map in which images lie near those that they resemble; the coordinates are kept in the store.
 
@@ -179,19 +218,22 @@ class Plots:
                 with tsne.
             prompts: draw the run's prompts as stars (joint space only).
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
-            note: called with sentences about the map, such as how many images it leaves out.
+            how: as for all figures; `note` also hears how many images are left out.
 
         Raises:
             OptionError: options that do not go together. EmptyStore: there are no images. BadSql, EncoderMismatch.
         """
+        from shotdex.analysis.figures.drawing import styled
         from shotdex.analysis.maps import MapOptions, draw_map
         from shotdex.analysis.projections import ProjectionOptions
 
-        how = MapOptions(
+        options = MapOptions(
             Space(space), ProjectionOptions(method, seed), color, thumbnails, where, run, model, limit, prompts
         )
-        with shown(progress, "placing", " rounds") as bar:
-            figure, placed = draw_map(self._session.store, how, self._session.encoders, bar)
+        note = how.get("note", _silent)
+        with shown(progress, "placing", " rounds") as bar, styled(_style(how)) as drawing:
+            figure, placed = draw_map(self._session.store, options, self._session.encoders, bar)
+        _tell_missing(drawing, how)
         if placed.caption:
             note(placed.caption)
         note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")
@@ -199,6 +241,55 @@ class Plots:
             left_out = placed.of - len(placed.ids)
             note(f"a sample of {placed.of:,} images (seed {seed}); left out {left_out:,}; all: --limit {placed.of}")
         return figure
+
+    def _named(self, runs: str | Sequence[str], how: FigureKeywords) -> tuple[str, ...]:
+        """Return the names of runs, or that of the newest, which is then said."""
+        if names := _names(runs):
+            return names
+        from shotdex.store.runs import find_run
+
+        with self._session.store.reading() as con:
+            newest = find_run(con, None).name
+        how.get("note", _silent)(f"of the newest run: {newest}")
+        return (newest,)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _style(how: FigureKeywords) -> FigureStyle:
+    from shotdex.analysis.figures.drawing import DPI, FigureStyle, parse_size
+
+    order, size = how.get("order") or (), how.get("size")
+    names = [name.strip() for name in order.split(",")] if isinstance(order, str) else list(order)
+    return FigureStyle(
+        how.get("title"),
+        parse_size(size) if size else None,
+        how.get("dpi", DPI),
+        how.get("theme", "light"),
+        how.get("percent", False),
+        tuple(name for name in dict.fromkeys(names) if name),
+    )
+
+
+def _drawn(how: FigureKeywords, draw: Callable[[], Figure]) -> Figure:
+    """Return a figure drawn as the user chose."""
+    from shotdex.analysis.figures.drawing import styled
+
+    with styled(_style(how)) as drawing:
+        figure = draw()
+    _tell_missing(drawing, how)
+    return figure
+
+
+def _tell_missing(drawing: Drawing, how: FigureKeywords) -> None:
+    """Say which letters of the figure no font of this system has."""
+    from shotdex.analysis.figures.fonts import missing_letters
+
+    if sentence := missing_letters(drawing.missing):
+        note = how.get("note")
+        note(sentence) if note else warnings.warn(sentence, stacklevel=4)
 
 
 def _names(named: str | Sequence[str]) -> tuple[str, ...]:
@@ -217,7 +308,7 @@ def check_target(path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF, by the extension, at 200 dots per inch; the same figure gives the same bytes.
+    """Write a figure as PNG, SVG or PDF, by the extension; the same figure gives the same bytes.
 
     Raises:
         OptionError: another extension, or a place that cannot be written to.

@@ -123,6 +123,7 @@ def memory() -> int:
 def draw(points: list[Point], target: Path) -> None:
     """Draw time, memory and size over the rows."""
     from shotdex.analysis.figures import style
+    from shotdex.analysis.figures.drawing import theme
 
     figure = style.new_figure(8.4, 2.9)
     panels = (
@@ -141,11 +142,11 @@ def draw(points: list[Point], target: Path) -> None:
         axes.set_ylim(0, max(value(point) for point in points if point.added in (SMALL, COMMIT_ROWS)) * 1.35)
         axes.set_xlabel("images in the store")
         style.clean(axes, grid="both")
-        axes.set_title(title, loc="left", fontsize=style.LABEL, color=style.INK)
+        axes.set_title(title, loc="left", fontsize=theme().label, color=theme().ink)
         if place == 0:
-            axes.legend(frameon=False, fontsize=style.SMALL, loc="upper right")
+            axes.legend(frameon=False, fontsize=theme().small, loc="upper right")
         if place == 2:
-            axes.axhline(1, color=style.MUTED, linewidth=0.8, linestyle=":")
+            axes.axhline(1, color=theme().muted, linewidth=0.8, linestyle=":")
     style.save(figure, target)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import click
 
@@ -27,9 +27,9 @@ from .options import (
 from .render import note, out
 
 
-def out_option(kind: str) -> Callable[[Command], Command]:
-    """Return the option that names the file of one kind of plot."""
-    return click.option(
+def figure_options(kind: str) -> Callable[[Command], Command]:
+    """Return the options that all figures have: the file, the title, and how it is drawn."""
+    target = click.option(
         "--out",
         "target",
         type=UserPath(path_type=Path),
@@ -39,7 +39,34 @@ def out_option(kind: str) -> Callable[[Command], Command]:
         metavar="FILE",
         help="Where to: .png, .svg or .pdf.",
     )
+    looks = (
+        click.option("--title", metavar="TEXT", help="In place of the figure's own title."),
+        click.option("--size", metavar="SIZE", help="Width, or width x height: 89mm, 183x120mm, 3.5in."),
+        click.option("--dpi", type=click.IntRange(50, 1200), default=200, show_default=True, help="Of a PNG."),
+        click.option(
+            "--theme",
+            type=click.Choice(["light", "dark", "paper"]),
+            default="light",
+            show_default=True,
+            help="paper: 89 or 183 mm wide, all type 7 points.",
+        ),
+        click.option("--percent", is_flag=True, help="Write accuracies and rates as percentages."),
+        click.option("--order", metavar="NAMES", help=_ORDER.get(kind, _ORDER[""])),
+    )
 
+    def decorated(command: Command) -> Command:
+        for option in reversed((target, *looks)):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+_ORDER = {
+    "": "Names (of conditions or categories) that come first, separated by commas.",
+    "confusion": "given, clustered (by what is confused), or names that come first. "
+    "[default: clustered if more than 12]",
+}
 
 runs_option = click.option(
     "--run", "runs", multiple=True, metavar="RUN", help="Name or number; repeat to compare. [default: the newest]"
@@ -51,17 +78,21 @@ def command() -> None:
     """Draw a figure: samples, counts, accuracy, confusion, topk, reliability or map."""
 
 
+def _draw(kind: str, target: Path, store_path: Path | None, how: dict[str, Any]) -> None:
+    save_figure(open_session(store_path).plot(kind, note=note, **how), target)
+
+
 @command.command()
-@out_option("samples")
+@figure_options("samples")
 @where_option
 @store_option
-def samples(target: Path, where: str | None, store_path: Path | None) -> None:
+def samples(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw a sample image for each category and condition."""
-    save_figure(open_session(store_path).plot.samples(where=where), target)
+    _draw("samples", target, store_path, how)
 
 
 @command.command()
-@out_option("counts")
+@figure_options("counts")
 @click.option(
     "--by",
     type=click.Choice(["condition", "split"]),
@@ -71,16 +102,16 @@ def samples(target: Path, where: str | None, store_path: Path | None) -> None:
 )
 @where_option
 @store_option
-def counts(target: Path, by: str, where: str | None, store_path: Path | None) -> None:
+def counts(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw how many images each category has, and print the table."""
     plot = open_session(store_path).plot
-    figure, counted = plot.counts(by=by, where=where), plot.counts_table(by=by, where=where)
+    figure, counted = plot.counts(note=note, **how), plot.counts_table(by=how["by"], where=how["where"])
     out(table(counted.columns, list(counted)))
     save_figure(figure, target)
 
 
 @command.command()
-@out_option("accuracy")
+@figure_options("accuracy")
 @runs_option
 @click.option(
     "--by",
@@ -92,21 +123,13 @@ def counts(target: Path, by: str, where: str | None, store_path: Path | None) ->
 @click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="An imported baseline; repeatable.")
 @anyway_option
 @store_option
-def accuracy(
-    target: Path,
-    runs: tuple[str, ...],
-    by: str,
-    baselines: tuple[str, ...],
-    anyway: bool,
-    store_path: Path | None,
-) -> None:
+def accuracy(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw accuracy@1 with 95 % intervals, alongside people or other models if a baseline is named."""
-    plot = open_session(store_path).plot
-    save_figure(plot.accuracy(runs=runs, by=by, baselines=baselines, anyway=anyway), target)
+    _draw("accuracy", target, store_path, how)
 
 
 @command.command()
-@out_option("confusion")
+@figure_options("confusion")
 @click.option(
     "-k", "k", type=click.IntRange(1), default=1, show_default=True, help="Count the truth if among the k best."
 )
@@ -117,27 +140,15 @@ def accuracy(
     show_default=True,
     help="What each cell shows.",
 )
-@click.option(
-    "--order",
-    type=click.Choice(["given", "clustered"]),
-    help="Order of the classes. [default: clustered if more than 12]",
-)
 @run_option
 @store_option
-def confusion(
-    target: Path,
-    k: int,
-    cells: Literal["both", "rates", "counts"],
-    order: Literal["given", "clustered"] | None,
-    run: str | None,
-    store_path: Path | None,
-) -> None:
+def confusion(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw which categories are taken for which."""
-    save_figure(open_session(store_path).plot.confusion(run=run, k=k, cells=cells, order=order), target)
+    _draw("confusion", target, store_path, how)
 
 
 @command.command()
-@out_option("reliability")
+@figure_options("reliability")
 @runs_option
 @click.option(
     "--bins", type=click.IntRange(1, 100), default=15, show_default=True, help="Number of bins of equal width."
@@ -145,26 +156,23 @@ def confusion(
 @where_option
 @anyway_option
 @store_option
-def reliability(
-    target: Path, runs: tuple[str, ...], bins: int, where: str | None, anyway: bool, store_path: Path | None
-) -> None:
+def reliability(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw accuracy against the model's confidence, with the calibration error."""
-    plot = open_session(store_path).plot
-    save_figure(plot.reliability(runs=runs, bins=bins, where=where, anyway=anyway), target)
+    _draw("reliability", target, store_path, how)
 
 
 @command.command()
-@out_option("topk")
+@figure_options("topk")
 @runs_option
 @anyway_option
 @store_option
-def topk(target: Path, runs: tuple[str, ...], anyway: bool, store_path: Path | None) -> None:
+def topk(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw how often the true category is among an image's k best, for every k."""
-    save_figure(open_session(store_path).plot.topk(runs=runs, anyway=anyway), target)
+    _draw("topk", target, store_path, how)
 
 
 @command.command(name="map")
-@out_option("map")
+@figure_options("map")
 @click.option(
     "--method", type=click.Choice(["umap", "tsne"]), default="umap", show_default=True, help="The projection."
 )
@@ -178,7 +186,7 @@ def topk(target: Path, runs: tuple[str, ...], anyway: bool, store_path: Path | N
 @click.option(
     "--color",
     "--colour",
-    "colour",
+    "color",
     type=click.Choice(["category", "condition", "split", "correct"]),
     default="category",
     show_default=True,
@@ -203,34 +211,6 @@ def topk(target: Path, runs: tuple[str, ...], anyway: bool, store_path: Path | N
 @model_option
 @device_option
 @store_option
-def map_(
-    target: Path,
-    method: str,
-    space: str,
-    colour: str,
-    thumbnails: bool,
-    seed: int,
-    limit: int | None,
-    prompts: bool,
-    run: str | None,
-    where: str | None,
-    model: str | None,
-    device: str,
-    store_path: Path | None,
-) -> None:
+def map_(target: Path, store_path: Path | None, device: str, **how: Any) -> None:
     """Draw every image near those it resembles. Coordinates are kept; drawing the same map again is quick."""
-    figure = open_session(store_path, device).plot.map(
-        method=method,
-        seed=seed,
-        color=colour,
-        space=space,
-        thumbnails=thumbnails,
-        where=where,
-        run=run,
-        model=model,
-        limit=limit,
-        prompts=prompts,
-        progress=True,
-        note=note,
-    )
-    save_figure(figure, target)
+    save_figure(open_session(store_path, device).plot.map(progress=True, note=note, **how), target)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from shotdex.store.types import Estimate
 
 from . import style
-from .style import INK, SMALL, TICK
+from .drawing import theme
 from .text import ONE_LINE, label, safe
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def name_groups(axes: Axes, groups: Sequence[str], planned: BarPlan, notes: Sequ
     if planned.turned:
         names = [label(groups[index], ONE_LINE, ONE_LINE) for index in shown]
     else:
-        names = [label(groups[index], max(8, int(planned.slot * 72 / TICK / 0.62))) for index in shown]
+        names = [label(groups[index], max(8, int(planned.slot * 72 / theme().tick / 0.62))) for index in shown]
     if notes:
         gap = "  " if planned.turned else "\n"
         names = [name + gap + notes[index] for name, index in zip(names, shown, strict=True)]
     axes.set_xticks(list(shown), names)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     if planned.turned:
-        axes.tick_params(axis="x", labelrotation=90, labelsize=SMALL)
+        axes.tick_params(axis="x", labelrotation=90, labelsize=theme().small)
 
 
 def on_top(axes: Axes, place: float, height: float, text: str, values: str) -> None:
@@ -95,8 +95,8 @@ def on_top(axes: Axes, place: float, height: float, text: str, values: str) -> N
         ha="center",
         va="bottom",
         rotation=90 if values == "turned" else 0,
-        fontsize=SMALL,
-        color=INK,
+        fontsize=theme().small,
+        color=theme().ink,
     )
 
 
@@ -127,7 +127,7 @@ def counts_figure(
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
     style.heading(axes, title, planned.width)
-    patches = [Patch(facecolor=k.colour, hatch=k.hatch, edgecolor="white") for k in style.looks(len(names))]
+    patches = [Patch(facecolor=k.colour, hatch=k.hatch, edgecolor=theme().paper) for k in style.looks(len(names))]
     # The legend reads in the order of the stack, top first.
     style.draw_legend(figure, patches[::-1], names[::-1], planned.height, safe(stacked_by))
     return figure
@@ -137,7 +137,12 @@ def _stack(axes: Axes, numbers: npt.NDArray[np.int64], planned: BarPlan) -> None
     below = np.zeros(numbers.shape[1], dtype=np.int64)
     places = np.arange(len(below))
     for row, look in zip(numbers, style.looks(len(numbers)), strict=True):
-        drawing: dict[str, Any] = {"color": look.colour, "hatch": look.hatch, "edgecolor": "white", "linewidth": 0.6}
+        drawing: dict[str, Any] = {
+            "color": look.colour,
+            "hatch": look.hatch,
+            "edgecolor": theme().paper,
+            "linewidth": 0.6,
+        }
         axes.bar(places, row, 0.72, bottom=below, **drawing)
         below = below + row
     for place, total in enumerate(below.tolist()):
@@ -206,7 +211,7 @@ def accuracy_figure(
 
 def _level(axes: Axes, value: float, number: int) -> Artist:
     """Draw a level: chance is number 0, what others reach over everything has the numbers below."""
-    colour = style.PALETTE[number % len(style.PALETTE)] if number < 0 else style.INK
+    colour = style.PALETTE[number % len(style.PALETTE)] if number < 0 else theme().ink
     dashes = (1.5, 1.5) if number < 0 else (5.0, 3.0)
     return axes.axhline(value, color=colour, linestyle=(0, dashes), linewidth=1.1, zorder=2.5)
 
@@ -215,8 +220,8 @@ def _kinds(series: Sequence[Series], baselines: Sequence[Series]) -> list[_Kind]
     runs = zip(series, style.looks(len(series)), strict=True)
     others = zip(baselines, style.neutral_looks(len(baselines)), strict=True)
     return [
-        *(_Kind(estimates, look, "white") for (_, estimates), look in runs),
-        *(_Kind(estimates, look, style.MUTED) for (_, estimates), look in others),
+        *(_Kind(estimates, look, theme().paper) for (_, estimates), look in runs),
+        *(_Kind(estimates, look, theme().muted) for (_, estimates), look in others),
     ]
 
 
@@ -254,8 +259,8 @@ def _bars(axes: Axes, drawn: Sequence[tuple[float, Estimate]], width: float, kin
     bounded = [(place, e) for place, e in drawn if not (isnan(e.low) or isnan(e.high))]
     low, high = np.array([(e.value - e.low, e.high - e.value) for _, e in bounded]).reshape(-1, 2).T
     thick, cap, around = (0.7, 1.2, 1.5) if thin else (1.0, 2.0, 2.4)
-    whiskers: dict[str, Any] = {"ecolor": style.INK, "elinewidth": thick, "capsize": cap, "capthick": thick}
-    halo = withStroke(linewidth=around, foreground="white")  # so that they show on black bars too
+    whiskers: dict[str, Any] = {"ecolor": theme().ink, "elinewidth": thick, "capsize": cap, "capthick": thick}
+    halo = withStroke(linewidth=around, foreground=theme().paper)  # so that they show on black bars too
     lengths = np.maximum([low, high], 0)
     axes.errorbar([place for place, _ in bounded], [e.value for _, e in bounded], lengths, fmt="none", **whiskers)
     for part in (*axes.containers[-1][1], *axes.containers[-1][2]):

@@ -13,6 +13,7 @@ from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
 
 from . import style
+from .drawing import theme
 from .text import safe, shorten
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ class List:
 
 def plan_largest(matrix: npt.NDArray[np.integer[Any]], labels: Sequence[str], height: float) -> List:
     """Return the list for a matrix that is `height` inches high: 20 confusions in small print, or 30."""
-    size, most = (style.TICK, 30) if height > _LARGE else (style.SMALL, 20)
+    size, most = (theme().tick, 30) if height > _LARGE else (theme().small, 20)
     found = largest_confusions(matrix, min(most, int(height * 72 / (size * 1.55)) - 2))
     return List(*_lines(found, labels), size)
 
@@ -251,10 +252,10 @@ def draw_largest(figure: Figure, planned: List) -> None:
         fontsize=planned.size,
         title_fontsize=planned.size,
         frameon=False,
-        labelcolor=style.INK,
+        labelcolor=theme().ink,
         alignment="left",
         handlelength=0,
         handletextpad=0,
         columnspacing=1.4,
     )
-    legend.get_title().set_color(style.MUTED)
+    legend.get_title().set_color(theme().muted)

@@ -12,6 +12,7 @@ import numpy as np
 from shotdex.store.types import Estimate
 
 from . import style
+from .drawing import theme
 from .text import ONE_LINE, label
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _LONGEST_LINE = 28  # characters of the name next to a dashed line
 _Key = tuple[Kind, str]  # a kind, and the name of a few-shot method
 
 _LINE, _DOTS, _CURVES = 0.3, 4.2, 4.2  # inches: down for a row; across for the dots and for the curves
-_COLOURS: dict[Kind, str] = {"zero-shot": style.OKABE_ITO[0], "trained": style.OKABE_ITO[2], "outside": style.MUTED}
+_COLOURS: dict[Kind, str] = {"zero-shot": style.OKABE_ITO[0], "trained": style.OKABE_ITO[2], "outside": "#7a7a7a"}
 _MEANINGS: dict[Kind, str] = {"zero-shot": "zero-shot", "trained": "trained", "outside": "result from elsewhere"}
 _MARKERS: dict[Kind, str] = {"zero-shot": "o", "trained": "^", "outside": "D"}
 _FEW_MARKERS = ("s", "v", "P", "X", "*")
@@ -69,8 +70,8 @@ def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot an
     compared = min(style.longest([row.name for row in rows if row.kind != "few-shot"]), _LONGEST_LINE)
     height = max(len(rows) * _LINE, 3.6 if curves else 1.2)
     keys = [label(f"few-shot: {name}" if name else _MEANINGS[kind], 26) for kind, name in looks]
-    text = (style.longest(names) * style.TICK + style.longest(values) * style.SMALL) * 0.6 / 72
-    width = text + _DOTS + (_CURVES + 0.8 + compared * 0.6 * style.SMALL / 72 if curves else 0.0)
+    text = (style.longest(names) * theme().tick + style.longest(values) * theme().small) * 0.6 / 72
+    width = text + _DOTS + (_CURVES + 0.8 + compared * 0.6 * theme().small / 72 if curves else 0.0)
     figure = style.new_figure(width + style.plan_legend(keys, height).width + 0.8, height + 1.1)
     axes = figure.subplots(1, 2 if curves else 1, squeeze=False, width_ratios=[_DOTS, _CURVES] if curves else None)[0]
     limits = _limits(rows)
@@ -140,7 +141,15 @@ def _dots(
     axes.set_xlabel("accuracy")
     for place, row in enumerate(rows):
         at = axes.get_yaxis_transform()
-        axes.text(1.02, place, _value(row.estimate), transform=at, va="center", fontsize=style.SMALL, color=style.INK)
+        axes.text(
+            1.02,
+            place,
+            _value(row.estimate),
+            transform=at,
+            va="center",
+            fontsize=theme().small,
+            color=theme().ink,
+        )
 
 
 def _curves(
@@ -162,13 +171,13 @@ def _lines(axes: Axes, rows: Sequence[ComparisonLine], looks: Mapping[_Key, styl
     compared = [row for row in rows if row.kind != "few-shot" and not isnan(row.estimate.value)]
     low, high = axes.get_ylim()
     values = [row.estimate.value for row in compared]
-    places = spread(values, style.SMALL * 1.5 / 72 / height * (high - low), low, high)
+    places = spread(values, theme().small * 1.5 / 72 / height * (high - low), low, high)
     for row, value, place in zip(compared, values, places, strict=True):
         colour = looks[_key(row)].colour
         axes.axhline(value, color=colour, linestyle=(0, (5, 3)), linewidth=1.2, alpha=0.8)
         if not isnan(place):
             name, at = label(row.name, _LONGEST_LINE, _LONGEST_LINE), axes.get_yaxis_transform()
-            axes.text(1.02, place, name, transform=at, va="center", fontsize=style.SMALL, color=colour)
+            axes.text(1.02, place, name, transform=at, va="center", fontsize=theme().small, color=colour)
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import style
 from .class_order import clustered_order, draw_largest, plan_largest
+from .drawing import theme
 from .text import LONGEST, ONE_LINE, label
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class _Plan:
 
     @property
     def name_size(self) -> float:
-        return style.TICK if self.cell > 0.3 else style.SMALL
+        return theme().tick if self.cell > 0.3 else theme().small
 
     @property
     def name_width(self) -> int:
@@ -168,14 +169,14 @@ def _write_cells(axes: Axes, plan: _Plan) -> None:
     if plan.most > MOST_WITH_ONE:
         return
     texts = {place: _cell_text(plan, place) for place in np.ndindex(plan.matrix.shape)}
-    widest = style.longest(list(texts.values())) * 0.62 * style.SMALL / 72
+    widest = style.longest(list(texts.values())) * 0.62 * theme().small / 72
     if plan.most > MOST_WITH_BOTH and widest > plan.cell:
         return
     shades = (plan.values / plan.top) ** plan.power
     for (row, column), text in ((place, text) for place, text in texts.items() if text):
         dark, some = shades[row, column] > _DARK, plan.matrix[row, column] > 0
-        colour = "white" if dark else style.INK if some else style.FAINT
-        axes.text(column, row, text, ha="center", va="center", fontsize=style.SMALL, color=colour, linespacing=1.25)
+        colour = "#ffffff" if dark else theme().ink if some else theme().faint
+        axes.text(column, row, text, ha="center", va="center", fontsize=theme().small, color=colour, linespacing=1.25)
 
 
 def _cell_text(plan: _Plan, place: tuple[int, ...]) -> str:
@@ -212,6 +213,6 @@ def _explain_colours(figure: Figure, axes: Axes, plan: _Plan, drawn: ScalarMappa
         meaning += " (square-root scale)"
         ticks = sorted({round(tick * plan.top, 0 if plan.cells == "counts" else 2) for tick in _TICKS})
         bar.set_ticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
-    bar.set_label(meaning, size=style.LABEL, color=style.INK)
-    bar.ax.tick_params(labelsize=style.TICK, length=0)
+    bar.set_label(meaning, size=theme().label, color=theme().ink)
+    bar.ax.tick_params(labelsize=theme().tick, length=0)
     bar.outline.set_visible(False)

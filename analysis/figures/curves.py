@@ -11,6 +11,7 @@ import numpy as np
 from shotdex.store.types import Estimate
 
 from . import style
+from .drawing import theme
 from .text import label
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def topk_figure(
         handles += _curve(axes, estimates, style.looks(len(series))[index].colour, marker, crowded=len(series) > 2)
     if classes is not None:
         k = np.arange(1, max(longest, 1) + 1)
-        handles += axes.plot(k, k / classes, color=style.MUTED, linestyle=(0, (5, 3)), linewidth=1.2)
+        handles += axes.plot(k, k / classes, color=theme().muted, linestyle=(0, (5, 3)), linewidth=1.2)
         names.append("chance")
     style.clean(axes, grid="both")
     axes.set_ylim(0, 1.02)
@@ -118,7 +119,7 @@ def reliability_figure(series: Sequence[Series], title: str = "Reliability") -> 
     height = _SIDE + _BELOW
     figure = style.new_figure(_SIDE + style.plan_legend(shown, height).width + 1.0, height + 0.8)
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [_SIDE, _BELOW]})
-    diagonal = upper.plot([0, 1], [0, 1], color=style.MUTED, linestyle=(0, (5, 3)), linewidth=1.2)
+    diagonal = upper.plot([0, 1], [0, 1], color=theme().muted, linestyle=(0, (5, 3)), linewidth=1.2)
     looks = style.looks(len(series))
     handles: list[Artist] = []
     for index, ((_, found, _), look) in enumerate(zip(series, looks, strict=True)):
@@ -159,7 +160,16 @@ def _gaps(axes: Axes, found: Reliability) -> None:
     filled = found.counts > 0
     widths, gaps = np.diff(found.edges), found.accuracy - found.confidence
     left, bottom = found.edges[:-1][filled], found.confidence[filled]
-    axes.bar(left, gaps[filled], widths[filled], bottom, align="edge", color=style.WRONG, alpha=0.25, edgecolor="white")
+    axes.bar(
+        left,
+        gaps[filled],
+        widths[filled],
+        bottom,
+        align="edge",
+        color=style.WRONG,
+        alpha=0.25,
+        edgecolor=theme().paper,
+    )
 
 
 def _histogram(axes: Axes, found: Reliability, look: style.Look, filled: bool) -> None:
@@ -167,7 +177,7 @@ def _histogram(axes: Axes, found: Reliability, look: style.Look, filled: bool) -
     if filled:
         axes.bar(
             found.edges[:-1], shares, np.diff(found.edges), align="edge",
-            color=look.colour, hatch=look.hatch, edgecolor="white",
+            color=look.colour, hatch=look.hatch, edgecolor=theme().paper,
         )  # fmt: skip
     else:
         axes.stairs(shares, found.edges, color=look.colour, linewidth=1.6)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import style
+from .drawing import theme
 from .text import label, width_of
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ class MapExtras:
             if len(self.prompts) > len(listed):
                 texts.append(f"and {len(self.prompts) - len(listed):,} more, without a number")
         nothing: list[Artist] = [Line2D([], [], linestyle="") for _ in texts[1:]]
-        return [Line2D([], [], **_STAR), *nothing], texts
+        return [Line2D([], [], **_star()), *nothing], texts
 
 
 def caption_lines(caption: str, width: float) -> str:
     """Return a caption in lines that fit `width` inches."""
-    return label(caption, int(width * 72 / style.TICK / 0.56), LONGEST_CAPTION) if caption else ""
+    return label(caption, int(width * 72 / theme().tick / 0.56), LONGEST_CAPTION) if caption else ""
 
 
 def number_ranges(numbers: Sequence[int]) -> str:
@@ -175,11 +175,15 @@ def _overlap(one: Points, size: Points, other: Points, extent: Points) -> bool:
     return bool((one < other + extent).all() and (other < one + size).all())
 
 
-_STAR: dict[str, Any] = {
-    "marker": "*", "markersize": STAR, "linestyle": "",
-    "color": style.INK, "markeredgecolor": "white", "markeredgewidth": 0.9,
-}  # fmt: skip
-_BEHIND: dict[str, Any] = {"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.92, "edgecolor": "none"}
+def _star() -> dict[str, Any]:
+    return {
+        "marker": "*", "markersize": STAR, "linestyle": "",
+        "color": theme().ink, "markeredgecolor": theme().paper, "markeredgewidth": 0.9,
+    }  # fmt: skip
+
+
+def _behind() -> dict[str, Any]:
+    return {"boxstyle": "square,pad=0.05", "facecolor": theme().paper, "alpha": 0.92, "edgecolor": "none"}
 
 
 def draw_prompts(
@@ -194,7 +198,7 @@ def draw_prompts(
 
     if not len(places):
         return
-    axes.plot(*places.T, zorder=5, clip_on=False, **_STAR)
+    axes.plot(*places.T, zorder=5, clip_on=False, **_star())
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
@@ -206,8 +210,8 @@ def draw_prompts(
         first = tag.stars[0]
         drawn = axes.annotate(
             tag.text, places[first].tolist(), (tag.corner + _AIR - stars[first]).tolist(),
-            textcoords="offset points", ha="left", va="bottom", fontsize=SIZE, color=style.INK, linespacing=1.15,
-            zorder=6, annotation_clip=False, bbox=_BEHIND,
+            textcoords="offset points", ha="left", va="bottom", fontsize=SIZE, color=theme().ink, linespacing=1.15,
+            zorder=6, annotation_clip=False, bbox=_behind(),
         )  # fmt: skip
-        drawn.set_path_effects([withStroke(linewidth=1.8, foreground="white")])
+        drawn.set_path_effects([withStroke(linewidth=1.8, foreground=theme().paper)])
         drawn.set_in_layout(False)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import style
+from .drawing import theme
 from .map_extras import MapExtras, caption_lines, draw_prompts
 from .text import label, safe
 
@@ -56,16 +57,16 @@ def point_map(
     shown = looks_of(labels)
     handles, texts = legend_entries(labels, shown, extras)
     caption = caption_lines(extras.caption, side)
-    below = (caption.count("\n") + 1) * style.TICK * 1.4 / 72 if caption else 0.0
+    below = (caption.count("\n") + 1) * theme().tick * 1.4 / 72 if caption else 0.0
     figure = style.new_figure(side + style.plan_legend(texts, side).width + 0.4, side + 0.5 + below)
     axes = figure.add_subplot()
     _scatter(axes, np.asarray(xy, dtype=np.float64).reshape(-1, 2), labels, shown)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.spines[:].set_color(style.GRID)
+    axes.spines[:].set_color(theme().grid)
     style.heading(axes, title, side)
-    axes.set_xlabel(caption, loc="left", fontsize=style.TICK, color=style.MUTED)
+    axes.set_xlabel(caption, loc="left", fontsize=theme().tick, color=theme().muted)
     style.draw_legend(figure, handles, texts, side, safe(legend_title))
     draw_prompts(axes, extras, extras.places)
     return figure

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import style
+from .drawing import DPI, theme
 from .map_extras import MapExtras, Points, caption_lines, draw_prompts
 from .map_points import legend_entries, looks_of
-from .pages import MARGIN, page_figure, pixels, tile, write
-from .text import fit, safe
+from .pages import MARGIN, page_figure, page_head, pixels, tile, write
+from .text import safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _HEADER = 130
-_CAPTION = style.TICK * 1.45  # points from line to line
+_CAPTION = 9.0 * 1.45  # points from line to line
 _WIDTH = 12.0  # inches across the map
 _NARROWEST = 800  # pixels that the header needs
 _ROOM = 2.0  # cells for each image: fewer and clusters run together, more and thumbnails get small
@@ -69,28 +70,28 @@ def thumbnail_map(
     listed = shown if len(shown) <= len(style.PALETTE) else {}
     squares = {name: replace(look, marker="s") for name, look in listed.items()}
     handles, texts = legend_entries(labels or (), squares, extras)
-    lines = caption_lines(extras.caption, max(canvas.width, _NARROWEST) / style.DPI)
+    lines = caption_lines(extras.caption, max(canvas.width, _NARROWEST) / DPI)
     top = MARGIN + _HEADER + (int(pixels(_CAPTION) * (lines.count("\n") + 1)) if lines else 0)
-    planned = style.plan_legend(texts, canvas.height / style.DPI)
-    page = Image.new("RGB", _page_size(canvas.size, planned.width, top), "white")
+    planned = style.plan_legend(texts, canvas.height / DPI)
+    page = Image.new("RGB", _page_size(canvas.size, planned.width, top), theme().paper)
     page.paste(canvas, (MARGIN, top))
     figure, axes = page_figure(page)
     _header(axes, [title, _drawn(layout), *lines.split("\n")], max(canvas.width, _NARROWEST))
     area = MARGIN, page.height - top - canvas.height, *canvas.size
     draw_prompts(axes, extras, prompts + np.array([MARGIN, top]), area)
     at = (2 * MARGIN + canvas.width) / page.width, 1 - top / page.height
-    style.draw_legend(figure, handles, texts, canvas.height / style.DPI, safe(legend_title), at)
+    style.draw_legend(figure, handles, texts, canvas.height / DPI, safe(legend_title), at)
     return figure
 
 
 def _page_size(canvas: tuple[int, int], legend_width: float, top: int) -> tuple[int, int]:
-    beside = MARGIN + int(legend_width * style.DPI) if legend_width else 0
+    beside = MARGIN + int(legend_width * DPI) if legend_width else 0
     return max(canvas[0] + beside, _NARROWEST) + 2 * MARGIN, canvas[1] + MARGIN + top
 
 
 def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailLayout, Points, int]:
     """Return where the images and the prompts go, the latter in pixels (P, 2), and the pixels of a cell."""
-    width = int((extras.width or _WIDTH) * style.DPI)
+    width = int((extras.width or _WIDTH) * DPI)
     places = np.vstack([xy.reshape(-1, 2), extras.places])
     columns, rows = _grid(places, width)
     cell = width // columns
@@ -115,11 +116,11 @@ def _canvas(
     """Paste the placed images; a cell keeps one pixel free on each side."""
     from PIL import Image
 
-    canvas = Image.new("RGB", (layout.columns * cell, layout.rows * cell), "white")
+    canvas = Image.new("RGB", (layout.columns * cell, layout.rows * cell), theme().paper)
     thickness = 1 if borders is None else max(round(cell / 18), 2)
     for index in np.flatnonzero(layout.placed).tolist():
         column, row = layout.cells[index].tolist()
-        border = style.GRID if borders is None else borders[index]
+        border = theme().grid if borders is None else borders[index]
         canvas.paste(tile(images[index], cell - 2, border, thickness), (column * cell + 1, row * cell + 1))
     return canvas
 
@@ -132,11 +133,10 @@ def _drawn(layout: ThumbnailLayout) -> str:
 def _header(axes: Axes, lines: Sequence[str], width: int) -> None:
     """Write the title, how many were drawn, and the caption's lines."""
     title, drawn, *caption = lines
-    write(axes, MARGIN, MARGIN, fit(title, width, style.TITLE, style.DPI), style.TITLE)
-    below = MARGIN + pixels(style.TITLE * 1.5)
-    write(axes, MARGIN, below, fit(drawn, width, style.TICK, style.DPI), style.TICK, color=style.MUTED)
+    page_head(axes, title, width, drawn)
+    below = MARGIN + pixels(theme().title * 1.5)
     for number, line in enumerate(caption, start=1):
-        write(axes, MARGIN, below + pixels(_CAPTION) * number, line, style.TICK, color=style.MUTED)
+        write(axes, MARGIN, below + pixels(_CAPTION) * number, line, theme().tick, color=theme().muted)
 
 
 Cells = npt.NDArray[np.int64]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from shotdex.store.types import Hit
 
 from . import style
+from .drawing import DPI, now, theme
 from .text import fit, label, safe, width_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ MARGIN = 50
 """Pixels of white around a page."""
 
 
-def tile(image: Image.Image, side: int, border: str = style.GRID, thickness: int = 1) -> Image.Image:
+def tile(image: Image.Image, side: int, border: str | None = None, thickness: int = 1) -> Image.Image:
     """Return the image in a square of `side` pixels: whole, undistorted, on white, in a frame of `border` colour."""
     from PIL import Image, ImageOps
 
@@ -32,9 +33,9 @@ def tile(image: Image.Image, side: int, border: str = style.GRID, thickness: int
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     # `reducing_gap` lets Pillow halve a large image before it resamples: same look, a tenth of the time.
     small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    square = Image.new("RGB", (inner, inner), "white")
+    square = Image.new("RGB", (inner, inner), theme().paper)
     square.paste(small, ((inner - size[0]) // 2, (inner - size[1]) // 2))
-    return ImageOps.expand(square, thickness, border)
+    return ImageOps.expand(square, thickness, border or theme().grid)
 
 
 def page_figure(page: Image.Image) -> tuple[Figure, Axes]:
@@ -42,7 +43,7 @@ def page_figure(page: Image.Image) -> tuple[Figure, Axes]:
     import numpy as np
 
     width, height = page.size
-    figure = style.new_figure(width / style.DPI, height / style.DPI, arranged=False)
+    figure = style.new_figure(width / DPI, height / DPI, arranged=False)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.imshow(np.asarray(page), extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
@@ -51,15 +52,25 @@ def page_figure(page: Image.Image) -> tuple[Figure, Axes]:
 
 def pixels(points: float) -> float:
     """Return how many pixels a length in points takes."""
-    return points * style.DPI / 72
+    return points * DPI / 72
 
 
-def write(axes: Axes, x: float, y: float, text: str, size: float = style.SMALL, **how: str) -> None:
+def page_head(axes: Axes, title: str, width: float, remark: str = "") -> None:
+    """Write a page's title, and beneath it whose the figure is and a remark."""
+    colours, about = theme(), str(now().about)
+    write(axes, MARGIN, MARGIN, fit(style.headline(title), width, colours.title, DPI), colours.title)
+    below = " · ".join(part for part in (about, remark) if part)
+    y = MARGIN + pixels(colours.title * 1.5)
+    write(axes, MARGIN, y, fit(below, width, colours.small, DPI), colours.small, color=colours.muted)
+
+
+def write(axes: Axes, x: float, y: float, text: str, size: float | None = None, **how: str) -> None:
     """Write a line of safe text below pixel (x, y), to the right of it; `how` overrides colour and alignment.
 
     It is the baseline that is placed: the top of a text depends on which letters it has.
     """
-    alignment = {"color": style.INK, "ha": "left", "va": "baseline"} | how
+    alignment = {"color": theme().ink, "ha": "left", "va": "baseline"} | how
+    size = size or theme().small
     baseline = y + pixels(size) if alignment["va"] == "baseline" else y
     axes.text(x, baseline, text, fontsize=size, **alignment)  # type: ignore[arg-type]
 
@@ -67,7 +78,7 @@ def write(axes: Axes, x: float, y: float, text: str, size: float = style.SMALL, 
 TILE = 300
 _GAP = 30
 _HEADER = 110
-_LINE = int(style.SMALL * 1.45 * style.DPI / 72)
+_LINE = 30
 _NARROWEST = 3  # tiles; so that the title has room above a single hit
 
 
@@ -93,7 +104,7 @@ def contact_sheet(hits: Sequence[Hit], images: Sequence[Image.Image], query: str
     lines = 3 if any(hit.category for hit in hits) else 2
     pitch = TILE + 14 + lines * _LINE + _GAP
     width = 2 * MARGIN + max(across, _NARROWEST) * (TILE + _GAP) - _GAP
-    page = Image.new("RGB", (width, 2 * MARGIN + _HEADER + ceil(len(hits) / across) * pitch - _GAP), "white")
+    page = Image.new("RGB", (width, 2 * MARGIN + _HEADER + ceil(len(hits) / across) * pitch - _GAP), theme().paper)
     corners = [
         (MARGIN + index % across * (TILE + _GAP), MARGIN + _HEADER + index // across * pitch)
         for index in range(len(hits))
@@ -101,7 +112,7 @@ def contact_sheet(hits: Sequence[Hit], images: Sequence[Image.Image], query: str
     for image, corner in zip(images, corners, strict=True):
         page.paste(tile(image, TILE), corner)
     figure, axes = page_figure(page)
-    _header(axes, query, len(hits), width - 2 * MARGIN)
+    page_head(axes, query, width - 2 * MARGIN, f"{len(hits):,} image{'' if len(hits) == 1 else 's'}, by cosine")
     for hit, (x, y) in zip(hits, corners, strict=True):
         _caption(axes, hit, x, y + TILE + 14)
     return figure
@@ -112,18 +123,12 @@ def _columns(count: int) -> int:
     return min(max(count, 1), 5) if count <= 40 else 8 if count <= 100 else 10
 
 
-def _header(axes: Axes, query: str, count: int, width: int) -> None:
-    write(axes, MARGIN, MARGIN, fit(query, width, style.TITLE, style.DPI), style.TITLE)
-    found = f"{count:,} image{'' if count == 1 else 's'}, by cosine"
-    write(axes, MARGIN, MARGIN + pixels(style.TITLE * 1.5), found, style.TICK, color=style.MUTED)
-
-
 def _caption(axes: Axes, hit: Hit, x: float, y: float) -> None:
     write(axes, x, y, f"{hit.rank}", fontweight="bold")
     write(axes, x + TILE, y, f"{hit.cosine:.3f}", ha="right")
-    write(axes, x, y + _LINE, fit(file_name(hit.path), TILE, style.SMALL, style.DPI))
+    write(axes, x, y + _LINE, fit(file_name(hit.path), TILE, theme().small, DPI))
     if hit.category:
-        write(axes, x, y + 2 * _LINE, fit(hit.category, TILE, style.SMALL, style.DPI), color=style.MUTED)
+        write(axes, x, y + 2 * _LINE, fit(hit.category, TILE, theme().small, DPI), color=theme().muted)
 
 
 def file_name(path: str) -> str:
@@ -133,7 +138,7 @@ def file_name(path: str) -> str:
 
 
 _SAMPLES_GAP = 16
-_SAMPLES_HEADER = 90
+_SAMPLES_HEADER = 110
 _WIDEST_NAME, _WIDEST_CONDITION = 420, 260  # pixels that the rows' and the columns' names take at most
 
 
@@ -158,33 +163,41 @@ def samples_figure(
     names = [label(name, 22) for name in categories]
     lines = [line for name in names for line in name.split("\n")]
     left = MARGIN + min(_WIDEST_NAME, int(max((_width(line) for line in lines), default=0))) + 24
-    top = MARGIN + _SAMPLES_HEADER + int(pixels(style.TICK * 1.8))
+    top = MARGIN + _SAMPLES_HEADER + int(pixels(theme().tick * 1.8))
     widest = max((_width(safe(condition)) for condition in conditions), default=0)
     pitch = max(side, min(_WIDEST_CONDITION, int(widest) + 1)) + _SAMPLES_GAP
     right = left + max(len(conditions) * pitch, 500)
-    page = Image.new("RGB", (right + MARGIN, top + len(categories) * (side + _SAMPLES_GAP) + MARGIN), "white")
+    page = Image.new("RGB", (right + MARGIN, top + len(categories) * (side + _SAMPLES_GAP) + MARGIN), theme().paper)
     inset = (pitch - _SAMPLES_GAP - side) // 2
     for (row, category), (column, condition) in product(enumerate(categories), enumerate(conditions)):
         image = images.get((category, condition))
         if image is not None:
             page.paste(tile(image, side), (left + column * pitch + inset, top + row * (side + _SAMPLES_GAP)))
     figure, axes = page_figure(page)
-    write(axes, MARGIN, MARGIN, fit(title, right - MARGIN, style.TITLE, style.DPI), style.TITLE)
+    page_head(axes, title, right - MARGIN)
     _name_columns(axes, conditions, left, top, pitch)
     for row, name in enumerate(names):
-        write(axes, left - 24, top + row * (side + _SAMPLES_GAP) + side / 2, name, style.TICK, ha="right", va="center")
+        write(
+            axes,
+            left - 24,
+            top + row * (side + _SAMPLES_GAP) + side / 2,
+            name,
+            theme().tick,
+            ha="right",
+            va="center",
+        )
     return figure
 
 
 def _name_columns(axes: Axes, conditions: Sequence[str], left: int, top: int, pitch: int) -> None:
     for column, condition in enumerate(conditions):
         middle = left + column * pitch + (pitch - _SAMPLES_GAP) / 2
-        name = fit(condition, pitch - _SAMPLES_GAP, style.TICK, style.DPI)
-        write(axes, middle, top - 14, name, style.TICK, ha="center", va="bottom")
+        name = fit(condition, pitch - _SAMPLES_GAP, theme().tick, DPI)
+        write(axes, middle, top - 14, name, theme().tick, ha="center", va="bottom")
 
 
 def _width(line: str) -> float:
-    return width_of(line, style.TICK, style.DPI)
+    return width_of(line, theme().tick, DPI)
 
 
 PAIR_TILE = 220
@@ -237,19 +250,17 @@ def pair_sheet(
     pitch = _ABOVE + PAIR_TILE + _BELOW + captions * _LINE + _PAIR_GAP
     width = 2 * MARGIN + across * (_PAIR_WIDTH + _PAIR_GAP) - _PAIR_GAP
     height = 2 * MARGIN + _PAIR_HEADER + max(ceil(len(pairs) / across) * pitch - _PAIR_GAP, 0)
-    page = Image.new("RGB", (width, height), "white")
+    page = Image.new("RGB", (width, height), theme().paper)
     corners = [
         (MARGIN + index % across * (_PAIR_WIDTH + _PAIR_GAP), MARGIN + _PAIR_HEADER + index // across * pitch)
         for index in range(len(pairs))
     ]
     for pair, both, (x, y) in zip(pairs, images, corners, strict=True):
-        border, thickness = (style.WRONG, 4) if _differ(pair) else (style.GRID, 1)
+        border, thickness = (style.WRONG, 4) if _differ(pair) else (theme().grid, 1)
         for side, image in enumerate(both):
             page.paste(tile(image, PAIR_TILE, border, thickness), (x + side * (PAIR_TILE + _SEAM), y + _ABOVE))
     figure, axes = page_figure(page)
-    write(axes, MARGIN, MARGIN, fit(title, width - 2 * MARGIN, style.TITLE, style.DPI), style.TITLE)
-    below = fit(remark, width - 2 * MARGIN, style.TICK, style.DPI)
-    write(axes, MARGIN, MARGIN + pixels(style.TITLE * 1.5), below, style.TICK, color=style.MUTED)
+    page_head(axes, title, width - 2 * MARGIN, remark)
     for number, (pair, (x, y)) in enumerate(zip(pairs, corners, strict=True), 1):
         _captions(axes, number, pair, x, y)
     return figure
@@ -270,9 +281,9 @@ def _captions(axes: Axes, number: int, pair: PairLabels, x: float, y: float) -> 
     write(axes, x, y, f"{number}", fontweight="bold")
     score = "exact copy" if pair.exact else f"cosine {pair.cosine:.5f}"
     write(axes, x + _PAIR_WIDTH, y, score, ha="right")
-    colours = (style.INK, style.WRONG if _differ(pair) else style.MUTED, style.MUTED)
+    colours = (theme().ink, style.WRONG if _differ(pair) else theme().muted, theme().muted)
     for side, labels in enumerate((pair.first, pair.second)):
         left, top = x + side * (PAIR_TILE + _SEAM), y + _ABOVE + PAIR_TILE + _BELOW
         for row, line in enumerate(_lines(labels)):
-            text = fit(line, PAIR_TILE - _SEAM, style.SMALL, style.DPI)
+            text = fit(line, PAIR_TILE - _SEAM, theme().small, DPI)
             write(axes, left, top + row * _LINE, text, color=colours[row])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from shotdex.store.errors import OptionError
 
-from .text import label
+from .drawing import DPI, Drawing, now, theme
+from .text import wrap
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -20,16 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-DPI = 200
 FORMATS = (".png", ".svg", ".pdf")
 
 LONGEST_TITLE = 160
 """Characters that a title is cut down to."""
-
-TITLE, LABEL, TICK, SMALL = 12.0, 10.0, 9.0, 7.5
-"""Text sizes in points."""
-
-INK, MUTED, GRID, FAINT = "#222222", "#6b6b6b", "#e4e4e4", "#c4c4c4"
 
 # Okabe and Ito (2008), "Color Universal Design": eight colours that colour-blind people tell apart.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000")
@@ -72,7 +67,7 @@ def neutral_looks(count: int) -> list[Look]:
 
 
 def new_figure(width: float, height: float, fixed_aspect: bool = False, arranged: bool = True) -> Figure:
-    """Return an empty white figure of `width` by `height` inches that a notebook can show.
+    """Return an empty figure of `width` by `height` inches that a notebook can show, and that knows whose it is.
 
     It keeps its parts from overlapping unless `arranged` is false. `fixed_aspect` closes the gaps that axes with square
     cells leave next to them.
@@ -82,26 +77,45 @@ def new_figure(width: float, height: float, fixed_aspect: bool = False, arranged
     from .notebook import NotebookFigure
 
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, compress=fixed_aspect) if arranged else None
-    return NotebookFigure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
+    figure = NotebookFigure(figsize=(width, height), dpi=DPI, facecolor=theme().paper, layout=layout)
+    figure.drawing = now()
+    return figure
 
 
 def clean(axes: Axes, grid: str = "y") -> None:
     """Take away what carries no data: two spines, the tick marks; leave a grid along `grid` (x, y, both, none)."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(length=0, labelsize=TICK, labelcolor=INK)
-    axes.xaxis.label.set(size=LABEL, color=INK)
-    axes.yaxis.label.set(size=LABEL, color=INK)
+    axes.set_facecolor(theme().paper)
+    axes.spines[["left", "bottom"]].set_color(theme().faint)
+    axes.tick_params(length=0, labelsize=theme().tick, labelcolor=theme().ink)
+    axes.xaxis.label.set(size=theme().label, color=theme().ink)
+    axes.yaxis.label.set(size=theme().label, color=theme().ink)
     axes.set_axisbelow(True)
     axes.grid(visible=False)
     if grid in ("x", "y", "both"):
-        axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
+        axes.grid(axis=grid, color=theme().grid, linewidth=0.8)  # type: ignore[arg-type]
 
 
 def heading(axes: Axes, title: str, width: float) -> None:
-    """Put the title above the axes, flush left, in as many lines as axes `width` inches wide need."""
-    per_line = int(width * 72 / TITLE / 0.58)
-    axes.set_title(label(title, per_line, LONGEST_TITLE), loc="left", fontsize=TITLE, color=INK, pad=10)
+    """Put the title and whose the figure is above the axes, flush left, in as many lines as `width` inches need."""
+    colours, drawing = theme(), now()
+    bold = "bold" if colours.title == colours.tick else "normal"
+    below = wrap(str(drawing.about), width, colours.small)
+    lines = below.count("\n") + 1 if below else 0
+    written = wrap(headline(title), width, colours.title, LONGEST_TITLE)
+    pad = 8 + lines * colours.small * 1.35 + 3 * bool(lines)
+    axes.set_title(written, loc="left", fontsize=colours.title, color=colours.ink, pad=pad, fontweight=bold)
+    if below:
+        axes.annotate(
+            below, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", annotation_clip=False,
+            ha="left", va="bottom", fontsize=colours.small, color=colours.muted, linespacing=1.25,
+        )  # fmt: skip
+
+
+def headline(title: str) -> str:
+    """Return the user's title, or the figure's own where the user has none."""
+    chosen = now().style.title
+    return title if chosen is None else chosen
 
 
 def check_target(path: Path) -> None:
@@ -137,7 +151,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG, SVG or PDF, by the extension, at 200 dots per inch.
+    """Write the figure as PNG, SVG or PDF, by the extension, at the dots per inch that it was made for.
 
     It is written aside and renamed, so that a reader never meets half a file, and carries no date, so that the same
     figure gives the same bytes.
@@ -149,24 +163,34 @@ def save(figure: Figure, path: Path) -> None:
 
     check_target(path)
     suffix = path.suffix.lower()
-    undated = {
-        ".png": {"Software": MADE_BY},
-        ".svg": {"Creator": MADE_BY, "Date": None},
-        ".pdf": {"Creator": MADE_BY, "CreationDate": None},
-    }[suffix]
+    drawing: Drawing = getattr(figure, "drawing", None) or Drawing()
     try:
         with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=suffix, delete=False) as aside:
             aside_path = Path(aside.name)
         try:
-            # The salt makes the ids inside an SVG depend on the drawing alone; there is no argument for it.
-            with rc_context({"svg.hashsalt": "shotdex"}):
-                figure.savefig(aside_path, dpi=DPI, metadata=undated)
+            # The salt makes the ids inside an SVG depend on the drawing alone; texts stay texts, that can be edited.
+            with rc_context({"svg.hashsalt": "shotdex", "svg.fonttype": "none", "pdf.fonttype": 42}):
+                figure.savefig(aside_path, dpi=drawing.style.dpi, metadata=_metadata(figure, drawing, suffix))
             aside_path.chmod(0o666 & ~_umask())
             aside_path.replace(path)
         finally:
             aside_path.unlink(missing_ok=True)
     except OSError as error:
         raise OptionError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _metadata(figure: Figure, drawing: Drawing, suffix: str) -> dict[str, str | None]:
+    """Return what a file says about its figure under the names that its format has; no date of writing."""
+    facts = dict(drawing.about.facts)
+    told = "; ".join(f"{name}: {value}" for name, value in facts.items())
+    heads = [axes.get_title(loc="left") for axes in figure.axes]
+    heads += [text.get_text() for axes in figure.axes for text in axes.texts[:1]]  # a page's title is its first text
+    title = drawing.style.title or next((" ".join(head.split()) for head in heads if head), "")
+    if suffix == ".pdf":
+        return {"Title": title, "Subject": told, "Creator": MADE_BY, "CreationDate": None}
+    if suffix == ".svg":
+        return {"Title": title, "Description": told, "Creator": MADE_BY, "Date": None}
+    return {"Title": title, "Description": told, "Software": MADE_BY, **facts}
 
 
 def _umask() -> int:
@@ -193,8 +217,8 @@ class LegendPlan:
 def plan_legend(labels: Sequence[str], height: float) -> LegendPlan:
     """Return how the labels, safe text already, fit next to axes that are `height` inches high."""
     if not labels:
-        return LegendPlan(1, TICK, 0.0)
-    size = TICK if len(labels) <= 20 else SMALL
+        return LegendPlan(1, theme().tick, 0.0)
+    size = theme().tick if len(labels) <= 20 else theme().small
     # Measured: a row takes 1.55 times its text's size, a character 0.62 of it, a handle with its gaps 5.
     lines = sum(text.count("\n") + 1 for text in labels)
     columns = ceil(lines * size * 1.55 / 72 / height)
@@ -227,11 +251,11 @@ def draw_legend(
         title=title or None,
         title_fontsize=planned.size,
         frameon=False,
-        labelcolor=INK,
+        labelcolor=theme().ink,
         alignment="left",
         handlelength=1.4,
         columnspacing=1.2,
         borderaxespad=0.0 if at else None,
         **where,
     )
-    legend.get_title().set_color(INK)
+    legend.get_title().set_color(theme().ink)

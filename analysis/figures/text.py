@@ -22,7 +22,7 @@ def safe(text: str) -> str:
     """Return `text` as matplotlib can draw it: literally, on one line, without a warning.
 
     `$` is escaped, since a pair of them would start a formula. White space becomes a space, invisible format characters
-    go, and whatever the font has no glyph for becomes a box.
+    go, and whatever no font of the system has becomes a box.
     """
     glyphs = _glyphs()
     drawn = []
@@ -31,8 +31,27 @@ def safe(text: str) -> str:
         if character.isspace():
             drawn.append(" ")
         elif category != "Cf":
-            drawn.append(character if ord(character) in glyphs and category != "Cc" else MISSING)
+            drawn.append(character if category != "Cc" and (ord(character) in glyphs or _found(character)) else MISSING)
     return "".join(drawn).replace("$", r"\$")
+
+
+def _found(letter: str) -> bool:
+    """Tell whether some font of the system has a letter; note it for the figure where none has."""
+    from .drawing import now
+    from .fonts import family_of
+
+    if family_of(letter) is None:
+        now().missing.add(letter)
+        return False
+    return True
+
+
+def families(drawn: str) -> list[str]:
+    """Return the families of fonts that a text needs beyond the figure's own, in the order of its letters."""
+    from .fonts import family_of
+
+    others = [letter for letter in drawn if ord(letter) > 0x2FF and ord(letter) not in _glyphs()]
+    return [family for family in dict.fromkeys(map(family_of, others)) if family]
 
 
 def shorten(text: str, length: int = LONGEST) -> str:
@@ -47,6 +66,11 @@ def label(text: str, width: int = LONGEST, longest: int = LONGEST) -> str:
     """Return `text` safe, cut down to `longest` characters, in lines of at most `width` characters."""
     lines = textwrap.wrap(shorten(" ".join(text.split()), longest), width=max(width, 1)) or [""]
     return "\n".join(safe(line) for line in lines)
+
+
+def wrap(text: str, width: float, size: float, longest: int = 400) -> str:
+    """Return `text` safe, in lines of at most `width` inches at `size` points."""
+    return label(text, max(int(width * 72 / size / 0.58), 12), longest) if text else ""
 
 
 def fit(text: str, width: float, size: float, dpi: float) -> str:
@@ -64,7 +88,9 @@ def width_of(drawn: str, size: float, dpi: float) -> float:
     """Return how wide safe text is in pixels, at `size` points."""
     font = _font()
     font.set_size(size, dpi)
-    font.set_text(drawn.replace(r"\$", "$"))
+    # A letter of another font counts as wide as an M: this one would warn that it has none.
+    known = "".join(letter if ord(letter) in _glyphs() else "M" for letter in drawn.replace(r"\$", "$"))
+    font.set_text(known)
     return font.get_width_height()[0] / 64  # FreeType counts in 64ths of a pixel
 
 

@@ -54,9 +54,10 @@ def parameters(words: str) -> list[click.Parameter]:
 
 
 # `index` is the front door: every kind of source and every limit has its option there, in sections.
-MANY = {"index": 21}
+MANY = {"index": 21, "plot map": 16}
 
-SHARED = {"store_path", "as_json", "model", "device", "where", "run"}
+FIGURES = {"title", "size", "dpi", "theme", "percent", "order"}
+SHARED = {"store_path", "as_json", "model", "device", "where", "run", *FIGURES}
 
 
 @pytest.mark.parametrize("words", [words for words in every_command() if words])

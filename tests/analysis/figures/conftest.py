@@ -52,6 +52,7 @@ def check(tmp_path):
     def checked(figure, *expected):
         # The parts find their places once: to look for them is most of the time that a figure takes.
         if engine := figure.get_layout_engine():
+            figure.find_fonts()
             engine.execute(figure)
             figure.set_layout_engine("none")
         save(figure, tmp_path / "figure.png")

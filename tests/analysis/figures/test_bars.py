@@ -6,7 +6,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from shotdex.analysis.figures import accuracy_figure, counts_figure
-from shotdex.analysis.figures.style import MUTED, OKABE_ITO, neutral_looks
+from shotdex.analysis.figures.drawing import theme
+from shotdex.analysis.figures.style import OKABE_ITO, neutral_looks
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
 
@@ -98,7 +99,7 @@ def test_baselines_stand_right_of_the_runs_grey_and_outlined(check):
     for patch in (*bars[1], *bars[2]):
         red, green, blue, _ = patch.get_facecolor()
         assert red == green == blue, "grey"
-        assert to_hex(patch.get_edgecolor()) == MUTED
+        assert to_hex(patch.get_edgecolor()) == theme().muted
     assert bars[1][0].get_facecolor() != bars[2][0].get_facecolor()
     assert [len(container[2][0].get_segments()) for container in axes.containers[1::2]] == [2, 2, 0], "no whisker"
     assert [text.get_text() for text in axes.texts] == ["0.750", "0.200", "0.900", "0.800", "0.78"]

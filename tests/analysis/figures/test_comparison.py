@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from shotdex.analysis.figures import ComparisonLine, comparison_figure
 from shotdex.analysis.figures.comparison import spread
-from shotdex.analysis.figures.style import MUTED, OKABE_ITO
+from shotdex.analysis.figures.style import OKABE_ITO
 from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
 
@@ -45,7 +45,7 @@ def test_each_row_is_a_dot_with_its_interval_in_the_given_order(check):
     dots = [
         (*line.get_xdata(), *line.get_ydata(), line.get_color()) for line in axes.lines if line.get_marker() != "None"
     ]
-    assert dots == [(0.58, 0, OKABE_ITO[0]), (0.88, 1, OKABE_ITO[2]), (0.919, 2, MUTED)]
+    assert dots == [(0.58, 0, OKABE_ITO[0]), (0.88, 1, OKABE_ITO[2]), (0.919, 2, "#7a7a7a")]
     whiskers = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines if line.get_marker() == "None"]
     assert whiskers == [
         ([e.low, e.high], [place] * 2) for place, e in enumerate(row.estimate for row in ROWS[:1] + ROWS[-2:-1])
@@ -72,7 +72,7 @@ def test_few_shot_rows_form_a_curve_by_shots_beside_what_they_are_compared_with(
         (1, 0.25), (1, 0.33), (2, 0.35), (2, 0.43), (4, 0.45), (4, 0.53),
     }  # fmt: skip
     lines = {line.get_ydata()[0]: line.get_color() for line in curves.lines if line.get_linestyle() == "--"}
-    assert lines == {0.58: OKABE_ITO[0], 0.88: OKABE_ITO[2], 0.919: MUTED}
+    assert lines == {0.58: OKABE_ITO[0], 0.88: OKABE_ITO[2], 0.919: "#7a7a7a"}
     assert [t.get_text() for t in curves.texts] == ["bare names", "linear probe", "CNN"]
     assert curves.get_xscale() == "log" and curves.get_xticks().tolist() == [1, 2, 4]
     assert len({to_hex(color) for color in (probe.get_color(), knn.get_color(), *lines.values())}) == 5

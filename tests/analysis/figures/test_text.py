@@ -2,14 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from shotdex.analysis.figures.style import new_figure
 from shotdex.analysis.figures.text import fit, label, safe, shorten, width_of
 
 
 def draw(text):
     """Draw with warnings as errors, and return the text as matplotlib understood it."""
-    figure = Figure(figsize=(2, 1), dpi=50)
+    figure = new_figure(2, 1)
+    figure.set_layout_engine("none")
     artist = figure.text(0.5, 0.5, text)
     FigureCanvasAgg(figure).draw()
     return artist._preprocess_math(artist.get_text())
@@ -32,6 +33,22 @@ def draw(text):
 )
 def test_text_is_drawn_literally(text, drawn):
     assert draw(safe(text)) == (drawn, False)
+
+
+def test_letters_of_another_font_are_drawn_with_it_and_missing_ones_are_said():
+    from shotdex.analysis.figures.drawing import FigureStyle, styled
+    from shotdex.analysis.figures.fonts import family_of, missing_letters
+
+    with styled(FigureStyle()) as drawing:
+        drawn = [safe(letter) for letter in "猫कش한"]
+    missing = {letter for letter in "猫क한" if family_of(letter) is None}  # the figure's own font has the Arabic one
+    assert drawing.missing == missing
+    assert drawn == ["□" if letter in missing else letter for letter in "猫कش한"]
+    assert missing_letters("猫क") == (
+        "no font on this system has क 猫: boxes are drawn; install one that has, on Debian and Ubuntu "
+        "fonts-noto-cjk fonts-noto-core"
+    )
+    assert missing_letters("") == ""
 
 
 @given(st.text(max_size=12))
