@@ -19,7 +19,7 @@ from .results import Findings
 
 if TYPE_CHECKING:
     from shotdex.analysis.classify import FromCatalog
-    from shotdex.analysis.prompts.check import CountTokens, Finding
+    from shotdex.analysis.prompts.check import Finding, ReadTokens
 
 
 def choose_prompts(
@@ -258,13 +258,13 @@ def check_prompts(
     if store is not None:
         with store.reading() as con:
             counts = category_counts(con, where)
-        counting, note = _token_counter(store, model)
+        counting, note = _token_reader(store, model)
     found = PromptCheck(chosen, tuple(check(chosen, counts, counting)), counts is not None, counting is not None, note)
     return Findings(f"check of prompt set {chosen.name}", found.findings, found, Finding)
 
 
-def _token_counter(store: Store, model: str | None) -> tuple[CountTokens | None, str]:
-    """Return what counts the tokens of a text for the store's model; or None, and why not."""
+def _token_reader(store: Store, model: str | None) -> tuple[ReadTokens | None, str]:
+    """Return what reads the tokens of a text for the store's model; or None, and why not."""
     from shotdex.store.encoders import choose_encoder, list_encoders
 
     with store.reading() as con:
@@ -272,9 +272,9 @@ def _token_counter(store: Store, model: str | None) -> tuple[CountTokens | None,
         encoder = choose_encoder(con, model)[1] if model is not None or known == 1 else None
     if encoder is None:
         return None, f"the store {'has several encoders; choose one with --model' if known else 'has no encoder yet'}"
-    from shotdex.models.model_files import token_counter
+    from shotdex.models.model_files import token_reader
 
     try:
-        return token_counter(encoder.name), ""
+        return token_reader(encoder.name), ""
     except ModelUnavailable as error:
         return None, str(error)

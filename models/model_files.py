@@ -294,8 +294,8 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def token_counter(name: str) -> Callable[[str], tuple[int, int]]:
-    """Return what tells of a text how many tokens it has, begin and end included, and how many of them the model reads.
+def token_reader(name: str) -> Callable[[str], tuple[int, tuple[int, ...]]]:
+    """Return what tells of a text how many tokens it has, begin and end included, and the ids of those the model reads.
 
     Raises:
         ModelUnavailable: the tokenizer or the configuration is not on this machine.
@@ -314,8 +314,8 @@ def token_counter(name: str) -> Callable[[str], tuple[int, int]]:
     except (ValueError, AttributeError) as error:
         raise ModelUnavailable(f"the configuration of {name} cannot be read: {error}") from error
 
-    def count(text: str) -> tuple[int, int]:
-        tokens = len(tokenizer(canonical_text(text, family, tokenizer))["input_ids"])
-        return tokens, min(tokens, most)
+    def read(text: str) -> tuple[int, tuple[int, ...]]:
+        text = canonical_text(text, family, tokenizer)
+        return len(tokenizer(text)["input_ids"]), tuple(tokenizer(text, truncation=True, max_length=most)["input_ids"])
 
-    return count
+    return read

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 
 from shotdex.store.types import Combine, PromptSet
 
 from .build import class_of_label, plain_name
 
-CountTokens = Callable[[str], tuple[int, int]]
-"""Returns how many tokens a text has, and how many the model reads."""
+ReadTokens = Callable[[str], tuple[int, tuple[int, ...]]]
+"""Returns how many tokens a text has, and the ids of those that the model reads."""
 
 
 class Weight(StrEnum):
@@ -31,20 +32,24 @@ class Finding:
 
 
 def check_prompts(
-    prompts: PromptSet, categories: Mapping[str, int] | None = None, count_tokens: CountTokens | None = None
+    prompts: PromptSet,
+    categories: Mapping[str, int] | None = None,
+    read_tokens: ReadTokens | None = None,
 ) -> list[Finding]:
     """Return what is wrong or odd about a prompt set, problems first.
 
     Args:
         prompts: the set.
         categories: the images' categories with how many images have each, where there are images.
-        count_tokens: the model's tokenizer, where there is one; finds prompts that the model would cut short.
+        read_tokens: the model's tokenizer, where there is one; finds prompts that the model would cut short, and classes
+            whose prompts are the same tokens to it.
     """
     found = _texts(prompts)
     if categories is not None:
         found += _categories(prompts, categories)
-    if count_tokens is not None:
-        found += _lengths(prompts, count_tokens)
+    if read_tokens is not None:
+        read = {text: read_tokens(text) for text in dict.fromkeys(chain.from_iterable(prompts.classes.values()))}
+        found += _lengths(read) + _same_tokens(prompts, read)
     return sorted(found, key=lambda finding: finding.weight is Weight.NOTE)
 
 
@@ -83,10 +88,21 @@ def _categories(prompts: PromptSet, categories: Mapping[str, int]) -> list[Findi
     return found
 
 
-def _lengths(prompts: PromptSet, count_tokens: CountTokens) -> list[Finding]:
-    found = []
-    for text in dict.fromkeys(text for texts in prompts.classes.values() for text in texts):
-        tokens, read = count_tokens(text)
-        if tokens > read:
-            found.append(Finding(Weight.PROBLEM, f"the model reads {read} of the {tokens} tokens of {text!r}"))
-    return found
+def _lengths(read: Mapping[str, tuple[int, tuple[int, ...]]]) -> list[Finding]:
+    return [
+        Finding(Weight.PROBLEM, f"the model reads {len(ids)} of the {tokens} tokens of {text!r}")
+        for text, (tokens, ids) in read.items()
+        if tokens > len(ids)
+    ]
+
+
+def _same_tokens(prompts: PromptSet, read: Mapping[str, tuple[int, tuple[int, ...]]]) -> list[Finding]:
+    """Classes whose different texts are the same tokens to the model, cut short or differing in case only."""
+    alike: dict[tuple[tuple[int, ...], ...], list[str]] = {}
+    for category, texts in prompts.classes.items():
+        alike.setdefault(tuple(sorted(read[text][1] for text in texts)), []).append(category)
+    return [
+        Finding(Weight.PROBLEM, f"the model cannot tell these classes apart: {', '.join(map(repr, group))}")
+        for group in alike.values()
+        if len({tuple(sorted(prompts.classes[category])) for category in group}) > 1
+    ]

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.prompts.check import Finding, Weight, check_prompts
-from shotdex.models.model_files import token_counter
+from shotdex.models.model_files import token_reader
 from shotdex.store.types import Combine
 
 PROBLEM, NOTE = Weight.PROBLEM, Weight.NOTE
 
 
-def words(text: str) -> tuple[int, int]:
-    """A model that reads four words."""
-    return len(text.split()), min(len(text.split()), 4)
+def words(text: str) -> tuple[int, tuple[int, ...]]:
+    """A model that reads four words, in lower case."""
+    return len(text.split()), tuple(hash(word) for word in text.lower().split()[:4])
 
 
 def test_nothing_to_say() -> None:
@@ -82,12 +82,27 @@ def test_prompts_that_are_too_long_are_said_once_each() -> None:
     assert problems == ["the model reads 4 of the 5 tokens of 'a b c d e'"]
 
 
+def test_classes_whose_texts_are_the_same_tokens() -> None:
+    """Names that differ in case only, and prompts that differ after the place where the model cuts them."""
+    classes = {"Dog": ["a Dog"], "cat": ["a cat"], "dog": ["a dog"], "x": ["a b c d x"], "y": ["a b c d y"]}
+    found = check_prompts(make_prompt_set("x", classes), None, words)
+    apart = [finding.text for finding in found if "tell" in finding.text]
+    assert apart == [
+        "the model cannot tell these classes apart: 'Dog', 'dog'",
+        "the model cannot tell these classes apart: 'x', 'y'",
+    ]
+    (demo,) = check_prompts(make_prompt_set("x", {"Dog": ["Dog"], "dog": ["dog"]}), None, token_reader("demo"))
+    assert demo == Finding(PROBLEM, "the model cannot tell these classes apart: 'Dog', 'dog'")
+
+
 def test_what_the_demo_model_does_not_read() -> None:
     """30 words of one token each fit between begin and end; the 31st does not."""
     fits, over = " ".join(["dog"] * 30), " ".join(["dog"] * 31)
     prompts = make_prompt_set("x", {"a": [fits], "b": [over]})
-    (found,) = check_prompts(prompts, None, token_counter("demo"))
-    assert found == Finding(PROBLEM, f"the model reads 32 of the 33 tokens of {over!r}")
+    assert check_prompts(prompts, None, token_reader("demo")) == [
+        Finding(PROBLEM, f"the model reads 32 of the 33 tokens of {over!r}"),
+        Finding(PROBLEM, "the model cannot tell these classes apart: 'a', 'b'"),
+    ]
 
 
 labels = st.sampled_from(["cat", "Cat", "c-a-t", "dog", "owl", "x", "y"])

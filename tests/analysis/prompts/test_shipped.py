@@ -14,7 +14,7 @@ from shotdex.analysis.prompts.build import class_of_label
 from shotdex.analysis.prompts.check import check_prompts
 from shotdex.analysis.prompts.files import find_prompt_file, read_prompt_file, shipped_files
 from shotdex.media.sources.idx import FASHION_MNIST
-from shotdex.models.model_files import token_counter
+from shotdex.models.model_files import token_reader
 from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Combine, PromptSet
@@ -77,7 +77,7 @@ def test_the_texts_of_fashion_mnist() -> None:
 @pytest.mark.parametrize("name", [*FASHION, *IMAGES])
 def test_nothing_is_wrong_or_odd_about_them(name: str) -> None:
     categories = FASHION_MNIST if name in FASHION else demo.CATEGORIES
-    assert check_prompts(shipped(name), dict.fromkeys(categories, 1), token_counter("demo")) == []
+    assert check_prompts(shipped(name), dict.fromkeys(categories, 1), token_reader("demo")) == []
 
 
 def test_names_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
