@@ -178,18 +178,19 @@ def classify_in_full(store: Store, options: Classification, load: LoadEncoder) -
     return Classified(run, work.prompts, accuracy, groups, outside, work.unscored, empty, narrowed, answers.notes)
 
 
-def answer(store: Store, options: Classification, load: LoadEncoder) -> Answers:
-    """Score every image that has vectors against every class, and record nothing.
+def answer(
+    store: Store, options: Classification, load: LoadEncoder, again: Mapping[str, Vectors] | None = None
+) -> Answers:
+    """Score every image that has vectors against every class, and record nothing; raises what `classify_in_full` does.
 
-    Raises:
-        The same as `classify_in_full`.
+    `again` are vectors (D,) of texts that were just encoded again; they replace what the store remembers.
     """
     if options.k < 1:
         raise OptionError(f"cannot keep {options.k} predictions per image", "keep at least one: -k 5")
     with store.reading() as con:
         work = _gather(store, con, options)
     texts = [text for prompts in work.prompts.classes.values() for text in prompts]
-    encoded = encoded_texts(work.encoder, texts, load, work.texts)
+    encoded = encoded_texts(work.encoder, texts, load, {**work.texts, **(again or {})})
     assert encoded is not None
     matrix, new = encoded
     codes, categories = work.labels["category"]

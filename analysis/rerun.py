@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from shotdex.models.protocols import LoadEncoder
+from shotdex.models.protocols import SAME_TEXT, LoadEncoder, finite
 from shotdex.query.text_lookup import remember
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
-from shotdex.store.errors import EncoderError
+from shotdex.store.errors import EncoderError, StoreError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
-from shotdex.store.types import EncoderId, PromptSet, Run
+from shotdex.store.text_vectors import forget_texts, remembered_texts
+from shotdex.store.types import EncoderId, PromptSet, Run, Vectors
 
 from .classify import Answers, Classification, answer
 from .coverage import marked_name
@@ -28,11 +29,22 @@ SAME = 1e-5
 """The largest difference of a component that rounding explains: another number of threads gives up to 1e-6."""
 
 
-def text_changes(store: Store, run: Run, load: LoadEncoder) -> tuple[list[str], list[str]]:
-    """Return what changed about the model behind a run's texts, and what could not be looked at, in words.
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What encoding a run's prompts again gave: what changed, and what could not be looked at, in words.
 
-    The model is loaded, its identity compared, and the run's prompts are encoded again and compared with what the store
-    remembers of them; images are not encoded again.
+    `wrong` are vectors (D,) of texts of which the store remembers others than the model gives now, beyond rounding.
+    """
+
+    changes: Sequence[str] = ()
+    unchecked: Sequence[str] = ()
+    wrong: Mapping[str, Vectors] = field(default_factory=dict)
+
+
+def _texts_again(store: Store, run: Run, load: LoadEncoder) -> _Texts:
+    """Encode a run's prompts again with the model itself and compare them with what the store remembers of them.
+
+    What is remembered wrongly is forgotten, so that it is encoded again. Images are not encoded again.
     """
     with store.reading() as con:
         encoder = list_encoders(con)[run.encoder_id]
@@ -42,14 +54,20 @@ def text_changes(store: Store, run: Run, load: LoadEncoder) -> tuple[list[str], 
     try:
         loaded = load(encoder)
     except EncoderError as error:
-        return [], [f"{error}; so the texts remembered in the store were used"]
+        return _Texts(unchecked=[f"{error}; so the texts remembered in the store were used"])
     if loaded.id.key() != encoder.key():
-        return [f"the encoder's files: {encoder} then, {loaded.id} now; the texts are from then"], []
+        return _Texts([f"the encoder's files: {encoder} then, {loaded.id} now; the texts are from then"])
     known = [text for text in texts if text in kept]
     if not known:
-        return [], []
-    apart = float(np.abs(loaded.encode_texts(known) - np.stack([kept[text] for text in known])).max())
-    return ([f"the text vectors, by up to {apart:.1g}"] if not apart <= SAME else []), []
+        return _Texts()
+    made = finite(loaded.encode_texts(known), encoder)
+    apart = [float(np.abs(row - kept[text]).max()) for text, row in zip(known, made, strict=True)]
+    wrong = {known[i]: made[i] for i in range(len(known)) if not apart[i] <= SAME_TEXT[encoder.precision]}
+    if wrong:
+        with suppress(StoreError), store.writing() as con:  # a store that cannot be written to is still compared
+            forget_texts(con, run.encoder_id, list(wrong))
+    largest = max(apart)
+    return _Texts([] if largest <= SAME else [f"the text vectors, by up to {largest:.1g}"], [], wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +113,16 @@ def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
     """
     with store.reading() as con:
         wanted = wanted_again(con, run)
-    made = answer(store, wanted, load)
+    texts = _texts_again(store, run, load)
+    made = answer(store, wanted, load, texts.wrong)
     remember(store, made.work.encoder_id, made.new_texts)
-    texts_changed, unchecked = text_changes(store, run, load)
     with store.reading() as con:
         kept = con.table(
             "SELECT image_id, rank, category, cosine FROM predictions WHERE run_id = $run ORDER BY image_id, rank",
             {"run": run.run_id},
         )
-        changes = [*_changes(con, run, made), *texts_changed, *version_changes(run.versions, versions())]
+        changes = [*_changes(con, run, made), *texts.changes, *version_changes(run.versions, versions())]
+    unchecked = [*texts.unchecked]
     same, different, gone, new, largest = _matched(kept, made.predictions, run.k)
     if not run.data_sha256:
         unchecked.append("the run was recorded before data digests existed, so the images could not be compared")

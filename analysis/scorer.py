@@ -18,7 +18,7 @@ from shotdex.store.engines.flat import FlatEngine, among
 from shotdex.store.engines.registry import open_engines
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, PromptSet, Space, Vectors
-from shotdex.store.vectors import load_vectors
+from shotdex.store.vectors import check_finite, load_vectors
 
 from .prompts.build import class_of_label
 from .scoring import ClassTexts, Floats, Indices, best_classes, probabilities, true_ranks
@@ -163,7 +163,9 @@ class ImageParts:
             with suppress(EngineDamaged):  # it was changed since it was opened
                 for start in range(0, len(places), CHUNK):
                     part = places[start : start + CHUNK]
-                    yield self._flat.covers[part], self._flat.read(part)
+                    covered, vectors = self._flat.covers[part], self._flat.read(part)
+                    check_finite(covered, vectors)
+                    yield covered, vectors
                     read += len(part)
             rest = rest[~among(rest, self._flat.covers[places[:read]])]
         for start in range(0, len(rest), self._at_once):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotdex.store.errors import EncoderMismatch, ModelOutputInvalid
-from shotdex.store.types import EncoderId, ImageVectors, Pooling, Vectors
+from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Vectors
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -154,6 +154,10 @@ class CountsTokens(Protocol):
 
         A text of which nothing is known without loading a model passes for whole.
         """
+
+
+SAME_TEXT = {Precision.FLOAT32: 1e-4, Precision.BF16: 2e-2, Precision.FP16: 2e-3}
+"""How far a number of a text's vector may be from the remembered one: the last bits depend on what shares a batch."""
 
 
 def finite(vectors: Vectors, encoder: EncoderId) -> Vectors:

@@ -38,6 +38,7 @@ from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import Combine, Ids, PromptSet, Vectors
+from shotdex.store.vectors import check_finite
 
 _LATEST = "SELECT max(run_id) FROM runs WHERE encoder_id = $encoder GROUP BY prompt_set_id ORDER BY 1"
 _FOUND = """
@@ -74,7 +75,7 @@ def _searched(con: Connection, encoder_id: int, inverted: InvertedFile, prompts:
     """Return the centroids whose lists each class searches; with the best prompt of each class, each prompt does."""
     needed = list(dict.fromkeys(text for texts in prompts.classes.values() for text in texts))
     vectors = remembered_texts(con, encoder_id, needed)
-    if len(vectors) < len(needed):
+    if len(vectors) < len(needed) or not all(np.isfinite(vector).all() for vector in vectors.values()):
         return None
     queries, nprobe = list(_class_vectors(prompts, vectors)), inverted.nprobe
     found = [inverted.nearest(vector)[:nprobe].astype(np.int64) for _, _, vector in queries]
@@ -134,6 +135,7 @@ def build(store: Store, encoder_name: str | None, recall: float, progress: Progr
 
     Raises:
         OptionError: there are too few images to gain anything, or the recall would take comparing most of them.
+        StoreCorrupt: the vector of an image holds NaN or infinity.
         EmptyStore, EncoderMismatch, StoreLocked, StoreError.
     """
     started = time.monotonic()
@@ -198,9 +200,11 @@ def _gather(store: Store, encoder_name: str | None) -> _Gathered:
     flat = index.engine(exact=True)
     if not isinstance(flat, FlatEngine):
         raise EmptyStore(f"the store at {store.root} has no images", "index images: shotdex index FOLDER")
+    check_finite(flat.rows.ids, flat.rows.vectors)
     present = np.zeros(len(flat.covers), dtype=np.bool_)
     present[flat.rows.positions(Filter(without=index.removed))] = True
-    return _Gathered(number, index, flat, present, np.array(vectors_from_arrow(texts.column("vector"), encoder.dim)))
+    of_texts = vectors_from_arrow(texts.column("vector"), encoder.dim)
+    return _Gathered(number, index, flat, present, of_texts[np.isfinite(of_texts).all(axis=1)])
 
 
 def truths(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from .arrow import whole
 from .connection import Connection
 from .errors import QueryError
@@ -36,9 +38,9 @@ def remembered_texts(con: Connection, encoder_id: int, texts: Sequence[str]) -> 
 
 
 def remember_texts(con: Connection, encoder_id: int, texts: Sequence[str], vectors: Vectors) -> None:
-    """Keep text vectors (N, D) for the next time, leaving out those already kept."""
+    """Keep text vectors (N, D) for the next time, leaving out those already kept, and any with NaN or infinity."""
     known = remembered_texts(con, encoder_id, texts)
-    new = [i for i, text in enumerate(texts) if text not in known]
+    new = [i for i, text in enumerate(texts) if text not in known and np.isfinite(vectors[i]).all()]
     for start in range(0, len(new), AT_ONCE):
         some = new[start : start + AT_ONCE]
         con.run(
@@ -46,3 +48,8 @@ def remember_texts(con: Connection, encoder_id: int, texts: Sequence[str], vecto
             f"SELECT unnest($texts::VARCHAR[]), unnest($vectors::FLOAT[{vectors.shape[1]}][])",
             {"texts": [texts[i] for i in some], "vectors": vectors[some].tolist()},
         )
+
+
+def forget_texts(con: Connection, encoder_id: int, texts: Sequence[str]) -> None:
+    """Forget the vectors of texts, which are encoded again when they are next needed."""
+    con.run(f"DELETE FROM {texts_table(encoder_id)} WHERE text IN (SELECT unnest($texts))", {"texts": list(texts)})

@@ -9,6 +9,7 @@ import numpy as np
 
 from .arrow import to_numpy, vectors_from_arrow
 from .connection import Connection
+from .errors import StoreCorrupt
 from .schema import vectors_table
 from .types import EncoderId, Ids, Space, Vectors
 
@@ -37,8 +38,34 @@ def load_vectors(
 ) -> tuple[Ids, Vectors]:
     """Return ids (rising) and vectors (N, D) of this encoder: all it ever encoded, or only `ids`.
 
-    Besides the result it takes the memory of `READ_ROWS` vectors, and of few as much again.
+    In addition to the result it takes the memory of `READ_ROWS` vectors, and of few as much again.
+
+    Raises:
+        StoreCorrupt: a vector holds NaN or infinity.
     """
+    found, vectors = _load(con, encoder_id, encoder, space, ids)
+    check_finite(found, vectors)
+    return found, vectors
+
+
+def check_finite(ids: Ids, vectors: Vectors) -> None:
+    """Make sure that the vectors (N, D) of images (N,) are finite, so that nothing is computed from damaged ones.
+
+    Raises:
+        StoreCorrupt: a vector holds NaN or infinity.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)  # not finite where a number is not; needs no second matrix
+    odd = np.flatnonzero(~np.isfinite(squares))
+    if len(odd):
+        raise StoreCorrupt(
+            f"the vectors of {len(odd):,} images hold NaN, infinity or numbers too large (the first: image_id "
+            f"{ids[odd[0]]})",
+            "delete them and encode these images again: shotdex verify --repair, then shotdex index SOURCE",
+        )
+
+
+def _load(con: Connection, encoder_id: int, encoder: EncoderId, space: Space, ids: Ids | None) -> tuple[Ids, Vectors]:
     dim = encoder.dim if space is Space.JOINT else encoder.vision_dim
     if ids is not None and len(ids) <= FEW_ROWS:
         parts = [(np.empty(0, dtype=np.int64), np.empty((0, dim), dtype=np.float32))]
@@ -103,6 +130,6 @@ def _rising(ids: Ids) -> bool:
 def load_in_chunks(
     con: Connection, encoder_id: int, encoder: EncoderId, ids: Ids, rows: int
 ) -> Iterator[tuple[Ids, Vectors]]:
-    """Yield ids (rising) and joint vectors, at most `rows` at a time, so that memory stays bounded."""
+    """Yield ids (rising) and joint vectors as they are, damaged ones too, at most `rows` at a time."""
     for start in range(0, len(ids), rows):
-        yield load_vectors(con, encoder_id, encoder, Space.JOINT, ids[start : start + rows])
+        yield _load(con, encoder_id, encoder, Space.JOINT, ids[start : start + rows])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from shotdex.models.protocols import LoadEncoder, checked
+from shotdex.models.protocols import SAME_TEXT, LoadEncoder, checked
 from shotdex.models.text_tower_file import tower_fault, tower_file
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderError, EncoderMismatch
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
-from shotdex.store.types import EncoderId, Precision
+from shotdex.store.text_vectors import forget_texts, remembered_texts
+from shotdex.store.types import EncoderId
 
 from .check import REPAIR, Check, Fault, of_each_encoder, verdict
 from .check_images import UNIT, length
@@ -68,9 +68,6 @@ def drop_broken_towers(store: Store, con: Connection) -> dict[int, str]:
 TEXTS = 16
 """How many remembered texts are encoded again."""
 
-TOLERANCES = {Precision.FLOAT32: 1e-4, Precision.BF16: 2e-2, Precision.FP16: 2e-3}
-"""How far a number of a text's vector may be from the remembered one: the last bits depend on what shares a batch."""
-
 FORGET = "forget them with: shotdex verify --repair --model-check   (they are encoded again when they are asked)"
 
 
@@ -86,7 +83,7 @@ def check_models(store: Store, load: LoadEncoder) -> list[Check]:
 
 
 def _check(store: Store, number: int, encoder: EncoderId, load: LoadEncoder) -> Check:
-    name, allowed = f"model of encoder {number}", TOLERANCES[encoder.precision]
+    name, allowed = f"model of encoder {number}", SAME_TEXT[encoder.precision]
     try:
         apart = _apart(store, number, encoder, load, f"LIMIT {TEXTS}")
     except (EncoderError, EncoderMismatch) as error:
@@ -111,10 +108,10 @@ def forget_wrong_texts(store: Store, load: LoadEncoder) -> list[str]:
             apart = _apart(store, number, encoder, load)
         except (EncoderError, EncoderMismatch):  # another model says nothing about these texts
             continue
-        wrong = [text for text, difference in apart.items() if not difference <= TOLERANCES[encoder.precision]]
+        wrong = [text for text, difference in apart.items() if not difference <= SAME_TEXT[encoder.precision]]
         if wrong:
             with store.writing() as con:
-                con.run(f"DELETE FROM {texts_table(number)} WHERE text IN (SELECT unnest($texts))", {"texts": wrong})
+                forget_texts(con, number, wrong)
             done.append(
                 f"forgot remembered texts with other vectors than the model of encoder {number}: {len(wrong):,}"
             )

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shotdex.models.protocols import SAME_TEXT
 from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import ModelUnavailable, OptionError
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
 from shotdex.store.types import EncoderId
-from shotdex.upkeep.check_texts import TEXTS, TOLERANCES, check_models, forget_wrong_texts
+from shotdex.upkeep.check_texts import TEXTS, check_models, forget_wrong_texts
 from shotdex.upkeep.verify import VerifyOptions, verify
 from tests.support.evaluated import change, rows
 from tests.support.fakes import FakeEncoder, fake_id
@@ -30,8 +31,8 @@ def test_the_same_model(store: Store) -> None:
     model = FakeEncoder()
     (check,) = check_models(store, lambda _: model)
     assert check.ok
-    assert "10 remembered texts encoded again differ by at most 0 (allowed: 0.0001)" in check.text
-    assert len(set(model.texts)) == 10
+    assert "9 remembered texts encoded again differ by at most 0 (allowed: 0.0001)" in check.text
+    assert len(set(model.texts)) == 9
 
 
 def test_only_some_texts_are_encoded(store: Store) -> None:
@@ -85,13 +86,13 @@ def test_texts_with_other_vectors_are_forgotten(store: Store) -> None:
     found = {check.name: check for check in verify(store.root, wanted).checks if not check.ok}
     assert list(found) == ["model of encoder 1"]
     check = found["model of encoder 1"]
-    assert check.text.startswith("2 of 10 remembered texts get other vectors now (such as '")
+    assert check.text.startswith("2 of 9 remembered texts get other vectors now (such as '")
     assert "--repair --model-check" in check.hint
     after = verify(store.root, VerifyOptions(repair=True, load=wanted.load))
     assert after.whole
     assert after.done == ("forgot remembered texts with other vectors than the model of encoder 1: 2",)
     assert {row[0] for row in rows(store, "SELECT text FROM text_vectors_1")}.isdisjoint({"red", "navy"})
-    assert rows(store, "SELECT count(*) FROM text_vectors_1") == [(8,)]
+    assert rows(store, "SELECT count(*) FROM text_vectors_1") == [(7,)]
 
 
 def test_every_encoder(store: Store) -> None:
@@ -115,6 +116,6 @@ def test_the_tolerance_is_above_what_a_batch_does_to_a_text(demo_model: Path, pr
     ]
     together = model.encode_texts(texts)
     alone = np.concatenate([model.encode_texts([text]) for text in texts])
-    allowed = TOLERANCES[model.id.precision]
+    allowed = SAME_TEXT[model.id.precision]
     assert np.abs(together - alone).max() < allowed / 5
     assert min(np.abs(together[0] - row).max() for row in together[1:]) > allowed * 5

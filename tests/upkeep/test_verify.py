@@ -37,7 +37,7 @@ def test_a_whole_store_passes_and_the_numbers_are_its_own(store: Store) -> None:
     assert texts["vectors of encoder 1"].startswith("79 rows")
     assert texts["copies in encoder 1"].startswith("1 contents are there more than once")
     assert texts["coverage"] == "every one of 78 present images has vectors; encoder 1 has all"
-    assert texts["texts of encoder 1"].startswith("10 remembered")
+    assert texts["texts of encoder 1"].startswith("9 remembered")
     assert texts["runs"].startswith("2, with 150 scored images in all")
     assert texts["predictions"].startswith(f"{75 * 4 + 75 * 2} rows")
     assert texts["truths"].startswith("150 rows")
