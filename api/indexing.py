@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shotdex.store.errors import OptionError, SourceError
+from shotdex.media.files.places import Exchange
+from shotdex.store.errors import OptionError
 from shotdex.store.progress import Progress
 from shotdex.store.store import Store
-from shotdex.store.types import IndexReport, Limits
+from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
 
 from .formatting import visible
 from .index_lines import class_lines
@@ -26,11 +27,9 @@ if TYPE_CHECKING:
     from shotdex.indexer.layout import Labelling, Layout
     from shotdex.indexer.plan import Plan
     from shotdex.indexer.run import IndexOptions
-    from shotdex.media.sources import Source
     from shotdex.models.encoder_pool import IndexEncoder, ModelOptions
     from shotdex.models.own_encoder import OwnModel
     from shotdex.models.protocols import ImageEncoder
-    from shotdex.store.source_records import SourceRecord
 
 Note = Callable[[str], None]
 
@@ -45,6 +44,7 @@ class Job:
     prune: bool
     progress: bool | Progress
     note: Note
+    web: Exchange
 
 
 class Indexing(Opened):
@@ -72,6 +72,8 @@ class Indexing(Opened):
         max_failures: int | None = None,
         strict: bool = False,
         all_formats: bool = False,
+        web_timeout: float = WEB_SECONDS,
+        web_files: int = WEB_FILES,
         prune: bool = False,
         gone: bool = False,
         progress: bool | Progress = False,
@@ -99,6 +101,10 @@ class Indexing(Opened):
             max_seconds: the time to decode one image; 0 lifts the limit.
             max_failures: stop after more than this many failures; `strict` stops at the first.
             all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
+            web_timeout: the seconds in which a web server must begin to answer, and then go on at 10 kB a second; a
+                whole answer may take 120 times as long. 0 lifts these limits.
+            web_files: the files and folders that a folder on a web server may list, in all; 0 lifts the limit, and
+                those on the size of a page, on nested folders and on archives whose size the server does not state.
             prune: afterwards delete what has disappeared from its source.
             gone: accept that the source, or a folder in it, has disappeared or lost most of its images. Without it that
                 is an error and nothing changes, since a disk may not be mounted; and `prune` never deletes most of a
@@ -122,7 +128,8 @@ class Indexing(Opened):
             gone=gone,
         )
         how = self._model(model, precision, compile)
-        return self._run(Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None)))
+        web = Exchange.of_options(web_timeout, web_files)
+        return self._run(Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None), web))
 
     def preview(
         self,
@@ -146,6 +153,8 @@ class Indexing(Opened):
         max_failures: int | None = None,
         strict: bool = False,
         all_formats: bool = False,
+        web_timeout: float = WEB_SECONDS,
+        web_files: int = WEB_FILES,
         prune: bool = False,
         gone: bool = False,
         progress: bool | Progress = False,
@@ -174,8 +183,9 @@ class Indexing(Opened):
             gone=gone,
         )
         how = self._model(model, precision)
-        job = Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None))
-        with self._scanned(job) as (inventory, choice, options):
+        web = Exchange.of_options(web_timeout, web_files)
+        job = Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None), web)
+        with job.web.in_effect(), self._scanned(job) as (inventory, choice, options):
             encoder = choice.identity()
             found = preview(Store(self.path), inventory, options, encoder)
         return IndexPreview(found, self.path, choice.name if encoder is None else encoder[1])
@@ -198,6 +208,7 @@ class Indexing(Opened):
         from shotdex.indexer.preflight import check_place
         from shotdex.indexer.trial_images import sample_images
         from shotdex.media.files.places import absolute
+        from shotdex.media.sources import open_known_source
         from shotdex.store.source_records import source_record
 
         if not job.source:
@@ -210,7 +221,7 @@ class Indexing(Opened):
         if before is not None:
             known = {**before.reading, **job.options.reading}
             job = replace(job, options=replace(job.options, reading=known))
-        source = _open_known_source(job, before)
+        source = open_known_source(job.source, job.options.columns, job.options.reading, before, job.options.gone)
         with Bar("looking") as bar:
             bar.start(None if job.progress is True else 0)
             inventory = scan_source(source, bar.advance, may_be_empty=before is not None)
@@ -232,7 +243,11 @@ class Indexing(Opened):
                 if not line.startswith("taking"):
                     job.note(visible(line))
 
-        with self._scanned(job) as (inventory, choice, options), shown(job.progress, "indexing") as bar:
+        with (
+            job.web.in_effect(),
+            self._scanned(job) as (inventory, choice, options),
+            shown(job.progress, "indexing") as bar,
+        ):
             encoder = choice.encoder()
             report = Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
         if not report.interrupted:
@@ -286,18 +301,3 @@ def limits_of(pixels: int, seconds: float, all_formats: bool = False) -> Limits:
     longest = 1e6  # above it there is no limit: longer than a system's timers can be set to
     lasting = seconds if 0 < seconds <= longest else None
     return Limits(pixels or None, lasting, Limits().bytes if pixels else None, all_formats)
-
-
-def _open_known_source(job: Job, before: SourceRecord | None) -> Source:
-    """Open a source; one that was indexed and has disappeared has no images any more, where the user says so."""
-    from shotdex.media.sources import GoneSource, Reading, is_gone, open_source
-
-    if before is None or not is_gone(before.source):
-        columns = job.options.columns or (before.columns if before is not None else {})
-        return open_source(job.source, reading=Reading(columns, **job.options.reading))  # type: ignore[arg-type]
-    if not job.options.gone:
-        raise SourceError(
-            f"{job.source} was indexed before and is not there now",
-            "its images stay, as a disk may not be mounted; if they are gone for good, say so: --gone",
-        )
-    return GoneSource(before.source, before.kind)

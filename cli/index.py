@@ -16,7 +16,7 @@ from shotdex.results import IndexPreview
 from shotdex.session import Session
 from shotdex.store.location import store_to_write
 from shotdex.store.store import Store
-from shotdex.store.types import IndexReport, Limits
+from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
 
 from .options import SectionedCommand, device_option, json_option, store_option
 from .render import as_json as to_json
@@ -38,6 +38,7 @@ SECTIONS = {
     ),
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
+    "Web servers": ("web_timeout", "web_files"),
     "What to do": ("dry_run", "prune", "gone"),
 }
 
@@ -132,6 +133,22 @@ class BatchSize(click.ParamType[int | None]):
     "--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N failures. [default: never]"
 )
 @click.option("--strict", is_flag=True, help="Stop at the first failure; the same as --max-failures 0.")
+@click.option(
+    "--web-timeout",
+    type=click.FloatRange(0),
+    default=WEB_SECONDS,
+    metavar="S",
+    show_default=True,
+    help="How long a server may take to begin its answer; 0 lifts this limit and the one on slow answers.",
+)
+@click.option(
+    "--web-files",
+    type=click.IntRange(0),
+    default=WEB_FILES,
+    metavar="N",
+    show_default=True,
+    help="How many files and folders a folder on a server may list; 0 lifts this limit and the one on nested folders.",
+)
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
 @click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
 @click.option(
@@ -163,6 +180,8 @@ def command(
     max_seconds: float,
     max_failures: int | None,
     strict: bool,
+    web_timeout: float,
+    web_files: int,
     dry_run: bool,
     prune: bool,
     gone: bool,
@@ -209,6 +228,8 @@ def command(
             max_seconds=max_seconds,
             max_failures=max_failures,
             strict=strict,
+            web_timeout=web_timeout,
+            web_files=web_files,
             all_formats=all_formats,
             prune=prune,
             gone=gone,

@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
-from shotdex.media.files.places import TooManyBytes
+from shotdex.media.files.places import EXCHANGE, TooManyBytes
 from shotdex.models.protocols import Prepared
 from shotdex.store.errors import ContainerFailure, ImageFailure, ShotdexError
 from shotdex.store.types import Failure, Limits, Reason
@@ -147,10 +148,13 @@ class _Run(Generic[Item]):
         self._pool = ThreadPoolExecutor(2 * WORKERS, thread_name_prefix="decode")
         # Files read ahead here are as many as keep the processes busy, however far ahead the results may be.
         self._room = threading.Semaphore(2 * WORKERS)
+        self._requests = EXCHANGE.get().part()
+        self._context = copy_context()
+        self._context.run(EXCHANGE.set, self._requests)
 
     def submit(self, item: Item) -> Future[Decoded[Item] | FailedItem[Item]]:
         if not self._decoder.in_order:
-            return self._pool.submit(lambda: self._understand(item, self._read(item)))
+            return self._pool.submit(self._context.copy().run, lambda: self._understand(item, self._read(item)))
         if not self._room.acquire(blocking=False):
             with self._turns.of_the_decoders():
                 self._room.acquire()
@@ -175,6 +179,8 @@ class _Run(Generic[Item]):
 
     def close(self, now: bool) -> None:
         self._workers.close(now)
+        if now:
+            self._requests.end()  # the threads that read wait for no server
         with self._turns.of_the_decoders():  # so that nobody waits for it
             self._pool.shutdown(wait=True, cancel_futures=True)
 

@@ -72,6 +72,10 @@ PIXEL_LIMIT = 178_956_970
 """Pixels above which an image is refused: Pillow's own bound for a decompression bomb."""
 
 
+WEB_SECONDS, WEB_FILES = 30.0, 100_000
+"""How long a web server may take to begin its answer, and how many files and folders a folder there may list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one image may cost: `pixels` it may have, `seconds` to decode it, `bytes` of its file; None means no limit.

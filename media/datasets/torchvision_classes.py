@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shotdex.media.files.web_session import READ_S
 from shotdex.store.errors import SourceError
+from shotdex.store.types import WEB_SECONDS
 
 from .dataset_rows import WHOLE
 
@@ -176,7 +176,7 @@ def make(name: str, made_by: Any, settings: Mapping[str, Any]) -> Any:
 def _patience() -> Iterator[None]:
     """Let no connection wait for ever: torchvision sets no limit."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(READ_S)
+    socket.setdefaulttimeout(WEB_SECONDS)
     try:
         yield
     finally:

@@ -14,9 +14,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO, TypeVar, cast
 
+from shotdex.store.types import WEB_SECONDS
+
 from .places import Facts, Listed, NotListed, TooManyBytes, number_of
 from .urls import scheme_of, shown
-from .web_session import CONNECT_S, READ_S, missing
+from .web_session import missing
 
 BLOCK = 4 << 20
 KEPT = 8
@@ -31,7 +33,7 @@ def _filesystem(scheme: str, named: bool) -> Any:
 
     settings: dict[str, Any] = {"use_listings_cache": False}
     if scheme == "s3":
-        limits = {"connect_timeout": CONNECT_S, "read_timeout": READ_S, "retries": {"max_attempts": 2}}
+        limits = {"connect_timeout": WEB_SECONDS, "read_timeout": WEB_SECONDS, "retries": {"max_attempts": 2}}
         settings |= {"anon": not named, "config_kwargs": limits}
     if scheme == "gs":  # warns at each request that it has no credentials, which public buckets do without
         logging.getLogger("gcsfs").setLevel(logging.CRITICAL)

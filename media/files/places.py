@@ -9,13 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from unicodedata import normalize
+
+from shotdex.store.errors import OptionError
+from shotdex.store.types import WEB_FILES, WEB_SECONDS
 
 from .urls import WEB, checked, is_url, name_of, relative_to, scheme_of, shown
 
@@ -51,6 +56,76 @@ class NotListed:
 
     url: str
     why: str
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """The requests to web servers of one piece of work: what they may take, and which of them are on their way.
+
+    An answer must have begun, and its pieces must follow each other, within `seconds`; a folder may list `files` files
+    and folders in all. None lifts a limit. `named` where the user can lift them by option. `silent` counts, by server,
+    how often in a row it did not answer; a server that stays silent is given up. It is None where nobody counts.
+    """
+
+    seconds: float | None = WEB_SECONDS
+    files: int | None = WEB_FILES
+    named: bool = False
+    silent: dict[str, int] | None = None
+    _running: set[Any] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ended: bool = False
+
+    def lifted_by(self, option: str) -> str:
+        """Return the end of an error message that names the option which lifts a limit."""
+        return f"; {option} 0 lifts the limit" if self.named else ""
+
+    @staticmethod
+    def of_options(seconds: float, files: int) -> Exchange:
+        """Return the one whose limits options mean; 0 lifts a limit.
+
+        Raises:
+            OptionError: `seconds` is not a number, or one of them is negative.
+        """
+        if not seconds >= 0 or files < 0:
+            raise OptionError("--web-timeout and --web-files are numbers from 0", "for example: --web-timeout 60")
+        return Exchange(seconds if 0 < seconds < 1e6 else None, files or None, named=True, silent={})
+
+    @contextmanager
+    def in_effect(self) -> Iterator[None]:
+        """Let requests that are made inside belong to this one."""
+        token = EXCHANGE.set(self)
+        try:
+            yield
+        finally:
+            EXCHANGE.reset(token)
+
+    def part(self) -> Exchange:
+        """Return one for requests that are ended together, without the others."""
+        return Exchange(self.seconds, self.files, self.named, self.silent)
+
+    def began(self, request: Any) -> None:
+        """Take in a request, which has a method `cancel`; it is cancelled where all were ended."""
+        with self._lock:
+            self._running.add(request)
+        if self._ended:
+            request.cancel()
+
+    def finished(self, request: Any) -> None:
+        """Forget a request."""
+        with self._lock:
+            self._running.discard(request)
+
+    def end(self) -> None:
+        """Cancel all requests, those that come later too: whoever waits for one need not wait for its server."""
+        self._ended = True
+        with self._lock:
+            running = list(self._running)
+        for request in running:
+            request.cancel()
+
+
+EXCHANGE: ContextVar[Exchange] = ContextVar("EXCHANGE", default=Exchange())  # noqa: B039 - it is meant to be shared
+"""The one that requests belong to that are made here."""
 
 
 def read_bounded(file: BinaryIO, limit: int) -> bytes:

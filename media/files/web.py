@@ -17,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO, cast
 
-from .places import Facts, TooManyBytes, number_of
+from .places import EXCHANGE, Facts, TooManyBytes, number_of
 from .urls import shown
 from .web_session import WAIT_S, Passing, Reply, ask, wait
 
-SPOOL_LIMIT = 64 * 1024**3
-"""Bytes above which a file that cannot be read in parts is not fetched: 64 GiB."""
+SPOOL_LIMIT, UNSIZED_LIMIT = 64 * 1024**3, 4 * 1024**3
+"""Bytes above which a file that cannot be read in parts is not fetched: 64 GiB, and 4 where the server does not say
+how large it is."""
 
 BLOCK, KEPT = 2 << 20, 16
 """Bytes of one request when reading in parts, and how many such parts are kept."""
@@ -135,7 +136,12 @@ async def _range(url: str, start: int, end: int, first: Reply) -> bytes:
 
 async def _spooled(url: str, reply: Reply) -> BinaryIO:
     limit = min(SPOOL_LIMIT, shutil.disk_usage(tempfile.gettempdir()).free // 2)
-    too_large = OSError(f"{shown(url)}: the server sends files only whole, and this one is over {limit:,} bytes")
+    lifted, exchange = "", EXCHANGE.get()
+    if reply.size is None and exchange.files is not None:
+        limit, lifted = min(limit, UNSIZED_LIMIT), exchange.lifted_by("--web-files")
+    too_large = OSError(
+        f"{shown(url)}: the server sends files only whole, and this one is over {limit:,} bytes{lifted}"
+    )
     if (reply.size or 0) > limit:
         raise too_large
     with contextlib.ExitStack() as to_close:

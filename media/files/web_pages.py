@@ -7,20 +7,20 @@ names that begin with a dot.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from .places import Listed, NotListed, TooManyBytes
+from .places import EXCHANGE, Listed, NotListed, TooManyBytes
 from .urls import path_of, shown
 from .web_session import Reply, ask, wait
 
-PAGE_LIMIT = 16 * 1024 * 1024
-"""Bytes of one page: about 100,000 links."""
+LINK_BYTES = 160
+"""Bytes of a page for each file and folder that a walk may find."""
 
-PAGES_LIMIT = 100_000
-DEPTH_LIMIT = 64
-"""Pages of one walk, and folders within folders: a server that makes up folders must come to an end."""
+DEPTH = 32
+"""Folders within folders, where the number of files has a limit: a server that makes up folders must come to an end."""
 
 _KINDS = ("text/html", "application/xhtml+xml")
 
@@ -53,31 +53,49 @@ def walk(url: str) -> Iterator[Listed | NotListed]:
     """Find every file below a folder, by name within each folder.
 
     Raises:
-        OSError: the first page cannot be read. A later one gives a `NotListed`.
+        OSError: the first page cannot be read, or there is more than a walk may find. A later page that cannot be read
+            gives a `NotListed`.
     """
-    waiting, pages = [iter(_entries(url))], 1
+    left = EXCHANGE.get().files
+    first = _entries(url, left)
+    waiting = [iter(first)]
+    left = None if left is None else left - len(first)
     while waiting:
         found = next(waiting[-1], None)
         if found is None:
             waiting.pop()
         elif not found.endswith("/"):
             yield Listed(found, None)
-        elif pages >= PAGES_LIMIT or len(waiting) >= DEPTH_LIMIT:
-            yield NotListed(found, f"more than {PAGES_LIMIT:,} folders, or {DEPTH_LIMIT} within each other")
+        elif left is not None and len(waiting) >= DEPTH:
+            lifted = EXCHANGE.get().lifted_by("--web-files")
+            yield NotListed(found, f"more than {DEPTH} folders within each other{lifted}")
         else:
-            pages += 1
             try:
-                waiting.append(iter(_entries(found)))
+                entries = _entries(found, left)
+            except _TooMany:
+                raise
             except OSError as error:
                 yield NotListed(found, str(error))
+            else:
+                left = None if left is None else left - len(entries)
+                waiting.append(iter(entries))
 
 
-def _entries(folder: str) -> list[str]:
-    """Return the URLs of what is directly in a folder, sorted; folders end with `/`."""
+class _TooMany(OSError):
+    """A folder on the web lists more than a walk may find."""
+
+    def __init__(self, folder: str, what: str) -> None:
+        super().__init__(f"{shown(folder)} lists {what}{EXCHANGE.get().lifted_by('--web-files')}")
+
+
+def _entries(folder: str, most: int | None) -> list[str]:
+    """Return the URLs of what is directly in a folder, sorted, at most so many; folders end with `/`."""
+    limit = EXCHANGE.get().files
     try:
-        led, kind, content = wait(ask(folder, _page))
+        bytes_ = sys.maxsize if limit is None else limit * LINK_BYTES
+        led, kind, content = wait(ask(folder, lambda reply: _page(reply, bytes_)))
     except TooManyBytes as error:
-        raise OSError(f"the page {shown(folder)} has {error}") from None
+        raise _TooMany(folder, f"too much: a page of {error}") from None
     start = folder if folder.endswith("/") else folder + "/"
     if _place(led) not in (_place(folder), _place(start)):
         raise OSError(f"{shown(folder)} leads to {shown(led)}")
@@ -86,11 +104,17 @@ def _entries(folder: str) -> list[str]:
     links = _Links()
     links.feed(content.decode("utf-8", "replace"))
     base = urldefrag(led).url
-    return sorted({found for link in links.found if (found := _child(base, link)) is not None})
+    entries: set[str] = set()
+    for link in links.found:
+        if (found := _child(base, link)) is not None:
+            entries.add(found)
+            if most is not None and len(entries) > most:
+                raise _TooMany(folder, f"too much: with the folders before it, over {limit:,} files and folders")
+    return sorted(entries)
 
 
-async def _page(reply: Reply) -> tuple[str, str, bytes]:
-    return reply.url, reply.kind, await reply.body(PAGE_LIMIT)
+async def _page(reply: Reply, limit: int) -> tuple[str, str, bytes]:
+    return reply.url, reply.kind, await reply.body(limit)
 
 
 def _child(base: str, link: str) -> str | None:

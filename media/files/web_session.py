@@ -1,7 +1,7 @@
 """Requests to web servers, over aiohttp on fsspec's event loop: bounded, without cookies, with errors of one family.
 
-Everything has a bound: the time until an answer begins, the bytes of a body, and how slowly it may come. Trouble that
-may be gone in a moment (429, 5xx, a lost connection) is tried once more. Proxies and ~/.netrc are the user's.
+Everything has a bound: the time until an answer begins, the bytes of a body, how slowly it may come, and the whole.
+Trouble that may be gone in a moment (429, 5xx, a lost connection) is tried again. Proxies and ~/.netrc are the user's.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import errno
 import re
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from shotdex.store.errors import SourceError
 
-from .places import TooManyBytes
+from .places import EXCHANGE, TooManyBytes
 from .urls import shown
 
-CONNECT_S = 30.0
-READ_S = 30.0
-"""Seconds until a connection must stand, until an answer must have begun, and in which a server must send something."""
-
-PATIENCE_S = 60.0
-SLOWEST = 10_000
-"""A server that drips keeps every single read within its limit: after a minute it must have sent 10 kB a second."""
+SLOWEST, WHOLE = 10_000, 120
+"""A server that drips keeps every single read within the limit: beyond it it must send 10 kB a second, and the whole
+answer may take 120 times the limit, an hour unless the user says otherwise."""
 
 LARGE = 32 << 20
 """Bytes of a body after which it waits for its turn: of larger ones one is in memory at a time, whatever is sent."""
 
-WAIT_S = 0.5
-LONGEST_WAIT_S = 5.0
-"""Seconds before the second try, and the longest that a server may ask for."""
+TRIES, WAIT_S, LONGEST_WAIT_S = 3, 0.5, 5.0
+"""How often a request is tried, the seconds between, and the most that a server may ask for."""
+
+SILENT = 3
+"""Requests in a row that a server leaves without an answer before it is given up; the first, where it gave none yet."""
 
 # A URL of these letters alone is sent as it was given: requoting may break a signature.
 _WRITTEN = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
@@ -80,12 +80,17 @@ class Reply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Read the body piece by piece, each at most 256 KiB."""
-        began, total = time.monotonic(), 0
+        began, total, exchange = time.monotonic(), 0, EXCHANGE.get()
         while chunk := await self.content.read(1 << 18):
             total += len(chunk)
             yield chunk
-            if time.monotonic() - began > PATIENCE_S + total / SLOWEST:
-                raise TimeoutError(f"{shown(self.url)} sends less than {SLOWEST // 1000} kB a second")
+            if exchange.seconds is None:
+                continue
+            took, lifted = time.monotonic() - began, exchange.lifted_by("--web-timeout")
+            if took > exchange.seconds + total / SLOWEST:
+                raise TimeoutError(f"{shown(self.url)} sends less than {SLOWEST // 1000} kB a second{lifted}")
+            if took > exchange.seconds * WHOLE:
+                raise TimeoutError(f"{shown(self.url)} was not read within {exchange.seconds * WHOLE:g} s{lifted}")
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body, unpacked where it comes packed.
@@ -143,12 +148,16 @@ def wait(work: Awaitable[_T]) -> _T:
     except ImportError as error:
         work.close()  # type: ignore[attr-defined]
         raise missing("http", error) from error
+    exchange = EXCHANGE.get()  # the coroutine sees the same one: it runs in a copy of this context
     running = asyncio.run_coroutine_threadsafe(cast(Any, work), get_loop())
+    exchange.began(running)
     try:
         return cast(_T, running.result())
     except BaseException:
         running.cancel()
         raise
+    finally:
+        exchange.finished(running)
 
 
 _large: tuple[Any, asyncio.Lock] | None = None
@@ -173,7 +182,7 @@ def _shared_session() -> Any:
     import aiohttp
 
     loop = asyncio.get_running_loop()
-    if _session is None or _session[0] is not loop:
+    if _session is None or _session[0] is not loop or _session[1].closed:
         _session = (
             loop,
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=True),
@@ -195,17 +204,51 @@ def _translated(url: str) -> Iterator[None]:
 
     try:
         yield
+    except Passing:
+        raise
     except aiohttp.ClientConnectorError as error:
         why = str(error.os_error.strerror or error.os_error or "no connection")
+        if error.os_error.errno in (errno.ECONNRESET, errno.ECONNABORTED):
+            raise Passing(f"{shown(url)} cannot be reached: {why}", WAIT_S) from None
         raise ConnectionError(f"{shown(url)} cannot be reached: {why}") from None
     except TimeoutError as error:
         if error.args and not isinstance(error, aiohttp.ClientError):  # our own
             raise
-        raise TimeoutError(f"{shown(url)} did not answer in {READ_S:.0f} s") from None
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError) as error:
+        raise _silence(url, "did not answer") from None
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
         raise Passing(f"{shown(url)}: the connection was lost ({type(error).__name__})", WAIT_S) from None
+    except (AssertionError, RuntimeError) as error:  # the session was closed, or its pool was, between two steps
+        raise Passing(f"{shown(url)}: the connection was lost ({error or type(error).__name__})", WAIT_S) from error
     except (aiohttp.ClientError, ValueError) as error:
         raise OSError(f"{shown(url)} cannot be read: {type(error).__name__}") from None
+
+
+def _silence(url: str, what: str) -> TimeoutError:
+    now = EXCHANGE.get()
+    return TimeoutError(f"{shown(url)} {what} in {now.seconds:g} s{now.lifted_by('--web-timeout')}")
+
+
+@contextlib.contextmanager
+def _heard(url: str) -> Iterator[None]:
+    """Count whether a server answers, and give up one that does not.
+
+    Each request would be given up by itself; but a page may list a hundred thousand of them.
+    """
+    silent, server = EXCHANGE.get().silent, urlsplit(url).netloc
+    if silent is None:
+        yield
+        return
+    if silent.get(server, 0) >= SILENT:
+        raise _silence(url, "is given up: its server did not answer")
+    try:
+        yield
+    except TimeoutError:
+        silent[server] = silent[server] + 1 if server in silent else SILENT
+        raise
+    except Exception:
+        silent[server] = 0
+        raise
+    silent[server] = 0
 
 
 async def ask(url: str, use: Callable[[Reply], Awaitable[_T]], start: int | None = None, end: int | None = None) -> _T:
@@ -214,10 +257,11 @@ async def ask(url: str, use: Callable[[Reply], Awaitable[_T]], start: int | None
     Raises:
         FileNotFoundError, PermissionError, TimeoutError, OSError: there is no such answer.
     """
-    try:
-        return await _once(url, use, start, end)
-    except Passing as trouble:
-        await asyncio.sleep(trouble.wait_s)
+    for _ in range(TRIES - 1):
+        try:
+            return await _once(url, use, start, end)
+        except Passing as trouble:
+            await asyncio.sleep(trouble.wait_s)
     return await _once(url, use, start, end)
 
 
@@ -226,10 +270,11 @@ async def _once(url: str, use: Callable[[Reply], Awaitable[_T]], start: int | No
     import yarl
 
     wanted = {} if start is None or end is None else {"Range": f"bytes={start}-{end - 1}"}
-    limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=READ_S)
-    with _translated(url):
+    seconds = EXCHANGE.get().seconds
+    limits = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, sock_read=seconds)
+    with _translated(url), _heard(url):
         target = yarl.URL(url, encoded=bool(_WRITTEN.fullmatch(url)))
-        async with asyncio.timeout(CONNECT_S + READ_S):  # headers may drip as bodies do
+        async with asyncio.timeout(seconds):  # headers may drip as bodies do
             response = await _shared_session().get(
                 target, headers={"Accept-Encoding": "identity", **wanted}, timeout=limits
             )

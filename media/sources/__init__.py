@@ -6,6 +6,7 @@ import stat
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shotdex.media.archives import path_of
 from shotdex.media.files import places
@@ -18,6 +19,9 @@ from .base import Candidate, FailedFolder, Found, GoneSource, Reading, Source, i
 from .kinds import KINDS, Kind
 from .left_out import Ignored, Left
 
+if TYPE_CHECKING:
+    from shotdex.store.source_records import SourceRecord
+
 __all__ = [
     "Candidate",
     "FailedFolder",
@@ -29,6 +33,7 @@ __all__ = [
     "Source",
     "facts",
     "is_gone",
+    "open_known_source",
     "open_source",
     "read_bytes",
 ]
@@ -64,6 +69,25 @@ def open_source(source: str | Path, columns: Mapping[str, str] | None = None, re
             "pass the folder that contains the images",
         )
     raise SourceError(f"there is nothing at {places.shown(text)}", "check the path")
+
+
+def open_known_source(
+    source: str, columns: Mapping[str, str], reading: Mapping[str, Any], before: SourceRecord | None, gone: bool
+) -> Source:
+    """Open a source that may have been indexed before; one that has disappeared has no images where `gone` accepts it.
+
+    Raises:
+        SourceError: as for `open_source`, or it has disappeared.
+    """
+    if before is None or not is_gone(before.source):
+        known = columns or (before.columns if before is not None else {})
+        return open_source(source, reading=Reading(known, **reading))
+    if not gone:
+        raise SourceError(
+            f"{source} was indexed before and is not there now",
+            "its images stay, as a disk may not be mounted; if they are gone for good, say so: --gone",
+        )
+    return GoneSource(before.source, before.kind)
 
 
 def read_bytes(address: str, limit: int = BYTES_LIMIT) -> bytes:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shotdex.media.files import places, web, web_pages, web_session
-from shotdex.media.files.places import Facts, Listed, NotListed, TooManyBytes
+from shotdex.media.files.places import Exchange, Facts, Listed, NotListed, TooManyBytes
 from shotdex.media.files.web import BLOCK
 from shotdex.store.errors import SourceError
 from tests.support.web import Page, Web, dripping, listing, served
@@ -215,24 +215,17 @@ class TestWeb:
         with pytest.raises(ConnectionError):
             places.read_all(site.url + "/later.png", 9)
         # The client itself asks again where a connection that it had kept turns out to be closed.
-        assert len(site.pages["/later.png"].before) == 7 or (status == 0 and site.pages["/later.png"].before)
+        assert len(site.pages["/later.png"].before) == 6 or (status == 0 and site.pages["/later.png"].before)
 
-    def test_a_server_that_is_slow_or_drips(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with served({"/slow.png": Page(b"picture", slow=0.6)}) as site:
-            with monkeypatch.context() as patch:
-                patch.setattr(web_session, "READ_S", 0.2)
-                with pytest.raises(TimeoutError, match="did not answer"):
-                    places.read_all(site.url + "/slow.png", 9)
-            monkeypatch.setattr(web_session, "PATIENCE_S", -1.0)
-            site.pages["/slow.png"].slow = 0
-            with pytest.raises(TimeoutError, match="less than 10 kB a second"):
-                places.read_all(site.url + "/slow.png", 9)
+    def test_a_server_that_is_slow(self) -> None:
+        slow = Page(b"picture", slow=0.6)
+        why = pytest.raises(TimeoutError, match=r"did not answer in 0\.2 s$")
+        with served({"/slow.png": slow}) as site, Exchange(0.2).in_effect(), why:
+            places.read_all(site.url + "/slow.png", 9)
 
     @pytest.mark.parametrize("end", [b"", b"x" * 1000])
-    def test_headers_that_never_end(self, end: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(web_session, "CONNECT_S", 0.3)
-        monkeypatch.setattr(web_session, "READ_S", 0.3)
-        with dripping(b"X-More: 1" + end + b"\r\n", 0.05 if not end else 0.0) as url:
+    def test_headers_that_never_end(self, end: bytes) -> None:
+        with dripping(b"X-More: 1" + end + b"\r\n", 0.05 if not end else 0.0) as url, Exchange(0.3).in_effect():
             began = time.monotonic()
             with pytest.raises(OSError, match=r"did not answer|cannot be read|lost"):
                 places.read_all(url + "/a.png?token=geheim", 9)
@@ -414,16 +407,19 @@ class TestFolders:
                 self.found(site.url + "/gone/")
 
     def test_a_server_that_makes_up_folders_comes_to_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(web_pages, "DEPTH_LIMIT", 4)
+        monkeypatch.setattr(web_pages, "DEPTH", 4)
         pages = {"/" + "a/" * depth: listing("a/", "x.png") for depth in range(9)}
         with served(pages) as site:
             found = list(places.walk(site.url + "/"))
             assert [type(item) for item in found] == [NotListed] + [Listed] * 4
-            monkeypatch.setattr(web_pages, "PAGES_LIMIT", 2)
-            assert [type(item) for item in places.walk(site.url + "/")] == [NotListed] + [Listed] * 2
-            monkeypatch.setattr(web_pages, "PAGE_LIMIT", 10)
-            with pytest.raises(OSError, match="more than 10 bytes"):
+            with Exchange(files=7).in_effect(), pytest.raises(OSError, match="over 7 files and folders"):
                 list(places.walk(site.url + "/"))
+            with Exchange(files=1).in_effect(), pytest.raises(OSError, match="more than 160 bytes"):
+                site.pages["/"].content += b" " * 160
+                list(places.walk(site.url + "/"))
+            with Exchange(files=None).in_effect():
+                found = list(places.walk(site.url + "/"))
+            assert [type(item) for item in found] == [NotListed] + [Listed] * 9
 
     def test_memory(self) -> None:
         memory = fsspec.filesystem("memory")

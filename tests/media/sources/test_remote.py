@@ -5,8 +5,7 @@ from __future__ import annotations
 import fsspec
 import pytest
 
-from shotdex.media.files import web_session
-from shotdex.media.files.places import TooManyBytes
+from shotdex.media.files.places import Exchange, TooManyBytes
 from shotdex.media.sources.base import Candidate, FailedFolder, Ignored, Reading, Source
 from shotdex.media.sources.remote import RemoteFolderSource, SingleImageSource, open_source
 from shotdex.store.errors import SourceError
@@ -87,11 +86,10 @@ def test_what_cannot_be_reached(kind: type[RemoteFolderSource | SingleImageSourc
             assert "geheim" not in str(caught.value)
 
 
-def test_a_server_that_stops_answering_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_session, "READ_S", 0.2)
+def test_a_server_that_stops_answering_half_way() -> None:
     pages = {"/": listing("a.png", "sub/"), "/a.png": Page(b"x", slow=0.5), "/sub/": listing("b.png")}
     pages["/sub/"].slow = 0.5
-    with served(pages) as site:
+    with served(pages) as site, Exchange(0.2).in_effect():
         found = list(open_source(site.url + "/", Reading()).scan())
     assert [type(one) for one in found] == [Failure, FailedFolder]
     assert all("did not answer" in str(one) for one in found)
