@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shotdex.store.types import Estimate, Hit, IndexReport, PromptSet
 
     from . import errors
+    from .images import ClassifiedImages, classify_images
     from .results import Estimates, Findings, IndexPreview, SearchResult, SqlResult
     from .runs import Run, Runs
     from .session import Session, describe, open
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _MODULES = {
+    "ClassifiedImages": "images",
     "Estimate": "store.types",
     "Estimates": "results",
     "Findings": "results",
@@ -31,12 +33,14 @@ _MODULES = {
     "SearchResult": "results",
     "Session": "session",
     "SqlResult": "results",
+    "classify_images": "images",
     "describe": "session",
     "open": "session",
 }
 """Public name -> the module that has it."""
 
 __all__ = [
+    "ClassifiedImages",
     "Estimate",
     "Estimates",
     "Findings",
@@ -50,6 +54,7 @@ __all__ = [
     "Session",
     "SqlResult",
     "__version__",
+    "classify_images",
     "describe",
     "errors",
     "open",

@@ -83,6 +83,33 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "
     return "\n".join(lines)
 
 
+LONGEST_BAR = 50
+"""Columns of a share of 1 in a wide terminal."""
+
+
+def bars(shares: Mapping[str, float], columns: int, block: str = "█") -> str:
+    """Return shares in [0, 1] by name, each with a bar of that length, in lines of at most `columns`, indented by two.
+
+    Names longer than a third of the line are cut.
+    """
+    names = {name: _cut(visible(name), max(8, columns // 3)) for name in shares}
+    longest = max(map(width, names.values()), default=0)
+    room = max(1, min(LONGEST_BAR, columns - longest - len("    0.000  ")))
+    lines = []
+    for name, share in shares.items():
+        padding = " " * (longest - width(names[name]))
+        lines.append(f"  {names[name]}{padding}  {share:.3f}  {block * round(share * room)}".rstrip())
+    return "\n".join(lines)
+
+
+def _cut(text: str, most: int) -> str:
+    if width(text) <= most:
+        return text
+    while width(text) > most - 1:
+        text = text[:-1]
+    return text + "…"
+
+
 def plain(value: Any) -> Any:
     """Return a value in the terms of JSON."""
     if is_dataclass(value) and not isinstance(value, type):

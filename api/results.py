@@ -138,7 +138,8 @@ class SearchResult(Tabular[Hit]):
 
     def _repr_html_(self) -> str:
         """Return the hits as thumbnails with rank, cosine and path; every text is escaped."""
-        figures = "".join(map(_thumbnail, self._hits[:THUMBNAILS], _encoded(self._hits[:THUMBNAILS])))
+        shown = self._hits[:THUMBNAILS]
+        figures = "".join(map(_thumbnail, shown, encoded_thumbnails([hit.path for hit in shown])))
         more = f"<p>... and {len(self) - THUMBNAILS:,} more</p>" if len(self) > THUMBNAILS else ""
         style = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end"
         return f'<p>{html.escape(self._headline())}</p><div style="{style}">{figures}</div>{more}'
@@ -153,15 +154,15 @@ def _thumbnail(hit: Hit, source: str | None) -> str:
     return f'<figure style="{style}">{image}<figcaption>{caption}</figcaption></figure>'
 
 
-def _encoded(hits: Sequence[Hit]) -> list[str | None]:
-    """Return small JPEGs of the hits as data URIs, None for each that cannot be read."""
+def encoded_thumbnails(addresses: Sequence[str]) -> list[str | None]:
+    """Return small JPEGs of images as data URIs, None for each that cannot be read."""
     from shotdex.analysis.thumbnails import read_small
     from shotdex.store.errors import UnreadableImage
 
     try:
-        images = read_small([hit.path for hit in hits], THUMBNAIL_SIDE)
+        images = read_small(addresses, THUMBNAIL_SIDE)
     except UnreadableImage:
-        return [None] * len(hits)
+        return [None] * len(addresses)
     sources: list[str | None] = []
     for image in images:
         if image is None:

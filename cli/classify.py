@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import shotdex
 from shotdex.formatting import estimate_cells, shown_path, table, visible
+from shotdex.store.location import find_store, named_store
 
 from .options import (
     command_line,
     device_option,
     json_option,
-    model_option,
     open_session,
     store_option,
     where_option,
 )
 from .prompt_options import classes_option, prompts_option, template_option
 from .render import as_json as to_json
-from .render import out
+from .render import note, out
 
 if TYPE_CHECKING:
+    from shotdex import ClassifiedImages, Session
     from shotdex.analysis.classify import Classified
 
 SHOWN = 5
 """Images and labels left out of the accuracy that are named one by one."""
 
 
+STORE_ONLY = ("name", "replace", "partial", "where")
+"""Options that speak of a run or of indexed images, of which there are none where image files are classified."""
+
+
 @click.command("classify")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @prompts_option
 @template_option
 @classes_option
@@ -39,11 +49,18 @@ SHOWN = 5
 @click.option("--partial", is_flag=True, help="Leave categories without a class out of the accuracy.")
 @where_option
 @click.option("-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Predictions kept for each image.")
-@model_option
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Which of the store's encoders, by name or number; needed if it has several. For image files any model.",
+)
 @device_option
 @store_option
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
+    images: tuple[str, ...],
     prompts: str | None,
     templates: tuple[str, ...],
     classes: str | None,
@@ -67,7 +84,23 @@ def command(
     shotdex classify --template "a photo of a {}." --name photo
     shotdex classify --prompts my-prompts.toml --where "split = 'test'"
     shotdex classify --prompts fashion-mnist-described
+
+    With image files it needs no store, records nothing, and shows the k best classes of each. It takes the model of the
+    store here if there is one, else that of `shotdex index`.
+
+    \b
+    shotdex classify photo.jpg --classes cat,dog
+    shotdex classify *.jpg --classes classes.txt --template "a photo of a {}."
     """
+    if images:
+        _refuse(context)
+        needed = model is None or model.isdecimal() or (classes is None and prompts is None)
+        session = _store_here(store_path, device) if needed or store_path is not None else None
+        found = shotdex.classify_images(
+            images, classes, templates=templates, prompts=prompts, k=k, model=model, store=session, device=device
+        )
+        _show_images(found, as_json)
+        return
     run = open_session(store_path, device).classify(
         classes,
         templates=templates,
@@ -82,6 +115,58 @@ def command(
     )
     assert run.summary is not None
     out(to_json(as_dict(run.summary)) if as_json else as_text(run.summary))
+
+
+def _refuse(context: click.Context) -> None:
+    """Raise an error for options that say nothing about image files."""
+    given = [
+        f"--{name}"
+        for name in STORE_ONLY
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    ]
+    if given:
+        raise click.UsageError(
+            f"{', '.join(given)} is for the images of a store, and image files are classified without one.\n"
+            "Leave it out, or index the images first: shotdex index FOLDER"
+        )
+
+
+def _store_here(store_path: Path | None, device: str) -> Session | None:
+    """Open the store that the user means, or that is here; None where no store is named and none is here."""
+    if named_store(store_path, os.environ) is None:
+        try:
+            find_store(None, os.environ, Path.cwd())
+        except shotdex.errors.StoreNotFound:
+            return None
+    return shotdex.open(store_path, device=device)
+
+
+def _show_images(found: ClassifiedImages, as_json: bool) -> None:
+    """Print the best classes of image files; exit with an error if some of the images cannot be read."""
+    if as_json:
+        out(to_json(images_as_dict(found)))
+    else:
+        encoding = sys.stdout.encoding or "ascii"
+        plain = "█".encode(encoding, "replace") == b"?"
+        out(found.bars(shutil.get_terminal_size().columns, ascii_only=plain))
+    if found.failures:
+        note(f"error: {len(found.failures):,} of the images cannot be read")
+        raise click.exceptions.Exit(1)
+
+
+def images_as_dict(found: ClassifiedImages) -> dict[str, Any]:
+    """Return the best classes of image files, image by image."""
+    names = ("rank", "category", "probability", "cosine", "prompt")
+    return {
+        "model": found.model,
+        "prompts": found.prompts,
+        "images": [
+            {"image": image, "predictions": [{name: getattr(row, name) for name in names} for row in rows]}
+            for image, rows in found.by_image()
+        ],
+        "failures": [{"image": image, "reason": reason} for image, reason in found.failures],
+        "notes": found.notes,
+    }
 
 
 def as_dict(found: Classified) -> dict[str, Any]:

@@ -17,5 +17,6 @@ template_option = click.option(
 classes_option = click.option(
     "--classes",
     metavar="A,B,C",
-    help="The classes, or a published FILE.json#NAME. [default: the categories of all indexed images]",
+    help="The classes; or FILE.txt with one class a line, or a published FILE.json#NAME. "
+    "[default: the categories of all indexed images]",
 )

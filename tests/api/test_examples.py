@@ -11,7 +11,7 @@ import shotdex
 from shotdex import demo
 from tests.conftest import ROOT
 
-MODULES = ["session", "evaluation", "baselines", "maintenance", "runs", "indexing", "plots", "prompts"]
+MODULES = ["session", "evaluation", "baselines", "maintenance", "runs", "indexing", "plots", "prompts", "images"]
 
 
 @pytest.mark.parametrize("name", MODULES)
