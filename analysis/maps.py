@@ -22,11 +22,11 @@ from shotdex.store.store import Store
 from shotdex.store.types import Combine, EncoderId, Ids, Space, Vectors
 from shotdex.store.vectors import load_vectors
 
+from .drawn_runs import about_images, about_runs
 from .figures.drawing import About, signed
 from .figures.map_extras import MapExtras
 from .figures.map_points import point_map
 from .figures.map_thumbnails import thumbnail_map
-from .plots import about_images, about_runs
 from .projections import ProjectionOptions, project
 from .scoring import class_means
 from .thumbnails import load_thumbnails

@@ -6,32 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from PIL import Image
 
-from shotdex.store.baselines import OVERALL, find_baseline
-from shotdex.store.connection import Connection
-from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, UnreadableImage
 from shotdex.store.ids import filtered_ids
-from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.types import Hit, Run
+from shotdex.store.types import Hit
 
-from .coverage import marked_name
-from .figures.bars import accuracy_figure, counts_figure
+from .drawn_runs import about_images, about_runs, drawn_runs
+from .figures.bars import counts_figure
 from .figures.confusion import confusion_figure
 from .figures.curves import reliability_figure, topk_figure
-from .figures.drawing import About, check_order, ordered, signed
+from .figures.drawing import check_order, ordered, signed
 from .figures.pages import contact_sheet, samples_figure
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
-from .metrics.metric import Outcomes
 from .metrics.shares import top_k
 from .report import calibration_error
-from .results import UNLABELLED, accuracy_groups, count_by, outcomes
-from .side_by_side import MARK, on_shared, same_classes, shared_note
+from .results import UNLABELLED, count_by, outcomes
 from .thumbnails import read_small
 
 if TYPE_CHECKING:
@@ -70,116 +63,6 @@ def counts_table(
         [name, *(row.get(column, 0) for column in columns), sum(row.values())] for name, row in counts.items()
     ]
     return ["category", *columns, "all"], rows
-
-
-def about_images(con: Connection, count: int, where: str | None = None, model: str = "") -> About:
-    """Return whose a figure is that shows `count` images of a store and no run."""
-    added = con.value("SELECT max(added_at) FROM images")
-    facts = {
-        "Model": model,
-        "Images": f"{count:,}",
-        "Filter": where or "",
-        "Indexed": f"{added:%Y-%m-%d}" if added else "",
-    }
-    lines = (
-        model and f"model {model}",
-        f"{count:,} images",
-        where and f"where {where}",
-        added and f"indexed {added:%Y-%m-%d}",
-    )
-    return About(tuple(line for line in lines if line), tuple((name, fact) for name, fact in facts.items() if fact))
-
-
-def about_runs(con: Connection, runs: Sequence[Run], count: int, *more: str, where: str | None = None) -> About:
-    """Return whose a figure is that shows `count` images of some runs; `more` ends the subtitle."""
-    encoders = list_encoders(con)
-    models = list(dict.fromkeys(encoders[run.encoder_id].name for run in runs))
-    names, days = [marked_name(run) for run in runs], sorted({f"{run.started_at:%Y-%m-%d}" for run in runs})
-    dates = " to ".join(dict.fromkeys((days[0], days[-1])))
-    filters = [one for one in (*dict.fromkeys(run.where for run in runs), where) if one]
-    prompts = dict.fromkeys(load_prompt_set(con, run.prompt_set_id).name for run in runs)
-    facts = {
-        "Runs": ", ".join(names),
-        "Model": ", ".join(models),
-        "Prompts": ", ".join(prompts),
-        "Images": f"{count:,}",
-        "Filter": "; ".join(filters),
-        "Date": dates,
-    }
-    lines = [
-        f"run{'s' * (len(runs) > 1)} {', '.join(names)}",
-        f"model {', '.join(name.rsplit('/', 1)[-1] for name in models)}",
-        f"{count:,} images",
-        *(f"where {one}" for one in filters),
-        dates,
-        *more,
-    ]
-    return About(tuple(line for line in lines if line), tuple((name, fact) for name, fact in facts.items() if fact))
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """Runs that stand in one figure, with their names there and their outcomes, on the same images.
-
-    `note` ends the title; `mark` stands at every number where the runs chose among different classes.
-    """
-
-    runs: list[Run]
-    names: list[str]
-    outcomes: list[Outcomes]
-    note: str
-    mark: str
-    about: About
-
-
-def _drawn(con: Connection, names: Sequence[str], anyway: bool, where: str | None = None) -> _Drawn:
-    found = {run.run_id: run for run in [find_run(con, name) for name in names] or [find_run(con, None)]}
-    runs = list(found.values())
-    same = same_classes(con, runs, anyway)
-    out, of = on_shared(runs, [outcomes(con, run) for run in runs])
-    notes = [shared_note(len(out[0]), of, len(runs)), "" if same else f"{MARK}: different classes"]
-    if where is not None:
-        kept = filtered_ids(con, where)
-        out = [one.only(np.isin(one.image_ids, kept)) for one in out]
-    mark = "" if same else MARK
-    named = [marked_name(run) + mark for run in runs]
-    about = about_runs(con, runs, len(out[0]), where=where)
-    return _Drawn(runs, named, out, "".join(f", {note}" for note in notes if note), mark, about)
-
-
-def accuracy_plot(
-    store: Store,
-    runs: Sequence[str] = (),
-    by: Sequence[str] = ("condition",),
-    baselines: Sequence[str] = (),
-    anyway: bool = False,
-) -> Figure:
-    """Draw accuracy@1 of runs (the newest where none is named) by columns of `images`, with intervals.
-
-    Baselines, by name, stand next to the runs. Of one that is known over all conditions only, that value is a line.
-
-    Raises:
-        OptionError, MissingLabels.
-    """
-    by = tuple(by)
-    with store.reading() as con:
-        drawn = _drawn(con, runs, anyway)
-        series = [(name, accuracy_groups(con, out, by)) for name, out in zip(drawn.names, drawn.outcomes, strict=True)]
-        others = [find_baseline(con, name) for name in baselines]
-    by_condition = [one for one in others if set(one.accuracies) != {OVERALL}]
-    if by_condition and by != ("condition",):
-        names = ", ".join(repr(one.name) for one in by_condition)
-        raise OptionError(
-            f"by {', '.join(by)} nothing is known of the baselines {names}, only by condition",
-            "leave out --baseline, or use --by condition",
-        )
-    lines = {one.name: one.accuracies[OVERALL].value for one in others if one not in by_condition}
-    classes = {len(out.classes) for out in drawn.outcomes}
-    chance = 1 / classes.pop() if len(classes) == 1 else None
-    title = f"Accuracy@1 by {', '.join(by)}, 95 % Wilson intervals{drawn.note}"
-    beside = [(one.name, {name: e for name, e in one.accuracies.items() if name != OVERALL}) for one in by_condition]
-    with signed(drawn.about):
-        return accuracy_figure(series, title, chance, lines, baselines=beside, mark=drawn.mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +108,7 @@ def reliability_plot(
         OptionError, MissingLabels, BadSql; EmptyStore: the filter leaves no image.
     """
     with store.reading() as con:
-        drawn = _drawn(con, runs, anyway, where)
+        drawn = drawn_runs(con, runs, anyway, where)
     if not all(map(len, drawn.outcomes)):
         raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
     series = [
@@ -243,7 +126,7 @@ def topk_plot(store: Store, runs: Sequence[str] = (), anyway: bool = False) -> F
         OptionError, MissingLabels.
     """
     with store.reading() as con:
-        drawn = _drawn(con, runs, anyway)
+        drawn = drawn_runs(con, runs, anyway)
     found = drawn.outcomes
     curves = [(name, top_k(out.true_rank, len(out.classes))) for name, out in zip(drawn.names, found, strict=True)]
     sizes = {len(out.classes) for out in found}

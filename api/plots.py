@@ -116,7 +116,7 @@ class Plots:
 
         >>> figure = store.plot.accuracy(runs=["names", "photo"])
         """
-        from shotdex.analysis.plots import accuracy_plot
+        from shotdex.analysis.accuracy_plots import accuracy_plot
         from shotdex.analysis.results import split_columns
 
         columns = split_columns(by) if isinstance(by, str) else tuple(by)

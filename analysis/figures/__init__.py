@@ -3,7 +3,8 @@
 `save` writes any of them as PNG, SVG or PDF.
 """
 
-from .bars import accuracy_figure, counts_figure
+from .accuracy import accuracy_figure, accuracy_heat_map
+from .bars import counts_figure
 from .comparison import ComparisonLine, comparison_figure
 from .confusion import confusion_figure
 from .curves import reliability_figure, topk_figure
@@ -17,6 +18,7 @@ __all__ = [
     "ComparisonLine",
     "MapExtras",
     "accuracy_figure",
+    "accuracy_heat_map",
     "comparison_figure",
     "confusion_figure",
     "contact_sheet",

@@ -1,23 +1,20 @@
-"""Bars: images per category, and accuracy per group, one bar for each run and each baseline, with intervals."""
+"""Bars: how they and their names are set, and the number of images per category."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, isnan
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.types import Estimate
-
 from . import style
-from .drawing import theme
+from .drawing import height, now, theme
 from .text import ONE_LINE, label, safe
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -53,18 +50,21 @@ class BarPlan:
     values: str
 
 
-def plan(groups: int, bars: int = 1) -> BarPlan:
-    """Return how `groups` groups of `bars` bars side by side are set."""
+def plan(groups: int, bars: int = 1, width: float | None = None, longest: int = 8) -> BarPlan:
+    """Return how `groups` groups of `bars` bars side by side are set.
+
+    `width` is that of the axes in inches, by default as much as they need; `longest` is the longest word of a name.
+    """
+    wide = _UPRIGHT_VALUE + 0.1 * now().style.percent
     turned = groups > UPRIGHT
-    if turned:
-        slot = max(0.18, 0.11 * bars + 0.06)
-    else:
-        slot = max(0.95, (_UPRIGHT_VALUE if bars <= 3 else _TURNED_VALUE) * bars / FILLED)
-    width = min(max(groups * slot, 4.2), WIDEST)
+    if width is None:
+        slot = max(0.18, 0.11 * bars + 0.06) if turned else max(0.95, (wide if bars <= 3 else 0.13) * bars / FILLED)
+        width = min(max(groups * slot, 4.2), WIDEST)
     slot = width / max(groups, 1)
+    turned = turned or slot * 72 / theme().tick / 0.66 < min(longest, 12)
     room = slot * FILLED / max(bars, 1) + 1e-9
-    values = "upright" if room >= _UPRIGHT_VALUE else "turned" if room >= _TURNED_VALUE else "none"
-    return BarPlan(slot, width, 6.2 if turned else 4.7, ceil(_NAME / slot - 1e-9), turned, values)
+    values = "upright" if room >= wide else "turned" if room >= _TURNED_VALUE else "none"
+    return BarPlan(slot, width, height(6.2 if turned else 4.7) - 1.2, ceil(_NAME / slot - 1e-9), turned, values)
 
 
 def name_groups(axes: Axes, groups: Sequence[str], planned: BarPlan, notes: Sequence[str] = ()) -> None:
@@ -73,7 +73,7 @@ def name_groups(axes: Axes, groups: Sequence[str], planned: BarPlan, notes: Sequ
     if planned.turned:
         names = [label(groups[index], ONE_LINE, ONE_LINE) for index in shown]
     else:
-        names = [label(groups[index], max(8, int(planned.slot * 72 / theme().tick / 0.62))) for index in shown]
+        names = [label(groups[index], max(4, int(planned.slot * 72 / theme().tick / 0.64))) for index in shown]
     if notes:
         gap = "  " if planned.turned else "\n"
         names = [name + gap + notes[index] for name, index in zip(names, shown, strict=True)]
@@ -83,13 +83,13 @@ def name_groups(axes: Axes, groups: Sequence[str], planned: BarPlan, notes: Sequ
         axes.tick_params(axis="x", labelrotation=90, labelsize=theme().small)
 
 
-def on_top(axes: Axes, place: float, height: float, text: str, values: str) -> None:
+def on_top(axes: Axes, place: float, top: float, text: str, values: str) -> None:
     """Write a bar's value just above it, as `BarPlan.values` says."""
     if values == "none":
         return
     axes.annotate(
         text,
-        (place, height),
+        (place, top),
         xytext=(0, 3),
         textcoords="offset points",
         ha="center",
@@ -116,9 +116,11 @@ def counts_figure(
 
     conditions = list(dict.fromkeys(condition for row in table.values() for condition in row))
     numbers = np.array([[row.get(condition, 0) for row in table.values()] for condition in conditions], dtype=np.int64)
-    planned = plan(len(table))
+    planned = plan(len(table), longest=style.longest_word(table))
     names = [label(condition, 26) for condition in conditions]
-    figure = style.new_figure(planned.width + style.plan_legend(names, planned.height).width + 0.9, planned.height)
+    frame = style.plan_frame(planned.width, planned.height, names)
+    planned = plan(len(table), 1, frame.axes, style.longest_word(table))
+    figure = style.new_figure(frame.width, planned.height + 1.2 + frame.below)
     axes = figure.add_subplot()
     _stack(axes, numbers.reshape(len(conditions), len(table)), planned)
     style.clean(axes)
@@ -129,7 +131,7 @@ def counts_figure(
     style.heading(axes, title, planned.width)
     patches = [Patch(facecolor=k.colour, hatch=k.hatch, edgecolor=theme().paper) for k in style.looks(len(names))]
     # The legend reads in the order of the stack, top first.
-    style.draw_legend(figure, patches[::-1], names[::-1], planned.height, safe(stacked_by))
+    style.draw_legend(figure, patches[::-1], names[::-1], planned.height, safe(stacked_by), frame)
     return figure
 
 
@@ -148,131 +150,3 @@ def _stack(axes: Axes, numbers: npt.NDArray[np.int64], planned: BarPlan) -> None
     for place, total in enumerate(below.tolist()):
         on_top(axes, place, total, f"{total:,}", planned.values)
     axes.set_ylim(0, max(below.max(initial=0), 1) * (1.16 if planned.values == "turned" else 1.08))
-
-
-Series = tuple[str, Mapping[str, Estimate]]
-"""A name, such as a run's, and its estimate for each group."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How one series is drawn: its estimates, its fill and hatch, and the colour of its outline."""
-
-    estimates: Mapping[str, Estimate]
-    look: style.Look
-    outline: str
-
-
-def accuracy_figure(
-    series: Sequence[Series],
-    title: str = "Accuracy",
-    chance: float | None = None,
-    lines: Mapping[str, float] | None = None,
-    baselines: Sequence[Series] = (),
-    mark: str = "",
-) -> Figure:
-    """Draw grouped bars with the estimates' intervals as whiskers, values above and n beneath.
-
-    Values are written where the bars leave room. A group without images (NaN) or absent from a series has no bar.
-    Baselines (people, published results) stand right of the runs, grey and outlined. An estimate without an interval
-    (NaN) has no whisker.
-
-    Args:
-        series: the bars of one colour each; groups stand in the order in which they first appear.
-        title: what the figure says at its head.
-        chance: what guessing would reach, in [0, 1], as a dashed line.
-        lines: what others reach over everything, in [0, 1] by name, each as a dotted line.
-        baselines: what the series are compared with. The n beneath the groups do not count them; groups that they alone
-            have stand last.
-        mark: what stands after every value, such as `*`.
-    """
-    every = (*series, *baselines)
-    groups = list(dict.fromkeys(group for _, estimates in every for group in estimates))
-    planned = plan(len(groups), len(every))
-    shown = [label(name, 26) for name, _ in every] if len(every) > 1 else []
-    levels = {f"{label(name, 26)}\nover all {value:.3g}": value for name, value in (lines or {}).items()}
-    levels |= {f"chance {chance:.3f}": chance} if chance is not None else {}
-    if levels:
-        shown = [*(shown or [label(name, 26) for name, _ in every if lines]), *levels]
-    figure = style.new_figure(planned.width + style.plan_legend(shown, planned.height).width + 0.9, planned.height)
-    axes = figure.add_subplot()
-    handles = _draw(axes, _kinds(series, baselines), groups, planned, mark)
-    drawn = [_level(axes, value, number - len(lines or {})) for number, value in enumerate(levels.values())]
-    if levels:
-        handles = [*handles, *drawn] if len(shown) > len(drawn) else drawn
-    style.clean(axes)
-    name_groups(axes, groups, planned, [_sizes(series, group) for group in groups])
-    axes.set_ylabel("accuracy")
-    axes.set_yticks(np.linspace(0, 1, 6))
-    style.heading(axes, title, planned.width)
-    style.draw_legend(figure, handles, shown, planned.height)
-    return figure
-
-
-def _level(axes: Axes, value: float, number: int) -> Artist:
-    """Draw a level: chance is number 0, what others reach over everything has the numbers below."""
-    colour = style.PALETTE[number % len(style.PALETTE)] if number < 0 else theme().ink
-    dashes = (1.5, 1.5) if number < 0 else (5.0, 3.0)
-    return axes.axhline(value, color=colour, linestyle=(0, dashes), linewidth=1.1, zorder=2.5)
-
-
-def _kinds(series: Sequence[Series], baselines: Sequence[Series]) -> list[_Kind]:
-    runs = zip(series, style.looks(len(series)), strict=True)
-    others = zip(baselines, style.neutral_looks(len(baselines)), strict=True)
-    return [
-        *(_Kind(estimates, look, theme().paper) for (_, estimates), look in runs),
-        *(_Kind(estimates, look, theme().muted) for (_, estimates), look in others),
-    ]
-
-
-def _draw(axes: Axes, kinds: Sequence[_Kind], groups: Sequence[str], planned: BarPlan, mark: str) -> list[Artist]:
-    """Draw all bars and return one of each series for the legend."""
-    from matplotlib.patches import Patch
-
-    width = FILLED / max(len(kinds), 1)
-    handles: list[Artist] = []
-    for index, kind in enumerate(kinds):
-        shift = (index - (len(kinds) - 1) / 2) * width
-        drawn = [
-            (place + shift, kind.estimates[group])
-            for place, group in enumerate(groups)
-            if group in kind.estimates and not isnan(kind.estimates[group].value)
-        ]
-        _bars(axes, drawn, width * 0.92, kind, planned.values == "none")
-        for place, estimate in drawn:
-            top = estimate.value if isnan(estimate.high) else estimate.high
-            on_top(axes, place, top, _value(estimate) + mark, planned.values)
-        handles.append(Patch(facecolor=kind.look.colour, hatch=kind.look.hatch, edgecolor=kind.outline))
-    # Room for a value above a whisker that ends at 1: a turned one is 0.4 inch long, an upright one 0.15 high.
-    axes.set_ylim(0, 1.14 if planned.values == "turned" else 1.06)
-    return handles
-
-
-def _bars(axes: Axes, drawn: Sequence[tuple[float, Estimate]], width: float, kind: _Kind, thin: bool) -> None:
-    from matplotlib.patheffects import withStroke
-
-    values = [estimate.value for _, estimate in drawn]
-    axes.bar(
-        [place for place, _ in drawn], values, width,
-        color=kind.look.colour, hatch=kind.look.hatch, edgecolor=kind.outline,
-    )  # fmt: skip
-    bounded = [(place, e) for place, e in drawn if not (isnan(e.low) or isnan(e.high))]
-    low, high = np.array([(e.value - e.low, e.high - e.value) for _, e in bounded]).reshape(-1, 2).T
-    thick, cap, around = (0.7, 1.2, 1.5) if thin else (1.0, 2.0, 2.4)
-    whiskers: dict[str, Any] = {"ecolor": theme().ink, "elinewidth": thick, "capsize": cap, "capthick": thick}
-    halo = withStroke(linewidth=around, foreground=theme().paper)  # so that they show on black bars too
-    lengths = np.maximum([low, high], 0)
-    axes.errorbar([place for place, _ in bounded], [e.value for _, e in bounded], lengths, fmt="none", **whiskers)
-    for part in (*axes.containers[-1][1], *axes.containers[-1][2]):
-        part.set_path_effects([halo])
-
-
-def _value(estimate: Estimate) -> str:
-    """Return the value to three digits; one without an interval, such as a reading of .78, gets no digits added."""
-    return f"{round(estimate.value, 3):g}" if isnan(estimate.high) else f"{estimate.value:.3f}"
-
-
-def _sizes(series: Sequence[Series], group: str) -> str:
-    """Return the group's n, or its range where the series differ."""
-    sizes = sorted({estimates[group].n for _, estimates in series if group in estimates} or {0})
-    return f"n={sizes[0]:,}" if len(sizes) == 1 else f"n={sizes[0]:,}..{sizes[-1]:,}"

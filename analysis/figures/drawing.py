@@ -96,6 +96,10 @@ class About:
     def __str__(self) -> str:
         return " · ".join(self.lines)
 
+    def and_also(self, *lines: str) -> About:
+        """Return the same with more lines at its end; empty ones are left out."""
+        return About((*self.lines, *(line for line in lines if line)), self.facts)
+
 
 @dataclass(frozen=True, slots=True)
 class Drawing:

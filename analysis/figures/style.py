@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from shotdex.store.errors import OptionError
 
-from .drawing import DPI, Drawing, now, theme
+from .drawing import DPI, Drawing, now, theme, width
 from .text import wrap
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 
@@ -64,6 +67,37 @@ def neutral_looks(count: int) -> list[Look]:
     """Return `count` looks in greys, for what is not measured here; they repeat beyond 6."""
     greys, hatches = len(_NEUTRAL), len(_NEUTRAL_HATCHES)
     return [Look(_NEUTRAL[turn % greys], MARKERS[turn % 8], _NEUTRAL_HATCHES[turn % hatches]) for turn in range(count)]
+
+
+def readable(shade: Sequence[float]) -> str:
+    """Return the colour of text that can be read on a colour, RGB in [0, 1]: black or white, by WCAG's contrast."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in shade[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#000000"
+
+
+def shades() -> Colormap:
+    """Return the colours of rates from 0, the lightest on paper and the darkest on a dark page, to 1."""
+    import matplotlib
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if now().style.theme != "dark":
+        return matplotlib.colormaps["Blues"].with_extremes(bad="#eeeeee")
+    return LinearSegmentedColormap.from_list("dark", ["#1d2329", "#0072B2", "#b9e2ff"]).with_extremes(bad="#33383e")
+
+
+def fitted(natural: float) -> float:
+    """Return the width of a figure that would take `natural` inches."""
+    return width(natural)
+
+
+def colour_bar(figure: Figure, drawn: ScalarMappable, axes: Sequence[Axes], meaning: str) -> Colorbar:
+    """Draw next to axes what their colours mean."""
+    bar = figure.colorbar(drawn, ax=list(axes), shrink=0.75, aspect=28, pad=0.02)
+    bar.set_label(meaning, size=theme().label, color=theme().ink)
+    bar.ax.tick_params(labelsize=theme().tick, length=0, labelcolor=theme().ink)
+    bar.outline.set_visible(False)
+    return bar
 
 
 def new_figure(width: float, height: float, fixed_aspect: bool = False, arranged: bool = True) -> Figure:
@@ -225,24 +259,63 @@ def plan_legend(labels: Sequence[str], height: float) -> LegendPlan:
     return LegendPlan(columns, size, columns * (longest(labels) * 0.62 + 5) * size / 72)
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How axes and legend share a figure, in inches: its `width`, that of the `axes`, and what the legend takes `below`
+    them, in `columns`; 0 where it stands to their right.
+    """
+
+    width: float
+    axes: float
+    below: float = 0.0
+    columns: int = 1
+
+
+_BESIDE = 0.55  # of a figure that the axes keep at least where the legend is next to them
+
+
+def plan_frame(axes: float, height: float, labels: Sequence[str], left: float = 0.9) -> Frame:
+    """Return how axes of `axes` by `height` inches and a legend share the width that the user chose.
+
+    `left` is what stands to the left of the axes. A legend that would leave the axes too little goes below them.
+    """
+    planned = plan_legend(labels, height)
+    total = width(axes + planned.width + left)
+    beside = total - planned.width - left
+    if not labels or beside >= min(axes * 0.97, _BESIDE * total):
+        return Frame(total, max(beside, 0.6))
+    size = theme().small
+    columns = max(1, min(len(labels), int((total - 0.3) / ((longest(labels) * 0.66 + 5) * size / 72))))
+    lines = max(text.count("\n") + 1 for text in labels)
+    return Frame(total, max(total - left, 0.6), (ceil(len(labels) / columns) + 1) * lines * size * 1.6 / 72, columns)
+
+
+def longest_word(names: Iterable[str]) -> int:
+    """Return the letters of the longest word among names, 0 without any."""
+    return max((len(word) for name in names for word in name.split()), default=0)
+
+
 def draw_legend(
     figure: Figure,
     handles: Sequence[Artist],
     labels: Sequence[str],
     height: float,
     title: str = "",
-    at: tuple[float, float] | None = None,
+    at: tuple[float, float] | Frame | None = None,
 ) -> None:
     """Put a legend to the right of everything else; nothing is drawn without labels.
 
-    `at` is the place of its upper left corner, as shares of the figure, where the figure arranges nothing by itself.
+    `at` is the place of its upper left corner, as shares of the figure, where the figure arranges nothing by itself;
+    or the frame, which may put it below.
     """
     if not labels:
         return
     planned = plan_legend(labels, height)
-    where: dict[str, Any] = (
-        {"loc": "outside right upper"} if at is None else {"loc": "upper left", "bbox_to_anchor": at}
-    )
+    where: dict[str, Any] = {"loc": "outside right upper"}
+    if isinstance(at, tuple):
+        where = {"loc": "upper left", "bbox_to_anchor": at}
+    elif at is not None and at.below:
+        planned, where = LegendPlan(at.columns, theme().small, 0.0), {"loc": "outside lower left"}
     legend = figure.legend(
         list(handles),
         list(labels),
@@ -255,7 +328,7 @@ def draw_legend(
         alignment="left",
         handlelength=1.4,
         columnspacing=1.2,
-        borderaxespad=0.0 if at else None,
+        borderaxespad=0.0 if isinstance(at, tuple) else None,
         **where,
     )
     legend.get_title().set_color(theme().ink)

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import binomtest
 
 import shotdex as door
-from shotdex.analysis.plots import accuracy_plot, reliability_plot, topk_plot
+from shotdex.analysis.accuracy_plots import accuracy_plot
+from shotdex.analysis.plots import reliability_plot, topk_plot
 from shotdex.store.errors import EvaluationError
 from shotdex.store.store import Store
 from tests.conftest import Ran

@@ -102,8 +102,8 @@ def test_baselines_stand_right_of_the_runs_grey_and_outlined(check):
         assert to_hex(patch.get_edgecolor()) == theme().muted
     assert bars[1][0].get_facecolor() != bars[2][0].get_facecolor()
     assert [len(container[2][0].get_segments()) for container in axes.containers[1::2]] == [2, 2, 0], "no whisker"
-    assert [text.get_text() for text in axes.texts] == ["0.750", "0.200", "0.900", "0.800", "0.78"]
-    assert axes.texts[-1].xy[1] == 0.78, "just above the bar"
+    assert [text.get_text() for text in axes.texts] == ["0.750", "0.200", "0.900", "0.800", "0.780"]
+    assert [text.xy[1] for text in axes.texts] == [0] * 5, "at the bar's base"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["bare", "people", "readings", "chance 0.500"]
     check(figure, "cat\nn=4", "dog\nn=5")
@@ -130,7 +130,7 @@ def test_what_is_known_over_all_is_a_line_with_its_name(check):
 
 
 def test_baselines_without_runs_are_drawn(check):
-    check(accuracy_figure([], baselines=[("people", {"a": known(0.5)})]), "0.5", "a\nn=0")
+    check(accuracy_figure([], baselines=[("people", {"a": known(0.5)})]), "0.500", "a\nn=0")
 
 
 def test_many_baselines_look_different():
