@@ -41,8 +41,8 @@ def check_prompts(
     Args:
         prompts: the set.
         categories: the images' categories with how many images have each, where there are images.
-        read_tokens: the model's tokenizer, if available; finds prompts that the model would cut short, and classes whose
-            prompts are the same tokens to it.
+        read_tokens: the model's tokenizer; finds prompts that the model would cut short, and classes whose prompts
+            are the same tokens to it.
     """
     found = _texts(prompts)
     if categories is not None:
