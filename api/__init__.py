@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from . import errors
     from .images import ClassifiedImages, classify_images
+    from .reproduction import Reproduction, benchmarks, reproduce
     from .results import Estimates, Findings, IndexPreview, SearchResult, SqlResult
     from .runs import Run, Runs
     from .session import Session, describe, open
@@ -28,14 +29,17 @@ _MODULES = {
     "IndexPreview": "results",
     "IndexReport": "store.types",
     "PromptSet": "store.types",
+    "Reproduction": "reproduction",
     "Run": "runs",
     "Runs": "runs",
     "SearchResult": "results",
     "Session": "session",
     "SqlResult": "results",
+    "benchmarks": "reproduction",
     "classify_images": "images",
     "describe": "session",
     "open": "session",
+    "reproduce": "reproduction",
 }
 """Public name -> the module that has it."""
 
@@ -48,16 +52,19 @@ __all__ = [
     "IndexPreview",
     "IndexReport",
     "PromptSet",
+    "Reproduction",
     "Run",
     "Runs",
     "SearchResult",
     "Session",
     "SqlResult",
     "__version__",
+    "benchmarks",
     "classify_images",
     "describe",
     "errors",
     "open",
+    "reproduce",
 ]
 
 # A type checker that saw this function would believe in every name.

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "Compare runs on the images they share: models, prompts, conditions."),
     "diff": ("diff", "Show how two runs differ: prompts, images, versions and predictions."),
     "rerun": ("rerun", "Repeat a run and report whether anything changed."),
+    "reproduce": ("reproduce", "Evaluate a published benchmark and compare with the published accuracy."),
     "prompts": ("prompts", "List, show, check and compare prompt sets."),
     "duplicates": ("duplicates", "Find exact and near duplicates, leaks between splits and conflicting labels."),
     "baseline": ("baseline", "Import accuracies of people or other models, and compare."),

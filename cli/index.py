@@ -193,8 +193,8 @@ def command(
     SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt next to an image are read too, and
     'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; a folder, a
     quoted pattern ('data/*.parquet') or a list in braces of archives or Parquet files; a folder of IDX files (MNIST,
-    Fashion-MNIST); torchvision:NAME or hf:NAME[:config]; the URL (http, https, s3, gs) of any of
-    these; or -, a list of paths on standard input.
+    Fashion-MNIST); torchvision:NAME[:split] or hf:NAME[:config]; the URL (http, https, s3, gs) of any
+    of these; or -, a list of paths on standard input.
 
     Running it again is quick: files that have not changed are not read. A broken image becomes a row in
     the table `failures` and the rest goes on. Ctrl-C keeps what is done, and the same command goes on from there.

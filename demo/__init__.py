@@ -16,6 +16,9 @@ EVALUATION = HERE / "pictures" / "evaluation"
 PROMPTS = HERE / "prompts"
 """Prompt sets as TOML files."""
 
+BENCHMARKS = HERE / "benchmarks" / "published.toml"
+"""Published zero-shot accuracies, with the prompt sets that they were measured with next to it."""
+
 BASELINES = HERE / "baselines"
 """What people and other models reach, as CSV files."""
 

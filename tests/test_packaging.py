@@ -155,7 +155,8 @@ def test_the_wheel_holds_the_code_and_nothing_at_the_top_but_shotdex(wheel: list
 
 
 def test_the_wheel_holds_the_images_prompts_and_licences(wheel: list[str]) -> None:
-    shipped = [p for folder in ("pictures", "prompts") for p in (ROOT / "demo" / folder).rglob("*") if p.is_file()]
+    places = [ROOT / "demo" / folder for folder in ("pictures", "prompts", "benchmarks")]
+    shipped = [path for folder in places for path in folder.rglob("*") if path.is_file()]
     assert len(shipped) > 2000
     assert [p for p in shipped if f"shotdex/{p.relative_to(ROOT).as_posix()}" not in wheel] == []
     assert any(name.endswith("licenses/LICENSE") for name in wheel)

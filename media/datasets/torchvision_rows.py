@@ -84,14 +84,17 @@ class TorchvisionRows:
             return self._open[split]
 
 
-def open_torchvision(name: str) -> TorchvisionRows:
-    """Return a data set by the name of its class.
+def open_torchvision(name: str, split: str | None = None) -> TorchvisionRows:
+    """Return a data set by the name of its class, all of it or one split.
 
     Raises:
-        SourceError: torchvision is not installed or does not fit torch, it has no such class, or not one of images.
+        SourceError: torchvision is not installed or does not fit torch, or has no such data set of images or split.
     """
     made_by = find_class(name)
-    return TorchvisionRows(name, made_by, settings_of(name, made_by))
+    settings = settings_of(name, made_by)
+    if split is not None and split not in settings:
+        raise SourceError(f"torchvision:{name} has no split {split}", f"choose one: {', '.join(settings)}")
+    return TorchvisionRows(name, made_by, settings if split is None else {split: settings[split]})
 
 
 def _label(target: Any, names: Sequence[Any] | None) -> tuple[str | None, Mapping[str, Any] | None]:

@@ -1,4 +1,4 @@
-"""Data sets by name: `torchvision:CIFAR10`, `hf:NAME[:CONFIG]`, `hf:FOLDER`; their images by `split/position`.
+"""Data sets by name: `torchvision:CIFAR10[:SPLIT]`, `hf:NAME[:CONFIG]`, `hf:FOLDER`; images by `split/position`.
 
 `torchvision:CIFAR10!train/17` is the eighteenth image of the training split.
 """
@@ -49,9 +49,10 @@ def absolute(dataset: str) -> str:
 
 
 def _parts(dataset: str) -> tuple[str, str | None]:
-    """Return name and configuration; a local folder (`./`, `../`, `/`, `~`) as its path."""
+    """Return name and split or configuration; a local folder (`./`, `../`, `/`, `~`) as its path."""
     if dataset.startswith(TORCHVISION):
-        return dataset.removeprefix(TORCHVISION).strip(), None
+        name, _, split = dataset.removeprefix(TORCHVISION).strip().partition(":")
+        return name, split or None
     text = dataset.removeprefix(HF).strip()
     if not text.startswith(("/", "./", "../", "~")) and text not in (".", ".."):
         name, _, config = text.partition(":")
@@ -83,7 +84,7 @@ def _opened(dataset: str, name: str, config: str | None) -> Rows:
     if dataset.startswith(TORCHVISION):
         from shotdex.media.datasets.torchvision_rows import open_torchvision
 
-        return open_torchvision(name)
+        return open_torchvision(name, config)
     from shotdex.media.datasets.hf import open_hf
 
     return open_hf(name, config)

@@ -11,7 +11,18 @@ import shotdex
 from shotdex import demo
 from tests.conftest import ROOT
 
-MODULES = ["session", "evaluation", "baselines", "maintenance", "runs", "indexing", "plots", "prompts", "images"]
+MODULES = [
+    "session",
+    "evaluation",
+    "baselines",
+    "maintenance",
+    "runs",
+    "indexing",
+    "plots",
+    "prompts",
+    "images",
+    "reproduction",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -90,6 +90,11 @@ def test_torchvision(tmp_path: Path) -> None:
         assert isinstance(fake, Candidate)
         assert fake.labels is not None
         assert (fake.address, fake.labels.split) == ("torchvision:FakeData!all/0", None)
+        (one,) = DatasetSource("torchvision:Country211:valid").scan()
+        assert isinstance(one, Candidate)
+        assert (one.address, one.labels) == ("torchvision:Country211:valid!valid/0", Labels("AD", None, "valid"))
+        with pytest.raises(SourceError, match="no split dev"):
+            next(DatasetSource("torchvision:Country211:dev").scan())
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

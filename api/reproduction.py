@@ -1,0 +1,298 @@
+"""Published accuracies: which there are, and whether a model reproduces one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shotdex.store.errors import EmptyStore, OptionError, ShotdexError
+from shotdex.store.location import user_path
+from shotdex.store.progress import Progress
+from shotdex.store.types import Estimate, IndexReport
+
+from .results import Findings
+from .runs import Run
+from .tabular import Records
+
+if TYPE_CHECKING:
+    from shotdex.analysis.reproduction import Benchmark, Entry, PublishedModel, PublishedTable, Reproduced
+
+    from .session import Session
+
+MODEL = "openai/clip-vit-base-patch32"
+"""The model that is evaluated where none is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAccuracy:
+    """A published accuracy, in [0, 1], and how much two published evaluations of it differ."""
+
+    benchmark: str
+    title: str
+    model: str
+    condition: str
+    prompts: str
+    accuracy: float
+    tolerance: float
+    images: int
+    download: str
+    source: str
+
+
+class Reproduction(Records["Reproduced"]):
+    """Published accuracies next to ours, a row for each condition and prompt set; see `reproduce`.
+
+    `benchmark`, `published` (the model that the numbers are of), `model` (the one that was evaluated), `causes` (why
+    numbers may not be reproduced, what is known to differ first), `notes`, `runs` and `store` say how it was made.
+    """
+
+    def __init__(self, rows: Sequence[Reproduced], benchmark: Benchmark, published: PublishedModel, model: str) -> None:
+        from shotdex.analysis.reproduction import Reproduced
+
+        super().__init__(rows, Reproduced)
+        self.benchmark = benchmark
+        self.published = published
+        self.model = model
+        self.causes: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        self.runs: tuple[Run, ...] = ()
+        self.store: Path | None = None
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether all numbers are reproduced."""
+        return all(row.verdict == "reproduced" for row in self)
+
+    @property
+    def verdict(self) -> str:
+        """Return "reproduced" where all numbers are, else "not reproduced"."""
+        return "reproduced" if self.reproduced else "not reproduced"
+
+    def _headline(self) -> str:
+        lines = [f"{self.benchmark.title}, {self.model} against {self.published.name}: {self.verdict}"]
+        return "\n".join([*lines, *(f"  likely cause: {cause}" for cause in self.causes)])
+
+
+def benchmarks(table: str | os.PathLike[str] | None = None) -> Findings:
+    """Return the published accuracies that `reproduce` knows, a row for each benchmark, prompt set and model.
+
+    Args:
+        table: a TOML file of the same form as the shipped one (docs/reproduce.md), instead of that.
+
+    Raises:
+        OptionError: the file cannot be read.
+
+    >>> rows = shotdex.benchmarks()
+    >>> [(row.model, row.accuracy) for row in rows if row.benchmark == "cifar10"][0]
+    ('ViT-B/32 openai', 0.8982)
+    """
+    found = _table(table)
+    rows = [
+        PublishedAccuracy(
+            name, one.title, model, entry.condition or "all", entry.prompts.stem, value, entry.tolerance,
+            entry.images, one.download or "", entry.source,
+        )
+        for name, one in found.benchmarks.items()
+        for entry in one.entries
+        for model, value in entry.values.items()
+    ]  # fmt: skip
+    return Findings("published accuracies", rows, found, PublishedAccuracy)
+
+
+def reproduce(
+    name: str,
+    source: str | os.PathLike[str] | None = None,
+    *,
+    model: str = MODEL,
+    against: str | None = None,
+    templates: Sequence[str] = (),
+    table: str | os.PathLike[str] | None = None,
+    layout: str | None = None,
+    precision: str | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+    note: Callable[[str], None] | None = None,
+    command: str = "",
+) -> Reproduction:
+    """Evaluate a published benchmark with its published prompts, and compare the accuracy with the published one.
+
+    The images are indexed once, in a store of their own; another call with the same store encodes nothing again.
+
+    Args:
+        name: one of `benchmarks()`, such as "cifar10" or "toddlers".
+        source: a local copy: a folder, archive, manifest or data set; what the benchmark downloads where None, which
+            needs the extra that its source says.
+        model: a hub name, a local folder, or "demo".
+        against: the published model to compare with; the one that `model` names, else the benchmark's first.
+        templates: texts with one `{}`, in place of the published ones.
+        table: a TOML file of the same form as the shipped one (docs/reproduce.md), instead of that.
+        layout: what path parts of a local copy mean, such as "{split}/{category}/*".
+        precision, batch_size: as for `Session.index`.
+        device: where the model runs: auto, cpu, cuda or mps.
+        store: the store's folder; `NAME.shotdex` in the current folder where None.
+        progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+        note: called with sentences about the work.
+        command: how it was started, for the record of the runs.
+
+    Returns:
+        A row for each published number: accuracies in [0, 1] and whether it is reproduced: the same number of images,
+        and a difference within the tolerance.
+
+    Raises:
+        OptionError: there is no such benchmark or published model, or a local copy is needed.
+        UnknownClass: labels of the images are not classes of the benchmark.
+        SourceError, ModelUnavailable, StoreLocked.
+
+    >>> made = shotdex.reproduce("toddlers", demo.EVALUATION, model="demo", store=store.path)
+    >>> made.verdict, len(made)
+    ('not reproduced', 5)
+    """
+    from .session import open as open_store
+
+    published = _table(table)
+    benchmark = published.benchmark(name)
+    target = published.model(model, against, benchmark)
+    place = _place(benchmark, source)
+    folder = user_path(store) if store is not None else Path.cwd() / f"{benchmark.name}.shotdex"
+    with open_store(folder, create=True, device=device) as session:
+        report = session.index(
+            place,
+            model=model,
+            layout=layout or benchmark.layout,
+            categories=_categories(benchmark) if layout is None and benchmark.layout else None,
+            precision=precision,
+            batch_size=batch_size,
+            progress=progress,
+            note=note,
+        )
+        if report.interrupted:
+            raise ShotdexError("interrupted; what is done is kept", "go on with the same command")
+        return _evaluate(session, report, benchmark, target, tuple(templates), command)
+
+
+def _table(table: str | os.PathLike[str] | None) -> PublishedTable:
+    from shotdex.analysis.reproduction import read_table
+
+    return read_table() if table is None else read_table(user_path(table))
+
+
+def _place(benchmark: Benchmark, source: str | os.PathLike[str] | None) -> str:
+    """Return what to index: of a folder of IDX files, or with a folder for each split, the one split alone."""
+    if source is None:
+        if benchmark.download is None:
+            raise OptionError(
+                f"{benchmark.title} cannot be downloaded here", f"shotdex reproduce {benchmark.name} FOLDER"
+            )
+        return benchmark.download
+    folder = user_path(source)
+    if benchmark.layout is None and folder.is_dir():
+        if "test" in benchmark.split:
+            found = sorted(folder.glob("**/t10k-images*ubyte*"), key=lambda path: (path.suffix == ".gz", path))
+            if found:
+                return str(found[0])
+        for split in benchmark.split:
+            if (folder / split).is_dir():
+                return str(folder / split)
+    return os.fspath(source)
+
+
+def _categories(benchmark: Benchmark) -> list[str]:
+    from shotdex.analysis.prompts.files import read_prompt_file
+
+    return list(read_prompt_file(benchmark.entries[0].prompts).classes)
+
+
+def _evaluate(
+    session: Session,
+    report: IndexReport,
+    benchmark: Benchmark,
+    target: PublishedModel,
+    templates: tuple[str, ...],
+    command: str,
+) -> Reproduction:
+    from shotdex.analysis.reproduction import Evaluated, likely_causes, published_prompts
+
+    assert report.encoder is not None
+    where, labels = _images(session, report.source, benchmark)
+    entries = [entry for entry in benchmark.entries if target.name in entry.values]
+    runs: dict[Path, Run] = {}
+    for file in dict.fromkeys(entry.prompts for entry in entries):
+        prompts = published_prompts(benchmark, file, labels, templates)
+        name = f"reproduce-{benchmark.name}-{file.stem}-{report.encoder.weights_sha256[:8]}-{report.encoder.precision}"
+        if templates:
+            name += f"-{prompts.sha256[:8]}"
+        runs[file] = session.classify(
+            prompts=prompts, where=where, name=name, model=report.encoder.name, replace=True, command=command
+        )
+    rows = [_row(entry, entry.values[target.name], runs[entry.prompts]) for entry in entries]
+    made = Reproduction(rows, benchmark, target, report.encoder.name)
+    failed = int(session.sql("SELECT count(*) FROM failures WHERE source = $source", source=report.source)[0][0])
+    what = Evaluated(made.model, *_input(made.model), str(report.encoder.precision), failed, templates)
+    made.causes, made.runs, made.store = likely_causes(rows, target, what), tuple(runs.values()), session.path
+    made.notes = (benchmark.note,) if benchmark.note else ()
+    return made
+
+
+def _images(session: Session, source: str, benchmark: Benchmark) -> tuple[str, list[str]]:
+    """Return the condition for the images that are evaluated, and the labels that they have."""
+    where = f"source = '{source.replace(chr(39), chr(39) * 2)}'"
+    found = session.sql("SELECT DISTINCT split FROM images WHERE source = $source", source=source)
+    splits = [row[0] for row in found if row[0] is not None]
+    chosen = [split for split in splits if split.casefold() in benchmark.split]
+    if benchmark.split and splits:
+        if not chosen:
+            raise OptionError(
+                f"{benchmark.title} is evaluated on its split {benchmark.split[0]!r}; "
+                f"the images have {', '.join(map(repr, sorted(splits)))}",
+                "pass the images of that split",
+            )
+        listed = ", ".join(f"'{split.replace(chr(39), chr(39) * 2)}'" for split in sorted(chosen))
+        where += f" AND split IN ({listed})"
+    rows = session.sql(f"SELECT DISTINCT category FROM images WHERE {where} AND category IS NOT NULL ORDER BY 1")
+    if not len(rows):
+        raise EmptyStore(
+            "no image has a label to compare predictions with", "say what folders mean: --layout '{category}/*'"
+        )
+    return where, [row[0] for row in rows]
+
+
+def _row(entry: Entry, published: float, run: Run) -> Reproduced:
+    from shotdex.analysis.reproduction import Reproduced
+    from shotdex.analysis.stats.proportions import wilson
+
+    if entry.condition is None:
+        ours = run.accuracy()
+    else:
+        found = run.accuracy(by="condition")
+        groups = {name.casefold(): found[name] for name in found.groups}
+        ours = groups.get(entry.condition.casefold(), wilson(0, 0))
+    shift = replace(ours, value=ours.value - published, low=ours.low - published, high=ours.high - published)
+    return Reproduced(
+        entry.condition or "all",
+        run.prompts.name,
+        ours,
+        published,
+        shift if not isnan(ours.value) else Estimate(ours.value, ours.value, ours.value, 0, ours.method),
+        entry.tolerance,
+        entry.images,
+        entry.source,
+        run.name,
+    )
+
+
+def _input(model: str) -> tuple[str | None, int | None]:
+    """Return a model's activation and the edge of its images in pixels, None where they are not known."""
+    from shotdex.models.architecture.describe import describe
+    from shotdex.models.architecture.types import ImageInput
+
+    try:
+        vision = describe(model).vision
+    except ShotdexError:  # of open_clip, say, which switches QuickGELU on where the weights want it
+        return None, None
+    return vision.activation, vision.input.size if isinstance(vision.input, ImageInput) else None
