@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from shotdex.store.errors import StoreError
-from shotdex.store.lock import ownership
+from shotdex.store.lock import ownership, who_may_write
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
@@ -67,7 +67,7 @@ def check_store(store: Store, encoder: EncoderId, new: int, total: int) -> None:
         if path.exists() and not os.access(path, os.W_OK):
             raise StoreError(
                 f"{path} cannot be written to{ownership(path)}",
-                "check its permissions, or choose another: --store DIR",
+                f"{who_may_write(store.root)}   (or choose another: --store DIR)",
             )
     needed, free = expected_bytes(encoder, new, total), free_bytes(store.root)
     if new and needed > free:

@@ -259,8 +259,10 @@ def write_tower(
     }
     metadata[HEADER_DIGEST] = _header_digest(metadata, tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    mode = path.stat().st_mode & 0o777  # as files are made here; safetensors lets nobody else read its own
     save_file(dict(tensors), str(path), metadata=metadata)
-    path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it; who may read the store may
+    path.chmod(mode)
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

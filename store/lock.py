@@ -94,10 +94,12 @@ def _not_ours(path: Path) -> StoreError:
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
     held = path if os.path.lexists(path) else path.parent
-    return StoreError(
-        f"cannot write to {path.parent}: {error.strerror}{ownership(held)}",
-        f"check the folder's permissions and those of {path.name}",
-    )
+    return StoreError(f"cannot write to {path.parent}: {error.strerror}{ownership(held)}", who_may_write(path.parent))
+
+
+def who_may_write(folder: Path) -> str:
+    """Return the hint for a store, in `folder`, that this user may not write to."""
+    return f"check the folder's permissions; its owner can share it with a group: chmod -R g+rwX {folder}"
 
 
 def _holder(descriptor: int) -> str:
@@ -106,16 +108,13 @@ def _holder(descriptor: int) -> str:
 
 
 def ownership(path: Path) -> str:
-    """Return " (NAME belongs to OWNER)" for a file, or nothing if it is not known."""
-    owner = _owner(path)
-    return f" ({path.name} belongs to {owner})" if owner else ""
-
-
-def _owner(path: Path) -> str:
-    """Return the name of a file's owner, the number where it has no name."""
+    """Return " (NAME belongs to OWNER, mode 0644)" for a file or folder, or nothing if it is not known."""
     try:
-        return path.owner()
-    except KeyError:
-        return f"user {path.stat().st_uid}"
+        found = path.stat()
+        try:
+            owner = path.owner()
+        except KeyError:  # the number where it has no name
+            owner = f"user {found.st_uid}"
     except (OSError, NotImplementedError):
         return ""
+    return f" ({path.name} belongs to {owner}, mode {found.st_mode & 0o7777:04o})"

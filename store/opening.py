@@ -5,6 +5,7 @@ DuckDB locks the whole file between processes: a writer keeps out every reader a
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import duckdb
 from .connection import Connection, attach_to_write, detach, quoted, writer_of
 from .errors import StoreCorrupt, StoreError, StoreLocked
 from .gate import Leave, file_id, gate_of, hold_turnstile, pass_turnstile
+from .lock import ownership, who_may_write
 
 WAIT_SECONDS = 15.0
 """How long to wait for another process to let go: an indexer holds the catalog for a second or two a commit."""
@@ -199,6 +201,9 @@ def _unreadable(catalog: Path, error: duckdb.Error) -> StoreError:
         return StoreError(
             f"cannot write to {catalog}: {first_line}", "check the disk; what was written before is whole"
         )
+    if "Permission denied" in first_line:
+        held = catalog if catalog.exists() and not os.access(catalog, os.R_OK | os.W_OK) else catalog.parent
+        return StoreError(f"cannot open {catalog}: Permission denied{ownership(held)}", who_may_write(catalog.parent))
     if isinstance(error, duckdb.IOException) and not re.search(
         "valid DuckDB|read enough bytes|checksum|[Cc]orrupt", first_line
     ):

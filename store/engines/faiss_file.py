@@ -15,12 +15,14 @@ import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from shotdex.store.errors import StoreError
+from shotdex.store.lock import ownership
 from shotdex.store.types import Ids, Vectors
 
 from .base import EngineDamaged
@@ -209,7 +211,7 @@ def write_file(target: Path, pieces: Iterable[bytes]) -> tuple[FaissFile, str]:
         return read_file(target), hashed.hexdigest()
     except OSError as error:
         raise StoreError(
-            f"cannot write {target}: {error.strerror}",
+            f"cannot write {target}: {error.strerror}{ownership(target.parent) if error.errno == EACCES else ''}",
             "the catalog is whole and searches read it meanwhile; make room, then: shotdex verify --repair",
         ) from error
     finally:

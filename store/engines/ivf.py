@@ -14,12 +14,14 @@ import os
 import struct
 from collections.abc import Iterable
 from dataclasses import asdict
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shotdex.store.errors import StoreError
+from shotdex.store.lock import ownership
 from shotdex.store.store import Store
 from shotdex.store.types import Ids, Vectors
 
@@ -190,7 +192,10 @@ def write_inverted_file(store: Store, encoder_id: int, ids: Ids, inverted: Inver
             os.fsync(file.fileno())
         aside.replace(target)
     except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}", "make room on the disk, then try again") from error
+        owner = ownership(target.parent) if error.errno == EACCES else ""
+        raise StoreError(
+            f"cannot write {target}: {error.strerror}{owner}", "make room on the disk, then try again"
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ import numpy as np
 from shotdex.store.connection import Connection
 from shotdex.store.errors import StoreCorrupt, StoreError
 from shotdex.store.ids import images_generation, present_ids, stored_ids
+from shotdex.store.lock import ownership
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Vectors
 from shotdex.store.vectors import load_in_chunks
@@ -218,7 +219,8 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
             folder.unlink()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot make {folder}: {error.strerror}", "searches read the catalog meanwhile") from error
+        where = f"{folder}: {error.strerror}{ownership(folder.parent)}"
+        raise StoreError(f"cannot make {where}", "searches read the catalog meanwhile") from error
     with store.reading() as con:
         engine = open_engines(store, con, encoder_id, encoder, ("flat", name))[name]
         before, stored = engine.stamp, stored_ids(con, encoder_id)

@@ -277,9 +277,12 @@ class TestWhatIsNotKept:
         assert list((tmp_path / "outside").iterdir()) == []
 
     def test_who_may_read_the_store_may_read_it(self, clip: Kept, tmp_path: Path) -> None:
-        store = Store.create(tmp_path / "store")
-        store.index_folder.chmod(0o750)
-        assert keep_tower(store, clip[0])
+        before = os.umask(0o027)
+        try:
+            store = Store.create(tmp_path / "store")
+            assert keep_tower(store, clip[0])
+        finally:
+            os.umask(before)
         assert tower_file(store, clip[0].id).stat().st_mode & 0o777 == 0o640
 
     def test_twice(self, clip: Kept) -> None:

@@ -120,5 +120,8 @@ def test_what_may_not_be_written_is_said_with_its_owner(tmp_path: Path, monkeypa
     for held in ("indexing.lock", "store"):  # without a lock it is the folder that may not be written
         with pytest.raises(StoreError) as caught, store.indexing():
             pass
-        assert str(caught.value) == f"cannot write to {store.root}: Permission denied ({held} belongs to ann)"
+        path = store.root if held == "store" else store.root / held
+        mode = f"{path.stat().st_mode & 0o7777:04o}"
+        said = f"cannot write to {store.root}: Permission denied ({held} belongs to ann, mode {mode})"
+        assert str(caught.value) == said
         (store.root / "indexing.lock").unlink(missing_ok=True)
