@@ -68,20 +68,23 @@ def open(
     return session
 
 
-def open_demo(path: str | os.PathLike[str], *, device: str = "auto") -> Session:
+def open_demo(
+    path: str | os.PathLike[str], *, figures: Sequence[str | os.PathLike[str]] = (), device: str = "auto"
+) -> Session:
     """Make an empty store for a demo and return a session; a store that an earlier demo left there is replaced.
 
     Args:
         path: the store's folder, which no demo can have filled with anything else.
+        figures: the PNG files that the demo is going to draw; those that an earlier demo drew are replaced.
         device: where models run: auto, cpu, cuda or mps.
 
     Raises:
-        OptionError: anything else is there, which stays as it is.
+        OptionError: anything else is there, or in the place of a figure, which stays as it is.
         StoreLocked: another process is indexing into it.
     """
     from shotdex.upkeep.demo_store import make_store
 
-    return Session(make_store(user_path(path).absolute()), device)
+    return Session(make_store(user_path(path).absolute(), [user_path(figure) for figure in figures]), device)
 
 
 def describe(model: str) -> Architecture:

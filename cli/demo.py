@@ -30,6 +30,11 @@ RUNS = ("names", "words")
 
 BASELINE = "toddlers"
 
+FIGURES = (
+    "sheet", "samples", "counts", "accuracy", "confusion", "topk", "reliability", "map", "map-thumbnails", "map-gallery"
+)  # fmt: skip
+"""The names of the PNG files, which are drawn in this order."""
+
 SEARCHES = (("a bird", None), ("a dog", "condition = 'silhouettes'"))
 
 
@@ -41,7 +46,7 @@ SEARCHES = (("a bird", None), ("a dog", "condition = 'silhouettes'"))
     default=Path("demo-out"),
     show_default=True,
     metavar="DIR",
-    help="Where the store and the images go; a store that an earlier demo left there is replaced.",
+    help="Where the store and the figures go; those that an earlier demo left there are replaced.",
 )
 def command(folder: Path) -> None:
     """Index the shipped images, classify them with two prompt sets, compare, query, search and draw.
@@ -49,7 +54,7 @@ def command(folder: Path) -> None:
     Needs no network: the small model ships with shotdex. It knows emoji and little else.
     """
     started = time.monotonic()
-    session = open_demo(folder / "store")
+    session = open_demo(folder / "store", figures=[folder / f"{name}.png" for name in FIGURES])
     _index(session)
     _classify(session)
     _compare(session)
@@ -134,33 +139,30 @@ def _search(session: Session, folder: Path) -> None:
 def _draw(session: Session, folder: Path) -> None:
     _heading("6. Draw")
     plot, labelled = session.plot, "category IS NOT NULL"
-    for name, figure, caption in (
-        ("samples", plot.samples(), "an image of each category in each condition"),
-        ("counts", plot.counts(where=labelled), "images per category"),
+    drawn = (
+        (plot.samples(), "an image of each category in each condition"),
+        (plot.counts(where=labelled), "images per category"),
         (
-            "accuracy",
             plot.accuracy(runs=RUNS, baselines=BASELINE),
             "accuracy per condition, both prompt sets and toddlers",
         ),
-        ("confusion", plot.confusion(run=RUNS[0]), "what is taken for what"),
-        ("topk", plot.topk(runs=RUNS), "accuracy among the k best"),
-        ("reliability", plot.reliability(runs=RUNS[0]), "is it right where it is sure?"),
+        (plot.confusion(run=RUNS[0]), "what is taken for what"),
+        (plot.topk(runs=RUNS), "accuracy among the k best"),
+        (plot.reliability(runs=RUNS[0]), "is it right where it is sure?"),
         (
-            "map",
             plot.map(where=labelled, run=RUNS[0], prompts=True),
             "every evaluation image, a point; the prompts, stars",
         ),
         (
-            "map-thumbnails",
             plot.map(where=labelled, color="correct", thumbnails=True, run=RUNS[0]),
             "right, wrong",
         ),
         (
-            "map-gallery",
             plot.map(where="category IS NULL", thumbnails=True),
             "the gallery by what it resembles",
         ),
-    ):
+    )
+    for name, (figure, caption) in zip(FIGURES[1:], drawn, strict=True):
         _save(folder / f"{name}.png", figure, caption)
 
 

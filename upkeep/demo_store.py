@@ -1,10 +1,10 @@
-"""The store of a demo: replaced if an earlier demo made it, and never otherwise."""
+"""The store and the figures of a demo: replaced if an earlier demo made them, and never otherwise."""
 
 from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shotdex.store.errors import OptionError, SchemaTooNew, StoreCorrupt
@@ -26,21 +26,38 @@ _FOLDERS = {
 """The folders that a store can have, and what can be in them."""
 
 
-def make_store(place: Path) -> Store:
-    """Return a new store at `place`, where nothing is or what an earlier demo left.
+def make_store(place: Path, figures: Sequence[Path] = ()) -> Store:
+    """Return a new store at `place`, where nothing is or what an earlier demo left, and make room for its figures.
 
     Raises:
-        OptionError: something else is there.
+        OptionError: something else is there, or in the place of a figure; nothing was changed.
         StoreLocked: another process is indexing into it, or holds its catalog.
     """
+    from shotdex.analysis.figures.style import check_target
+
+    older = [path for path in figures if _is_file(place / MARKER) and _is_unmarked_figure(path)]
+    for path in figures:
+        if path.exists() and path not in older:
+            check_target(path)
     if place.is_symlink() or place.exists():
         _clear(place)
+    for path in older:
+        path.unlink(missing_ok=True)
     store = Store.create(place)
     marker = place / MARKER
     marker.unlink(missing_ok=True)
     with marker.open("x", encoding="ascii") as file:
         file.write(store.identity + "\n")
     return store
+
+
+def _is_unmarked_figure(path: Path) -> bool:
+    """Tell whether a file is a PNG file of matplotlib's, as demos drew them before figures were marked."""
+    if not _is_file(path):
+        return False
+    with path.open("rb") as file:
+        head = file.read(1024)
+    return head.startswith(b"\x89PNG") and b"Matplotlib version" in head
 
 
 def _clear(place: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from shotdex.store import store as store_module
 from shotdex.store.errors import OptionError, StoreLocked
@@ -112,3 +114,34 @@ def test_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="was not made by a demo"):
         make_store(tmp_path / "store")
     assert (tmp_path / "store").read_text() == "the only copy"
+
+
+class TestFigures:
+    """What an earlier version drew without a mark is the demo's in the demo's folder, and the user's elsewhere."""
+
+    def old(self, path: Path) -> Path:
+        note = PngInfo()
+        note.add_text("Software", "Matplotlib version3.11.2, https://matplotlib.org/")
+        Image.new("RGB", (4, 4)).save(path, pnginfo=note)
+        return path
+
+    def test_of_an_earlier_version(self, made: Store) -> None:
+        figure = self.old(made.root.parent / "map.png")
+        make_store(made.root, [figure, made.root.parent / "sheet.png"])
+        assert not figure.exists()
+
+    def test_without_an_earlier_demo(self, tmp_path: Path) -> None:
+        figure = self.old(tmp_path / "map.png")
+        with pytest.raises(OptionError, match="not a figure that shotdex drew"):
+            make_store(tmp_path / "store", [figure])
+        assert figure.exists() and not (tmp_path / "store").exists()
+
+    @pytest.mark.parametrize("data", [b"a thesis", b"\x89PNG\r\n\x1a\n of a camera"])
+    def test_of_the_user(self, made: Store, data: bytes) -> None:
+        """Nothing is replaced: neither the file, nor the store, nor the figures of an earlier version."""
+        older, own = self.old(made.root.parent / "map.png"), made.root.parent / "sheet.png"
+        own.write_bytes(data)
+        before = contents(made.root.parent)
+        with pytest.raises(OptionError, match="not a figure that shotdex drew"):
+            make_store(made.root, [older, own])
+        assert contents(made.root.parent) == before
