@@ -1,0 +1,300 @@
+"""The sections of a document: each says one thing about what was gathered, in words, tables and figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from shotdex.analysis.baselines.compare import BaselineComparison
+from shotdex.analysis.metrics import registry
+from shotdex.analysis.report import ClassRow
+from shotdex.analysis.stats.proportions import small_sample
+from shotdex.store.baselines import OVERALL
+from shotdex.store.types import Estimate
+
+from .gather import About, Material
+from .parts import Block, Bullets, Cell, Chart, Explorable, Gallery, Interval, Paragraph, Section, Table
+from .words import baseline_sentence, comparison_sentence, count, interval, number, p_value, signed
+
+LEADING = 12
+"""Conditions of a baseline whose sentences stand at the head of the document; those of others stand below its table."""
+
+ROWS = 60
+"""Rows of a table at most; what is left out is said below it."""
+
+BARS = "Dot and line: the value and its 95 % interval from 0 to 1"
+
+
+def numbers(about: About) -> Table:
+    """Return every metric of a run over all its images."""
+    named = {"accuracy@1": about.report.overall.accuracy} | about.report.overall.summary
+    rows = tuple((name, *estimate_cells(one)) for name, one in named.items())
+    return Table(f"Metrics of the run “{about.run.name}”.", ("metric", "value", "95 % interval", "n"), rows)
+
+
+def estimate_cells(estimate: Estimate) -> tuple[Cell, ...]:
+    """Return value, 95 % interval and n of an estimate."""
+    return number(estimate.value), interval(estimate), estimate.n
+
+
+def coverage(found: Material) -> Section:
+    """Return which images the numbers speak of, and what must be kept in mind about each run."""
+    rows = []
+    for about in found.every:
+        met = about.report.coverage
+        rows.append((about.run.name, met.indexed, met.failed, met.unlabelled, met.other, met.evaluated))
+    columns = ("run", "indexed", "failed", "unlabelled", "of another category", "evaluated")
+    blocks: list[Block] = [
+        Table("Images that each run met; only the evaluated ones enter an accuracy.", columns, tuple(rows))
+    ]
+    for about in found.every:
+        which = f"{about.run.name}: " if found.others else ""
+        blocks += [Paragraph(which + note, caveat=True) for note in about.notes]
+    if found.main.run.where:
+        blocks.append(Paragraph(f"The run “{found.main.run.name}” is over images with: {found.main.run.where}"))
+    return Section("coverage", "Coverage", tuple(blocks))
+
+
+def model(found: Material) -> Section:
+    """Return what the model is, in short."""
+    encoder, parts = found.main.encoder, found.architecture
+    identity = (
+        f"{encoder.name}, revision {encoder.revision}, {encoder.precision} precision; vectors of {encoder.dim} numbers."
+    )
+    if isinstance(parts, str):
+        return Section("model", "Model", (Paragraph(identity), Paragraph(f"Its parts are not known here: {parts}.")))
+    rows = [
+        (
+            name,
+            tower.layers,
+            tower.width,
+            tower.heads,
+            tower.tokens,
+            tower.output_dim,
+            f"{tower.parameters / 1e6:.1f} M",
+            f"{tower.flops / 1e9:.2f} G",
+        )
+        for name, tower in (("image", parts.vision), ("text", parts.text))
+    ]
+    columns = ("tower", "blocks", "width", "heads", "tokens", "output", "parameters", "FLOPs")
+    how = "the logistic function of" if encoder.sigmoid else "the softmax over the classes of"
+    scale = f"Probabilities are {how} the cosine times {encoder.logit_scale:.4g}"
+    bias = f" plus {encoder.logit_bias:.4g}" if encoder.sigmoid else ""
+    blocks = (
+        Paragraph(identity),
+        Paragraph(f"{parts.about} {parts.parameters / 1e6:.1f} million parameters in all. {scale}{bias}."),
+        Table("Both towers; FLOPs are those of one image or text.", columns, tuple(rows)),
+    )
+    return Section("model", "Model", blocks)
+
+
+def data(found: Material) -> Section:
+    """Return how many images there are by category and condition."""
+    columns = sorted({name for row in found.counts.values() for name in row})
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(row.get(column, 0) for column in columns), sum(row.values())) for name, row in found.counts.items()
+    ]
+    blocks: list[Block] = [
+        Bullets(tuple(f"{source}: {count(n, 'image')}" for source, n in list(found.sources.items())[:20])),
+        Table("Images in the store now, by category.", ("category", *columns, "all"), tuple(rows[:ROWS])),
+    ]
+    return Section("data", "Data", tuple(blocks + _left_out(len(rows), "categories")))
+
+
+def _left_out(there: int, what: str) -> list[Block]:
+    more = there - ROWS
+    return [Paragraph(f"The table has {ROWS} of {there:,} {what}.")] if more > 0 else []
+
+
+def groups(found: Material) -> Section:
+    """Return the accuracy by condition, compared with each baseline."""
+    about, by = found.main, ", ".join(found.main.report.by)
+    chance = 1 / len(about.prompts.classes)
+    rows: list[tuple[Cell, ...]] = [
+        (
+            row.name,
+            *estimate_cells(row.accuracy),
+            Interval(row.accuracy, (chance,)),
+            *(number(row.summary[metric.name].value) for metric in registry.METRICS),
+            small_sample(row.accuracy),
+        )
+        for row in about.report.groups
+    ]
+    columns = (by, "accuracy@1", "95 % interval", "n", "0 to 1", *(m.short for m in registry.METRICS), "remark")
+    caption = f"Accuracy of the run “{about.run.name}” by {by}. {BARS}; dashed: chance ({number(chance)})."
+    blocks: list[Block] = [Table(caption, columns, tuple(rows[:ROWS])), *_left_out(len(rows), "groups")]
+    blocks += [found.charts["accuracy"]] if "accuracy" in found.charts else []
+    for baseline in found.baselines:
+        blocks += _baseline(found, baseline)
+    blocks += [Paragraph(text) for text in found.beyond]
+    return Section("groups", f"Accuracy by {by}", tuple(blocks))
+
+
+def _baseline(found: Material, compared: BaselineComparison) -> list[Block]:
+    name = compared.baseline.name
+    rows = [
+        (
+            "all images" if row.condition == OVERALL else row.condition,
+            number(row.model.value),
+            number(row.baseline.value),
+            interval(row.baseline),
+            Interval(row.model, (row.baseline.value,)),
+            signed(row.difference),
+            str(row.verdict),
+            "; ".join(row.remarks),
+        )
+        for row in compared.conditions
+    ]
+    columns = ("condition", "run", name, "its 95 % interval", "0 to 1", "difference", "the run is", "remark")
+    caption = f"The run “{found.main.run.name}” against the baseline “{name}”. {BARS} of the run; dashed: the baseline."
+    known = [text for text in (compared.baseline.source and f"Source: {compared.baseline.source}.",) if text]
+    caveats = [text for text in (compared.baseline.note, *compared.notes) if text]
+    return [
+        Table(caption, columns, tuple(rows)),
+        Bullets(tuple(baseline_sentence(found.main.run.name, name, row) for row in compared.conditions[LEADING:])),
+        *(Paragraph(text) for text in known),
+        *(Paragraph(text, caveat=True) for text in caveats),
+    ]
+
+
+def compared_runs(found: Material) -> Section | None:
+    """Return how the runs compare, None for a single one."""
+    if found.compared is None:
+        return None
+    made = found.compared.comparisons
+    rows = [
+        (
+            f"{row.name_b} - {row.name_a}",
+            "all images" if row.group == OVERALL else row.group,
+            number(row.a.value),
+            number(row.b.value),
+            signed(row.difference),
+            row.only_a,
+            row.only_b,
+            p_value(row.p_value),
+            p_value(row.adjusted),
+            row.a.n,
+        )
+        for row in made
+    ]
+    columns = ("B - A", "images", "A", "B", "difference", "only A", "only B", "p", "p (Holm)", "n")
+    summary = [
+        (about.run.name, about.encoder.name, about.prompts.name, *estimate_cells(about.report.overall.accuracy))
+        for about in found.every
+    ]
+    blocks: list[Block] = [
+        *(Paragraph(note, caveat=True) for note in found.compared.notes),
+        Table("The runs.", ("run", "model", "prompts", "accuracy@1", "95 % interval", "n"), tuple(summary)),
+        Bullets(tuple(comparison_sentence(row) for row in made if row.group == OVERALL)),
+        Table(
+            f"{made[0].test}, on the images that both evaluated; Holm adjusts for all {len(made)} comparisons.",
+            columns,
+            tuple(rows[:ROWS]),
+        ),
+        *_left_out(len(rows), "comparisons"),
+    ]
+    return Section("compared", "Runs compared", tuple(blocks))
+
+
+def classes(found: Material) -> Section:
+    """Return recall, precision and F1 of each class; of many classes those with the lowest recall."""
+    every = found.main.report.classes
+    kept: Sequence[ClassRow] = every
+    if len(every) > ROWS:
+        kept = sorted(every, key=lambda row: (row.recall.n == 0, row.recall.value if row.recall.n else 0))[:ROWS]
+    rows = [
+        (
+            row.name,
+            row.recall.n,
+            number(row.recall.value),
+            interval(row.recall),
+            Interval(row.recall),
+            row.precision.n,
+            number(row.precision.value),
+            interval(row.precision),
+            number(row.f1.value),
+            small_sample(row.recall) or small_sample(row.precision),
+        )
+        for row in kept
+    ]
+    spread = "95 % interval"
+    columns = ("class", "n", "recall", spread, "0 to 1", "taken for it", "precision", spread, "F1", "remark")
+    which = f"The {ROWS} of {len(every):,} classes with the lowest recall." if len(every) > ROWS else "Every class."
+    return Section("classes", "By class", (Table(f"{which} {BARS}, of the recall.", columns, tuple(rows)),))
+
+
+def confusion(found: Material) -> Section:
+    """Return which classes are taken for which."""
+    out = found.found
+    pairs = Counter(zip(out.truth[~out.correct].tolist(), out.predicted[~out.correct].tolist(), strict=True))
+    rows = [
+        (f"{out.classes[true]} taken for {out.classes[guess]}", n, int((out.truth == true).sum()))
+        for (true, guess), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:12]
+    ]
+    blocks: list[Block] = [found.charts["confusion"]] if "confusion" in found.charts else []
+    if rows:
+        blocks.append(Table("The most frequent confusions.", ("confusion", "images", "of the class"), tuple(rows)))
+    return Section("confusion", "Confusion", tuple(blocks))
+
+
+def top_k(found: Material) -> Section:
+    """Return how often the true class is among the k best."""
+    own = found.main.report.top_k
+    shown = (
+        range(1, len(own) + 1) if len(own) <= 10 else [k for k in (1, 2, 3, 5, 10, 20, 50, 100, 500) if k <= len(own)]
+    )
+    rows = tuple((str(k), *estimate_cells(own[k - 1]), Interval(own[k - 1])) for k in shown)
+    caption = f"Share of images whose class is among their k best. {BARS}."
+    blocks: list[Block] = [Table(caption, ("k", "accuracy", "95 % interval", "n", "0 to 1"), rows)]
+    return Section("topk", "Top-k accuracy", (*blocks, *_chart(found, "topk")))
+
+
+def _chart(found: Material, name: str) -> list[Chart]:
+    return [found.charts[name]] if name in found.charts else []
+
+
+def calibration(found: Material) -> Section:
+    """Return whether probabilities mean what they say."""
+    error = found.main.report.overall.summary["expected calibration error"]
+    said = (
+        f"The expected calibration error is {number(error.value)} (95 % interval {interval(error)}, "
+        f"{found.options.bins} bins): the mean gap between the probability of a prediction and how often such "
+        "predictions are right. A small sample overstates it."
+    )
+    return Section("calibration", "Calibration", (Paragraph(said), *_chart(found, "reliability")))
+
+
+def map_section(found: Material) -> Section | None:
+    """Return the newest map of these images, None where none was drawn."""
+    return Section("map", "Map", (found.charts["map"],)) if "map" in found.charts else None
+
+
+def mistakes(found: Material) -> Section | None:
+    """Return the surest mistakes as images."""
+    wrong = int((~found.found.correct).sum())
+    if not found.mistakes:
+        return None
+    what = (
+        f"The {len(found.mistakes):,} of {count(wrong, 'mistake')} with the highest probability, surest first: "
+        "true class → predicted class."
+    )
+    return Section("mistakes", "Surest mistakes", (Gallery(what, found.mistakes),))
+
+
+def explore(found: Material) -> Section:
+    """Return what a reader can leave out, or why nothing can be."""
+    heading, page = "Leave something out", found.explore
+    if isinstance(page, str):
+        return Section("explore", heading, (Paragraph(f"This section is left out: {page}."),))
+    sampled = (
+        f" This file holds a sample of {len(page.truth):,} of the {page.of:,} evaluated images, stratified by class."
+        if len(page.truth) < page.of
+        else ""
+    )
+    note = (
+        "Without a prompt, its class scores by the others; without a class, its images are left out, too, and "
+        "the others choose among fewer. With everything ticked this is the run as stored, which was checked when the "
+        f"file was written.{sampled} A choice made after looking at the result has to be confirmed on other images."
+    )
+    shown = Explorable(found.main.run.name, found.main.prompts.classes, page.conditions, page.as_data(), note)
+    return Section("explore", heading, (shown,))
