@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shotdex.store.errors import OptionError
+from shotdex.store.location import user_path
 from shotdex.store.progress import Progress
 from shotdex.store.types import Estimate, PromptSet, Space
 
@@ -127,41 +130,72 @@ class Evaluation(Opened):
 
     def report(
         self,
-        run: str | None = None,
+        run: str | Sequence[str] | None = None,
         *,
         by: str | Sequence[str] = (),
         resamples: int = 1000,
         seed: int | None = None,
         bins: int = 15,
+        out: str | os.PathLike[str] | None = None,
+        style: str = "report",
+        images: int = 24,
+        anyway: bool = False,
     ) -> Findings:
         """Return every metric of a run, the newest where none is named, over all images and for each group.
 
-        `details` is the whole report: coverage, top-k, and recall, precision and F1 of each class.
+        `details` is the whole report: coverage, top-k, and recall, precision and F1 of each class. With `out` a
+        document about the run is written, too, compared with further runs and with the store's baselines; see
+        docs/report.md.
 
         Args:
-            by: columns of `images` to group by.
+            run: a name or number; for a document also several, of which the first is the one that it is about.
+            by: columns of `images` to group by; in a document the condition, where none is given.
             resamples: how often the bootstrap draws, from 100.
             seed: random seed for the bootstrap, from 0; the run's own where None.
             bins: number of bins of equal width of the calibration error, from 1.
+            out: where to write a document: `report.html` (one file that asks no server for anything), `report.ipynb`,
+                `tables.tex`, or a folder, `report/`, for Markdown and PNGs.
+            style: of the document: "report", or "course" for Introduction, Methods, Results and a Discussion that
+                consists of questions.
+            images: the most mistakes that the document shows as images, from 0.
+            anyway: also compare runs that chose among different classes.
 
         Returns:
-            A row for each group and metric, "all" first.
+            A row for each group and metric of the first run, "all" first. `written` says what was written where.
 
         Raises:
-            OptionError: there is no such run or column. MissingLabels: no image of the run has a category.
+            OptionError: there is no such run or column, several runs without `out`, or `out` cannot be written.
+            MissingLabels: no image of the run has a category.
+            EvaluationError: the runs chose among different classes, or share no image.
 
         >>> store.report("photo")[0].metric
         'accuracy@1'
+        >>> store.report(["photo", "names"], out=store.path.parent / "report.html").written.path.name
+        'report.html'
         """
         from shotdex.analysis.report import ReportOptions, report
 
-        found = report(self.store, run, ReportOptions(_columns(by), resamples, seed, bins))
+        runs = (run,) if isinstance(run, str) else tuple(run or ())
+        written = None
+        if out is not None:
+            from shotdex.analysis.document.gather import DocumentOptions
+            from shotdex.analysis.document.write import write_document
+
+            options = DocumentOptions(_columns(by), images, style, anyway, resamples, seed, bins)
+            target = f"{user_path(out)}{'/' if str(out).endswith('/') else ''}"
+            written = write_document(self.store, runs, target, options, self.encoders)
+        elif len(runs) > 1:
+            raise OptionError(
+                "several runs are reported together in a document only",
+                f"write one: --out report.html   or compare them: shotdex compare {' '.join(runs)}",
+            )
+        found = report(self.store, runs[0] if runs else None, ReportOptions(_columns(by), resamples, seed, bins))
         rows = [
             Metric(row.name, metric, estimate)
             for row in (found.overall, *found.groups)
             for metric, estimate in ({"accuracy@1": row.accuracy} | row.summary).items()
         ]
-        return Findings(f"report of run {found.run.name}", rows, found, Metric)
+        return Findings(f"report of run {found.run.name}", rows, found, Metric, written)
 
     def compare(
         self,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow
     from matplotlib.figure import Figure
 
+    from shotdex.analysis.document.write import Written
     from shotdex.indexer.preview import Preview
     from shotdex.query.search import Ranking
     from shotdex.query.sql import Rows
@@ -252,12 +253,20 @@ class Estimates(Records[GroupEstimate]):
 
 
 class Findings(Records[Any]):
-    """The rows of an analysis, with everything else that it found as `details`."""
+    """The rows of an analysis, with everything else that it found as `details`; `written` is the document about it."""
 
-    def __init__(self, title: str, rows: Iterable[Any], details: Any, kind: type[Any] | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        rows: Iterable[Any],
+        details: Any,
+        kind: type[Any] | None = None,
+        written: Written | None = None,
+    ) -> None:
         super().__init__(tuple(rows), kind)
         self.title = title
         self.details = details
+        self.written = written
 
     def _headline(self) -> str:
         return self.title

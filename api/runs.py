@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -143,9 +144,16 @@ class Run:
         with self._session.store.reading() as con:
             return classes_without_images(con, self.record)
 
-    def report(self, by: str | Sequence[str] = (), resamples: int = 1000, seed: int | None = None) -> Findings:
-        """Return every metric of the run; see `Session.report`."""
-        return self._session.report(self.name, by=by, resamples=resamples, seed=seed)
+    def report(
+        self,
+        by: str | Sequence[str] = (),
+        resamples: int = 1000,
+        seed: int | None = None,
+        out: str | os.PathLike[str] | None = None,
+        style: str = "report",
+    ) -> Findings:
+        """Return every metric of the run, and write a document about it with `out`; see `Session.report`."""
+        return self._session.report(self.name, by=by, resamples=resamples, seed=seed, out=out, style=style)
 
     def __repr__(self) -> str:
         value, interval, n = estimate_cells(self.accuracy())

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex.analysis.metrics.registry import METRICS
-from shotdex.formatting import SMALL, compact, estimate_cells, small_sample, table, visible
+from shotdex.formatting import SMALL, compact, estimate_cells, shown_path, size, small_sample, table, visible
 
-from .options import by_option, json_option, open_session, resamples_option, store_option
+from .options import anyway_option, by_option, json_option, open_session, resamples_option, store_option
 from .render import as_json as to_json
-from .render import out
+from .render import note, out
 
 if TYPE_CHECKING:
     from shotdex.analysis.report import GroupRow, Report
@@ -29,11 +29,18 @@ Accuracy, top-k, {", ".join(metric.name for metric in METRICS)}; recall, precisi
 shotdex report
 shotdex report names --by condition
 shotdex report names --by condition,category
+
+With --out it writes a document instead, to hand in or to send: one HTML file that needs no server (.html), a notebook
+(.ipynb), LaTeX tables (.tex), or a folder with Markdown and PNGs. Further RUNs are compared with the first.
+
+\b
+shotdex report names words --out report.html
+shotdex report names --style course --out report.ipynb
 """
 
 
 @click.command("report", help=HELP)
-@click.argument("run", required=False, metavar="[RUN]")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
 @by_option
 @resamples_option(1000)
 @click.option("--seed", type=click.IntRange(0), help="Random seed for the bootstrap. [default: the run's]")
@@ -44,21 +51,55 @@ shotdex report names --by condition,category
     show_default=True,
     help="Number of bins of the calibration error.",
 )
+@click.option("--out", "target", metavar="PATH", help="Write a document: FILE.html, FILE.ipynb, FILE.tex, or FOLDER/.")
+@click.option(
+    "--style",
+    type=click.Choice(["report", "course"]),
+    default="report",
+    show_default=True,
+    help="Of the document; course: Introduction, Methods, Results, and a Discussion to fill in.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(0, 500),
+    default=24,
+    show_default=True,
+    help="The most mistakes that the document shows as images.",
+)
+@anyway_option
 @store_option
 @json_option
 def command(
-    run: str | None,
+    runs: tuple[str, ...],
     by: str | None,
     resamples: int,
     seed: int | None,
     bins: int,
+    target: str | None,
+    style: str,
+    images: int,
+    anyway: bool,
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Print the report."""
-    session = open_session(store_path)
-    found = session.report(run, by=by or (), resamples=resamples, seed=seed, bins=bins).details
-    out(to_json(found) if as_json else as_text(found))
+    """Print the report, or write it."""
+    found = open_session(store_path).report(
+        runs,
+        by=by or (),
+        resamples=resamples,
+        seed=seed,
+        bins=bins,
+        out=target,
+        style=style,
+        images=images,
+        anyway=anyway,
+    )
+    if found.written is not None:
+        for sentence in found.written.notes:
+            note(sentence)
+        note(f"wrote {shown_path(str(found.written.path))} ({size(found.written.bytes)})")
+    if found.written is None or as_json:
+        out(to_json(found.details) if as_json else as_text(found.details))
 
 
 def as_text(found: Report) -> str:

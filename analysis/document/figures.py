@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from shotdex.analysis.accuracy_plots import accuracy_plot
 from shotdex.analysis.figures.map_points import point_map
 from shotdex.analysis.metrics.metric import Outcomes
-from shotdex.analysis.plots import ConfusionOptions, accuracy_plot, confusion_plot, reliability_plot, topk_plot
+from shotdex.analysis.plots import ConfusionOptions, confusion_plot, reliability_plot, topk_plot
 from shotdex.store.errors import ShotdexError
 from shotdex.store.store import Store
 from shotdex.store.types import Run
