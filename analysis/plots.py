@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from PIL import Image
 
 from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, UnreadableImage
 from shotdex.store.ids import filtered_ids
-from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Hit
 
-from .drawn_runs import about_images, about_runs, drawn_runs
+from .drawn_runs import about_images, drawn_runs
 from .figures.bars import counts_figure
-from .figures.confusion import confusion_figure
+from .figures.confusion import confusion_figure, confusion_panels
 from .figures.curves import reliability_figure, topk_figure
-from .figures.drawing import check_order, ordered, signed
+from .figures.drawing import check_order, number, ordered, signed
 from .figures.pages import contact_sheet, samples_figure
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
+from .metrics.metric import Counts, Outcomes
 from .metrics.shares import top_k
 from .report import calibration_error
-from .results import UNLABELLED, count_by, outcomes
+from .results import UNLABELLED, count_by, group_rows
+from .stats.proportions import wilson
 from .thumbnails import read_small
 
 if TYPE_CHECKING:
@@ -67,7 +69,9 @@ def counts_table(
 
 @dataclass(frozen=True, slots=True)
 class ConfusionOptions:
-    """Which confusion matrix. With `k` above 1 the true class counts as predicted where it is among the k best.
+    """Which confusion matrix: of the images that `where` keeps, and with `by` one for each group.
+
+    With `k` above 1 the true class counts as predicted where it is among the k best.
 
     `cells` say counts, rates or both; `order` is as given, or clustered, or left to the number of classes.
     """
@@ -76,6 +80,8 @@ class ConfusionOptions:
     k: int = 1
     cells: Literal["both", "rates", "counts"] = "both"
     order: Literal["given", "clustered"] | None = None
+    where: str | None = None
+    by: tuple[str, ...] = ()
 
 
 def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Figure:
@@ -86,17 +92,38 @@ def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Fig
     """
     wanted = options or ConfusionOptions()
     with store.reading() as con:
-        chosen = find_run(con, wanted.run)
-        found = outcomes(con, chosen)
-        about = about_runs(con, [chosen], len(found))
+        drawn = drawn_runs(con, [wanted.run] if wanted.run else [], False, wanted.where)
+        found = drawn.outcomes[0]
+        if not len(found):
+            raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
+        groups = group_rows(con, found.image_ids, wanted.by, found.categories)
     count = len(found.classes)
     if not 1 <= wanted.k <= count:
         raise OptionError(f"k is {wanted.k}, but there are {count} classes", f"pass a value from 1 to {count}")
-    matrix = confusion_at_k(found.truth, found.predicted, found.true_rank, count, wanted.k)
+    check_order(found.classes, groups.names)
+    classes = ordered(found.classes)
+    order = wanted.order or ("given" if classes != list(found.classes) else None)
+    places = np.array([found.classes.index(name) for name in classes])
+
+    def matrix(one: Outcomes) -> Counts:
+        cells = confusion_at_k(one.truth, one.predicted, one.true_rank, count, wanted.k)
+        return np.asarray(cells[np.ix_(places, places)], dtype=np.int64)
+
     among = f", true class counted where among the {wanted.k} best" if wanted.k > 1 else ""
-    title = f"Confusion{among}"
-    with signed(about):
-        return confusion_figure(matrix, found.classes, title=title, cells=wanted.cells, order=wanted.order)
+    accuracy = f"accuracy@{wanted.k} {_accuracy(found, wanted.k)}"
+    with signed(drawn.about.and_also(accuracy)):
+        if not wanted.by:
+            return confusion_figure(matrix(found), classes, title=f"Confusion{among}", cells=wanted.cells, order=order)
+        parts = {name: found.only(groups.codes == groups.names.index(name)) for name in ordered(groups.names)}
+        panels = [(f"{name}: {_accuracy(one, wanted.k)}, n={len(one):,}", matrix(one)) for name, one in parts.items()]
+        title = f"Confusion by {', '.join(wanted.by)}{among}"
+        return confusion_panels(panels, classes, title, wanted.cells, order)
+
+
+def _accuracy(found: Outcomes, k: int) -> str:
+    """Return the share of images whose true class is among the k best, with its interval."""
+    share = wilson(int((found.true_rank <= k).sum()), len(found))
+    return f"{number(share.value)} [{number(share.low)}, {number(share.high)}]"
 
 
 def reliability_plot(

@@ -129,6 +129,8 @@ class Plots:
         run: str | None = None,
         k: int = 1,
         cells: Literal["both", "rates", "counts"] = "both",
+        where: str | None = None,
+        by: str | Sequence[str] = (),
         **how: Unpack[FigureKeywords],
     ) -> Figure:
         """Return which categories are taken for which.
@@ -137,19 +139,24 @@ class Plots:
             run: a name or number; the newest run where None.
             k: the true category counts as predicted where it is among the k best, from 1.
             cells: what each cell shows.
+            where: a SQL condition on the columns of `images`.
+            by: columns of `images`, such as "condition": a matrix for each group, side by side.
             how: as for all figures; the `order` of the classes may also be "given" or "clustered", which is the default
                 for more than 12.
 
         >>> figure = store.plot.confusion(run="photo", cells="counts")
         """
         from shotdex.analysis.plots import ConfusionOptions, confusion_plot
+        from shotdex.analysis.results import split_columns
 
         named = self._named(run or (), how)
         given = how.get("order")
         order: Literal["given", "clustered"] | None = None
         if given == "given" or given == "clustered":
             order = cast(Literal["given", "clustered"], how.pop("order"))
-        return _drawn(how, lambda: confusion_plot(self._session.store, ConfusionOptions(named[0], k, cells, order)))
+        columns = split_columns(by) if isinstance(by, str) else tuple(by)
+        options = ConfusionOptions(named[0], k, cells, order, where, columns)
+        return _drawn(how, lambda: confusion_plot(self._session.store, options))
 
     def reliability(
         self,
@@ -302,7 +309,7 @@ def check_target(path: Path) -> None:
     Raises:
         OptionError: an extension other than .png, .svg and .pdf, or the folder does not exist.
     """
-    from shotdex.analysis.figures.style import check_target
+    from shotdex.analysis.figures.saving import check_target
 
     check_target(path)
 
@@ -313,6 +320,6 @@ def save(figure: Figure, path: Path) -> None:
     Raises:
         OptionError: another extension, or a place that cannot be written to.
     """
-    from shotdex.analysis.figures.style import save
+    from shotdex.analysis.figures.saving import save
 
     save(figure, path)

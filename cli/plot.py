@@ -140,6 +140,8 @@ def accuracy(target: Path, store_path: Path | None, **how: Any) -> None:
     show_default=True,
     help="What each cell shows.",
 )
+@click.option("--by", default="", metavar="COLUMNS", help="A matrix for each group, such as each condition.")
+@where_option
 @run_option
 @store_option
 def confusion(target: Path, store_path: Path | None, **how: Any) -> None:

@@ -6,13 +6,13 @@
 from .accuracy import accuracy_figure, accuracy_heat_map
 from .bars import counts_figure
 from .comparison import ComparisonLine, comparison_figure
-from .confusion import confusion_figure
+from .confusion import confusion_figure, confusion_panels
 from .curves import reliability_figure, topk_figure
 from .map_extras import MapExtras
 from .map_points import point_map
 from .map_thumbnails import thumbnail_map
 from .pages import contact_sheet, samples_figure
-from .style import save
+from .saving import save
 
 __all__ = [
     "ComparisonLine",
@@ -21,6 +21,7 @@ __all__ = [
     "accuracy_heat_map",
     "comparison_figure",
     "confusion_figure",
+    "confusion_panels",
     "contact_sheet",
     "counts_figure",
     "point_map",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from . import style
 from .class_order import clustered_order, draw_largest, plan_largest
-from .drawing import theme
-from .text import LONGEST, ONE_LINE, label
+from .drawing import height, number, theme
+from .text import LONGEST, ONE_LINE, label, shorten, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,13 +32,16 @@ MOST_WITH_ONE = 30
 _LARGEST = 12.0  # inches that the matrix takes at most
 _ROW = 0.12  # inches that a row's name needs at 7.5 points
 _CELL_BOTH, _CELL_ONE = 0.62, 0.34  # inches of a cell that says both numbers, or one
-_DARK = 0.7  # of the colour scale; from there on white text has more contrast than black
+_NARROW = 5.0  # inches of a figure without room to spare
 _TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is drawn: the matrix and names in their order, the rates, and the side in inches of all and of a cell."""
+    """What is drawn: the matrix and names in their order, the rates, and the side in inches of all and of a cell.
+
+    `limit` is the side that there is room for, None where it may be as long as the matrix needs.
+    """
 
     matrix: npt.NDArray[np.integer[Any]]
     rates: npt.NDArray[np.float64]
@@ -46,6 +49,8 @@ class _Plan:
     across: Sequence[str]
     cells: Cells
     clustered: bool
+    limit: float | None = None
+    most_images: int = 0
 
     @property
     def most(self) -> int:
@@ -59,7 +64,7 @@ class _Plan:
     @property
     def top(self) -> float:
         """The value of the darkest colour."""
-        return 1.0 if self.cells != "counts" else float(max(self.matrix.max(), 1))
+        return 1.0 if self.cells != "counts" else float(max(self.matrix.max(), self.most_images, 1))
 
     @property
     def power(self) -> float:
@@ -68,8 +73,17 @@ class _Plan:
 
     @property
     def side(self) -> float:
+        if self.limit is not None:
+            return max(self.limit, 0.8)
         cell = _CELL_BOTH if self.most <= MOST_WITH_BOTH else _CELL_ONE if self.most <= MOST_WITH_ONE else _ROW
         return max(min(self.most * cell, _LARGEST), 3.2)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a cell has room for."""
+        if self.most <= MOST_WITH_BOTH and self.cell > 0.4:
+            return 2
+        return 1 if self.most <= MOST_WITH_ONE and self.cell > 0.22 else 0
 
     @property
     def cell(self) -> float:
@@ -86,6 +100,8 @@ class _Plan:
 
     @property
     def name_width(self) -> int:
+        if self.limit is not None and self.limit < 3:
+            return 14
         return 24 if self.most <= MOST_WITH_BOTH else ONE_LINE
 
 
@@ -118,18 +134,85 @@ def confusion_figure(
     plan = _plan(matrix, labels, columns, cells, order)
     square = columns is None and plan.most > MOST_WITH_BOTH
     listed = plan_largest(matrix, labels, plan.side) if square else None
-    longest = min(style.longest([*plan.labels, *plan.across]), plan.name_width)
-    names = 0.5 + longest * 0.6 * plan.name_size / 72
-    width = plan.side + names + 1.3 + (listed.width if listed else 0)
-    figure = style.new_figure(width, plan.side + names + 0.6, fixed_aspect=True)
+    names = _names_width(plan)
+    bar = 1.3 + 0.5 * (cells == "counts")  # of the colours, with its numbers
+    natural = plan.side + names + bar + (listed.width if listed else 0)
+    total = style.fitted(natural)
+    if total != natural:
+        names = _names_width(replace(plan, limit=total / 2))
+        around = names + (bar if total > _NARROW else 0.6)
+        if listed and total - around - listed.width < plan.side * 0.6:
+            listed = None  # the matrix needs the room
+        plan = replace(plan, limit=total - around - (listed.width if listed else 0))
+    figure = style.new_figure(total, height(plan.side + names + 0.8), fixed_aspect=True)
     axes = figure.add_subplot()
     drawn = _colour_cells(axes, plan)
-    _write_cells(axes, plan)
+    _write_cells(axes, plan, drawn)
     _name_cells(axes, plan)
-    style.heading(axes, title, plan.side)
-    _explain_colours(figure, axes, plan, drawn)
+    if plan.side < 3:
+        style.figure_heading(figure, title, total)
+    else:
+        style.heading(axes, title, plan.side)
+    _explain_colours(figure, [axes], plan, drawn)
     if listed is not None:
         draw_largest(figure, listed)
+    return figure
+
+
+def _names_width(plan: _Plan) -> float:
+    sizes = max(len(f" ({n:,})") for n in plan.matrix.sum(axis=1).tolist())
+    longest = min(style.longest([*plan.labels, *plan.across]), plan.name_width) + sizes
+    return 0.4 + longest * 0.62 * plan.name_size / 72
+
+
+def confusion_panels(
+    panels: Sequence[tuple[str, npt.NDArray[np.integer[Any]]]],
+    labels: Sequence[str],
+    title: str = "Confusion",
+    cells: Cells = "rates",
+    order: ClassOrder | None = None,
+) -> Figure:
+    """Draw a matrix for each of some groups of images, such as conditions, all in one order and with one scale.
+
+    Args:
+        panels: each group's name and matrix, (C, C) int, rows the true classes.
+        labels: C names.
+        title: what the figure says at its head.
+        cells: what the cells say, where there is room; `both` says rates.
+        order: of the classes, as in `confusion_figure`; clustered by all groups together.
+
+    Raises:
+        ValueError: there is no panel, or the names do not fit a matrix.
+    """
+    together = _plan(np.sum([matrix for _, matrix in panels], axis=0), labels, None, cells, order)
+    places = [labels.index(name) for name in together.labels]
+    one: Cells = "counts" if cells == "counts" else "rates"
+    names = _names_width(together)
+    across = min(len(panels), 3)
+    natural = across * (max(min(together.most * 0.36, 6.0), 1.8) + names) + 0.9
+    side = (style.fitted(natural) - 0.9) / across - names
+    down = ceil(len(panels) / across)
+    figure = style.new_figure(
+        style.fitted(natural), height(down * (max(side, 0.8) + names + 0.3) + 0.5), fixed_aspect=True
+    )
+    grid = figure.subplots(down, across, squeeze=False)
+    drawn, plan = None, together
+    top = max((int(matrix.max()) for _, matrix in panels), default=1)
+    for place, axes in enumerate(grid.flat):
+        if place >= len(panels):
+            axes.set_axis_off()
+            continue
+        name, matrix = panels[place]
+        plan = replace(
+            _plan(matrix[np.ix_(places, places)], together.labels, None, one, "given"), limit=side, most_images=top
+        )
+        drawn = _colour_cells(axes, plan)
+        _write_cells(axes, plan, drawn)
+        _name_cells(axes, plan)
+        axes.set_title(wrap(name, side + names, theme().label), loc="left", fontsize=theme().label, color=theme().ink)
+    style.figure_heading(figure, title, style.fitted(natural))
+    if drawn is not None:
+        _explain_colours(figure, list(grid.flat), plan, drawn)
     return figure
 
 
@@ -156,27 +239,41 @@ def _plan(
 
 
 def _colour_cells(axes: Axes, plan: _Plan) -> ScalarMappable:
-    import matplotlib
     from matplotlib.colors import PowerNorm
 
-    colours = matplotlib.colormaps["Blues"].with_extremes(bad="#eeeeee")
     norm = PowerNorm(plan.power, 0, plan.top)
-    return axes.imshow(np.ma.masked_invalid(plan.values), cmap=colours, norm=norm, interpolation="nearest")
+    drawn = axes.imshow(np.ma.masked_invalid(plan.values), cmap=style.shades(), norm=norm, interpolation="nearest")
+    _mark_diagonal(axes, plan)
+    return drawn
 
 
-def _write_cells(axes: Axes, plan: _Plan) -> None:
+def _mark_diagonal(axes: Axes, plan: _Plan) -> None:
+    """Frame the cells in which the predicted class is the true one."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    column = {name: place for place, name in enumerate(plan.across)}
+    places = [(column[name], row) for row, name in enumerate(plan.labels) if name in column]
+    frames = [Rectangle((x - 0.47, y - 0.47), 0.94, 0.94) for x, y in places]
+    width = 1.2 if plan.cell > 0.3 else 0.5
+    axes.add_collection(
+        PatchCollection(frames, facecolor="none", edgecolor=style.WRONG, linewidth=width), autolim=False
+    )
+
+
+def _write_cells(axes: Axes, plan: _Plan, drawn: ScalarMappable) -> None:
     """Write into every cell what it has room for; a 0 only where there are few cells."""
-    if plan.most > MOST_WITH_ONE:
+    if not plan.numbers:
         return
     texts = {place: _cell_text(plan, place) for place in np.ndindex(plan.matrix.shape)}
-    widest = style.longest(list(texts.values())) * 0.62 * theme().small / 72
-    if plan.most > MOST_WITH_BOTH and widest > plan.cell:
+    widest = style.longest(list(texts.values())) * 0.58 * theme().small / 72
+    if widest > plan.cell:
         return
-    shades = (plan.values / plan.top) ** plan.power
+    how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": theme().small, "linespacing": 1.25}
     for (row, column), text in ((place, text) for place, text in texts.items() if text):
-        dark, some = shades[row, column] > _DARK, plan.matrix[row, column] > 0
-        colour = "#ffffff" if dark else theme().ink if some else theme().faint
-        axes.text(column, row, text, ha="center", va="center", fontsize=theme().small, color=colour, linespacing=1.25)
+        shade = drawn.to_rgba(plan.values[row : row + 1, column])[0]
+        colour = style.readable(shade.tolist()) if plan.matrix[row, column] else theme().muted
+        axes.text(column, row, text, color=colour, **how)
 
 
 def _cell_text(plan: _Plan, place: tuple[int, ...]) -> str:
@@ -185,14 +282,17 @@ def _cell_text(plan: _Plan, place: tuple[int, ...]) -> str:
         return "0" if plan.most <= MOST_WITH_BOTH else ""
     if plan.cells == "counts":
         return f"{count:,}"
-    return f"{count:,}\n{rate:.2f}" if plan.cells == "both" and plan.most <= MOST_WITH_BOTH else f"{rate:.2f}"
+    share = number(float(rate), 2)
+    return f"{count:,}\n{share}" if plan.cells == "both" and plan.numbers == 2 else share
 
 
 def _name_cells(axes: Axes, plan: _Plan) -> None:
     """Name rows and columns, every few of them where a cell is too small for all."""
-    longest = LONGEST if plan.most <= MOST_WITH_BOTH else ONE_LINE
+    longest = LONGEST if plan.most <= MOST_WITH_BOTH else plan.name_width
     columns = [label(name, plan.name_width, longest) for name in plan.across[:: plan.step]]
-    rows = [label(name, plan.name_width, longest) for name in plan.labels[:: plan.step]]
+    sizes = plan.matrix.sum(axis=1).tolist()[:: plan.step]
+    names = zip(plan.labels[:: plan.step], sizes, strict=True)
+    rows = [label(f"{shorten(name, longest)} ({n:,})", plan.name_width + 6, longest + 9) for name, n in names]
     turned = style.longest(columns) * 0.62 * plan.name_size / 72 > plan.cell * plan.step
     axes.set_xticks(range(0, len(plan.across), plan.step), columns, rotation=90 if turned else 0)
     axes.set_yticks(range(0, len(plan.labels), plan.step), rows)
@@ -203,16 +303,13 @@ def _name_cells(axes: Axes, plan: _Plan) -> None:
     if plan.step > 1:
         notes.append(f", one name in {plan.step}")
     axes.set_xlabel("".join(["predicted", *notes]))
-    axes.set_ylabel("".join(["true", *notes]))
+    axes.set_ylabel("".join(["true (n)", *notes]))
 
 
-def _explain_colours(figure: Figure, axes: Axes, plan: _Plan, drawn: ScalarMappable) -> None:
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.75, aspect=28, pad=0.02)
+def _explain_colours(figure: Figure, axes: Sequence[Axes], plan: _Plan, drawn: ScalarMappable) -> None:
     meaning = "images" if plan.cells == "counts" else "share of the true class"
-    if plan.most > MOST_WITH_BOTH:
-        meaning += " (square-root scale)"
+    scaled = plan.most > MOST_WITH_BOTH
+    bar = style.colour_bar(figure, drawn, axes, meaning + " (square-root scale)" * scaled)
+    if scaled:
         ticks = sorted({round(tick * plan.top, 0 if plan.cells == "counts" else 2) for tick in _TICKS})
         bar.set_ticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
-    bar.set_label(meaning, size=theme().label, color=theme().ink)
-    bar.ax.tick_params(labelsize=theme().tick, length=0)
-    bar.outline.set_visible(False)

@@ -1,18 +1,13 @@
-"""What all figures share: sizes, colours, clean axes, legends next to them, and how they are written."""
+"""What all figures share: sizes, colours, clean axes, and legends next to them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from shotdex.store.errors import OptionError
-
-from .drawing import DPI, Drawing, now, theme, width
+from .drawing import DPI, now, theme, width
 from .text import wrap
 
 if TYPE_CHECKING:
@@ -23,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-
-FORMATS = (".png", ".svg", ".pdf")
 
 LONGEST_TITLE = 160
 """Characters that a title is cut down to."""
@@ -146,92 +139,19 @@ def heading(axes: Axes, title: str, width: float) -> None:
         )  # fmt: skip
 
 
+def figure_heading(figure: Figure, title: str, width: float) -> None:
+    """Put the title and whose the figure is above all axes."""
+    colours = theme()
+    written = wrap(headline(title), width - 0.2, colours.title, LONGEST_TITLE)
+    below = wrap(str(now().about), width - 0.2, colours.small)
+    text = "\n".join(part for part in (written, below) if part)
+    figure.suptitle(text, x=0.01, ha="left", fontsize=colours.label, color=colours.ink)
+
+
 def headline(title: str) -> str:
     """Return the user's title, or the figure's own where the user has none."""
     chosen = now().style.title
     return title if chosen is None else chosen
-
-
-def check_target(path: Path) -> None:
-    """Raise for a file that `save` would not write, before anything is computed for it.
-
-    Raises:
-        OptionError: an extension other than .png, .svg and .pdf, a folder that is not there, or a file that exists and
-            is not a figure of shotdex: only such a one is replaced.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise OptionError(f"cannot draw a {suffix or 'nameless'} file: {path}", f"use one of {', '.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "create it first")
-    if path.exists() and not _is_ours(path):
-        raise OptionError(
-            f"{path} exists and is not a figure that shotdex drew, so it is left as it is",
-            "choose another name, or remove it first",
-        )
-
-
-MADE_BY = "shotdex figure"
-"""The mark in the metadata of a figure."""
-
-
-def _is_ours(path: Path) -> bool:
-    """Tell whether a file is a figure of shotdex."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
-    return MADE_BY.encode() in data
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG, SVG or PDF, by the extension, at the dots per inch that it was made for.
-
-    It is written aside and renamed, so that a reader never meets half a file, and carries no date, so that the same
-    figure gives the same bytes.
-
-    Raises:
-        OptionError: another extension, or a place that cannot be written to.
-    """
-    from matplotlib import rc_context
-
-    check_target(path)
-    suffix = path.suffix.lower()
-    drawing: Drawing = getattr(figure, "drawing", None) or Drawing()
-    try:
-        with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=suffix, delete=False) as aside:
-            aside_path = Path(aside.name)
-        try:
-            # The salt makes the ids inside an SVG depend on the drawing alone; texts stay texts, that can be edited.
-            with rc_context({"svg.hashsalt": "shotdex", "svg.fonttype": "none", "pdf.fonttype": 42}):
-                figure.savefig(aside_path, dpi=drawing.style.dpi, metadata=_metadata(figure, drawing, suffix))
-            aside_path.chmod(0o666 & ~_umask())
-            aside_path.replace(path)
-        finally:
-            aside_path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OptionError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _metadata(figure: Figure, drawing: Drawing, suffix: str) -> dict[str, str | None]:
-    """Return what a file says about its figure under the names that its format has; no date of writing."""
-    facts = dict(drawing.about.facts)
-    told = "; ".join(f"{name}: {value}" for name, value in facts.items())
-    heads = [axes.get_title(loc="left") for axes in figure.axes]
-    heads += [text.get_text() for axes in figure.axes for text in axes.texts[:1]]  # a page's title is its first text
-    title = drawing.style.title or next((" ".join(head.split()) for head in heads if head), "")
-    if suffix == ".pdf":
-        return {"Title": title, "Subject": told, "Creator": MADE_BY, "CreationDate": None}
-    if suffix == ".svg":
-        return {"Title": title, "Description": told, "Creator": MADE_BY, "Date": None}
-    return {"Title": title, "Description": told, "Software": MADE_BY, **facts}
-
-
-def _umask() -> int:
-    """Return the process's file mask; it can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def longest(labels: Sequence[str]) -> int:

@@ -30,7 +30,7 @@ def test_cells_say_count_and_share_and_an_empty_row_is_grey(check):
     assert shares.filled(-1).tolist() == [[0.75, 0.25, 0], [-1, -1, -1], [0, 0.5, 0.5]]
     assert to_hex(axes.images[0].cmap.get_bad()) == "#eeeeee"
     assert axes.images[0].get_clim() == (0, 1)
-    check(figure, "predicted", "true", "share of the true class", r"\$dog\$", "cat")
+    check(figure, "predicted", "true (n)", "share of the true class", r"\$dog\$", "cat (4)")
 
 
 def test_cells_may_say_rates_alone_or_counts_alone(check):
@@ -74,8 +74,9 @@ def test_classes_confused_with_each_other_stand_together_and_keep_their_numbers(
     names = [f"{'abc'[index % 3]}{index}" for index in range(15)]  # three families, interleaved
     matrix = np.array([[60 if a == b else 8 if a[0] == b[0] else rng.integers(0, 2) for b in names] for a in names])
     figure = confusion_figure(matrix, names)
-    shown = [t.get_text() for t in figure.axes[0].get_yticklabels()]
-    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == shown and sorted(shown) == sorted(names)
+    shown = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    numbered = [f"{name} ({matrix[names.index(name)].sum()})" for name in shown]
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == numbered and sorted(shown) == sorted(names)
     assert len({(name[0], place // 5) for place, name in enumerate(shown)}) == 3, "each family is one block"
     rates = matrix / matrix.sum(axis=1, keepdims=True)
     for row, true in enumerate(shown):
@@ -83,14 +84,14 @@ def test_classes_confused_with_each_other_stand_together_and_keep_their_numbers(
             drawn = figure.axes[0].images[0].get_array()[row, column]
             assert drawn == rates[names.index(true), names.index(predicted)]
     given = confusion_figure(matrix, names, order="given")
-    assert [t.get_text() for t in given.axes[0].get_yticklabels()] == names
-    check(figure, "true, clustered order")
+    assert [t.get_text() for t in given.axes[0].get_xticklabels()] == names
+    check(figure, "true (n), clustered order")
 
 
 def test_a_few_classes_are_clustered_on_request():
     matrix = np.array([[5, 0, 5], [0, 9, 0], [5, 0, 5]])
     axes = confusion_figure(matrix, ["a", "b", "c"], order="clustered").axes[0]
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "c", "b"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["a (10)", "c (10)", "b (9)"]
     with pytest.raises(ValueError, match="no order in common"):
         confusion_figure(matrix, ["a", "b", "c"], ["x", "y", "z"], order="clustered")
 
@@ -100,7 +101,7 @@ def test_a_hundred_classes_are_all_named_without_cell_text(check):
     figure = confusion_figure(np.eye(100, dtype=int) * 7, names, title="Confusion of 100")
     axes = figure.axes[0]
     assert list(axes.texts) == []
-    assert [t.get_text() for t in axes.get_yticklabels()][:2] == ["category 0", "category 1"]
+    assert [t.get_text() for t in axes.get_yticklabels()][:2] == ["category 0 (7)", "category 1 (7)"]
     assert len(axes.get_yticks()) == len(axes.get_xticks()) == 100
     check(figure, "Confusion of 100")
 

@@ -9,7 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from shotdex.analysis.figures import contact_sheet, topk_figure
-from shotdex.analysis.figures.style import OKABE_ITO, looks, save
+from shotdex.analysis.figures.saving import save
+from shotdex.analysis.figures.style import OKABE_ITO, looks
 from shotdex.store.errors import OptionError
 
 
