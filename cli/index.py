@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
 
 from .options import SectionedCommand, device_option, json_option, store_option
 from .render import as_json as to_json
-from .render import note, out
+from .render import note, one_stream, out
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
@@ -208,6 +209,12 @@ def command(
     from shotdex.media.sources.columns import parse_columns
 
     session = Session(Store(store_to_write(store_path, os.environ, Path.cwd())), device)
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        note(line)
+
     try:
         done = (session.preview if dry_run else session.index)(
             source,
@@ -234,7 +241,7 @@ def command(
             prune=prune,
             gone=gone,
             progress=True,
-            note=note,
+            note=say,
         )
     except KeyboardInterrupt:  # before the first image, or after the last
         if dry_run:
@@ -244,7 +251,7 @@ def command(
     if isinstance(done, IndexPreview):
         out(to_json(done.plan) if as_json else repr(done))
         return
-    out(to_json(as_dict(done)) if as_json else report_text(done, session.path))
+    out(to_json(as_dict(done)) if as_json else report_text(done, session.path, said if one_stream() else ()))
     if done.interrupted:
         note(GO_ON)
         sys.exit(1)
@@ -256,8 +263,8 @@ def as_dict(report: IndexReport) -> dict[str, Any]:
     return {"rejected" if name == "failed" else name: value for name, value in said.items()}
 
 
-def report_text(report: IndexReport, root: Path) -> str:
-    """Return what an indexing did, with its failures by reason and an example of each."""
+def report_text(report: IndexReport, root: Path, said: Sequence[str] = ()) -> str:
+    """Return what an indexing did, with its failures by reason and an example of each; without notes already `said`."""
     counts = {
         "added": report.added,
         "unchanged": report.unchanged,
@@ -272,7 +279,7 @@ def report_text(report: IndexReport, root: Path) -> str:
     handled = report.added + report.changed + report.moved + report.encoded
     rate = f" ({handled / report.seconds:,.0f} images a second)" if handled >= 100 and report.seconds > 0 else ""
     lines = [f"{report.kind} {visible(shown_path(report.source))}: {shown} in {report.seconds:.1f} s{rate}"]
-    for line in report.notes:
+    for line in (line for line in report.notes if visible(line) not in said):
         choose = " (choose with --layout)" if line.startswith("taking") else ""
         lines.append(f"  {'labels: ' if choose else ''}{visible(line)}{choose}")
     lines += [f"  {line}" for line in unlabelled_lines(report.unlabelled_files, report.unlabelled, report.source)]

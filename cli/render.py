@@ -49,6 +49,14 @@ def note(text: str) -> None:
         _write(visible_lines(text), sys.stderr)
 
 
+def one_stream() -> bool:
+    """Tell whether standard output and standard error are the same terminal or file, so that nothing is said twice."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def reopen_closed_streams() -> None:
     """Put something in the place of each standard stream that was closed before this program began.
 

@@ -336,3 +336,23 @@ def test_one_of_everything(shotdex: Run, clip_folder: Path, tmp_path: Path) -> N
     found = strict_json(shotdex("status", "--json", "--store", tmp_path / "s").out)
     assert [left["paths"] for left in found["left_out"]] == [[str(tmp_path / "one" / "b.txt")]]
     assert found["unlabelled"] == [str(tmp_path / "one" / "a.png")]
+
+
+def test_a_note_is_said_once_where_both_streams_are_one(tmp_path: Path) -> None:
+    """Apart, each of them is complete."""
+    for i in range(4):
+        save_noise(tmp_path / "photos" / f"kind{i % 2}" / f"{i}.png", seed=i)
+    (tmp_path / "photos" / "loose.png").write_bytes((tmp_path / "photos" / "kind0" / "0.png").read_bytes())
+
+    def index(store: str, stderr: int) -> tuple[str, str]:
+        command = [sys.executable, "-m", "shotdex", "index", "photos", "--model", "demo", "--store", store]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=tmp_path, check=True, timeout=120
+        )
+        return done.stdout, done.stderr or ""
+
+    together, _ = index("one", subprocess.STDOUT)
+    apart, errors = index("two", subprocess.PIPE)
+    notes = [line for line in errors.splitlines() if line and line in [part.strip() for part in apart.splitlines()]]
+    assert notes
+    assert [sum(line.strip() == note for line in together.splitlines()) for note in notes] == [1] * len(notes)
