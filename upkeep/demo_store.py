@@ -33,7 +33,7 @@ def make_store(place: Path, figures: Sequence[Path] = ()) -> Store:
         OptionError: something else is there, or in the place of a figure; nothing was changed.
         StoreLocked: another process is indexing into it, or holds its catalog.
     """
-    from shotdex.analysis.figures.style import check_target
+    from shotdex.analysis.figures.saving import check_target
 
     older = [path for path in figures if _is_file(place / MARKER) and _is_unmarked_figure(path)]
     for path in figures:
