@@ -28,8 +28,8 @@ WIDTH = 100
 def command(name: str | None, store_path: Path | None, as_json: bool) -> None:
     """Show what a model is made of: towers, parameters of each part, FLOPs, and what each part does.
 
-    NAME_OR_PATH is `demo`, a model's folder or its config.json, or a name on the hub; left out, the model that the
-    store was made with. Only the configuration is read: no weights are needed, and none are fetched.
+    NAME_OR_PATH is `demo`, a model's folder or its config.json, a name on the hub, or open_clip:NAME; left out, the
+    model that the store was made with. Only the configuration is read: no weights are needed, and none are fetched.
 
     \b
     shotdex model demo
@@ -85,7 +85,8 @@ def as_text(architecture: Architecture) -> str:
 
 def _towers(architecture: Architecture) -> Iterator[tuple[str, Tower]]:
     yield "vision tower", architecture.vision
-    yield "text tower", architecture.text
+    if architecture.text is not None:
+        yield "text tower", architecture.text
 
 
 def _heading(architecture: Architecture) -> str:
@@ -103,16 +104,19 @@ def _heading(architecture: Architecture) -> str:
 def _shapes(architecture: Architecture) -> str:
     labels = ["input", "tokens", "blocks", "width", "heads", "MLP width", "activation", "vector", "parameters", "FLOPs"]
     columns = [_shape(tower) for _, tower in _towers(architecture)]
-    return table(["", "vision tower", "text tower"], list(zip(labels, *columns, strict=True)))
+    titles = [title for title, _ in _towers(architecture)]
+    return table(["", *titles], list(zip(labels, *columns, strict=True)))
 
 
 def _shape(tower: Tower) -> list[str]:
     return [
         *(_image(tower.input) if isinstance(tower.input, ImageInput) else _text(tower.input)),
-        f"{tower.layers:,}, each of {tower.parameters_per_block:,} parameters",
+        f"{tower.layers:,}, each of {tower.parameters_per_block:,} parameters"
+        if _alike(tower)
+        else f"{tower.layers:,}",
         f"{tower.width:,}",
-        f"{tower.heads:,} of {tower.head_dim:,}",
-        f"{tower.mlp_width:,}",
+        f"{tower.heads:,} of {tower.head_dim:,}" if tower.heads else "no attention",
+        f"{tower.mlp_width:,}" if tower.mlp_width else "",
         tower.activation,
         f"{tower.output_dim:,} numbers" + (f", read off {tower.read_from}" if tower.read_from else ""),
         f"{tower.parameters:,}",
@@ -120,10 +124,17 @@ def _shape(tower: Tower) -> list[str]:
     ]
 
 
+def _alike(tower: Tower) -> bool:
+    """Tell whether all blocks of a tower have the same parts."""
+    return all(part.copies == tower.layers for part in tower.parts if part.place is Place.BLOCK)
+
+
 def _image(taken: ImageInput) -> tuple[str, str]:
     edge = f"{taken.size} x {taken.size} pixels" if taken.size else "any shape"
     most = "" if taken.size else "at most "
     patches = f"{most}{taken.patches:,} patches of {taken.patch} x {taken.patch}"
+    if not taken.patches:
+        return f"{edge}, {taken.channels} channels", "a map of the image"
     tokens = f"{taken.patches + 1:,}: {patches} and the class token" if taken.class_token else patches
     return f"{edge}, {taken.channels} channels", tokens
 
@@ -182,7 +193,8 @@ def _sums(architecture: Architecture) -> str:
 def _sentences(architecture: Architecture) -> str:
     """Return a sentence on each part; what both towers have is said once."""
     sentences: dict[str, str] = {}
-    for part in (*architecture.vision.parts, *architecture.text.parts, *architecture.comparison):
+    towers = [part for _, tower in _towers(architecture) for part in tower.parts]
+    for part in (*towers, *architecture.comparison):
         if part.place in GROUPS:
             sentences.setdefault(part.place.value, GROUPS[part.place])
         sentences.setdefault(part.name, part.does)

@@ -165,7 +165,7 @@ def _loaded(name: str, files: ModelFiles) -> LoadedModel:
 
     config, family = _check_family(name, files.folder)
     preprocessing = preprocessing_in(files.folder)
-    of_family: Any = getattr(transformers, family.class_name) if family.class_name else _base_class(config)
+    of_family: Any = getattr(transformers, family.class_name) if family.class_name else base_class(config)
     more = {"add_pooling_layer": False} if config.model_type in WITHOUT_POOLER else {}
     model, found = of_family.from_pretrained(
         None,
@@ -192,7 +192,8 @@ WITHOUT_POOLER = ("vit", "deit", "beit")
 """Models that can be made without a pooler, which nothing here uses and which many checkpoints lack."""
 
 
-def _base_class(config: Any) -> Any:
+def base_class(config: Any) -> Any:
+    """Return the class in transformers of a configuration's model without a head."""
     import transformers
 
     found: Any = transformers.MODEL_MAPPING[type(config)]

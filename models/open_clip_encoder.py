@@ -80,17 +80,9 @@ def loaded(name: str, found: Checkpoint) -> LoadedModel:
     Raises:
         Exception: of any kind, where weights and configuration do not belong together.
     """
-    open_clip = import_open_clip()
-    settings = _without_network(deepcopy(dict(found.settings)))
-    custom = settings.pop("custom_text", False) or "hf_model_name" in settings["text_cfg"]
-    kind = (
-        open_clip.CLIP if not custom else open_clip.CoCa if "multimodal_cfg" in settings else open_clip.CustomTextCLIP
-    )
-    model = kind(**settings)
-    open_clip.load_checkpoint(model, str(found.weights))
-    if hasattr(model.visual, "output_tokens"):
-        model.visual.output_tokens = True
-    model.__class__ = type("OpenClipModel", (_Towers, kind), {})
+    settings = deepcopy(dict(found.settings))
+    model, kind = build(settings)
+    import_open_clip().load_checkpoint(model, str(found.weights))
     model.text_settings = settings["text_cfg"]
     model.config = SimpleNamespace(model_type="open_clip")
     if settings.get("quick_gelu"):
@@ -99,9 +91,25 @@ def loaded(name: str, found: Checkpoint) -> LoadedModel:
 
         model.register_buffer("quick_gelu", torch.ones(1))
     sigmoid = getattr(model, "logit_bias", None) is not None
-    family = Family(f"A {kind.__name__} of open_clip.", "the token that its text tower reads", sigmoid=sigmoid)
+    family = Family(f"A {kind} of open_clip.", "the token that its text tower reads", sigmoid=sigmoid)
     preprocessing = _preprocessing(model, found.preprocessing)
     return LoadedModel(name, found.folder, found.revision, model.eval(), preprocessing, family)
+
+
+def build(settings: dict[str, Any]) -> tuple[Any, str]:
+    """Return a model of a configuration, without its weights, with the methods of a CLIP, and its kind in open_clip."""
+    open_clip = import_open_clip()
+    settings = _without_network(settings)
+    options = dict(settings)
+    custom = options.pop("custom_text", False) or "hf_model_name" in settings["text_cfg"]
+    kind = open_clip.CustomTextCLIP if custom else open_clip.CLIP
+    if custom and "multimodal_cfg" in settings:
+        kind = open_clip.CoCa
+    model = kind(**options)
+    if hasattr(model.visual, "output_tokens"):
+        model.visual.output_tokens = True
+    model.__class__ = type("OpenClipModel", (_Towers, kind), {})
+    return model, str(kind.__name__)
 
 
 def _without_network(settings: dict[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,31 @@ def find_checkpoint(name: str, fetch: bool) -> Checkpoint | None:
     return _from_folder(name, folder, "local")
 
 
+def find_settings(name: str) -> tuple[dict[str, Any], str]:
+    """Return a model's configuration and its revision, `local` for what comes with open_clip; no weights are fetched.
+
+    Raises:
+        ModelUnavailable: there is none.
+    """
+    if name.startswith(TAGGED):
+        open_clip = import_open_clip()
+        architecture, _, tag = name.removeprefix(TAGGED).partition("/")
+        settings = open_clip.get_model_config(architecture)
+        if settings is None:
+            raise ModelUnavailable(
+                f"open_clip has no architecture {architecture}", near(architecture, open_clip.list_models(), TAGGED)
+            )
+        pretrained = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+        return settings | ({"quick_gelu": bool(pretrained.get("quick_gelu"))} if pretrained else {}), "local"
+    folder: Path | None = Path(name)
+    if name.startswith(HUB):
+        folder = _files(hub_name(name, name.removeprefix(HUB)), (SETTINGS,), (SETTINGS,), fetch=True)
+    if folder is None or not (folder / SETTINGS).is_file():
+        raise ModelUnavailable(f"{name} has no {SETTINGS}", "save the model with open_clip's push_to_hf_hub")
+    revision = folder.name if name.startswith(HUB) else "local"
+    return dict(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["model_cfg"]), revision
+
+
 def _from_folder(name: str, folder: Path, revision: str) -> Checkpoint | None:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))

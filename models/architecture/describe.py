@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shotdex import demo
-from shotdex.models.families import FAMILIES
+from shotdex.models.families import FAMILIES, family_of
 from shotdex.models.hub_cache import CONFIG, HubName
 from shotdex.models.hub_download import download_files
 from shotdex.models.model_files import DEMO_MODEL, canonical_name
@@ -56,10 +56,18 @@ def _family(name: str, path: Path) -> str:
     family = settings.get("model_type") if isinstance(settings, dict) else None
     if isinstance(family, str) and family in FAMILIES:
         return family
-    what = f"is a {family!r} model" if family else f"has no model_type in its {CONFIG}"
-    raise ModelUnavailable(
-        f"{name} {what}; shotdex reads {', '.join(FAMILIES)}", "choose another one; `shotdex model demo` always works"
-    )
+    hint = "choose another one; `shotdex model demo` always works"
+    if not isinstance(family, str):
+        raise ModelUnavailable(f"{name} has no model_type in its {CONFIG}; shotdex reads {', '.join(FAMILIES)}", hint)
+    import transformers
+
+    auto: Any = transformers.AutoConfig
+    try:
+        config = auto.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # a type that transformers does not know, or a value that it cannot use
+        raise ModelUnavailable(f"{name} is a {family!r} model; shotdex reads {', '.join(FAMILIES)}", hint) from error
+    family_of(name, config)
+    return family
 
 
 def _cached_or_fetched(name: str) -> Path:
@@ -95,8 +103,22 @@ def describe(name: str) -> Architecture:
         ModelUnavailable: there is no configuration, or no model can be built from it.
         EncoderError: the model has a parameter that belongs to no known part.
     """
+    from shotdex.models.open_clip_files import OpenClipLoader
+
+    if OpenClipLoader().matches(name):
+        from .others import describe_open_clip
+
+        return describe_open_clip(name)
     found = find_configuration(name)
-    return describe_model(found, _without_weights(found))
+    if found.family in EXACT:
+        return describe_model(found, _without_weights(found))
+    from .others import describe_other
+
+    return describe_other(found.name, found.revision, found.path)
+
+
+EXACT = ("clip", "siglip", "siglip2", "metaclip_2")
+"""Families, by `model_type`, whose every parameter is known by name."""
 
 
 def describe_model(found: Configuration, model: Any) -> Architecture:

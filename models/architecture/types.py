@@ -98,7 +98,7 @@ class Tower:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A model: two towers, and the `comparison` of their vectors by scale and bias.
+    """A model: two towers, and the `comparison` of their vectors by scale and bias. `text` is None for images alone.
 
     `family` is the `model_type` of its configuration, `about` a sentence on it; `convention` says how FLOPs are
     counted. `size_bytes` is that of the parameters, by number format.
@@ -109,7 +109,7 @@ class Architecture:
     family: str
     about: str
     vision: Tower
-    text: Tower
+    text: Tower | None
     comparison: tuple[Part, ...]
     convention: str
     parameters: int = field(init=False)
@@ -117,6 +117,6 @@ class Architecture:
 
     def __post_init__(self) -> None:
         between = sum(part.parameters for part in self.comparison)
-        total = self.vision.parameters + self.text.parameters + between
+        total = self.vision.parameters + (self.text.parameters if self.text else 0) + between
         object.__setattr__(self, "parameters", total)
         object.__setattr__(self, "size_bytes", {form.value: total * size for form, size in BYTES.items()})
