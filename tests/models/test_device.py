@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from transformers import CLIPModel
 
 from shotdex.models.device import is_out_of_memory, needing_room
@@ -45,6 +46,20 @@ def test_a_model_that_does_not_fit(clip_folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(CLIPModel, "to", full)
     with pytest.raises(ModelUnavailable, match=r"device cpu has no room for the model$"):
         load_encoder(str(clip_folder), EncoderOptions("cpu"))
+
+
+def test_convolutions_of_a_gpu_do_not_round_float32(clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, features = [], CLIPModel.get_image_features
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return features(*arguments, **named)
+
+    encoder = load_encoder(str(clip_folder), EncoderOptions("cpu"))
+    before = torch.backends.cudnn.allow_tf32
+    monkeypatch.setattr(CLIPModel, "get_image_features", watched)
+    encoder.encode_images([Image.new("RGB", (32, 32))])
+    assert (set(seen), torch.backends.cudnn.allow_tf32) == ({False}, before)
 
 
 def test_texts_that_do_not_fit(clip_folder: Path) -> None:
