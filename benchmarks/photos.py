@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +50,23 @@ def _photo(seed: int) -> Image.Image:
     return Image.fromarray(np.clip(grain, 0, 255).astype(np.uint8))
 
 
-def save_vit(folder: Path) -> Path:
-    """Save a CLIP ViT-B/32 with random weights, its processor, and the demo model's tokenizer: real in its speed."""
+def save_vit(folder: Path, vision: Mapping[str, int] | None = None, text: Mapping[str, int] | None = None) -> Path:
+    """Save a CLIP with random weights, its processor, and the demo model's tokenizer: real in its speed.
+
+    It has the size of ViT-B/32, but for what `vision` and `text` say of its towers; joint vectors are as wide as the
+    text tower.
+    """
     import torch
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
     torch.manual_seed(0)
-    CLIPModel(CLIPConfig()).save_pretrained(folder)
-    CLIPImageProcessorPil().save_pretrained(folder)
+    towers = {"vision_config": dict(vision or {}), "text_config": dict(text or {})}
+    model = CLIPModel(CLIPConfig(**towers, projection_dim=(text or {}).get("hidden_size", 512)))
+    model.save_pretrained(folder)
+    edge = model.config.vision_config.image_size
+    CLIPImageProcessorPil(size={"shortest_edge": edge}, crop_size={"height": edge, "width": edge}).save_pretrained(
+        folder
+    )
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(demo.MODEL / name, folder / name)
     return folder
