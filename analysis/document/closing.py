@@ -113,7 +113,7 @@ def methods(found: Material) -> Section:
             "A run against a baseline: the difference of two independent shares (Newcombe 1998, method 10); better or "
             "worse only where its 95 % interval leaves out 0."
         )
-    return Section("methods", "How each number is made", (Bullets(tuple(items)),))
+    return Section("formulas", "How each number is made", (Bullets(tuple(items)),))
 
 
 def citation(found: Material) -> str:

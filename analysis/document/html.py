@@ -261,12 +261,11 @@ def _explorable(block: Explorable) -> Markup:
                 ("p", "p (McNemar, exact)", "1.0000"),
             )
         ),
-        role="status",
     )
     return tag(
         "div",
         tag("p", f"Untick what the run “{block.run}” should do without; the numbers follow. {block.note}"),
-        result,
+        tag("div", result, role="status"),
         tag("p", tag("button", "Tick everything", type="button", id="explore-all")),
         *([conditions] if len(block.conditions) > 1 else []),
         tag("fieldset", tag("legend", "Classes and their prompts"), *classes),

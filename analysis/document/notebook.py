@@ -59,7 +59,7 @@ def render(document: Document, found: Material) -> str:
 
 def _introduce(document: Document, say: Any) -> None:
     for part in document.sections:
-        if part.key in ("introduction", "coverage", "methods"):
+        if part.key in ("introduction", "coverage", "methods", "formulas"):
             say(_section(part))
 
 
