@@ -79,8 +79,8 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.developed: $(VENV)/.installed
 	@echo "installing what the tests need: about 0.15 GB more to download"
 	$(INSTALL) --editable '.[dev]'
-# For the tests of torchvision:NAME and of open_clip, which needs it. Not among the other packages, where a build that does not fit torch breaks
-# transformers; where it cannot be had at all, these tests skip.
+# For the tests of torchvision:NAME and of open_clip, which needs it. Not among the other packages, where a build that
+# does not fit torch breaks transformers; where it cannot be installed at all, these tests skip.
 	-$(INSTALL) --no-deps --upgrade --target $(VENV)/torchvision torchvision open-clip-torch timm ftfy
 	touch $@
 

@@ -75,6 +75,7 @@ def model(found: Material) -> Section:
             f"{tower.flops / 1e9:.2f} G",
         )
         for name, tower in (("image", parts.vision), ("text", parts.text))
+        if tower is not None
     ]
     columns = ("tower", "blocks", "width", "heads", "tokens", "output", "parameters", "FLOPs")
     how = "the logistic function of" if encoder.sigmoid else "the softmax over the classes of"
