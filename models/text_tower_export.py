@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def keep_tower(store: Store, encoder: TransformersEncoder) -> bool:
     """
     target = tower_file(store, encoder.id)
     if target.exists():
-        return True
+        return target.is_file()
     if store.index_folder.is_symlink():  # where it leads nothing is written
         return False
     aside = target.with_suffix(f".{os.getpid()}.part")
@@ -77,7 +78,8 @@ def keep_tower(store: Store, encoder: TransformersEncoder) -> bool:
         log.info("the text tower of %s is not kept: %s", encoder.id.name, error)
         return False
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # the index folder may be a file
+            aside.unlink(missing_ok=True)
     return True
 
 

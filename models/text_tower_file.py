@@ -202,7 +202,7 @@ def _stamp(path: Path) -> str:
 
 def _was_checked(path: Path, stamp: str) -> bool:
     try:
-        return stamp_file(path).read_text() == stamp
+        return stamp_file(path).is_file() and stamp_file(path).read_text() == stamp  # to read a pipe would wait
     except (OSError, ValueError):
         return False
 
@@ -214,6 +214,8 @@ def remember_checked(path: Path, stamp: str | None = None) -> None:
     """
     aside = stamp_file(path).with_suffix(f".{os.getpid()}.part")
     try:
+        if stamp_file(path).exists() and not stamp_file(path).is_file():
+            return
         if time.time_ns() - path.stat().st_mtime_ns < TICK:
             return
         aside.write_text(stamp or _stamp(path))
@@ -229,7 +231,7 @@ def tower_fault(store: Store, encoder: EncoderId) -> str | None:
     """
     path = tower_file(store, encoder)
     if path.is_symlink() or not path.is_file():
-        return "it is a link" if path.is_symlink() else None
+        return "it is a link" if path.is_symlink() else "it is not a file" if path.exists() else None
     try:
         tower = read_tower(path, encoder)
         tower.tokens.of([PINNED_TEXT])  # parses the tokenizer

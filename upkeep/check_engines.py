@@ -99,6 +99,8 @@ def _not_there(name: str, path: Path, *, recorded: bool, busy: bool, ids: Ids) -
     if not recorded and path.is_file():
         return Check(name, True, f"{path.name} is of an older version; the next indexing writes it again")
     what = f"there is no {path.name}" if recorded else "there is no FAISS file"
+    if path.exists():
+        what = f"{path.name} is not a file"
     return Check(name, False, f"{what}, so every search reads the catalog", REPAIR)
 
 

@@ -8,6 +8,7 @@ from shotdex.models.protocols import SAME_TEXT, LoadEncoder, checked
 from shotdex.models.text_tower_file import tower_fault, tower_file
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
+from shotdex.store.engines.faiss_file import remove_file
 from shotdex.store.errors import EncoderError, EncoderMismatch
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
@@ -47,7 +48,8 @@ def text_towers(store: Store, con: Connection) -> list[Check]:
         name, path = f"text tower of encoder {number}", tower_file(store, encoder)
         fault = tower_fault(store, encoder)
         if fault is not None:
-            checks.append(Check(name, False, f"{path.name} is not used: {fault}", REPAIR))
+            hint = f"move {path} away" if path.is_dir() and not path.is_symlink() else REPAIR
+            checks.append(Check(name, False, f"{path.name} is not used: {fault}", hint))
         elif path.is_file():
             checks.append(Check(name, True, f"{path.name} is whole"))
     return checks
@@ -60,8 +62,11 @@ def drop_broken_towers(store: Store, con: Connection) -> dict[int, str]:
     done = {}
     for number, encoder in list_encoders(con).items():
         if tower_fault(store, encoder) is not None:
-            tower_file(store, encoder).unlink(missing_ok=True)
-            done[number] = f"removed {tower_file(store, encoder).name}, which was not whole; a search makes it again"
+            path = tower_file(store, encoder)
+            remove_file(path)
+            done[number] = f"removed {path.name}, which was not whole; a search makes it again"
+            if path.exists():
+                done[number] = f"left {path.name} as it is: it is a folder, which shotdex does not make; move it away"
     return done
 
 

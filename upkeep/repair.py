@@ -8,6 +8,7 @@ from __future__ import annotations
 from shotdex.store import schema
 from shotdex.store.connection import STORAGE, Connection
 from shotdex.store.encoders import list_encoders
+from shotdex.store.engines.faiss_file import remove_file
 from shotdex.store.engines.ivf import inverted_file_path
 from shotdex.store.engines.registry import faiss_file, forget_stamps
 from shotdex.store.engines.vector_index import drop_index, write_index
@@ -141,10 +142,10 @@ def _repair_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
     done = []
     with store.reading() as con:
         inverted_is_whole = all(check.ok for check in check_inverted_file(store, con, number))
-        index_is_whole = check_index(store, con, number, encoder).ok
+        index_is_whole, before = check_index(store, con, number, encoder).ok, faiss_file(store, con, number)
         count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
     if not inverted_is_whole:
-        inverted_file_path(store, number).unlink(missing_ok=True)
+        remove_file(inverted_file_path(store, number))
         done.append(f"took away {inverted_file_path(store, number).name}; build it again: shotdex approximate")
     if index_is_whole:
         return done
@@ -153,6 +154,8 @@ def _repair_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
     with store.reading() as con:
         file = faiss_file(store, con, number)
     assert file is not None
+    if before is not None and before.is_dir():
+        done.append(f"left {before.name} as it is: it is a folder, which shotdex does not make; move it away")
     return [*done, f"wrote {file.name} again from the catalog: {count:,} vectors"]
 
 

@@ -14,6 +14,7 @@ import struct
 import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EACCES
 from pathlib import Path
@@ -127,6 +128,13 @@ Identity = tuple[int, int, int, int]
 def is_inside(folder: Path, path: Path) -> bool:
     """Tell whether a file is a regular one of a real folder: a link may lead to anybody's file."""
     return not folder.is_symlink() and not path.is_symlink() and path.is_file()
+
+
+def remove_file(path: Path) -> None:
+    """Delete a file of this name, or a link; a folder of this name is the user's, with all that it holds, and stays."""
+    with suppress(NotADirectoryError):  # what should be the index folder is a file
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def read_file(path: Path) -> FaissFile:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from shotdex.store.types import Ids, Vectors
 
 from .base import EngineDamaged, EngineSite, Filter
-from .faiss_file import VECTORS_AT, FaissFile, head, read_file, read_pieces, tail, write_file
+from .faiss_file import VECTORS_AT, FaissFile, head, read_file, read_pieces, remove_file, tail, write_file
 from .validation import FileRecord, note_file, rehash, remember_validated, validate
 
 log = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ class FlatEngine:
         """Delete the file."""
         if self._file is not None:
             for path in (self._file.path, note_file(self._file.path)):
-                path.unlink(missing_ok=True)
+                remove_file(path)
         self._file, self._record, self.rows = None, None, no_rows(self._dim)
 
     def _open(self, stamp: str | None) -> None:

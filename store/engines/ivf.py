@@ -26,7 +26,7 @@ from shotdex.store.store import Store
 from shotdex.store.types import Ids, Vectors
 
 from .base import EngineDamaged, EngineSite, Filter
-from .faiss_file import is_inside
+from .faiss_file import is_inside, remove_file
 from .flat import FlatEngine, Rows, stacked_hits
 from .inverted_file import Changed, Figures, InvertedFile, Recall
 
@@ -89,7 +89,7 @@ class IvfEngine:
     def drop(self) -> None:
         """Delete the inverted file; the vectors are the flat engine's."""
         if not self._path.parent.is_symlink():
-            self._path.unlink(missing_ok=True)
+            remove_file(self._path)
         self.inverted = None
 
 

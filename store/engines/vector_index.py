@@ -23,6 +23,7 @@ from shotdex.store.types import EncoderId, Ids, Vectors
 from shotdex.store.vectors import load_in_chunks
 
 from .base import EngineDamaged, Filter, VectorEngine
+from .faiss_file import remove_file
 from .flat import Rows, among, in_order, no_rows, warn_unused
 from .inverted_file import Figures
 from .ivf import IvfEngine, drop_inverted_file
@@ -219,8 +220,10 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
             folder.unlink()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        where = f"{folder}: {error.strerror}{ownership(folder.parent)}"
-        raise StoreError(f"cannot make {where}", "searches read the catalog meanwhile") from error
+        where, hint = f"{folder}: {error.strerror}{ownership(folder.parent)}", "searches read the catalog meanwhile"
+        if folder.exists():
+            hint += "; move away what has its name, then: shotdex verify --repair"
+        raise StoreError(f"cannot make {where}", hint) from error
     with store.reading() as con:
         engine = open_engines(store, con, encoder_id, encoder, ("flat", name))[name]
         before, stored = engine.stamp, stored_ids(con, encoder_id)
@@ -261,8 +264,8 @@ def drop_index(store: Store, encoder_id: int) -> None:
         forget_stamps(con, encoder_id)
     drop_inverted_file(store, encoder_id)
     if file is not None and not store.index_folder.is_symlink():
-        file.unlink(missing_ok=True)
-        note_file(file).unlink(missing_ok=True)
+        remove_file(file)
+        remove_file(note_file(file))
 
 
 def sweep(store: Store) -> None:
