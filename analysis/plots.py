@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import EmptyStore, MissingLabels, OptionError, UnreadableImage
-from shotdex.store.ids import filtered_ids
+from shotdex.store.errors import EmptyStore, OptionError, UnreadableImage
 from shotdex.store.store import Store
 from shotdex.store.types import Hit
 
@@ -19,7 +18,7 @@ from .figures.bars import counts_figure
 from .figures.confusion import confusion_figure, confusion_panels
 from .figures.curves import reliability_figure, topk_figure
 from .figures.drawing import check_order, number, ordered, signed
-from .figures.pages import contact_sheet, samples_figure
+from .figures.pages import contact_sheet
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
 from .metrics.metric import Counts, Outcomes
@@ -32,7 +31,6 @@ from .thumbnails import read_small
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SAMPLE = 200
 SHEET = 320
 
 
@@ -160,32 +158,6 @@ def topk_plot(store: Store, runs: Sequence[str] = (), anyway: bool = False) -> F
     title = f"Top-k accuracy, 95 % Wilson intervals{drawn.note}"
     with signed(drawn.about):
         return topk_figure(curves, title, sizes.pop() if len(sizes) == 1 else None)
-
-
-def samples_plot(store: Store, where: str | None = None) -> Figure:
-    """Draw one image (that of the lowest id) for each category and condition; splits where there are no conditions.
-
-    Raises:
-        MissingLabels: no image has a category.
-        UnreadableImage: no image can be read.
-    """
-    with store.reading() as con:
-        kept = filtered_ids(con, where or "true").tolist()
-        columns = "condition" if con.value("SELECT count(condition) FROM images") else "split"
-        rows = con.rows(
-            f"SELECT category, coalesce({columns}, ''), arg_min(path, image_id) FROM images "
-            "WHERE category IS NOT NULL AND image_id IN (SELECT unnest($ids)) GROUP BY ALL ORDER BY 1, 2",
-            {"ids": kept},
-        )
-        about = about_images(con, len(rows), where)
-    if not rows:
-        raise MissingLabels("no image has a category", "label them: shotdex index SOURCE --layout '{category}/*'")
-    small = read_small([row[2] for row in rows], SAMPLE)
-    images = {(row[0], row[1]): image for row, image in zip(rows, small, strict=True) if image is not None}
-    categories, names = list(dict.fromkeys(row[0] for row in rows)), sorted({row[1] for row in rows})
-    check_order(categories, names)
-    with signed(about):
-        return samples_figure(images, ordered(categories), ordered(names))
 
 
 def sheet_plot(hits: Sequence[Hit], query: str) -> Figure:

@@ -42,7 +42,9 @@ class FigureKeywords(TypedDict, total=False):
     note: Callable[[str], None]
 
 
-KINDS = ("samples", "counts", "accuracy", "confusion", "reliability", "topk", "map")
+KINDS = (
+    "samples", "counts", "accuracy", "confusion", "reliability", "topk", "map", "umap", "tsne", "mistakes", "agreement",
+)  # fmt: skip
 
 
 class Plots:
@@ -62,17 +64,81 @@ class Plots:
         figure: Figure = getattr(self, kind)(**options)
         return figure
 
-    def samples(self, *, where: str | None = None, **how: Unpack[FigureKeywords]) -> Figure:
-        """Return one sample image for each category and condition.
+    def samples(
+        self,
+        *,
+        n: int | None = None,
+        random: bool = False,
+        seed: int = 0,
+        where: str | None = None,
+        run: str | None = None,
+        **how: Unpack[FigureKeywords],
+    ) -> Figure:
+        """Return one sample image for each category and condition; or `n` images in rows, with their categories.
+
+        Args:
+            n: how many images, from 1; those of the lowest ids.
+            random: `n` images (16 if not given) drawn at random instead.
+            seed: random seed for that draw, from 0.
+            where: a SQL condition on the columns of `images`.
+            run: the name or number of a run; with `n` its predictions stand below the images.
 
         Raises:
-            EmptyStore: no image passes the SQL condition `where`. BadSql.
+            EmptyStore: no image passes `where`. BadSql, MissingLabels. OptionError: `n` is below 1, or no such run.
 
         >>> figure = store.plot.samples(where="category = 'hat'")
+        >>> figure = store.plot.samples(n=16, random=True, run="photo")
         """
-        from shotdex.analysis.plots import samples_plot
+        from shotdex.analysis.image_plots import sample_sheet, samples_plot
 
-        return _drawn(how, lambda: samples_plot(self._session.store, where))
+        store = self._session.store
+        if n is None and not random and run is None:
+            return _drawn(how, lambda: samples_plot(store, where))
+        count = 16 if n is None else n
+        return _drawn(how, lambda: sample_sheet(store, count, seed if random else None, where, run))
+
+    def mistakes(
+        self,
+        *,
+        run: str | None = None,
+        n: int = 16,
+        sort: Literal["confidence", "margin"] = "confidence",
+        by: str | Sequence[str] = (),
+        where: str | None = None,
+        **how: Unpack[FigureKeywords],
+    ) -> Figure:
+        """Return the surest mistakes as images: the true and the predicted class, their probabilities, the condition.
+
+        Args:
+            run: a name or number; the newest run where None.
+            n: how many, of each group if there are groups, from 1.
+            sort: "confidence", the probability of the predicted class; "margin", that minus the true class's.
+            by: columns of `images`, such as "condition", that group the mistakes.
+            where: a SQL condition on the columns of `images`.
+
+        Raises:
+            EmptyStore: there is no mistake. OptionError: no such run or column, or `n` below 1. BadSql, MissingLabels.
+
+        >>> figure = store.plot.mistakes(run="photo", n=4, by="condition")
+        """
+        from shotdex.analysis.image_plots import MistakeOptions, mistakes_plot
+        from shotdex.analysis.results import split_columns
+
+        named = self._named(run or (), how)
+        options = MistakeOptions(named[0], n, sort, split_columns(by) if isinstance(by, str) else tuple(by), where)
+        return _drawn(how, lambda: mistakes_plot(self._session.store, options))
+
+    def agreement(self, a: str, b: str, **how: Unpack[FigureKeywords]) -> Figure:
+        """Return where two runs differ: the confusion matrix of `b` minus that of `a`, on the images that both scored.
+
+        Raises:
+            OptionError: no such run, or one run twice. EvaluationError: they chose among different classes.
+
+        >>> figure = store.plot.agreement("names", "photo")
+        """
+        from shotdex.analysis.image_plots import agreement_plot
+
+        return _drawn(how, lambda: agreement_plot(self._session.store, a, b))
 
     def counts(self, *, by: str = "condition", where: str | None = None, **how: Unpack[FigureKeywords]) -> Figure:
         """Return how many images each category has, stacked by condition or split; `counts_table` has the numbers."""
@@ -248,6 +314,14 @@ class Plots:
             left_out = placed.of - len(placed.ids)
             note(f"a sample of {placed.of:,} images (seed {seed}); left out {left_out:,}; all: --limit {placed.of}")
         return figure
+
+    def umap(self, **options: Any) -> Figure:
+        """Return `map` with the method "umap"."""
+        return self.map(method="umap", **options)
+
+    def tsne(self, **options: Any) -> Figure:
+        """Return `map` with the method "tsne"."""
+        return self.map(method="tsne", **options)
 
     def _named(self, runs: str | Sequence[str], how: FigureKeywords) -> tuple[str, ...]:
         """Return the names of runs, or that of the newest, which is then said."""

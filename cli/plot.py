@@ -75,7 +75,7 @@ runs_option = click.option(
 
 @click.group("plot")
 def command() -> None:
-    """Draw a figure: samples, counts, accuracy, confusion, topk, reliability or map."""
+    """Draw a figure: samples, counts, accuracy, confusion, agreement, mistakes, topk, reliability or map."""
 
 
 def _draw(kind: str, target: Path, store_path: Path | None, how: dict[str, Any]) -> None:
@@ -84,11 +84,44 @@ def _draw(kind: str, target: Path, store_path: Path | None, how: dict[str, Any])
 
 @command.command()
 @figure_options("samples")
+@click.option("-n", "n", type=click.IntRange(1), help="So many images in rows, instead of one for each category.")
+@click.option("--random", is_flag=True, help="Images drawn at random. [16 without -n]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for --random.")
+@click.option("--run", metavar="RUN", help="A run, whose predictions stand below the images.")
 @where_option
 @store_option
 def samples(target: Path, store_path: Path | None, **how: Any) -> None:
-    """Draw a sample image for each category and condition."""
+    """Draw a sample image for each category and condition, or some images with their labels."""
     _draw("samples", target, store_path, how)
+
+
+@command.command()
+@figure_options("mistakes")
+@click.option("-n", "n", type=click.IntRange(1), default=16, show_default=True, help="How many, of each group.")
+@click.option(
+    "--sort",
+    type=click.Choice(["confidence", "margin"]),
+    default="confidence",
+    show_default=True,
+    help="By the predicted class's probability, or by how far it is above the true class's.",
+)
+@click.option("--by", default="", metavar="COLUMNS", help="Group the mistakes by columns of `images`.")
+@run_option
+@where_option
+@store_option
+def mistakes(target: Path, store_path: Path | None, **how: Any) -> None:
+    """Draw the surest mistakes of a run as images, with the true and the predicted category."""
+    _draw("mistakes", target, store_path, how)
+
+
+@command.command()
+@click.argument("a", metavar="RUN_A")
+@click.argument("b", metavar="RUN_B")
+@figure_options("agreement")
+@store_option
+def agreement(target: Path, store_path: Path | None, **how: Any) -> None:
+    """Draw where two runs differ: the confusion matrix of the second minus that of the first."""
+    _draw("agreement", target, store_path, how)
 
 
 @command.command()

@@ -243,19 +243,18 @@ def _colour_cells(axes: Axes, plan: _Plan) -> ScalarMappable:
 
     norm = PowerNorm(plan.power, 0, plan.top)
     drawn = axes.imshow(np.ma.masked_invalid(plan.values), cmap=style.shades(), norm=norm, interpolation="nearest")
-    _mark_diagonal(axes, plan)
+    column = {name: place for place, name in enumerate(plan.across)}
+    mark_diagonal(axes, [(column[name], row) for row, name in enumerate(plan.labels) if name in column], plan.cell)
     return drawn
 
 
-def _mark_diagonal(axes: Axes, plan: _Plan) -> None:
-    """Frame the cells in which the predicted class is the true one."""
+def mark_diagonal(axes: Axes, places: Sequence[tuple[int, int]], cell: float) -> None:
+    """Frame the cells, `cell` inches wide, in which the predicted class is the true one, by column and row."""
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
-    column = {name: place for place, name in enumerate(plan.across)}
-    places = [(column[name], row) for row, name in enumerate(plan.labels) if name in column]
     frames = [Rectangle((x - 0.47, y - 0.47), 0.94, 0.94) for x, y in places]
-    width = 1.2 if plan.cell > 0.3 else 0.5
+    width = 1.2 if cell > 0.3 else 0.5
     axes.add_collection(
         PatchCollection(frames, facecolor="none", edgecolor=style.WRONG, linewidth=width), autolim=False
     )

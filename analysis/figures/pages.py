@@ -12,7 +12,7 @@ from shotdex.store.types import Hit
 
 from . import style
 from .drawing import DPI, now, theme
-from .text import fit, label, safe, width_of
+from .text import fit, label, safe, width_of, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,10 @@ def page_head(axes: Axes, title: str, width: float, remark: str = "") -> None:
     write(axes, MARGIN, MARGIN, fit(style.headline(title), width, colours.title, DPI), colours.title)
     below = " · ".join(part for part in (about, remark) if part)
     y = MARGIN + pixels(colours.title * 1.5)
-    write(axes, MARGIN, y, fit(below, width, colours.small, DPI), colours.small, color=colours.muted)
+    lines = wrap(below, width / DPI, colours.small).split("\n")
+    for line in [*lines[:1], *([" ".join(lines[1:])] if lines[1:] else [])]:
+        write(axes, MARGIN, y, fit(line, width, colours.small, DPI), colours.small, color=colours.muted)
+        y += pixels(colours.small * 1.3)
 
 
 def write(axes: Axes, x: float, y: float, text: str, size: float | None = None, **how: str) -> None:
@@ -138,7 +141,7 @@ def file_name(path: str) -> str:
 
 
 _SAMPLES_GAP = 16
-_SAMPLES_HEADER = 110
+_SAMPLES_HEADER = 130
 _WIDEST_NAME, _WIDEST_CONDITION = 420, 260  # pixels that the rows' and the columns' names take at most
 
 

@@ -1,0 +1,64 @@
+"""Where two runs differ: the confusion matrix of one minus that of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import style
+from .confusion import MOST_WITH_ONE, mark_diagonal
+from .drawing import height, theme
+from .text import label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def difference_figure(
+    matrix: npt.NDArray[np.integer[Any]], labels: Sequence[str], names: tuple[str, str], title: str = "Difference"
+) -> Figure:
+    """Draw how many more images of each class a second run takes for each class than a first one does.
+
+    Args:
+        matrix: (C, C) int, rows the true classes, columns the predicted ones: the second run's count minus the first's.
+        labels: C names.
+        names: the first run's and the second's.
+        title: what the figure says at its head.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    most = len(labels)
+    cell = 0.5 if most <= 12 else 0.34 if most <= MOST_WITH_ONE else 0.12
+    names_width = min(style.longest(labels), 22) * 0.62 * theme().tick / 72 + 0.5
+    total = style.fitted(max(most * cell, 3.2) + names_width + 1.2)
+    side = total - names_width - 1.2
+    figure = style.new_figure(total, height(side + names_width + 0.9), fixed_aspect=True)
+    axes = figure.add_subplot()
+    top = max(int(np.abs(matrix).max(initial=0)), 1)
+    colours = LinearSegmentedColormap.from_list("difference", [style.WRONG, theme().paper, style.CORRECT])
+    drawn = axes.imshow(matrix, cmap=colours, vmin=-top, vmax=top, interpolation="nearest")
+    style.clean(axes, grid="none")
+    step = int(np.ceil(0.125 / (side / most)))
+    turned = style.longest(labels) * 0.62 * theme().tick / 72 > side / most
+    axes.set_xticks(range(0, most, step), [label(one, 22, 22) for one in labels][::step], rotation=90 if turned else 0)
+    axes.set_yticks(range(0, most, step), [label(one, 22, 22) for one in labels][::step])
+    size = theme().tick if side / most > 0.15 else theme().small
+    axes.tick_params(labelsize=size)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": theme().small}
+    if most <= MOST_WITH_ONE and side / most > len(f"+{top:,}") * 0.62 * theme().small / 72:
+        for row, column in np.argwhere(matrix != 0).tolist():
+            shade = drawn.to_rgba(matrix[row : row + 1, column])[0]
+            axes.text(column, row, f"{matrix[row, column]:+,}", color=style.readable(shade.tolist()), **how)
+    mark_diagonal(axes, [(place, place) for place in range(most)], side / most)
+    bar = style.colour_bar(figure, drawn, [axes], f"images: {label(names[1], 20, 20)} minus {label(names[0], 20, 20)}")
+    bar.ax.yaxis.set_major_formatter("{x:+,.0f}")
+    if side < 3:
+        style.figure_heading(figure, title, total)
+    else:
+        style.heading(axes, title, side)
+    return figure
