@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from .gather import DocumentOptions
 
-DPI = 144
-COLOURS = 128
+DPI = 120
+COLOURS = 64
 """Of a PNG's palette: figures have few colours, and a third of the bytes that they have without one."""
 
 

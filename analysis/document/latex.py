@@ -26,9 +26,8 @@ ESCAPES = {
     "”": "''",
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
-    "-": "{-}",
 }
-"""What stands for a character that LaTeX reads otherwise; a hyphen in braces joins no other into a dash."""
+"""What stands for a character that LaTeX reads otherwise."""
 
 LONG = 40
 """Rows of a table beyond which it runs over several pages."""
@@ -40,7 +39,8 @@ KEPT = ("metrics", "coverage", "data", "model", "groups", "compared", "classes",
 def text(said: str) -> str:
     """Return a text so that LaTeX sets it as it is; control characters are blanks."""
     shown = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", " ", said)
-    return "".join(ESCAPES.get(char, char) for char in shown)
+    # Hyphens next to each other would become a dash.
+    return "".join(ESCAPES.get(char, char) for char in shown).replace("--", "-{}-").replace("--", "-{}-")
 
 
 def render(document: Document) -> str:

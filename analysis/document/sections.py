@@ -84,7 +84,7 @@ def model(found: Material) -> Section:
     blocks = (
         Paragraph(identity),
         Paragraph(f"{parts.about} {parts.parameters / 1e6:.1f} million parameters in all. {scale}{bias}."),
-        Table("Both towers; FLOPs are those of one image or text.", columns, tuple(rows)),
+        Table("Its towers; FLOPs are those of one image or text.", columns, tuple(rows)),
     )
     return Section("model", "Model", blocks)
 
