@@ -19,12 +19,15 @@ from .figures.confusion import confusion_figure, confusion_panels
 from .figures.curves import reliability_figure, topk_figure
 from .figures.drawing import check_order, number, ordered, signed
 from .figures.pages import contact_sheet
+from .figures.selective import selective_figure
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
 from .metrics.metric import Counts, Outcomes
+from .metrics.selective import risk_coverage
 from .metrics.shares import top_k
 from .report import calibration_error
 from .results import UNLABELLED, count_by, group_rows
+from .selective import risk_of
 from .stats.proportions import wilson
 from .thumbnails import read_small
 
@@ -142,6 +145,24 @@ def reliability_plot(
     ]
     with signed(drawn.about):
         return reliability_figure(series, f"Reliability, {bins} bins, 95 % Wilson intervals{drawn.note}")
+
+
+def selective_plot(store: Store, runs: Sequence[str] = (), where: str | None = None, anyway: bool = False) -> Figure:
+    """Draw the risk of runs against their coverage, with the area under each curve.
+
+    Raises:
+        OptionError, MissingLabels, BadSql; EmptyStore: the filter leaves no image.
+    """
+    with store.reading() as con:
+        drawn = drawn_runs(con, runs, anyway, where)
+    if not all(map(len, drawn.outcomes)):
+        raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
+    series = [
+        (name, risk_coverage(out.probability, out.correct), risk_of(out, 1000, run.seed).aurc)
+        for name, run, out in zip(drawn.names, drawn.runs, drawn.outcomes, strict=True)
+    ]
+    with signed(drawn.about):
+        return selective_figure(series, f"Risk against coverage, 95 % Wilson intervals{drawn.note}")
 
 
 def topk_plot(store: Store, runs: Sequence[str] = (), anyway: bool = False) -> Figure:

@@ -16,10 +16,13 @@ from shotdex.store.connection import Connection
 from shotdex.store.engines.base import EngineDamaged, VectorEngine
 from shotdex.store.engines.flat import FlatEngine, among
 from shotdex.store.engines.registry import open_engines
+from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Ids, PromptSet, Space, Vectors
+from shotdex.store.text_vectors import remembered_texts
+from shotdex.store.types import EncoderId, Ids, PromptSet, Run, Space, Vectors
 from shotdex.store.vectors import check_finite, load_vectors
 
+from .metrics.metric import Outcomes
 from .prompts.build import class_of_label
 from .scoring import ClassTexts, Floats, Indices, best_classes, probabilities, true_ranks
 
@@ -178,3 +181,30 @@ class ImageParts:
 def _chunks(ids: Ids, vectors: Vectors) -> Iterator[tuple[Ids, Vectors]]:
     for start in range(0, len(ids), CHUNK):
         yield ids[start : start + CHUNK], vectors[start : start + CHUNK]
+
+
+TOLERANCE = 1e-3
+"""How far a probability that is computed again may be from the one on record."""
+
+
+def run_cosines(con: Connection, run: Run, encoder: EncoderId, found: Outcomes) -> Vectors | str:
+    """Return the cosines (N, C) of a run's images with its classes, or why they are not those of the run any more."""
+    prompts = load_prompt_set(con, run.prompt_set_id)
+    texts = [text for own in prompts.classes.values() for text in own]
+    known = remembered_texts(con, run.encoder_id, list(dict.fromkeys(texts)))
+    ids, vectors = load_vectors(con, run.encoder_id, encoder, Space.JOINT, found.image_ids)
+    again = "so only the risk is known: classify again for the rest"
+    if any(text not in known for text in texts):
+        return f"the store no longer has the vectors of the run's prompts, {again}"
+    if len(ids) != len(found):
+        return f"{len(found) - len(ids):,} images of the run were removed from the store since, {again}"
+    matrix = np.stack([known[text] for text in texts])
+    classes = ClassTexts(matrix, [len(own) for own in prompts.classes.values()], prompts.combine)
+    step = max(1, BLOCK_CELLS * 16 // len(texts))
+    cosines = np.concatenate(
+        [classes.scores(vectors[start : start + step])[0] for start in range(0, len(vectors), step)]
+    )
+    recorded = probabilities(cosines, found.truth[:, None].astype(np.int64), encoder)[:, 0]
+    if not np.allclose(recorded, found.true_probability, rtol=0, atol=TOLERANCE):
+        return f"images or prompts were encoded again since the run, {again}"
+    return cosines

@@ -43,7 +43,8 @@ class FigureKeywords(TypedDict, total=False):
 
 
 KINDS = (
-    "samples", "counts", "accuracy", "confusion", "reliability", "topk", "map", "umap", "tsne", "mistakes", "agreement",
+    "samples", "counts", "accuracy", "confusion", "reliability", "selective", "topk", "map", "umap", "tsne", "mistakes",
+    "agreement",
 )  # fmt: skip
 
 
@@ -243,6 +244,25 @@ class Plots:
 
         named = self._named(runs, how)
         return _drawn(how, lambda: reliability_plot(self._session.store, named, bins, where, anyway))
+
+    def selective(
+        self,
+        *,
+        runs: str | Sequence[str] = (),
+        where: str | None = None,
+        anyway: bool = False,
+        **how: Unpack[FigureKeywords],
+    ) -> Figure:
+        """Return the error rate of the surest images against their share, with the area under the curve (AURC).
+
+        `runs`, `where` and `anyway` are as in `accuracy`; `Run.selective` has the numbers.
+
+        >>> figure = store.plot.selective(runs="photo")
+        """
+        from shotdex.analysis.plots import selective_plot
+
+        named = self._named(runs, how)
+        return _drawn(how, lambda: selective_plot(self._session.store, named, where, anyway))
 
     def topk(self, *, runs: str | Sequence[str] = (), anyway: bool = False, **how: Unpack[FigureKeywords]) -> Figure:
         """Return how often the true category is among an image's k best, for every k; see `accuracy` for the rest."""

@@ -155,6 +155,35 @@ class Run:
         """Return every metric of the run, and write a document about it with `out`; see `Session.report`."""
         return self._session.report(self.name, by=by, resamples=resamples, seed=seed, out=out, style=style)
 
+    def selective(
+        self, *, coverage: float = 0.9, resamples: int = 1000, seed: int | None = None, bins: int = 15
+    ) -> Findings:
+        """Return what the probabilities are good for: risk against coverage, one temperature, and prediction sets.
+
+        The temperature is fitted on one half of each class and reported on the other; the prediction sets are
+        calibrated on a random half of all images and counted on the other. `details` says how many images each part
+        has, and in `notes` what cannot be said, as with too few images.
+
+        Args:
+            coverage: of the prediction sets, between 0 and 1: the probability with which a set has the true class.
+            resamples: how often the bootstrap draws, from 100.
+            seed: random seed for the halves and the bootstrap, from 0; the run's own where None.
+            bins: number of bins of equal width of the calibration error, from 1.
+
+        Returns:
+            A row for each number, with its 95 % interval and n.
+
+        Raises:
+            OptionError: the coverage is not between 0 and 1. MissingLabels: no image of the run has a category.
+
+        >>> store.run("photo").selective(resamples=100).details.sets.calibrated
+        160
+        """
+        from shotdex.analysis.selective import SelectiveOptions, selective
+
+        found = selective(self._session.store, self.name, SelectiveOptions(coverage, resamples, seed, bins))
+        return Findings(f"selective prediction of run {self.name}", found.numbers(), found)
+
     def __repr__(self) -> str:
         value, interval, n = estimate_cells(self.accuracy())
         texts = sum(map(len, self.prompts.classes.values()))

@@ -75,7 +75,7 @@ runs_option = click.option(
 
 @click.group("plot")
 def command() -> None:
-    """Draw a figure: samples, counts, accuracy, confusion, agreement, mistakes, topk, reliability or map."""
+    """Draw a figure: samples, counts, accuracy, confusion, agreement, mistakes, topk, reliability, selective or map."""
 
 
 def _draw(kind: str, target: Path, store_path: Path | None, how: dict[str, Any]) -> None:
@@ -194,6 +194,18 @@ def confusion(target: Path, store_path: Path | None, **how: Any) -> None:
 def reliability(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw accuracy against the model's confidence, with the calibration error."""
     _draw("reliability", target, store_path, how)
+
+
+@command.command()
+@click.argument("named", nargs=-1, metavar="[RUN]...")
+@figure_options("selective")
+@runs_option
+@where_option
+@anyway_option
+@store_option
+def selective(named: tuple[str, ...], runs: tuple[str, ...], target: Path, store_path: Path | None, **how: Any) -> None:
+    """Draw the error rate of the surest images against their share (risk against coverage)."""
+    _draw("selective", target, store_path, {"runs": (*named, *runs), **how})
 
 
 @command.command()

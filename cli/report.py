@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shotdex.analysis.metrics.registry import METRICS
-from shotdex.formatting import SMALL, compact, estimate_cells, shown_path, size, small_sample, table, visible
+from shotdex.formatting import (
+    SMALL,
+    compact,
+    estimate_cells,
+    plain,
+    shown_path,
+    signed_cells,
+    size,
+    small_sample,
+    table,
+    visible,
+)
 
 from .options import anyway_option, by_option, json_option, open_session, resamples_option, store_option
 from .render import as_json as to_json
@@ -18,6 +29,7 @@ from .render import note, out
 
 if TYPE_CHECKING:
     from shotdex.analysis.report import GroupRow, Report
+    from shotdex.analysis.selective import PredictionSets, Risk, Selective, Temperature
     from shotdex.store.types import Estimate
 
 HELP = f"""Report every number about a RUN (default: the newest), each with its n and 95 % interval.
@@ -67,6 +79,18 @@ shotdex report names --style course --out report.ipynb
     help="The most mistakes that the document shows as images.",
 )
 @anyway_option
+@click.option(
+    "--selective",
+    is_flag=True,
+    help="Also risk against coverage, temperature scaling and prediction sets.",
+)
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.9,
+    show_default=True,
+    help="Of the prediction sets of --selective.",
+)
 @store_option
 @json_option
 def command(
@@ -79,11 +103,16 @@ def command(
     style: str,
     images: int,
     anyway: bool,
+    selective: bool,
+    coverage: float,
     store_path: Path | None,
     as_json: bool,
 ) -> None:
     """Print the report, or write it."""
-    found = open_session(store_path).report(
+    if selective and target is not None:
+        raise click.UsageError("--selective is printed, and not part of a document; leave out --out.")
+    session = open_session(store_path)
+    found = session.report(
         runs,
         by=by or (),
         resamples=resamples,
@@ -99,11 +128,20 @@ def command(
             note(sentence)
         note(f"wrote {shown_path(str(found.written.path))} ({size(found.written.bytes)})")
     if found.written is None or as_json:
-        out(to_json(found.details) if as_json else as_text(found.details))
+        further = None
+        if selective:
+            chosen = session.run(found.details.run.name)
+            further = chosen.selective(coverage=coverage, resamples=resamples, seed=seed, bins=bins).details
+        out(to_json(_as_dict(found.details, further)) if as_json else as_text(found.details, further))
 
 
-def as_text(found: Report) -> str:
-    """Return a report as text."""
+def _as_dict(found: Report, further: Selective | None) -> dict[str, Any]:
+    report: dict[str, Any] = plain(found)
+    return report if further is None else {**report, "selective": {**plain(further), "run": found.run.name}}
+
+
+def as_text(found: Report, further: Selective | None = None) -> str:
+    """Return a report as text, and what the probabilities are good for."""
     run, everything = found.run, found.overall
     lines = [f"run {visible(run.name)}", str(found.coverage), "", _numbers(everything), "", _top_k(found)]
     if found.groups:
@@ -115,6 +153,8 @@ def as_text(found: Report) -> str:
     resting += [part for row in found.classes for part in (row.recall, row.precision)]
     if any(0 < part.n < SMALL for part in resting):
         lines.append("small n: under 30 images, a share is known to no better than a third of the range")
+    if further is not None:
+        lines += ["", _selective(further)]
     return "\n".join(lines)
 
 
@@ -161,3 +201,61 @@ def _classes(found: Report) -> str:
     spread = "95 % interval"
     columns = ["class", "n", "recall", spread, "taken for it", "precision", spread, "F1", spread, ""]
     return table(columns, cells)
+
+
+def _selective(found: Selective) -> str:
+    parts = [_risk(found.risk)]
+    parts += [_temperature(found.temperature)] if found.temperature else []
+    parts += [_sets(found.sets)] if found.sets else []
+    return "\n\n".join([*parts, *map(visible, found.notes)])
+
+
+def _risk(found: Risk) -> str:
+    rows = [
+        [f"{row.coverage:.3f}", f"{row.threshold:.3f}", *estimate_cells(row.risk), small_sample(row.risk)]
+        for row in found.rows
+    ]
+    head = "selective prediction: the error rate of the images that reach a probability"
+    columns = ["coverage", "probability", "risk", "95 % interval", "n", ""]
+    area = [
+        [name, *estimate_cells(one)]
+        for name, one in (("AURC", found.aurc), ("beyond the best order", found.excess_aurc))
+    ]
+    random = f"in a random order the AURC would be {found.error_rate.value:.3f}, the error rate"
+    return "\n".join([head, table(columns, rows), "", table(["", "value", "95 % interval", "n"], area), random])
+
+
+def _temperature(found: Temperature) -> str:
+    value, interval, _ = estimate_cells(found.temperature)
+    head = (
+        f"temperature {value} ({interval}), fitted on {found.fitted:,} images, reported on the other "
+        f"{found.reported:,}: {found.split}"
+    )
+    numbers = (
+        ("calibration error", found.error_before, found.error_after, found.error_change),
+        ("loss, nats", found.loss_before, found.loss_after, found.loss_change),
+    )
+    rows = [
+        [name, *estimate_cells(before)[:2], *estimate_cells(after)[:2], *signed_cells(change), change.n]
+        for name, before, after, change in numbers
+    ]
+    spread = "95 % interval"
+    return f"{head}\n{table(['', 'before', spread, 'after', spread, 'change', spread, 'n'], rows)}"
+
+
+def _sets(found: PredictionSets) -> str:
+    numbers = (
+        ("sets with the true class", found.covered),
+        ("classes in a set", found.size),
+        ("sets of one class", found.single),
+        ("empty sets", found.empty),
+    )
+    lines = [
+        f"prediction sets: the classes with a probability of at least {found.threshold:.4f}, calibrated on "
+        f"{found.calibrated:,} images, counted on the other {found.reported:,}: {found.split}",
+        f"a further image of the same kind has its class in its set with probability at least {found.stated:g}: with",
+        f"{found.calibrated:,} images to calibrate on, {found.exactly:.4f} over all random halves, and "
+        f"{found.low:.3f} to {found.high:.3f} for 95 % of them, unless probabilities are equal",
+        table(["", "value", "95 % interval", "n"], [[name, *estimate_cells(one)] for name, one in numbers]),
+    ]
+    return "\n".join(lines)

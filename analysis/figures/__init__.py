@@ -13,6 +13,7 @@ from .map_points import point_map
 from .map_thumbnails import thumbnail_map
 from .pages import contact_sheet, samples_figure
 from .saving import save
+from .selective import selective_figure
 
 __all__ = [
     "ComparisonLine",
@@ -28,6 +29,7 @@ __all__ = [
     "reliability_figure",
     "samples_figure",
     "save",
+    "selective_figure",
     "thumbnail_map",
     "topk_figure",
 ]
