@@ -12,7 +12,7 @@ from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
 
 from . import style
-from .drawing import height, now, theme, width
+from .drawing import height, now, theme
 from .text import label
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 5.6, 4.6
 
 MOST_POINTS = 400
-"""Thresholds that are drawn: more cannot be told apart."""
+"""Thresholds that are drawn: more cannot be seen."""
 
 
 def selective_figure(
@@ -44,7 +44,8 @@ def selective_figure(
     names = [f"{label(name, 26)}\n{_describe(area)}" for name, _, area in series]
     single = len(series) == 1
     shown = [*names, *(["random order", "best order"] if single else [])]
-    figure = style.new_figure(width(WIDTH + style.plan_legend(shown, HEIGHT).width + 0.8), height(HEIGHT))
+    frame = style.plan_frame(WIDTH, HEIGHT, shown)
+    figure = style.new_figure(frame.width, height(min(HEIGHT, 0.75 * frame.axes + 0.9) + frame.below))
     axes = figure.add_subplot()
     handles: list[Artist] = []
     top = 0.0
@@ -62,15 +63,20 @@ def selective_figure(
         handles += axes.plot([0, 1], [wrong / n] * 2, color=theme().muted, linestyle=(0, (5, 3)), linewidth=1.2)
         handles += axes.plot(share, best, color=theme().muted, linestyle=(0, (1, 2)), linewidth=1.4)
     style.clean(axes, grid="both")
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, max(min(1.02, 1.05 * top), 0.02))
+    top = max(min(1.02, 1.05 * top), 0.02)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02 * top, top)
     if now().style.percent:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("coverage: share of the images kept, the surest first")
+    axes.set_xlabel(
+        "coverage: share of the images kept"
+        if frame.axes < 4
+        else "coverage: share of the images kept, the surest first"
+    )
     axes.set_ylabel("risk: share of them that is wrong")
-    style.heading(axes, title, WIDTH)
-    style.draw_legend(figure, handles, shown, HEIGHT)
+    style.heading(axes, title, frame.axes)
+    style.draw_legend(figure, handles, shown, HEIGHT, "", frame)
     return figure
 
 

@@ -54,7 +54,8 @@ def parameters(words: str) -> list[click.Parameter]:
 
 
 # `index` is the front door: every kind of source and every limit has its option there, in sections.
-MANY = {"index": 23, "plot map": 18}
+# `report` prints numbers and writes documents.
+MANY = {"index": 23, "plot map": 18, "report": 10}
 
 FIGURES = {"title", "size", "dpi", "theme", "percent", "order"}
 SHARED = {"store_path", "as_json", "model", "device", "where", "run", *FIGURES}

@@ -215,3 +215,27 @@ def test_errors(shotdex: Shotdex, own: Store, store: Store) -> None:
     ]
     listed = strict_json(shotdex("runs", "--json", *at).out)
     assert (listed[-1]["accuracy"]["value"], listed[-1]["accuracy"]["n"]) == (None, 0)
+
+
+def test_selective(shotdex: Shotdex, evaluated: Store) -> None:
+    given = ("report", "words", "--resamples", "100", "--store", evaluated.root)
+    before, ran = shotdex(*given), shotdex(*given, "--selective", "--coverage", "0.8")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith(before.out)
+    images = judged(evaluated, "words")
+    body = table_below(ran.out, "coverage ")
+    assert body[0][2:5] == share(sum(not image.right for image in images), 75)
+    for row in body:
+        kept = [image for image in images if image.chances[0] >= float(row[1]) - 5e-4]
+        assert int(row[4]) <= len(kept)
+    assert re.search(r"temperature \d\.\d+ \(.*\), fitted on \d+ images, reported on the other \d+: ", ran.out)
+    assert "calibrated on 38 images, counted on the other 37" in ran.out
+    assert "at least 0.8" in ran.out
+    found = strict_json(shotdex(*given, "--selective", "--coverage", "0.99", "--json").out)
+    selective = found.pop("selective")
+    assert found == strict_json(shotdex(*given, "--json").out)
+    assert (selective["run"], selective["sets"]) == ("words", None)
+    assert "too few for a coverage of 0.99" in selective["notes"][0]
+    assert len(selective["risk"]["rows"]) == 7
+    failed(shotdex(*given, "--selective", "--out", "x.html"), 2, "--selective is printed")
+    failed(shotdex(*given, "--selective", "--coverage", "1"), 2, "--coverage")
