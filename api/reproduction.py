@@ -63,14 +63,9 @@ class Reproduction(Records["Reproduced"]):
         self.store: Path | None = None
 
     @property
-    def reproduced(self) -> bool:
-        """Whether all numbers are reproduced."""
-        return all(row.verdict == "reproduced" for row in self)
-
-    @property
     def verdict(self) -> str:
         """Return "reproduced" where all numbers are, else "not reproduced"."""
-        return "reproduced" if self.reproduced else "not reproduced"
+        return "reproduced" if all(row.verdict == "reproduced" for row in self) else "not reproduced"
 
     def _headline(self) -> str:
         lines = [f"{self.benchmark.title}, {self.model} against {self.published.name}: {self.verdict}"]
@@ -159,13 +154,14 @@ def reproduce(
     benchmark = published.benchmark(name)
     target = published.model(model, against, benchmark)
     place = _place(benchmark, source)
+    read_as, categories = (layout, None) if layout is not None else _layout(benchmark, Path(place))
     folder = user_path(store) if store is not None else Path.cwd() / f"{benchmark.name}.shotdex"
     with open_store(folder, create=True, device=device) as session:
         report = session.index(
             place,
             model=model,
-            layout=layout or benchmark.layout,
-            categories=_categories(benchmark) if layout is None and benchmark.layout else None,
+            layout=read_as,
+            categories=categories,
             precision=precision,
             batch_size=batch_size,
             progress=progress,
@@ -202,10 +198,19 @@ def _place(benchmark: Benchmark, source: str | os.PathLike[str] | None) -> str:
     return os.fspath(source)
 
 
-def _categories(benchmark: Benchmark) -> list[str]:
+def _layout(benchmark: Benchmark, place: Path) -> tuple[str | None, list[str] | None]:
+    """Return the benchmark's layout with its categories, or that of a local copy in which these are folders, too."""
     from shotdex.analysis.prompts.files import read_prompt_file
 
-    return list(read_prompt_file(benchmark.entries[0].prompts).classes)
+    if benchmark.layout is None:
+        return None, None
+    categories = list(read_prompt_file(benchmark.entries[0].prompts).classes)
+    known = {name.casefold() for name in categories}
+    if any(path.name.casefold() in known for path in place.glob("*/")):
+        return "{category}/{condition}/*", categories
+    if any(path.name.casefold() in known for path in place.glob("*/*/")):
+        return "{condition}/{category}/*", categories
+    return benchmark.layout, categories
 
 
 def _evaluate(
@@ -217,8 +222,11 @@ def _evaluate(
     command: str,
 ) -> Reproduction:
     from shotdex.analysis.reproduction import Evaluated, likely_causes, published_prompts
+    from shotdex.store.encoders import number_of
 
     assert report.encoder is not None
+    with session.store.reading() as con:
+        encoder = str(number_of(con, report.encoder))
     where, labels = _images(session, report.source, benchmark)
     entries = [entry for entry in benchmark.entries if target.name in entry.values]
     runs: dict[Path, Run] = {}
@@ -228,7 +236,7 @@ def _evaluate(
         if templates:
             name += f"-{prompts.sha256[:8]}"
         runs[file] = session.classify(
-            prompts=prompts, where=where, name=name, model=report.encoder.name, replace=True, command=command
+            prompts=prompts, where=where, name=name, model=encoder, replace=True, command=command
         )
     rows = [_row(entry, entry.values[target.name], runs[entry.prompts]) for entry in entries]
     made = Reproduction(rows, benchmark, target, report.encoder.name)
@@ -273,17 +281,11 @@ def _row(entry: Entry, published: float, run: Run) -> Reproduced:
         groups = {name.casefold(): found[name] for name in found.groups}
         ours = groups.get(entry.condition.casefold(), wilson(0, 0))
     shift = replace(ours, value=ours.value - published, low=ours.low - published, high=ours.high - published)
+    nothing = Estimate(ours.value, ours.value, ours.value, 0, ours.method)
     return Reproduced(
-        entry.condition or "all",
-        run.prompts.name,
-        ours,
-        published,
-        shift if not isnan(ours.value) else Estimate(ours.value, ours.value, ours.value, 0, ours.method),
-        entry.tolerance,
-        entry.images,
-        entry.source,
-        run.name,
-    )
+        entry.condition or "all", run.prompts.name, ours, published, nothing if isnan(ours.value) else shift,
+        entry.tolerance, entry.images, entry.source, run.name,
+    )  # fmt: skip
 
 
 def _input(model: str) -> tuple[str | None, int | None]:

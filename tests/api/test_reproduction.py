@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,25 @@ def test_the_toddlers_stimuli_are_not_reproduced_with_the_demo_model(session: sh
     again = shotdex.reproduce("toddlers", demo.EVALUATION, model="demo", store=session.path)
     assert [run.name for run in again.runs] == [run.name for run in made.runs]
     assert "not reproduced" in repr(again)
+
+
+@pytest.mark.parametrize(
+    "place", ["{condition}/{name}", "{condition}/{category}/{name}", "{category}/{condition}/{name}"]
+)
+def test_folders_of_the_stimuli(tmp_path: Path, place: str) -> None:
+    for condition in ("geons", "blurred"):
+        for category in ("Car", "Cup"):
+            name = next((demo.EVALUATION / condition).glob(f"{category}*"))
+            parts = {"condition": condition.title(), "category": category, "name": name.name}
+            target = tmp_path / "stimuli" / place.format(**parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(name, target)
+    for precision in ("float32", "bf16"):  # two encoders of one name
+        made = shotdex.reproduce(
+            "toddlers", tmp_path / "stimuli", model="demo", precision=precision, store=tmp_path / "store"
+        )
+        assert [row.ours.n for row in made] == [0, 0, 2, 2, 0]
+        assert made.runs[0].encoder.precision == precision
 
 
 @pytest.fixture
