@@ -151,6 +151,7 @@ def test_the_wheel_holds_the_code_and_nothing_at_the_top_but_shotdex(wheel: list
     assert {top for top in tops if not top.endswith(".dist-info")} == {"shotdex"}
     wanted = [f"shotdex/{p.relative_to(ROOT).as_posix()}" for p in sources()]
     wanted += [f"shotdex/{p.name}" for p in (ROOT / "api").iterdir() if p.suffix in (".py", ".typed")]
+    wanted += [f"shotdex/analysis/document/{name}" for name in ("document.css", "explore.js")]
     assert sorted(set(wanted) - set(wheel)) == []
 
 
