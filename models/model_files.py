@@ -12,6 +12,7 @@ from shotdex import demo
 from shotdex.store.errors import ModelUnavailable
 
 from .families import Family, canonical_text, family_of, text_limit
+from .field_limits import check_fields
 from .hub_cache import CONFIG, PICKLED, SAFETENSORS, TOKENIZERS, HubName, ModelFiles, find_cached, weights_in
 from .hub_download import SMALL, download, download_files
 from .hub_errors import BOTH_WAYS, first_line
@@ -233,6 +234,7 @@ def _check_family(name: str, folder: Path) -> tuple[Any, Family]:
     """Return a model's configuration, and its family after making sure that it can be used."""
     import transformers
 
+    check_fields(name, folder)
     try:
         # From a folder transformers asks the hub nothing, neither for a newer version nor for a conversion.
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)

@@ -63,15 +63,35 @@ def with_towers(model: Any, family: Family) -> Any:
 
 
 def comparison(model: Any) -> tuple[float, float]:
-    """Return the scale, above 0, and the bias that turn a model's cosines into logits."""
+    """Return the scale, above 0, and the bias that turn a model's cosines into logits.
+
+    Raises:
+        ModelUnavailable: one of them cannot be: it is too large, or not finite.
+    """
     scale, bias = getattr(model, "logit_scale", None), getattr(model, "logit_bias", None)
     if scale is not None:
-        factor = math.exp(float(scale.detach().reshape(-1)[0]))
+        value = float(scale.detach().reshape(-1)[0])
+        factor = _checked("logit_scale", value, math.exp(value) if value < LARGEST else math.inf)
     elif hasattr(model, "temperature"):  # ALIGN divides
-        factor = 1 / float(model.temperature.detach())
+        value = float(model.temperature.detach())
+        factor = _checked("temperature", value, 1 / value if value > 0 else math.inf)
     else:  # BLIP's files have no temperature: the value that its training begins with
         factor = 1 / 0.07
-    return factor, float(bias.detach().reshape(-1)[0]) if bias is not None else 0.0
+    value = float(bias.detach().reshape(-1)[0]) if bias is not None else 0.0
+    return factor, _checked("logit_bias", value, value)
+
+
+LARGEST = 20.0
+"""Of a scale's logarithm, and of a bias in units of e: exp(20) is 5e8, where training stops at 100."""
+
+
+def _checked(field: str, value: float, used: float) -> float:
+    if not abs(used) < math.exp(LARGEST) or (used == 0 and field != "logit_bias"):
+        raise ModelUnavailable(
+            f"the model's weights cannot be used: {field} is {value:g}, so its cosines cannot be compared",
+            "save the model again, or choose another with --model",
+        )
+    return used
 
 
 def dimensions(model: Any, name: str, inputs: dict[str, Any]) -> tuple[int, int]:
