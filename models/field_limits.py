@@ -49,8 +49,8 @@ def check_fields(name: str, folder: Path) -> None:
         sides = (
             {field: given} if not isinstance(given, dict) else {f"{field}.{side}": given.get(side) for side in SIDES}
         )
-        for path, value in sides.items():
-            if isinstance(value, int | float) and not PIXELS[0] <= value <= PIXELS[1]:
+        for path, side in sides.items():
+            if isinstance(side, int | float) and not PIXELS[0] <= side <= PIXELS[1]:
                 which = f"must be from {PIXELS[0]:,} to {PIXELS[1]:,} pixels"
                 raise _impossible(name, "preprocessor_config.json", path, side, which)
     _check_size(name, folder, config)
