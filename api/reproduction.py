@@ -46,8 +46,8 @@ class PublishedAccuracy:
 class Reproduction(Records["Reproduced"]):
     """Published accuracies next to ours, a row for each condition and prompt set; see `reproduce`.
 
-    `benchmark`, `published` (the model that the numbers are of), `model` (the one that was evaluated), `causes` (why
-    numbers may not be reproduced, what is known to differ first), `notes`, `runs` and `store` say how it was made.
+    `published` is the model that the numbers are of, `model` the one that was evaluated; `causes` say why numbers may
+    not be reproduced, what is known to differ first. `benchmark`, `notes`, `runs` and `store` say how it was made.
     """
 
     def __init__(self, rows: Sequence[Reproduced], benchmark: Benchmark, published: PublishedModel, model: str) -> None:
@@ -68,8 +68,8 @@ class Reproduction(Records["Reproduced"]):
         return "reproduced" if all(row.verdict == "reproduced" for row in self) else "not reproduced"
 
     def _headline(self) -> str:
-        lines = [f"{self.benchmark.title}, {self.model} against {self.published.name}: {self.verdict}"]
-        return "\n".join([*lines, *(f"  likely cause: {cause}" for cause in self.causes)])
+        first = f"{self.benchmark.title}, {self.model} against {self.published.name}: {self.verdict}"
+        return "\n".join([first, *(f"  likely cause: {cause}" for cause in self.causes)])
 
 
 def benchmarks(table: str | os.PathLike[str] | None = None) -> Findings:
