@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from shotdex.models.protocols import Encoder, LoadEncoder
 from shotdex.query.text_lookup import text_vectors
+from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, ModelUnavailable, OptionError, StoreError
 from shotdex.store.ids import encoded_ids
@@ -19,13 +20,13 @@ from shotdex.store.projections import ProjectionKey, digest_ids, load_projection
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.types import Combine, EncoderId, Ids, Space, Vectors
+from shotdex.store.types import Combine, EncoderId, Ids, Run, Space, Vectors
 from shotdex.store.vectors import load_vectors
 
 from .drawn_runs import about_images, about_runs
 from .figures.drawing import About, signed
 from .figures.map_extras import MapExtras
-from .figures.map_points import point_map
+from .figures.map_points import CONFIDENCES, point_map
 from .figures.map_thumbnails import thumbnail_map
 from .projections import ProjectionOptions, project
 from .scoring import class_means
@@ -75,7 +76,7 @@ def map_texts(store: Store, run_name: str | None, encoder_id: int, load: LoadEnc
     return MapTexts(labels, class_means(vectors, sizes) if whole else vectors)
 
 
-COLOURS = ("category", "condition", "split", "correct")
+COLOURS = ("category", "condition", "split", "correct", "predicted", "confidence", "agreement")
 THUMBNAIL = 200
 """Pixels: the longest side at which images are read for a map; none is drawn larger."""
 
@@ -88,6 +89,7 @@ LIMITS = {"umap": 20_000, "tsne": 5_000}
 class MapOptions:
     """Which map. Above `limit` images a seeded sample of that many is drawn, and the title says so; see `LIMITS`.
 
+    `against` is the second run where colours stand for the agreement of two.
     With `prompts` the texts of the run are projected together with the images and drawn in.
     """
 
@@ -100,6 +102,7 @@ class MapOptions:
     encoder_name: str | None = None
     limit: int | None = None
     prompts: bool = False
+    against: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def coordinates(store: Store, options: MapOptions, progress: Progress | None = N
             encoder_id,
             options.space,
             options.projection.method,
-            asdict(options.projection),
+            options.projection.key,
             options.where,
             digest_ids(ids),
         )
@@ -211,7 +214,8 @@ def draw_map(
     labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
     title = _title(options, placed, "")
     about = _about(store, options, placed, run_name)
-    extras = MapExtras(placed.texts, placed.caption)
+    caption = " ".join(part for part in (options.projection.describe(_width(store, options)), placed.caption) if part)
+    extras = MapExtras(placed.texts, caption)
     if not options.thumbnails:
         with signed(about):
             return point_map(placed.xy, labels, title, options.colour, extras), placed
@@ -232,14 +236,52 @@ def _about(store: Store, options: MapOptions, placed: Coordinates, run_name: str
 
 def _labels(store: Store, options: MapOptions) -> tuple[dict[int, str | None], str]:
     with store.reading() as con:
-        if options.colour != "correct":
+        if options.colour in ("category", "condition", "split"):
             return dict(con.rows(f"SELECT image_id, {options.colour} FROM images")), ""
         run = find_run(con, options.run)
-        rows: Sequence[tuple[int, bool | None]] = con.rows(
-            "SELECT image_id, correct FROM outcomes WHERE run_id = $run", {"run": run.run_id}
-        )
+        query = "SELECT image_id, correct, predicted, probability FROM outcomes WHERE run_id = $run"
+        rows: Sequence[tuple[int, bool | None, str, float]] = con.rows(query, {"run": run.run_id})
+        if options.colour == "agreement":
+            return _agreement(con, run, rows, options.against), run.name
     words = {True: "correct", False: "wrong", None: None}
-    return {image_id: words[correct] for image_id, correct in rows}, run.name
+    if options.colour == "correct":
+        return {image_id: words[correct] for image_id, correct, _, _ in rows}, run.name
+    if options.colour == "predicted":
+        return {image_id: predicted for image_id, _, predicted, _ in rows}, run.name
+    return {image_id: CONFIDENCES[min(int(sure * 5), 4)] for image_id, _, _, sure in rows}, run.name
+
+
+def _agreement(
+    con: Connection, run: Run, rows: Sequence[tuple[int, bool | None, str, float]], against: str | None
+) -> dict[int, str | None]:
+    """Return for each image which of two runs is right; None where that is not known.
+
+    Raises:
+        OptionError: no second run is named.
+    """
+    if against is None:
+        raise OptionError("to colour by agreement takes two runs", "choose the second: --against RUN")
+    other = find_run(con, against)
+    query = "SELECT image_id, correct FROM outcomes WHERE run_id = $run"
+    second: dict[int, bool | None] = dict(con.rows(query, {"run": other.run_id}))
+    words = {
+        (True, True): "both right",
+        (True, False): f"only {run.name} right",
+        (False, True): f"only {other.name} right",
+        (False, False): "both wrong",
+    }
+    return {
+        image_id: words.get((right, second[image_id]))  # type: ignore[arg-type]
+        for image_id, right, _, _ in rows
+        if image_id in second
+    }
+
+
+def _width(store: Store, options: MapOptions) -> int:
+    """Return how many numbers the vectors of a map have."""
+    with store.reading() as con:
+        _, encoder = choose_encoder(con, options.encoder_name)
+    return encoder.dim if options.space is Space.JOINT else encoder.vision_dim
 
 
 def _title(options: MapOptions, placed: Coordinates, run_name: str) -> str:

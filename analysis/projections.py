@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ Points = npt.NDArray[np.float64]
 """Places in the plane, shape (N, 2)."""
 
 METHODS = ("umap", "tsne")
+
+METRICS = ("euclidean", "cosine")
 
 FEWEST = 10
 """Below this many images a neighbourhood says nothing: their first two principal components are drawn instead."""
@@ -42,7 +44,8 @@ class ProjectionOptions:
     """How to project. `neighbours` and `min_dist` are UMAP's, `perplexity` is t-SNE's; both take `seed` and `pca`.
 
     `neighbours` and `perplexity` are clipped to what N images allow. `pca` is the number of principal components
-    that either method starts from (t-SNE's authors use 30 to 50; it removes noise and most of the time).
+    that either method starts from (t-SNE's authors use 30 to 50; it removes noise and most of the time). `metric` is
+    between them; with `cosine` they are made unit length, on which Euclidean distance has the same order.
 
     Raises:
         OptionError: an unknown method or a value out of range.
@@ -54,8 +57,11 @@ class ProjectionOptions:
     min_dist: float = 0.1
     perplexity: float = 30.0
     pca: int = 50
+    metric: str = "euclidean"
 
     def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise OptionError(f"unknown metric {self.metric!r}", f"choose one of {', '.join(METRICS)}")
         if self.method not in METHODS:
             raise OptionError(f"unknown projection {self.method!r}", f"choose one of {', '.join(METHODS)}")
         if self.neighbours < 2 or self.perplexity <= 1 or self.pca < 2:
@@ -64,6 +70,21 @@ class ProjectionOptions:
             raise OptionError(f"min_dist is {self.min_dist}, outside 0 to 1")
         if not 0 <= self.seed < 2**32:
             raise OptionError(f"seed is {self.seed}, outside 0 to 2**32 - 1")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides a kept projection, without the default metric: maps were kept before there was another."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("metric", "euclidean")}
+
+    def describe(self, width: int) -> str:
+        """Return in words what was done to vectors of `width` numbers."""
+        before = f"reduced to {self.pca} principal components" if width > self.pca else f"{width} numbers each"
+        how = (
+            f"UMAP with {self.neighbours} neighbors and min_dist {self.min_dist:g}"
+            if self.method == "umap"
+            else f"t-SNE with perplexity {self.perplexity:g}"
+        )
+        return f"Vectors of unit length, {before}; {how}, {self.metric} distance, seed {self.seed}."
 
 
 def project(vectors: Vectors, options: ProjectionOptions | None = None, progress: Progress | None = None) -> Points:
@@ -97,6 +118,8 @@ def project(vectors: Vectors, options: ProjectionOptions | None = None, progress
     if count < FEWEST:
         return _padded(_principal(rows, 2, chosen.seed))
     reduced = _principal(rows, chosen.pca, chosen.seed) if rows.shape[1] > chosen.pca else rows
+    if chosen.metric == "cosine":
+        reduced = reduced / np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), 1e-12)
     return _umap(reduced, chosen, progress) if chosen.method == "umap" else _tsne(reduced, chosen, progress)
 
 

@@ -285,6 +285,10 @@ class Plots:
         *,
         method: str = "umap",
         seed: int = 0,
+        neighbors: int = 15,
+        min_dist: float = 0.1,
+        perplexity: float = 30.0,
+        metric: str = "euclidean",
         color: str = "category",
         space: str = "joint",
         thumbnails: bool = False,
@@ -293,6 +297,7 @@ class Plots:
         model: str | None = None,
         limit: int | None = None,
         prompts: bool = False,
+        against: str | None = None,
         progress: bool | Progress = False,
         **how: Unpack[FigureKeywords],
     ) -> Figure:
@@ -301,7 +306,12 @@ class Plots:
         Args:
             method: "umap" or "tsne".
             seed: random seed for the projection and the sample, from 0.
-            color: what colours stand for: "category", "condition", "split", or "correct" by a run.
+            neighbors: UMAP's neighbourhood, from 2; fewer show finer structure.
+            min_dist: UMAP's smallest distance between points, 0 to 1.
+            perplexity: t-SNE's, above 1; about how many neighbours count.
+            metric: "euclidean" or "cosine", between the principal components.
+            color: what colours stand for: "category", "condition", "split"; or of a run "correct", "predicted",
+                "confidence", and "agreement" with the run `against`.
             space: "joint" or "vision".
             thumbnails: draw the images instead of points.
             where: a SQL condition on the columns of `images`.
@@ -309,7 +319,8 @@ class Plots:
             model: one of the store's encoders, by name or number; needed where there are several.
             limit: the most images to draw, from 1; of more a sample is drawn. None is 20,000 with umap, 5,000
                 with tsne.
-            prompts: draw the run's prompts as stars (joint space only).
+            prompts: draw the run's prompts as numbered stars (joint space only).
+            against: the second run, where colours stand for agreement.
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
             how: as for all figures; `note` also hears how many images are left out.
 
@@ -321,7 +332,16 @@ class Plots:
         from shotdex.analysis.projections import ProjectionOptions
 
         options = MapOptions(
-            Space(space), ProjectionOptions(method, seed), color, thumbnails, where, run, model, limit, prompts
+            Space(space),
+            ProjectionOptions(method, seed, neighbors, min_dist, perplexity, metric=metric),
+            color,
+            thumbnails,
+            where,
+            run,
+            model,
+            limit,
+            prompts,
+            against,
         )
         note = how.get("note", _silent)
         with shown(progress, "placing", " rounds") as bar, styled(_style(how)) as drawing:

@@ -218,46 +218,91 @@ def topk(target: Path, store_path: Path | None, **how: Any) -> None:
     _draw("topk", target, store_path, how)
 
 
+MAP_OPTIONS = (
+    click.option(
+        "--space",
+        type=click.Choice([space.value for space in Space]),
+        default="joint",
+        show_default=True,
+        help="joint: what text is compared with; vision: the image tower before its projection.",
+    ),
+    click.option(
+        "--color",
+        "--colour",
+        "color",
+        type=click.Choice(["category", "condition", "split", "correct", "predicted", "confidence", "agreement"]),
+        default="category",
+        show_default=True,
+        help="What the colours, or the thumbnails' frames, stand for.",
+    ),
+    click.option("--thumbnails", is_flag=True, help="Draw the images instead of points."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Random seed for the projection and the sample.",
+    ),
+    click.option(
+        "--limit",
+        type=click.IntRange(1),
+        help="Draw a sample of at most this many images. [default: 20000 with umap, 5000 with tsne]",
+    ),
+    click.option("--prompts", is_flag=True, help="Draw the run's prompts in, as numbered stars (joint space only)."),
+    click.option("--neighbors", type=click.IntRange(2), default=15, show_default=True, help="UMAP's neighbourhood."),
+    click.option("--min-dist", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Of points in UMAP."),
+    click.option(
+        "--perplexity", type=click.FloatRange(1, min_open=True), default=30.0, show_default=True, help="Of t-SNE."
+    ),
+    click.option(
+        "--metric",
+        type=click.Choice(["euclidean", "cosine"]),
+        default="euclidean",
+        show_default=True,
+        help="Between the principal components.",
+    ),
+    click.option("--against", metavar="RUN", help="The second run, for --color agreement."),
+    run_option,
+    where_option,
+    model_option,
+    device_option,
+    store_option,
+)
+
+
+def map_options(command: Command) -> Command:
+    """Return a command with the options of a map."""
+    for option in reversed(MAP_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _map(target: Path, store_path: Path | None, device: str, how: dict[str, Any]) -> None:
+    save_figure(open_session(store_path, device).plot.map(progress=True, note=note, **how), target)
+
+
 @command.command(name="map")
 @figure_options("map")
 @click.option(
     "--method", type=click.Choice(["umap", "tsne"]), default="umap", show_default=True, help="The projection."
 )
-@click.option(
-    "--space",
-    type=click.Choice([space.value for space in Space]),
-    default="joint",
-    show_default=True,
-    help="joint: what text is compared with; vision: the image tower before its projection.",
-)
-@click.option(
-    "--color",
-    "--colour",
-    "color",
-    type=click.Choice(["category", "condition", "split", "correct"]),
-    default="category",
-    show_default=True,
-    help="What the colours, or the thumbnails' frames, stand for.",
-)
-@click.option("--thumbnails", is_flag=True, help="Draw the images instead of points.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Random seed for the projection and the sample.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    help="Draw a sample of at most this many images. [default: 20000 with umap, 5000 with tsne]",
-)
-@click.option("--prompts", is_flag=True, help="Draw the run's prompts in, as stars (joint space only).")
-@run_option
-@where_option
-@model_option
-@device_option
-@store_option
+@map_options
 def map_(target: Path, store_path: Path | None, device: str, **how: Any) -> None:
     """Draw every image near those it resembles. Coordinates are kept; drawing the same map again is quick."""
-    save_figure(open_session(store_path, device).plot.map(progress=True, note=note, **how), target)
+    _map(target, store_path, device, how)
+
+
+@command.command()
+@figure_options("umap")
+@map_options
+def umap(target: Path, store_path: Path | None, device: str, **how: Any) -> None:
+    """Draw a map with UMAP: the same as plot map."""
+    _map(target, store_path, device, how)
+
+
+@command.command()
+@figure_options("tsne")
+@map_options
+def tsne(target: Path, store_path: Path | None, device: str, **how: Any) -> None:
+    """Draw a map with t-SNE: the same as plot map --method tsne."""
+    _map(target, store_path, device, {**how, "method": "tsne"})

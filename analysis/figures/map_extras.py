@@ -27,9 +27,6 @@ STAR = 12.0
 SIZE = 8.5
 """Points that the text next to a star is high."""
 
-FEW, SHORT = 10, 16
-"""Up to this many prompts of up to this many characters are named on the map; others are numbered and listed."""
-
 MOST_NUMBERED = 60
 """The most prompts that are numbered; no reader would look up more."""
 
@@ -58,8 +55,8 @@ class MapExtras:
 
     @property
     def numbered(self) -> bool:
-        """Whether prompts have numbers on the map and their texts in a list next to it."""
-        return len(self.prompts) > FEW or any(len(text) > SHORT for text, _ in self.prompts)
+        """Whether there are prompts: numbers on the map, with the texts in a list next to it."""
+        return bool(self.prompts)
 
     def legend(self) -> tuple[list[Artist], list[str]]:
         """Return what the legend draws and says of the prompts, including the numbered list; nothing without any."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import style
-from .drawing import theme
+from .drawing import height, theme
 from .map_extras import MapExtras, caption_lines, draw_prompts
-from .text import label, safe
+from .text import label, safe, width_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,6 +24,12 @@ SIDE = 7.0
 UNLABELLED = "unlabelled"
 MOST_LISTED = 160
 """No more labels than this stand in a legend: beyond, looks repeat, and a thousand take ten seconds to draw."""
+
+CONFIDENCES = ("0 to 0.2", "0.2 to 0.4", "0.4 to 0.6", "0.6 to 0.8", "0.8 to 1")
+"""Labels of fifths of the confidence, whose colours run from light to dark."""
+
+MOST_NAMED = 30
+"""Up to this many labels are also written where most of their points lie."""
 
 CORRECT, WRONG = "correct", "wrong"
 """Labels with colours of their own."""
@@ -58,18 +64,54 @@ def point_map(
     handles, texts = legend_entries(labels, shown, extras)
     caption = caption_lines(extras.caption, side)
     below = (caption.count("\n") + 1) * theme().tick * 1.4 / 72 if caption else 0.0
-    figure = style.new_figure(side + style.plan_legend(texts, side).width + 0.4, side + 0.5 + below)
+    places = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+    frame = style.plan_frame(side, side, texts, 0.4)
+    side = frame.axes
+    caption = caption_lines(extras.caption, side)
+    below = (caption.count("\n") + 1) * theme().tick * 1.4 / 72 if caption else 0.0
+    span = np.ptp(places, axis=0) if len(places) > 1 else np.ones(2)
+    least = 0.55 if len(texts) <= 12 else 1.0  # a long legend needs the height
+    tall = side * float(np.clip(span[1] / max(span[0], 1e-9), least, 1.0))
+    figure = style.new_figure(frame.width, height(tall + 0.7 + below + frame.below))
     axes = figure.add_subplot()
-    _scatter(axes, np.asarray(xy, dtype=np.float64).reshape(-1, 2), labels, shown)
+    _scatter(axes, places, labels, shown)
     axes.set_aspect("equal", adjustable="datalim")
+    axes.set_facecolor(theme().paper)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color(theme().grid)
     style.heading(axes, title, side)
     axes.set_xlabel(caption, loc="left", fontsize=theme().tick, color=theme().muted)
-    style.draw_legend(figure, handles, texts, side, safe(legend_title))
+    style.draw_legend(figure, handles, texts, side, safe(legend_title), frame)
+    if legend_title in ("category", "predicted") and not extras.prompts and 1 < len(shown) <= MOST_NAMED:
+        _name_clusters(axes, places, labels)
     draw_prompts(axes, extras, extras.places)
     return figure
+
+
+def _name_clusters(axes: Axes, places: npt.NDArray[np.float64], labels: Sequence[str | None]) -> None:
+    """Write each label where most of its points lie, the commonest first; one that would lie on another is left out."""
+    from matplotlib.patheffects import withStroke
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    box, scale, taken = axes.get_window_extent(), figure.dpi / 72, list[tuple[float, float, float, float]]()
+    names = np.array([name or "" for name in labels])
+    for name, _ in Counter(name for name in labels if name is not None).most_common():
+        own = places[names == name]
+        middle = own[np.argmin(np.square(own - np.median(own, axis=0)).sum(axis=1))]
+        text, (x, y) = label(name, 24, 24), axes.transData.transform(middle)
+        wide, tall = width_of(text, theme().label, figure.dpi) / 2 + 4 * scale, theme().label * 0.8 * scale
+        spot = x - wide, x + wide, y - tall, y + tall
+        inside = box.x0 < spot[0] and spot[1] < box.x1 and box.y0 < spot[2] and spot[3] < box.y1
+        if not inside or any(a < spot[1] and spot[0] < b and c < spot[3] and spot[2] < d for a, b, c, d in taken):
+            continue
+        taken.append(spot)
+        how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": theme().label, "color": theme().ink}
+        drawn = axes.text(middle[0], middle[1], text, zorder=4, **how)
+        drawn.set_path_effects([withStroke(linewidth=3, foreground=theme().paper)])
+        drawn.set_in_layout(False)
 
 
 def looks_of(labels: Sequence[str | None]) -> dict[str | None, style.Look]:
@@ -82,6 +124,12 @@ def looks_of(labels: Sequence[str | None]) -> dict[str | None, style.Look]:
     if set(names) <= {CORRECT, WRONG}:
         colours = {CORRECT: style.CORRECT, WRONG: style.WRONG}
         shown |= {name: style.Look(colours[name], "o", "") for name in names}
+    elif set(names) <= set(CONFIDENCES):
+        from matplotlib.colors import to_hex
+
+        shown |= {
+            name: style.Look(to_hex(style.shades()(0.2 + CONFIDENCES.index(name) / 5)), "o", "") for name in names
+        }
     else:
         shown |= dict(zip(names, style.looks(len(names)), strict=True))
     if None in labels:

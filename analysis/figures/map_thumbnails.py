@@ -29,7 +29,7 @@ _WIDTH = 12.0  # inches across the map
 _NARROWEST = 800  # pixels that the header needs
 _ROOM = 2.0  # cells for each image: fewer and clusters run together, more and thumbnails get small
 _FULLEST = 0.6  # of the cells are used at most: a full grid would show no clusters
-_SMALLEST, _LARGEST = 24, 200  # pixels of a cell: what can still be made out, what still looks like a map
+_SMALLEST, _LARGEST = 40, 200  # pixels of a cell: what can still be made out, what still looks like a map
 
 
 def thumbnail_map(
@@ -42,7 +42,7 @@ def thumbnail_map(
 ) -> Figure:
     """Draw every image near its place, each in a cell of its own; the header says how many were drawn.
 
-    Thumbnails are 24 to 200 pixels; where there are more images than fill 6 in 10 cells of 24 pixels, crowded
+    Thumbnails are 40 to 200 pixels; where there are more images than fill 6 in 10 cells of 40 pixels, crowded
     regions lose the rest (see `thumbnail_layout.place`). Prompts are stars on top, named or numbered.
 
     Args:
@@ -126,7 +126,7 @@ def _canvas(
 
 
 def _drawn(layout: ThumbnailLayout) -> str:
-    drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} images drawn, "
+    drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} images, each moved to the nearest free place, "
     return drawn + (f"{layout.left_out:,} left out for lack of room" if layout.left_out else "none left out")
 
 

@@ -94,15 +94,15 @@ def test_runs_of_numbers_are_abbreviated():
     assert number_ranges([]) == ""
 
 
-def test_a_few_short_prompts_are_named_on_the_map(check):
+def test_a_few_short_prompts_are_numbered_too(check):
     xy = np.random.default_rng(1).normal(size=(300, 2)) * 4
     prompts = [("Dress", (0.0, 1.0)), ("a $5 bill$", (3.0, -2.0))]
     figure = point_map(xy, ["a", "b", None] * 100, "Map", "category", MapExtras(prompts, CAPTION))
     (drawn,) = stars(figure.axes[0])
     assert np.column_stack(drawn.get_data()).tolist() == [[0.0, 1.0], [3.0, -2.0]]
-    assert listed(figure) == ["prompts (2)"]
+    assert listed(figure) == ["prompts (2)", "1: Dress", r"2: a \$5 bill\$"]
     assert figure.axes[0].get_xlabel().replace("\n", " ") == CAPTION.strip()
-    check(figure, "Dress", r"a \$5 bill\$")
+    check(figure, "1", "2", "1: Dress")
 
 
 @pytest.mark.parametrize("count", [1, 12, 40])
@@ -126,7 +126,11 @@ def test_beyond_the_most_prompts_are_only_counted(check):
 
 
 def test_a_map_of_prompts_alone(check):
-    check(point_map(np.zeros((0, 2)), [], extras=MapExtras([("one", (0.0, 0.0)), ("two", (1.0, 1.0))])), "one", "two")
+    check(
+        point_map(np.zeros((0, 2)), [], extras=MapExtras([("one", (0.0, 0.0)), ("two", (1.0, 1.0))])),
+        "1: one",
+        "2: two",
+    )
 
 
 def test_a_map_without_extras_stays_what_it_was():
@@ -148,7 +152,7 @@ def test_prompts_lie_on_thumbnails(check, gap):
     labels = ["correct", "wrong"] * 100
     extras = MapExtras(prompts, CAPTION, 6.0)
     figure = thumbnail_map(rng.normal(size=(200, 2)), images, labels, "Map", "correct", extras)
-    check(figure, "200 of 200 images drawn, none left out")
+    check(figure, "200 of 200 images, each moved to the nearest free place, none left out")
     assert numbers(figure) == list(range(1, 9))
     assert listed(figure)[2] == "2: Dress 1"
     legend = [t.get_text() for t in figure.legends[0].get_texts()]
