@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from shotdex.media.files.places import Exchange
 from shotdex.store.errors import OptionError
 from shotdex.store.progress import Progress
+from shotdex.store.relocation import remember_place
 from shotdex.store.store import Store
 from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
 
@@ -250,6 +251,7 @@ class Indexing(Opened):
         ):
             encoder = choice.encoder()
             report = Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
+        remember_place(self.store)
         if not report.interrupted:
             self.encoders.keep_texts(encoder.id)  # so that a search need not load the model
             if job.prune:

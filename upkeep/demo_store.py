@@ -9,12 +9,13 @@ from pathlib import Path
 
 from shotdex.store.errors import OptionError, SchemaTooNew, StoreCorrupt
 from shotdex.store.location import CATALOG
+from shotdex.store.relocation import PLACE
 from shotdex.store.store import Store
 
 MARKER = "made-by-shotdex-demo"
 """A file in the store that holds the catalog's identity: a copy of it next to another catalog says nothing."""
 
-_FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|(indexing|turnstile)\.lock|{MARKER}")
+_FILES = re.compile(rf"{re.escape(CATALOG)}(\.wal)?|catalog\.part(\.wal)?|(indexing|turnstile)\.lock|{PLACE}|{MARKER}")
 
 _FOLDERS = {
     "index": re.compile(
