@@ -9,6 +9,7 @@ import pytest
 import shotdex
 from shotdex import demo
 from shotdex.errors import MissingLabels, OptionError, UnreadableImage
+from tests.support.fakes import FakeEncoder
 from tests.support.images import save_colour
 
 REALISTIC = demo.EVALUATION / "realistic"
@@ -50,6 +51,12 @@ def test_an_empty_store_gives_nothing(tmp_path: Path) -> None:
         shotdex.classify_images(DUCK, store=empty, model="demo")
     found = shotdex.classify_images(DUCK, "duck,hat", store=empty, model="demo")
     assert (found[0].category, len(empty)) == ("duck", 0)
+
+
+def test_an_encoder_of_ones_own(tmp_path: Path) -> None:
+    red = save_colour(tmp_path / "x.png", "red")
+    found = shotdex.classify_images(red, ["red", "blue"], model=FakeEncoder())
+    assert (found.model.name, found[0].category, found.notes) == ("fake", "red", ())
 
 
 def test_classes_from_a_file(tmp_path: Path) -> None:
