@@ -287,7 +287,8 @@ def _cell_text(plan: _Plan, place: tuple[int, ...]) -> str:
 
 def _name_cells(axes: Axes, plan: _Plan) -> None:
     """Name rows and columns, every few of them where a cell is too small for all."""
-    longest = LONGEST if plan.most <= MOST_WITH_BOTH else plan.name_width
+    roomy = plan.most <= MOST_WITH_BOTH and plan.limit is None
+    longest = LONGEST if roomy else plan.name_width
     columns = [label(name, plan.name_width, longest) for name in plan.across[:: plan.step]]
     sizes = plan.matrix.sum(axis=1).tolist()[:: plan.step]
     names = zip(plan.labels[:: plan.step], sizes, strict=True)
@@ -301,8 +302,8 @@ def _name_cells(axes: Axes, plan: _Plan) -> None:
     notes = [", clustered order"] if plan.clustered else []
     if plan.step > 1:
         notes.append(f", one name in {plan.step}")
-    axes.set_xlabel("".join(["predicted", *notes]))
-    axes.set_ylabel("".join(["true (n)", *notes]))
+    axes.set_xlabel(wrap("".join(["predicted", *notes]), plan.side, theme().label))
+    axes.set_ylabel(wrap("".join(["true (n)", *notes]), plan.side, theme().label))
 
 
 def _explain_colours(figure: Figure, axes: Sequence[Axes], plan: _Plan, drawn: ScalarMappable) -> None:
@@ -310,5 +311,10 @@ def _explain_colours(figure: Figure, axes: Sequence[Axes], plan: _Plan, drawn: S
     scaled = plan.most > MOST_WITH_BOTH
     bar = style.colour_bar(figure, drawn, axes, meaning + " (square-root scale)" * scaled)
     if scaled:
-        ticks = sorted({round(tick * plan.top, 0 if plan.cells == "counts" else 2) for tick in _TICKS})
+        ticks = sorted(
+            {
+                round(tick * plan.top, 0 if plan.cells == "counts" else 2)
+                for tick in (_TICKS if plan.side > 3 else (0, 0.1, 0.5, 1))
+            }
+        )
         bar.set_ticks(ticks, labels=[f"{tick:,g}" for tick in ticks])

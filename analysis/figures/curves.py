@@ -11,7 +11,8 @@ import numpy as np
 from shotdex.store.types import Estimate
 
 from . import style
-from .drawing import theme
+from .accuracy import accuracy_axis
+from .drawing import height, number, theme
 from .text import label
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def topk_figure(
     """
     names = [f"{label(name, 26)}\n{_sizes(estimates)}" if estimates else label(name, 26) for name, estimates in series]
     longest = max((len(estimates) for _, estimates in series), default=0)
-    figure = style.new_figure(6.4 + style.plan_legend([*names, "chance"], HEIGHT).width, HEIGHT)
+    frame = style.plan_frame(5.5, HEIGHT, [*names, *(["chance"] if classes is not None else [])])
+    figure = style.new_figure(frame.width, height(HEIGHT + frame.below))
     axes = figure.add_subplot()
     _scale(axes, longest)
     handles: list[Artist] = []
@@ -55,11 +57,11 @@ def topk_figure(
         handles += axes.plot(k, k / classes, color=theme().muted, linestyle=(0, (5, 3)), linewidth=1.2)
         names.append("chance")
     style.clean(axes, grid="both")
-    axes.set_ylim(0, 1.02)
+    accuracy_axis(axes)
     axes.set_xlabel("k" if longest <= MOST_LINEAR else "k, logarithmic")
     axes.set_ylabel("true class among the best k")
-    style.heading(axes, title, 5.6)
-    style.draw_legend(figure, handles, names, HEIGHT)
+    style.heading(axes, title, frame.axes)
+    style.draw_legend(figure, handles, names, HEIGHT, "", frame)
     return figure
 
 
@@ -116,8 +118,9 @@ def reliability_figure(series: Sequence[Series], title: str = "Reliability") -> 
     names = [label(name, 26) + "\n" + _describe(error) for name, _, error in series]
     single = len(series) == 1
     shown = [*names, *(["gap"] if single else []), "perfectly calibrated"]
-    height = _SIDE + _BELOW
-    figure = style.new_figure(_SIDE + style.plan_legend(shown, height).width + 1.0, height + 0.8)
+    frame = style.plan_frame(_SIDE, _SIDE + _BELOW, shown, 1.0)
+    side = min(frame.axes, _SIDE)
+    figure = style.new_figure(frame.width, height(side + _BELOW + 0.8 + frame.below))
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [_SIDE, _BELOW]})
     diagonal = upper.plot([0, 1], [0, 1], color=theme().muted, linestyle=(0, (5, 3)), linewidth=1.2)
     looks = style.looks(len(series))
@@ -133,16 +136,16 @@ def reliability_figure(series: Sequence[Series], title: str = "Reliability") -> 
         _gaps(upper, series[0][1])
         handles.append(Patch(facecolor=style.WRONG, alpha=0.25))
     _axes(upper, lower)
-    style.heading(upper, title, _SIDE)
-    style.draw_legend(figure, [*handles, *diagonal], shown, height)
+    style.heading(upper, title, frame.axes)
+    style.draw_legend(figure, [*handles, *diagonal], shown, _SIDE + _BELOW, "", frame)
     return figure
 
 
 def _describe(error: Estimate) -> str:
     if isnan(error.value):
         return f"ECE undefined, n={error.n:,}"
-    bounds = "" if isnan(error.low) or isnan(error.high) else f" [{error.low:.3f}, {error.high:.3f}]"
-    return f"ECE {error.value:.3f}{bounds}\nn={error.n:,}"
+    bounds = "" if isnan(error.low) or isnan(error.high) else f" [{number(error.low)}, {number(error.high)}]"
+    return f"ECE {number(error.value)}{bounds}\nn={error.n:,}"
 
 
 def _calibration_curve(axes: Axes, found: Reliability, colour: str, marker: str, strength: float) -> Artist:

@@ -142,8 +142,8 @@ def heading(axes: Axes, title: str, width: float) -> None:
 def figure_heading(figure: Figure, title: str, width: float) -> None:
     """Put the title and whose the figure is above all axes."""
     colours = theme()
-    written = wrap(headline(title), width - 0.2, colours.title, LONGEST_TITLE)
-    below = wrap(str(now().about), width - 0.2, colours.small)
+    written = wrap(headline(title), width - 0.2, colours.label * 1.08, LONGEST_TITLE)
+    below = wrap(str(now().about), width - 0.2, colours.label * 1.08)
     text = "\n".join(part for part in (written, below) if part)
     figure.suptitle(text, x=0.01, ha="left", fontsize=colours.label, color=colours.ink)
 
