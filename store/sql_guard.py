@@ -52,7 +52,7 @@ def check_statements(con: Connection, sql: str) -> None:
             explained = _EXPLAIN.fullmatch(text)
             check_statements(con, explained.group(1) if explained else "EXPLAIN")
         elif kind == "SELECT":
-            _check_tree(_tree(con, text))
+            _check_tree(con, _tree(con, text))
         elif kind == "MULTI":  # PIVOT, which is two statements in one and has no tree
             found = _WORDS.search(text)
             if found:
@@ -68,7 +68,7 @@ def check_condition(con: Connection, where: str) -> None:
         BadSql: it is more than a condition, or does more than query.
     """
     tree = _tree(con, _selected(where))
-    _check_tree(tree)
+    _check_tree(con, tree)
     if _around(tree) != _around(_tree(con, _selected("true"))):
         raise BadSql(f"the filter {where!r} is more than a condition", "leave out what follows the condition")
 
@@ -91,14 +91,56 @@ def _tree(con: Connection, sql: str) -> str:
     return text
 
 
-def _check_tree(tree: str) -> None:
+def _check_tree(con: Connection, tree: str) -> None:
     # In the JSON a quote inside a user's text has a backslash before it, so these patterns only meet the tree's own.
     others = sorted(set(_NODE.findall(tree)) - QUERIES)
     if others:
         raise BadSql(f"SQL is read-only here, and this is {others[0].split('_')[0]}", READS)
-    never = sorted(NEVER.keys() & {name.lower() for name in _FUNCTION.findall(tree)})
+    called = {name.lower() for name in _FUNCTION.findall(tree)}
+    never = sorted(NEVER.keys() & called)
     if never:
         raise BadSql(f"the function {never[0]} cannot be used here", NEVER[never[0]])
+    if "row" in called:
+        _check_rows(con, json.loads(tree))
+
+
+def _check_rows(con: Connection, tree: Any) -> None:
+    """Refuse a row of vectors, such as `(joint, vision)`: where it has to hash one, DuckDB 2.0 ends the process."""
+    found = con.rows("SELECT table_name, column_name FROM duckdb_columns() WHERE regexp_matches(data_type, '[[][0-9]')")
+    tables, vectors = {table.lower() for table, _ in found}, {column.lower() for _, column in found}
+    nodes = list(_nodes(tree))
+    named = {node["alias"] or node["table_name"] for node in nodes if str(node.get("table_name")).lower() in tables}
+    while not named <= vectors:
+        vectors |= {name.lower() for name in named}
+        named = {node["alias"].lower() for node in nodes if node.get("alias") and _holds(node, vectors)}
+    if any(str(node.get("function_name")).lower() == "row" and _holds(node, vectors) for node in nodes):
+        raise BadSql("a row of vectors cannot be used here", "name its parts, as in: {'a': joint, 'b': vision}")
+
+
+def _nodes(part: Any) -> Iterator[dict[str, Any]]:
+    """Yield every node of a parse tree, and every other object in it."""
+    if isinstance(part, dict):
+        yield part
+    for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _nodes(value)
+
+
+def _holds(part: Any, vectors: set[str]) -> bool:
+    """Whether an expression's value may hold an array of fixed length; `vectors` are the names of such values."""
+    if not isinstance(part, dict):
+        return isinstance(part, list) and any(_holds(value, vectors) for value in part)
+    kind, function = part.get("class"), str(part.get("function_name", "")).lower()
+    if kind == "COLUMN_REF":
+        return str(part["column_names"][-1]).lower() in vectors
+    if kind == "CAST":
+        return any(str(node.get("type_name")).lower() == "array" for node in _nodes(part["type_expr"]))
+    if kind == "COMPARISON" or _MEASURES.match(function):
+        return False
+    return function == "array_value" or any(_holds(value, vectors) for value in part.values())
+
+
+_MEASURES = re.compile(r"(array|list)_(?!value|agg)|len|count|approx_count|hash|md5|sha")
+"""How functions begin that take vectors and return numbers, texts or lists."""
 
 
 def _around(tree: str) -> Any:

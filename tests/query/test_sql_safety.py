@@ -135,6 +135,12 @@ SELECT "sleep_ms"(1)
 SELECT system.main.SLEEP_MS(1)
 SELECT list_transform([1], lambda x: sleep_ms(x))
 PIVOT (SELECT sleep_ms(1) a) ON a USING count(*)
+SELECT count(DISTINCT (joint, vision)) FROM vectors_1
+SELECT DISTINCT Row(v) FROM Vectors_1 v
+WITH a AS (SELECT joint AS j FROM vectors_1), b AS (SELECT j AS i FROM a) SELECT count(DISTINCT ([i],)) FROM b
+SELECT count(*) FROM vectors_1 a JOIN vectors_1 b ON (a.joint, a.vision) = (b.joint, b.vision)
+SELECT count(DISTINCT (array_value(image_id), 1)) FROM images
+SELECT count(DISTINCT (([image_id])::BIGINT[1], 1)) FROM images
 """.strip().splitlines()
 
 FILTERS = """
@@ -159,6 +165,7 @@ sleep_ms(1) IS NULL
 getenv('HOME') = ''
 path = $a
 path = ?
+image_id IN (SELECT max(image_id) FROM vectors_1 GROUP BY ALL HAVING count(DISTINCT (joint,)) = 1)
 nonsense = 1
 /* never ended
 """.strip().splitlines()
@@ -180,6 +187,10 @@ ALLOWED = {
     "SELECT 1; SELECT 2": 1,
     "-- what\nSELECT 'sleep_ms(1); COPY x TO y', '\"type\":\"COPY_QUERY_NODE\"'": 1,
     "SELECT list_transform([1, 2], lambda x: x + 1)": 1,
+    "SELECT count(DISTINCT joint), count(DISTINCT {'a': joint, 'b': vision}) FROM vectors_1": 1,
+    "SELECT DISTINCT joint, vision FROM vectors_1": 3,
+    "SELECT DISTINCT (image_id, array_distance(joint, joint), len(vision), joint[1] > 0) FROM vectors_1": 3,
+    "FROM images JOIN vectors_1 USING (image_id) WHERE (category, 1) = ('cat', 1) AND joint = joint": 3,
     "SELECT path, sum(image_id) OVER (ORDER BY path) FROM images QUALIFY true": 3,
 }
 
