@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from shotdex.store.types import LeftOut
@@ -11,7 +11,27 @@ from shotdex.store.types import LeftOut
 from .formatting import shown_path, visible
 
 if TYPE_CHECKING:
-    from shotdex.indexer.plan import ClassExample
+    from shotdex.indexer.plan import ClassExample, Plan
+    from shotdex.store.images import Labels
+
+
+def plan_lines(plan: Plan, layout: str | None) -> Iterator[str]:
+    """Yield what is about to be indexed: how many images are read, how the first are labelled, classes and notes."""
+    if plan.work:
+        read = f", read as {layout}" if layout else ""
+        yield f"{plan.work:,} image{'' if plan.work == 1 else 's'} to read; labels{visible(read)}, the first:"
+        for relative, labels in plan.examples(5):
+            yield f"  {example_line(relative, labels)}"
+    for line in (*class_lines(plan.count_categories(), plan.classes), *plan.notes):
+        if not line.startswith("taking"):
+            yield visible(line)
+
+
+def example_line(relative: str, labels: Labels) -> str:
+    """Return an image's path within its source with its labels."""
+    parts = {"category": labels.category, "condition": labels.condition, "split": labels.split}
+    said = ", ".join(f"{name} {visible(value)}" for name, value in parts.items() if value is not None)
+    return f"{visible(relative)}: {said or 'no labels'}"
 
 
 def class_lines(count: int, examples: Sequence[ClassExample]) -> list[str]:

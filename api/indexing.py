@@ -10,18 +10,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from shotdex.media.files.places import Exchange
-from shotdex.store.errors import OptionError
+from shotdex.store.errors import OptionError, ShotdexError, StoreError
 from shotdex.store.progress import Progress
 from shotdex.store.relocation import remember_place
 from shotdex.store.store import Store
 from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
 
-from .formatting import visible
-from .index_lines import class_lines
+from .index_lines import plan_lines
 from .opened import Opened
 from .progress import Bar, shown
-from .results import IndexPreview, example_line
+from .results import IndexPreview
 
 if TYPE_CHECKING:
     from shotdex.indexer.inventory import Inventory
@@ -93,8 +94,7 @@ class Indexing(Opened):
             columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
             labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3.
             all_folders: also enter hidden folders and those that NAS, phones and desktops keep for themselves.
-            zip_names: the encoding of names in zip files that do not say theirs, such as "gbk" or "shift_jis". These
-                three are as the last time where None.
+            zip_names: the encoding of names in zip files that do not say theirs: "gbk". None: these three as last time.
             precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
             batch_size: images that go through the model at once; None chooses.
             compile: compile the model first, which pays on a GPU.
@@ -115,7 +115,7 @@ class Indexing(Opened):
 
         Raises:
             SourceError: there is nothing to index, or too many images fail.
-            OptionError, ModelUnavailable, StoreLocked, StoreError.
+            OptionError, ModelUnavailable, StoreLocked, StoreError: with the `report` if only the pruning fails.
         """
         from shotdex.indexer.run import IndexOptions
 
@@ -234,15 +234,8 @@ class Indexing(Opened):
         from shotdex.indexer.run import Indexing
 
         def announce(plan: Plan, labelling: Labelling) -> None:
-            if plan.work:
-                read = f", read as {labelling.record.layout}" if labelling.record.layout else ""
-                images = f"{plan.work:,} image{'' if plan.work == 1 else 's'}"
-                job.note(f"{images} to read; labels{visible(read)}, the first:")
-                for relative, labels in plan.examples(5):
-                    job.note(f"  {example_line(relative, labels)}")
-            for line in (*class_lines(plan.count_categories(), plan.classes), *plan.notes):
-                if not line.startswith("taking"):
-                    job.note(visible(line))
+            for line in plan_lines(plan, labelling.record.layout):
+                job.note(line)
 
         with (
             job.web.in_effect(),
@@ -252,12 +245,22 @@ class Indexing(Opened):
             encoder = choice.encoder()
             report = Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
         remember_place(self.store)
-        if not report.interrupted:
+        if report.interrupted:
+            return report
+        try:
             self.encoders.keep_texts(encoder.id)  # so that a search need not load the model
             if job.prune:
                 from shotdex.upkeep.prune import prune
 
                 job.note(f"pruned: {prune(self.store, spare=not job.options.gone)}")
+        except KeyboardInterrupt:
+            return replace(report, interrupted=True)
+        except (OSError, duckdb.Error) as error:
+            what = f"the images are indexed, but what follows failed: {error}"
+            raise StoreError(what, "check the store with: shotdex verify", report) from error
+        except ShotdexError as error:
+            error.report = report
+            raise
         return report
 
 

@@ -15,7 +15,7 @@ from shotdex.store.location import user_path
 from shotdex.store.types import EncoderId, Estimate, Hit
 
 from .formatting import estimate_cells, shown_path, visible
-from .index_lines import class_lines, left_out_lines, unlabelled_lines
+from .index_lines import class_lines, example_line, left_out_lines, unlabelled_lines
 from .tabular import Records, Tabular
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from shotdex.indexer.preview import Preview
     from shotdex.query.search import Ranking
     from shotdex.query.sql import Rows
-    from shotdex.store.images import Labels
     from shotdex.store.store import Store
 
 THUMBNAILS = 50
@@ -335,13 +334,6 @@ class IndexPreview(Records[PreviewCount]):
     def _repr_html_(self) -> str:
         """Return the counts as a table, and the rest below, for a notebook; all text in it is escaped."""
         return f"{super()._repr_html_()}<pre>{html.escape(chr(10).join(self._further()))}</pre>"
-
-
-def example_line(relative: str, labels: Labels) -> str:
-    """Return an image's path within its source with its labels."""
-    parts = {"category": labels.category, "condition": labels.condition, "split": labels.split}
-    said = ", ".join(f"{name} {visible(value)}" for name, value in parts.items() if value is not None)
-    return f"{visible(relative)}: {said or 'no labels'}"
 
 
 def _bytes(count: int) -> str:

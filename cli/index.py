@@ -15,6 +15,7 @@ from shotdex.index_lines import left_out_lines, unlabelled_lines
 from shotdex.media.decoding.formats import LISTED_TEXT
 from shotdex.results import IndexPreview
 from shotdex.session import Session
+from shotdex.store.errors import ShotdexError
 from shotdex.store.location import store_to_write
 from shotdex.store.store import Store
 from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
@@ -215,6 +216,9 @@ def command(
         said.append(line)
         note(line)
 
+    def show(report: IndexReport) -> None:
+        out(to_json(as_dict(report)) if as_json else report_text(report, session.path, said if one_stream() else ()))
+
     try:
         done = (session.preview if dry_run else session.index)(
             source,
@@ -248,10 +252,14 @@ def command(
             raise
         note(GO_ON)
         sys.exit(1)
+    except ShotdexError as error:
+        if error.report is not None:
+            show(error.report)
+        raise
     if isinstance(done, IndexPreview):
         out(to_json(done.plan) if as_json else repr(done))
         return
-    out(to_json(as_dict(done)) if as_json else report_text(done, session.path, said if one_stream() else ()))
+    show(done)
     if done.interrupted:
         note(GO_ON)
         sys.exit(1)

@@ -26,17 +26,21 @@ The message says what happened, the hint what to do next. A defect of shotdex it
 
 from __future__ import annotations
 
-from .types import Reason
+from .types import IndexReport, Reason
 
 
 class ShotdexError(Exception):
-    """The base of the family. `str(error)` is the message; `error.hint` is the next step, or empty."""
+    """The base of the family. `str(error)` is the message; `error.hint` is the next step, or empty.
+
+    `report` is what an indexing did before it met the error, where its images are already in the store.
+    """
 
     exit_status = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", report: IndexReport | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        self.report = report
 
 
 class OptionError(ShotdexError):

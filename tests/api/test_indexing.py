@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import shotdex
-from shotdex.store.errors import SourceError
+from shotdex.store.errors import SourceError, StoreError
 from shotdex.store.store import Store
 from tests.support.images import save_noise
 
@@ -60,6 +61,26 @@ def test_a_preview_of_what_is_indexed(photos: Path, tmp_path: Path) -> None:
     said.clear()
     assert session.index(photos, prune=True, note=said.append).removed == 1
     assert said[-1].startswith("pruned: 1 images and 1 vectors were removed")
+
+
+def test_a_prune_that_fails_or_is_interrupted_does_not_lose_the_report(photos: Path, tmp_path: Path) -> None:
+    session = shotdex.open(tmp_path / "store", create=True)
+    session.index(photos, model="demo")
+
+    def interrupt(line: str) -> None:
+        if line.startswith("pruned"):
+            raise KeyboardInterrupt
+
+    report = session.index(photos, prune=True, note=interrupt)
+    assert (report.interrupted, report.unchanged) == (True, 4)
+    with duckdb.connect(str(session.path / "catalog.duckdb")) as con:
+        con.execute("DROP TABLE projection_points")
+    save_noise(photos / "kind1" / "9.png", seed=9)
+    with pytest.raises(StoreError, match="the images are indexed, but what follows failed") as error:
+        session.index(photos, prune=True)
+    assert error.value.report is not None and "projection_points" in str(error.value)
+    assert (error.value.report.added, error.value.report.unchanged) == (1, 4)
+    assert "verify" in error.value.hint
 
 
 def test_a_source_that_is_not_there_makes_no_store(tmp_path: Path) -> None:

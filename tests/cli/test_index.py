@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import pytest
 
 from shotdex.store.store import Store
@@ -124,6 +125,15 @@ class TestTheNextTime:
         ran = shotdex("index", photos, "--store", indexed, "--prune")
         assert "pruned: 1 images and 1 vectors were removed" in ran.err
         assert column(indexed, "SELECT count(*) FROM stored_images") == [5]
+
+    def test_a_failing_prune_comes_after_the_report(self, photos: Path, shotdex: Run, indexed: Path) -> None:
+        with duckdb.connect(str(indexed / "catalog.duckdb")) as con:
+            con.execute("DROP TABLE projection_points")
+        ran = shotdex("index", photos, "--store", indexed, "--prune")
+        assert (ran.status, "0 added, 6 unchanged" in ran.out) == (1, True), ran.out
+        assert "error: the images are indexed, but what follows failed" in ran.err
+        ran = shotdex("index", photos, "--store", indexed, "--prune", "--json")
+        assert (ran.status, json.loads(ran.out)["unchanged"]) == (1, 6)
 
     def test_a_model_whose_files_changed_is_not_mixed_in(
         self, photos: Path, shotdex: Run, clip_folder: Path, tmp_path: Path
