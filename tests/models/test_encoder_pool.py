@@ -53,7 +53,7 @@ def test_no_model_is_loaded_and_the_answer_is_the_models(
     with monkeypatch.context() as without_models:
         without_models.setattr("shotdex.models.transformers_encoder.load_encoder", refuse)
         quick = hits(shotdex(*query))
-        assert shotdex("classify", "--template", "a {} thing", "--store", indexed).status == 0
+        assert shotdex("classify", "--classes", "red,blue", "--template", "a {} thing", "--store", indexed).status == 0
     tower = next((indexed / "index").glob("text-*"))
     size = tower.stat().st_size
     tower.unlink()
