@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shotdex.analysis.figures.comparison import ComparisonLine, comparison_figure
+from shotdex.analysis.figures.drawing import About, signed
 from shotdex.store.connection import Connection
 from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.store import Store
@@ -151,4 +152,7 @@ def comparison_plot(comparison: ProbeComparison) -> Figure:
     """Draw the accuracy of each line, and of few-shot lines against the number of images a class."""
     rows = [ComparisonLine(row.name, row.estimate, row.kind, row.shots) for row in comparison.rows]
     space = "" if comparison.options.space is Space.JOINT else f", {comparison.options.space} space"
-    return comparison_figure(rows, f"Zero-shot and trained methods on {comparison.coverage.train:,} images{space}")
+    model = str(comparison.encoder)
+    about = About((f"model {model.split(' (')[0]}", str(comparison.coverage)), (("Model", model),))
+    with signed(about):
+        return comparison_figure(rows, f"Zero-shot and trained methods on {comparison.coverage.train:,} images{space}")
