@@ -176,20 +176,22 @@ class Evaluation(Opened):
         from shotdex.analysis.report import ReportOptions, report
 
         runs = (run,) if isinstance(run, str) else tuple(run or ())
+        if out is None and len(runs) > 1:
+            raise OptionError(
+                "several runs are reported together in a document only",
+                f"write one: --out report.html   or compare them: shotdex compare {' '.join(runs)}",
+            )
         written = None
-        if out is not None:
+        if out is None:
+            found = report(self.store, runs[0] if runs else None, ReportOptions(_columns(by), resamples, seed, bins))
+        else:
             from shotdex.analysis.document.gather import DocumentOptions
             from shotdex.analysis.document.write import write_document
 
             options = DocumentOptions(_columns(by), images, style, anyway, resamples, seed, bins)
             target = f"{user_path(out)}{'/' if str(out).endswith('/') else ''}"
             written = write_document(self.store, runs, target, options, self.encoders)
-        elif len(runs) > 1:
-            raise OptionError(
-                "several runs are reported together in a document only",
-                f"write one: --out report.html   or compare them: shotdex compare {' '.join(runs)}",
-            )
-        found = report(self.store, runs[0] if runs else None, ReportOptions(_columns(by), resamples, seed, bins))
+            found = written.report
         rows = [
             Metric(row.name, metric, estimate)
             for row in (found.overall, *found.groups)

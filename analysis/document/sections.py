@@ -92,14 +92,24 @@ def model(found: Material) -> Section:
 def data(found: Material) -> Section:
     """Return how many images there are by category and condition."""
     columns = sorted({name for row in found.counts.values() for name in row})
+    shown = columns if len(columns) <= COLUMNS else []
     rows: list[tuple[Cell, ...]] = [
-        (name, *(row.get(column, 0) for column in columns), sum(row.values())) for name, row in found.counts.items()
+        (name, *(row.get(column, 0) for column in shown), sum(row.values())) for name, row in found.counts.items()
     ]
     blocks: list[Block] = [
         Bullets(tuple(f"{source}: {count(n, 'image')}" for source, n in list(found.sources.items())[:20])),
-        Table("Images in the store now, by category.", ("category", *columns, "all"), tuple(rows[:ROWS])),
+        Table("Images in the store now, by category.", ("category", *shown, "all"), tuple(rows[:ROWS])),
+        *_left_out(len(rows), "categories"),
     ]
-    return Section("data", "Data", tuple(blocks + _left_out(len(rows), "categories")))
+    if not shown:
+        sums = [(column, sum(row.get(column, 0) for row in found.counts.values())) for column in columns]
+        blocks.append(Table("Images by condition.", ("condition", "images"), tuple(sums[:ROWS])))
+        blocks += _left_out(len(sums), "conditions")
+    return Section("data", "Data", tuple(blocks))
+
+
+COLUMNS = 8
+"""Conditions that stand next to each other in a table; more do not fit on a printed page."""
 
 
 def _left_out(there: int, what: str) -> list[Block]:

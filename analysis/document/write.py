@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from shotdex.analysis.report import Report
 from shotdex.models.protocols import LoadEncoder
 from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
@@ -20,11 +21,14 @@ HINT = "use report.html, report.ipynb, tables.tex, or a folder for Markdown: rep
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: the path, its bytes (of all files in a folder), and what had to be left out, in sentences."""
+    """What was written: the path, its bytes (of all files in a folder), what had to be left out, in sentences, and the
+    numbers of the run that the document is about.
+    """
 
     path: Path
     bytes: int
     notes: tuple[str, ...]
+    report: Report
 
 
 def write_document(
@@ -43,10 +47,10 @@ def write_document(
     written = _files(found, path, suffix)
     for place, content in written.items():
         _write(place, content)
-    notes = (
-        [f"the section “Leave something out” is left out: {found.explore}"] if isinstance(found.explore, str) else []
-    )
-    return Written(path, sum(map(len, written.values())), tuple(notes if suffix == ".html" else ()) + found.beyond)
+    notes = list(found.beyond)
+    if suffix == ".html" and isinstance(found.explore, str):
+        notes.append(f"The section “Leave something out” is left out: {found.explore}.")
+    return Written(path, sum(map(len, written.values())), tuple(notes), found.main.report)
 
 
 def check_target(target: str | os.PathLike[str]) -> tuple[Path, str]:
