@@ -30,7 +30,8 @@ Shotdex = Callable[..., Ran]
 @pytest.fixture
 def indexed(shotdex: Shotdex, colours: Path, tmp_path: Path) -> Path:
     root = tmp_path / "store"
-    assert shotdex("index", colours, "--model", "demo", "--store", root).status == 0
+    labels = ("--layout", "{condition}/{category}*")
+    assert shotdex("index", colours, "--model", "demo", *labels, "--store", root).status == 0
     assert len(list((root / "index").glob("text-*.safetensors"))) == 1, "kept when the encoder is added"
     return root
 
@@ -59,7 +60,7 @@ def test_no_model_is_loaded_and_the_answer_is_the_models(
     tower.unlink()
     again = ("search", "a green hat ", "--json", "--store", indexed)  # another text to the store, the same to the model
     assert hits(shotdex(*again)) == pytest.approx(quick, abs=1e-5)
-    assert tower.stat().st_size == size, "kept anew"
+    assert tower.stat().st_size == size, "kept again"
 
 
 def test_a_new_text_imports_neither_torch_nor_transformers(indexed: Path) -> None:
