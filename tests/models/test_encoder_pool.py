@@ -30,8 +30,7 @@ Shotdex = Callable[..., Ran]
 @pytest.fixture
 def indexed(shotdex: Shotdex, colours: Path, tmp_path: Path) -> Path:
     root = tmp_path / "store"
-    labels = ("--layout", "{condition}/{category}*")
-    assert shotdex("index", colours, "--model", "demo", *labels, "--store", root).status == 0
+    assert shotdex("index", colours, "--model", "demo", "--store", root).status == 0
     assert len(list((root / "index").glob("text-*.safetensors"))) == 1, "kept when the encoder is added"
     return root
 
