@@ -273,20 +273,9 @@ def as_dict(report: IndexReport) -> dict[str, Any]:
 
 def report_text(report: IndexReport, root: Path, said: Sequence[str] = ()) -> str:
     """Return what an indexing did, with its failures by reason and an example of each; without notes already `said`."""
-    counts = {
-        "added": report.added,
-        "unchanged": report.unchanged,
-        "changed": report.changed,
-        "moved": report.moved,
-        "unchanged and encoded with a further model": report.encoded,
-        "with other labels": report.relabelled,
-        "gone": report.removed,
-        "failed": report.failed,
-    }
-    shown = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word in ("added", "unchanged"))
     handled = report.added + report.changed + report.moved + report.encoded
     rate = f" ({handled / report.seconds:,.0f} images a second)" if handled >= 100 and report.seconds > 0 else ""
-    lines = [f"{report.kind} {visible(shown_path(report.source))}: {shown} in {report.seconds:.1f} s{rate}"]
+    lines = [f"{report.kind} {visible(shown_path(report.source))}: {report.counts}{rate}"]
     for line in (line for line in report.notes if visible(line) not in said):
         choose = " (choose with --layout)" if line.startswith("taking") else ""
         lines.append(f"  {'labels: ' if choose else ''}{visible(line)}{choose}")

@@ -147,7 +147,7 @@ class LeftOut:
     extensions: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class IndexReport:
     """What one indexing did, in images. `seconds` is wall-clock time; `notes` say what was assumed.
 
@@ -178,6 +178,25 @@ class IndexReport:
     encoder: EncoderId | None = None
     left_out: tuple[LeftOut, ...] = ()
     unlabelled_files: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> str:
+        """How many images were added, changed and so on, and in how many seconds, in one line."""
+        counts = {
+            "added": self.added,
+            "unchanged": self.unchanged,
+            "changed": self.changed,
+            "moved": self.moved,
+            "unchanged and encoded with a further model": self.encoded,
+            "with other labels": self.relabelled,
+            "gone": self.removed,
+            "failed": self.failed,
+        }
+        shown = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word in ("added", "unchanged"))
+        return f"{shown} in {self.seconds:.1f} s"
+
+    def __repr__(self) -> str:
+        return f"<IndexReport of {self.source!r}: {self.counts}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,3 +88,8 @@ def test_a_source_that_is_not_there_makes_no_store(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nowhere"):
         session.index(tmp_path / "nowhere", model="demo")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_report_shows_its_counts(photos: Path, tmp_path: Path) -> None:
+    report = shotdex.Session(Store(tmp_path / "store")).index(photos, model="demo")
+    assert repr(report).startswith(f"<IndexReport of {str(photos)!r}: 4 added, 0 unchanged in ")
