@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.analysis.metrics.registry import METRICS
+from shotdex.analysis.metrics import registry
 from shotdex.formatting import (
     SMALL,
     compact,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 HELP = f"""Report every number about a RUN (default: the newest), each with its n and 95 % interval.
 
-Accuracy, top-k, {", ".join(metric.name for metric in METRICS)}; recall, precision and F1 of each class.
+Accuracy, top-k, {", ".join(metric.name for metric in registry.METRICS)}; recall, precision and F1 of each class.
 --by takes any columns of `images`, alone or together.
 
 \b
@@ -173,13 +173,13 @@ def _top_k(found: Report) -> str:
 
 
 def _groups(by: Sequence[str], rows: Sequence[GroupRow]) -> str:
-    columns = [", ".join(by), "n", "accuracy@1", *(metric.short for metric in METRICS), ""]
+    columns = [", ".join(by), "n", "accuracy@1", *(metric.short for metric in registry.METRICS), ""]
     cells = [
         [
             row.name,
             row.accuracy.n,
             compact(row.accuracy),
-            *(_cell(row.summary[metric.name]) for metric in METRICS),
+            *(_cell(row.summary[metric.name]) for metric in registry.METRICS),
             small_sample(row.accuracy),
         ]
         for row in rows

@@ -33,6 +33,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def copied(session: door.Session, tmp_path: Path) -> Path:
     """A copy of the store, to be changed."""
     shutil.copytree(session.path, tmp_path / "store")
+    door.open(tmp_path / "store")  # sees that the images are where they were, once
     return tmp_path / "store"
 
 

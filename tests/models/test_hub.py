@@ -364,7 +364,8 @@ class TestTrouble:
             def __reduce__(self) -> tuple[object, tuple[str]]:
                 return os.system, (f"touch {tmp_path / 'ran'}",)
 
-        torch.save({"text_projection.weight": Evil()}, tmp_path / "evil.bin")
+        weights = {"text_projection.weight": Evil(), "logit_scale": torch.zeros(1_000_000)}  # as large as the model's
+        torch.save(weights, tmp_path / "evil.bin")
         _serve(hub, forms["bin"] | {"pytorch_model.bin": (tmp_path / "evil.bin").read_bytes()})
         with pytest.raises(ModelUnavailable, match="no code"):
             load_encoder(NAME, CPU)
