@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from .session import Session
 
-AT_ONCE, SHOWN = 64, 3
-"""Images that are in memory at a time, and the most notes on single prompts."""
+AT_ONCE = 64
+"""Images that are in memory at a time."""
 
 IS_FOLDER = "is a folder, not an image"
 
@@ -268,10 +268,10 @@ class _Scoring:
 
     def __init__(self, prompts: PromptSet, encoder: ImageEncoder, k: int) -> None:
         from shotdex.analysis.classify import alike_notes
-        from shotdex.analysis.prompts.check import Weight, check_prompts
         from shotdex.analysis.scorer import Scorer
         from shotdex.models.model_files import token_reader
         from shotdex.models.protocols import finite
+        from shotdex.query.text_lookup import cut_notes
         from shotdex.store.errors import ModelUnavailable
 
         texts = [text for own in prompts.classes.values() for text in own]
@@ -280,8 +280,9 @@ class _Scoring:
         self._scorer = Scorer(prompts, matrix, encoder.id, min(k, len(prompts.classes)), [])
         self.notes = [*alike_notes(self._scorer.class_texts.alike(), list(prompts.classes))]
         with suppress(ModelUnavailable):  # the tokens of a model of another library are not counted
-            found = check_prompts(prompts, None, token_reader(encoder.id.name))
-            self.notes += [finding.text for finding in found if finding.weight is Weight.PROBLEM][:SHOWN]
+            read_tokens = token_reader(encoder.id.name)
+            read = [(text, *read_tokens(text)) for text in dict.fromkeys(texts)]
+            self.notes += cut_notes([(text, tokens, len(ids)) for text, tokens, ids in read if tokens > len(ids)])
 
     def predictions(self, images: Sequence[tuple[str, Image.Image]]) -> list[ImagePrediction]:
         import numpy as np

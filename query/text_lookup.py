@@ -91,7 +91,12 @@ def texts_cut(encoder: EncoderId, texts: Sequence[str], load: LoadEncoder) -> tu
     long = [text for text in dict.fromkeys(texts) if len(text.encode(errors="replace")) > FEWEST]
     if not long or not isinstance(load, CountsTokens):
         return ()
-    cut = [(text, *count) for text, count in zip(long, load.count_tokens(encoder, long), strict=True) if count]
+    counts = zip(long, load.count_tokens(encoder, long), strict=True)
+    return cut_notes([(text, *count) for text, count in counts if count])
+
+
+def cut_notes(cut: Sequence[tuple[str, int, int]]) -> tuple[str, ...]:
+    """Say that the model cuts these texts, given with their tokens and those it reads; the first few one by one."""
     said = []
     for text, tokens, read in cut[:SHOWN]:
         shown = text if len(text) <= 80 else f"{text[:40]} ... {text[-35:]}"

@@ -8,10 +8,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 MEMORY = Path("/dev/shm")
 """Where files lie in memory, on Linux. DuckDB waits for the disk at every commit, which tests do all the time."""
@@ -218,3 +219,20 @@ def own(tmp_path: Path) -> Store:
     from .support.evaluated import evaluated_store
 
     return evaluated_store(tmp_path / "own")
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The openings of a catalog so far."""
+    counted: list[str] = []
+    from shotdex.store import opening
+
+    for name in ("to_read", "to_write"):
+        real = getattr(opening, name)
+
+        def count(*arguments: Any, _name: str = name, _real: Any = real, **named: Any) -> Any:
+            counted.append(_name)
+            return _real(*arguments, **named)
+
+        monkeypatch.setattr(opening, name, count)
+    yield counted

@@ -47,12 +47,10 @@ def _lead(found: Material) -> list[str]:
     return said
 
 
-def _report(found: Material) -> list[Section | None]:
+def _results(found: Material, title: str) -> list[Section | None]:
+    """Return the sections with numbers and figures, in the order of both styles; `title` is that of the metrics."""
     return [
-        sections.coverage(found),
-        sections.model(found),
-        sections.data(found),
-        Section("metrics", "Metrics", tuple(sections.numbers(about) for about in found.every)),
+        Section("metrics", title, tuple(sections.numbers(about) for about in found.every)),
         sections.groups(found) if found.main.report.groups else None,
         sections.compared_runs(found),
         sections.classes(found),
@@ -62,6 +60,15 @@ def _report(found: Material) -> list[Section | None]:
         sections.map_section(found),
         sections.mistakes(found),
         sections.explore(found),
+    ]
+
+
+def _report(found: Material) -> list[Section | None]:
+    return [
+        sections.coverage(found),
+        sections.model(found),
+        sections.data(found),
+        *_results(found, "Metrics"),
         closing.prompts(found),
         closing.again(found),
         closing.methods(found),
@@ -72,23 +79,11 @@ def _report(found: Material) -> list[Section | None]:
 
 def _course(found: Material) -> list[Section | None]:
     """Return Introduction, Methods and Results, written from the record, and Discussion, which has questions only."""
-    results: list[Section | None] = [
-        Section("metrics", "", tuple(sections.numbers(about) for about in found.every)),
-        sections.groups(found) if found.main.report.groups else None,
-        sections.compared_runs(found),
-        sections.classes(found),
-        sections.confusion(found),
-        sections.top_k(found),
-        sections.calibration(found),
-        sections.map_section(found),
-        sections.mistakes(found),
-        sections.explore(found),
-    ]
     methods = [sections.data(found), sections.model(found), sections.coverage(found), closing.methods(found)]
     return [
         Section("introduction", "Introduction", _introduction(found)),
         _joined("methods", "Methods", methods),
-        _joined("results", "Results", results),
+        _joined("results", "Results", _results(found, "")),
         Section("discussion", "Discussion", tuple(ToFill(question) for question in _questions(found))),
         _joined("appendix", "Appendix", [closing.prompts(found), closing.again(found), closing.cite(found)]),
     ]

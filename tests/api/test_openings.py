@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shotdex as door
-from shotdex.store import opening
 from tests.conftest import Ran
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The openings of a catalog so far."""
-    counted: list[str] = []
-    for name in ("to_read", "to_write"):
-        real = getattr(opening, name)
-
-        def count(*arguments: Any, _name: str = name, _real: Any = real, **named: Any) -> Any:
-            counted.append(_name)
-            return _real(*arguments, **named)
-
-        monkeypatch.setattr(opening, name, count)
-    yield counted
 
 
 @pytest.fixture

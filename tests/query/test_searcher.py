@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import pytest
 
 from shotdex.query import kept
 from shotdex.query.search import Searcher, search
-from shotdex.store import opening
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.errors import EmptyStore, StoreError
 from shotdex.store.store import Store
@@ -50,21 +49,6 @@ def searcher(filled: Store) -> Searcher:
     for query in QUERIES * 2:
         found.search(query, load)
     return found
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The openings of a catalog so far."""
-    counted: list[str] = []
-    for name in ("to_read", "to_write"):
-        real = getattr(opening, name)
-
-        def count(*arguments: Any, _name: str = name, _real: Any = real, **named: Any) -> Any:
-            counted.append(_name)
-            return _real(*arguments, **named)
-
-        monkeypatch.setattr(opening, name, count)
-    yield counted
 
 
 def settle() -> None:
