@@ -92,7 +92,7 @@ def bars(shares: Mapping[str, float], columns: int, block: str = "█") -> str:
 
     Names longer than a third of the line are cut.
     """
-    names = {name: _cut(visible(name), max(8, columns // 3)) for name in shares}
+    names = {name: cut(visible(name), max(8, columns // 3)) for name in shares}
     longest = max(map(width, names.values()), default=0)
     room = max(1, min(LONGEST_BAR, columns - longest - len("    0.000  ")))
     lines = []
@@ -102,9 +102,11 @@ def bars(shares: Mapping[str, float], columns: int, block: str = "█") -> str:
     return "\n".join(lines)
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """Return a text that takes at most so many columns, at least 1; what is cut ends with an ellipsis."""
     if width(text) <= most:
         return text
+    text = text[: 4 * most]
     while width(text) > most - 1:
         text = text[:-1]
     return text + "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,12 +154,21 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), exact)
         return SearchResult(found, " + ".join([*query.texts, *query.images]), self.store)
 
-    def sql(self, statement: str, /, *, allow_external: bool = False, **parameters: Any) -> SqlResult:
+    def sql(
+        self,
+        statement: str,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        allow_external: bool = False,
+        **parameters: Any,
+    ) -> SqlResult:
         """Run read-only SQL over images, runs and predictions; see docs/schema.md for the tables.
 
         Args:
             statement: the statement; `$name` in it stands for the parameter of that name. Of several, separated by
                 semicolons, all are run; `results` of what this returns has the rows of each.
+            values: parameters by name, instead of keywords.
             allow_external: let it read other files, too.
 
         Returns:
@@ -176,7 +185,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         from shotdex.query.sql import run_statements
 
         store = Store.at(self.path, allow_external=True) if allow_external else self.store
-        results = tuple(map(SqlResult, run_statements(store, statement, parameters)))
+        results = tuple(map(SqlResult, run_statements(store, statement, {**(values or {}), **parameters})))
         results[-1].results = results
         return results[-1]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import logging
@@ -10,8 +9,8 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import click
@@ -29,9 +28,34 @@ def out(text: str = "", *, exact: bool = False) -> None:
     Raises:
         ShotdexError: standard output is closed, or its disk is full.
     """
-    shown = text if exact and not sys.stdout.isatty() else visible_lines(text)
+    out_styled(text if exact and not sys.stdout.isatty() else visible_lines(text))
+
+
+def out_styled(text: str) -> None:
+    """Write lines of the result as they are, styles and all; what of them is data has been escaped by the caller.
+
+    Raises:
+        ShotdexError: as `out`.
+    """
+    with _delivering():
+        _write(text, sys.stdout)
+
+
+def out_bytes(content: bytes) -> None:
+    """Write the result as it is, not as text.
+
+    Raises:
+        ShotdexError: as `out`.
+    """
+    with _delivering():
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _delivering() -> Iterator[None]:
     try:
-        _write(shown, sys.stdout)
+        yield
     except OSError as error:
         # What Python still holds for the stream would fail once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -41,6 +65,11 @@ def out(text: str = "", *, exact: bool = False) -> None:
             f"the result cannot be written to standard output: {error.strerror or 'it is closed'}",
             "send it to a file on a disk with free space",
         ) from error
+
+
+def coloured() -> bool:
+    """Tell whether a terminal may get colours and styles; see https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def note(text: str) -> None:
@@ -120,18 +149,3 @@ def _escaped(text: str) -> str:
 def _as_escape(found: re.Match[str]) -> str:
     char = found.group()
     return json.dumps(char)[1:-1] if char == "\x7f" or unicodedata.category(char) in UNSEEN else char
-
-
-def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as CSV with a header, without the last line break; lists and structs in it are JSON."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_in_csv(value) for value in row] for row in rows)
-    return text.getvalue().rstrip("\n")
-
-
-def _in_csv(value: Any) -> Any:
-    if isinstance(value, (list, tuple, dict)):
-        return as_json_line(value)
-    return plain(value) if isinstance(value, bytes) else value

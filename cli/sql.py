@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shotdex.formatting import table
 from shotdex.store.errors import OptionError
 
 from .options import UserPath, open_session, store_option
-from .render import as_csv, as_json, as_json_line, note, out
+from .render import as_json, note, out, out_bytes
+from .rows import FILES, FORMATS, form_of, is_drawing, print_rows, rows_text, table_bytes, write_bytes
 
 if TYPE_CHECKING:
     from shotdex import SqlResult
@@ -44,14 +44,31 @@ def _is_sql(argument: str, options: set[str]) -> bool:
     help="Read the statements from a file.",
 )
 @click.option(
+    "-p",
+    "--param",
+    "parameters",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="The value of $NAME in the statement, as text; in arithmetic write $NAME::INT. Repeatable.",
+)
+@click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "csv", "json", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="How to print the rows.",
+    type=click.Choice([*FORMATS, *FILES]),
+    help="How to write the rows. [default: what the name after -o says, else table]",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option(
+    "-o",
+    "--out",
+    "target",
+    type=UserPath(path_type=Path),
+    metavar="FILE",
+    help="Write the rows to a file, such as rows.parquet.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file of -o if it exists.")
+@click.option("--wide", is_flag=True, help="Show whole values in a terminal, however wide the table becomes.")
 @click.option(
     "--allow-external",
     is_flag=True,
@@ -63,7 +80,11 @@ def command(
     context: click.Context,
     statement: str | None,
     file: Path | None,
-    form: str,
+    parameters: Sequence[tuple[str, str]],
+    form: str | None,
+    target: Path | None,
+    overwrite: bool,
+    wide: bool,
     allow_external: bool,
     store_path: Path | None,
 ) -> None:
@@ -82,16 +103,29 @@ def command(
     \b
     shotdex sql "FROM accuracy_by_condition"
     shotdex sql "SELECT path, predicted FROM outcomes WHERE NOT correct ORDER BY probability DESC LIMIT 10"
+    shotdex sql "SELECT path FROM outcomes WHERE run = $run AND NOT correct" -p run names -o mistakes.parquet
     shotdex sql --allow-external "FROM images JOIN 'more.csv' USING (path)"
     shotdex sql -f mistakes.sql --format csv > mistakes.csv
     """
     if statement is not None and file is not None:
         raise OptionError("STATEMENT and --file both say what to run", "leave out one of them")
+    form = form or ("table" if target is None else form_of(target))
+    if form in FILES and target is None and sys.stdout.isatty():
+        raise OptionError(f"{form} is not for a terminal", f"write it to a file: -o rows.{form}")
     text = _read(Path("-") if statement == "-" else file) if statement in ("-", None) else statement
+    if len({name for name, _ in parameters}) < len(parameters):
+        raise OptionError("a parameter has two values", "pass each name once: -p run names -p category dog")
     if not text:
         raise click.UsageError("Missing argument 'STATEMENT'.", context)
-    found = open_session(store_path).sql(text, allow_external=allow_external)
-    render(found.results, form)
+    found = open_session(store_path).sql(text, dict(parameters), allow_external=allow_external)
+    if target is not None:
+        write_bytes(target, content_of(found.results, form), overwrite=overwrite)
+        count = sum(map(len, found.results))
+        note(f"wrote {count:,} {'row' if count == 1 else 'rows'} to {target}")
+    elif form in FILES:
+        out_bytes(content_of(found.results, form))
+    else:
+        render(found.results, form, wide)
     for result in found.results:
         if result.near:
             note(f"near: {', '.join(result.near)}")
@@ -117,21 +151,35 @@ def _read(file: Path | None) -> str:
         raise OptionError(f"{name} is not UTF-8 text", "save it as UTF-8") from error
 
 
-def render(results: Sequence[SqlResult], form: str) -> None:
-    """Print the rows of each statement in one of the formats."""
-    if form == "json":
-        listed = [result.to_dicts() for result in results]
-        out(as_json(listed if len(listed) > 1 else listed[0]))
+def content_of(results: Sequence[SqlResult], form: str) -> bytes:
+    """Return the rows of statements as the bytes of a file in one of the formats.
+
+    Raises:
+        OptionError: there are several results, and this format holds one.
+    """
+    if form not in FILES:
+        return (several_text(results, form) + "\n").encode()
+    if len(results) > 1:
+        raise OptionError(f"these are {len(results)} results, and {form} holds one", "run one statement at a time")
+    return table_bytes(results[0], form)
+
+
+def several_text(results: Sequence[SqlResult], form: str) -> str:
+    """Return the rows of each statement as text."""
+    if form == "json" and len(results) > 1:
+        return as_json([result.to_dicts() for result in results])
+    texts = [rows_text(result.columns, list(result), form, result.headings) for result in results]
+    return "\n".join(filter(None, texts)) if form == "jsonl" else "\n\n".join(texts)
+
+
+def render(results: Sequence[SqlResult], form: str, wide: bool) -> None:
+    """Print the rows of each statement."""
+    if form == "json" and len(results) > 1:
+        out(several_text(results, form))
         return
     for number, result in enumerate(results):
-        if form == "jsonl":
-            for record in result.to_dicts():
-                out(as_json_line(record))
-            continue
-        if number:
+        if number and form not in ("json", "jsonl"):
             out()
-        if form == "csv":
-            out(as_csv(result.headings, list(result)), exact=True)
-        else:
-            out(table(result.headings, list(result)))
+        print_rows(result.columns, list(result), form, headings=result.headings, wide=wide)
+        if form == "table" and not is_drawing(result.columns):
             note(f"{len(result):,} rows" if len(result) != 1 else "1 row")

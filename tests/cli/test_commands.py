@@ -300,7 +300,7 @@ class TestSql:
         rows = list(csv.reader(io.StringIO(shotdex("sql", self.SELECT, "--format", "csv").out)))
         assert rows == [["n", "s", "x"], ["1", 'a,"b', ""], ["2", "ü\n", "0.5"]]
         ran = shotdex("sql", self.SELECT)
-        assert ran.out == 'n  s       x\n-  ----  ---\n1  a,"b\n2  ü\\n   0.5\n'
+        assert ran.out == 'n  s        x\n-  ----  ----\n1  a,"b  NULL\n2  ü\\n    0.5\n'
         assert ran.err == "2 rows\n"
 
     def test_numbers_stay_numbers_in_json(self, shotdex: Run, here: Path) -> None:

@@ -1,0 +1,272 @@
+"""Rows in every form that commands print: one list of formats for all that have rows to show."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shotdex.formatting import cell, cut, plain, visible, width
+from shotdex.store.errors import OptionError
+
+from .render import as_json, as_json_line, coloured, note, out, out_styled
+
+if TYPE_CHECKING:
+    from shotdex import SqlResult
+
+FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown")
+"""What `print_rows` and `rows_text` know."""
+
+LEAST = 8
+"""Columns of a terminal that a cell keeps at least."""
+
+LONG = 6
+"""Numbers from which on a list is shown by its first ones and its length."""
+
+DIM, PLAIN = "\x1b[2m", "\x1b[22m"
+
+Row = Sequence[Any]
+
+
+def print_rows(
+    columns: Sequence[str],
+    rows: Sequence[Row],
+    form: str,
+    *,
+    headings: Sequence[str] | None = None,
+    wide: bool = False,
+) -> None:
+    """Print rows; a table in a terminal is fitted to its width, unless `wide`.
+
+    Names in `columns` are unique, as JSON needs them; `headings` are what the other forms show instead.
+    """
+    headings = columns if headings is None else headings
+    if form == "table":
+        if is_drawing(headings):
+            out(rows_text(columns, rows, form))
+            return
+        terminal = sys.stdout.isatty()
+        most = shutil.get_terminal_size().columns if terminal and not wide else None
+        text, hidden = terminal_table(headings, rows, most, dim=terminal and coloured())
+        out_styled(text)
+        if hidden:
+            note(f"{hidden} columns are not shown, as they do not fit; --wide shows them")
+    elif rows or form != "jsonl":
+        out(rows_text(columns, rows, form, headings), exact=form in ("csv", "tsv"))
+
+
+def is_drawing(headings: Sequence[str]) -> bool:
+    """Tell whether rows are what DuckDB draws for EXPLAIN."""
+    return tuple(headings) == ("explain_key", "explain_value")
+
+
+def rows_text(columns: Sequence[str], rows: Sequence[Row], form: str, headings: Sequence[str] | None = None) -> str:
+    """Return rows in one of `FORMATS`, without the last line break; a table is not cut to any width."""
+    headings = columns if headings is None else headings
+    if form in ("csv", "tsv"):
+        return delimited(headings, rows, "," if form == "csv" else "\t")
+    if form == "markdown":
+        return _markdown(headings, rows)
+    if form == "table" and is_drawing(headings):
+        return "\n".join(str(row[1]).rstrip("\n") for row in rows)
+    if form == "table":
+        return terminal_table(headings, rows, None)[0]
+    records = [dict(zip(columns, row, strict=True)) for row in rows]
+    return as_json(records) if form == "json" else "\n".join(map(as_json_line, records))
+
+
+def delimited(headings: Sequence[str], rows: Sequence[Row], delimiter: str = ",") -> str:
+    """Return rows as CSV or TSV with a header, without the last line break; lists and structs in it are JSON."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows([_delimited_value(value) for value in row] for row in rows)
+    return text.getvalue().removesuffix("\n")
+
+
+def _delimited_value(value: Any) -> Any:
+    if isinstance(value, (list, tuple, dict)):
+        return as_json_line(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return plain(value) if isinstance(value, bytes) else value
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Row]) -> str:
+    def escaped(text: str) -> str:
+        return visible(text.replace("\\", "\\\\").replace("|", "\\|").replace("\r\n", "<br>").replace("\n", "<br>"))
+
+    right = _numeric(headings, rows)
+    cells = [[escaped(name) for name in headings], *([escaped(shown(value)) for value in row] for row in rows)]
+    widths = [max(3, *(width(row[i]) for row in cells)) for i in range(len(headings))]
+    rule = ["-" * (size - 1) + (":" if number else "-") for size, number in zip(widths, right, strict=True)]
+    lines = []
+    for row in [cells[0], rule, *cells[1:]]:
+        blanks = [" " * (size - width(text)) for text, size in zip(row, widths, strict=True)]
+        parts = [b + text if number else text + b for text, b, number in zip(row, blanks, right, strict=True)]
+        lines.append(f"| {' | '.join(parts)} |")
+    return "\n".join(lines)
+
+
+def terminal_table(
+    headings: Sequence[str], rows: Sequence[Row], columns: int | None, *, dim: bool = False
+) -> tuple[str, int]:
+    """Return an aligned table, and how many columns are left out of it because they do not fit.
+
+    With `columns`, the width of a terminal, no line is longer: cells are cut, vectors are shown by their first numbers
+    and their length, and where even that is too much, columns in the middle are left out. `dim` marks NULL.
+    """
+    form: Callable[[Any], str] = shown if columns is None else short
+    right = _numeric(headings, rows)
+    cells = [[visible(name) for name in headings], *([visible(form(value)) for value in row] for row in rows)]
+    widths = [max(width(row[i]) for row in cells) for i in range(len(headings))]
+    kept: list[int | None] = [*range(len(widths))]
+    if columns is not None:
+        kept = _kept(widths, columns)
+        widths = _fitted([1 if i is None else widths[i] for i in kept], columns)
+    lines = []
+    for number, row in enumerate(cells):
+        parts = []
+        for i, size in zip(kept, widths, strict=True):
+            text = "…" if i is None else cut(row[i], size)
+            blank = " " * (size - width(text))
+            if dim and number and i is not None and rows[number - 1][i] is None:
+                text = f"{DIM}{text}{PLAIN}"
+            parts.append(blank + text if i is not None and right[i] else text + blank)
+        lines.append("  ".join(parts).rstrip())
+    lines.insert(1, "  ".join("-" * size for size in widths))
+    return "\n".join(lines), len(headings) - sum(i is not None for i in kept)
+
+
+def _kept(widths: Sequence[int], columns: int) -> list[int | None]:
+    """Return which columns fit when each is cut to `LEAST`: all, or the first and the last ones around a gap, None."""
+    least = [min(size, LEAST) + 2 for size in widths]
+    if sum(least) - 2 <= columns:
+        return [*range(len(widths))]
+    room = columns + 2 - 3  # the gap and two blanks
+    first: list[int] = []
+    last: list[int] = []
+    while True:
+        after = len(first) > len(last)
+        take = len(widths) - 1 - len(last) if after else len(first)
+        room -= least[take]
+        if room < 0:
+            return [*(first or [0]), None, *last]
+        if after:
+            last.insert(0, take)
+        else:
+            first.append(take)
+
+
+def _fitted(widths: Sequence[int], columns: int) -> list[int]:
+    """Return widths whose line fits: the widest columns give way, as if water stood in them, to at least 1."""
+    room = columns - 2 * (len(widths) - 1)
+    if sum(widths) <= room:
+        return list(widths)
+    level = max(1, next((size for size in range(max(widths), 0, -1) if sum(min(w, size) for w in widths) <= room), 1))
+    fitted = [min(size, level) for size in widths]
+    for i in sorted(range(len(widths)), key=lambda i: -widths[i]):  # what is left over
+        if widths[i] > level and sum(fitted) < room:
+            fitted[i] += 1
+    return fitted
+
+
+def _numeric(headings: Sequence[str], rows: Sequence[Row]) -> list[bool]:
+    """Tell which columns hold numbers, which stand to the right."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(headings)
+    return [
+        any(value is not None for value in column)
+        and all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in column)
+        for column in columns
+    ]
+
+
+def shown(value: Any) -> str:
+    """Return a value as a table shows it: as DuckDB writes it, numbers to four places."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {shown(part)}" for key, part in value.items()) + "}"
+    return cell(plain(value) if isinstance(value, bytes) else value)
+
+
+def short(value: Any) -> str:
+    """Return the same with long lists of numbers, such as vectors, by their first numbers and their length."""
+    if isinstance(value, (list, tuple)) and len(value) > LONG and all(isinstance(one, float) for one in value[:2]):
+        return f"[{value[0]:.2f}, {value[1]:.2f}, … {len(value)}]"
+    return shown(value)
+
+
+FILES = ("parquet", "arrow")
+"""What `write_rows` knows besides: for other programs, with the types of the columns."""
+
+ENDINGS = {"md": "markdown", "ndjson": "jsonl", "feather": "arrow", "ipc": "arrow", "txt": "table"}
+
+
+def form_of(path: Path) -> str:
+    """Return the form that a file's name asks for.
+
+    Raises:
+        OptionError: its ending says none.
+    """
+    ending = path.suffix.lower().removeprefix(".")
+    form = ENDINGS.get(ending, ending)
+    if form not in (*FORMATS, *FILES):
+        known = ", ".join(f".{name}" for name in ("csv", "tsv", "json", "jsonl", "md", "parquet", "arrow"))
+        raise OptionError(f"the name {path.name} does not say in which format to write", f"end it in one of {known}")
+    return form
+
+
+def table_bytes(rows: SqlResult, form: str) -> bytes:
+    """Return rows as a Parquet or an Arrow IPC file (Feather 2).
+
+    Raises:
+        OptionError: Parquet has no type for one of the columns.
+    """
+    import pyarrow as pa
+
+    found, buffer = rows.to_arrow(), pa.BufferOutputStream()
+    if form == "arrow":
+        with pa.ipc.new_file(buffer, found.schema) as writer:
+            writer.write_table(found)
+    else:
+        import pyarrow.parquet as pq
+
+        try:
+            pq.write_table(found, buffer)
+        except pa.ArrowNotImplementedError as error:
+            raise OptionError(
+                f"Parquet cannot hold these columns: {error}", "cast them, as in: column::VARCHAR"
+            ) from error
+    return bytes(buffer.getvalue())
+
+
+def write_bytes(path: Path, content: bytes, *, overwrite: bool) -> None:
+    """Write a file, whole or not at all. What is there stays, unless `overwrite`; a device or a pipe is written to.
+
+    Raises:
+        OptionError: the file exists, or cannot be written.
+    """
+    if path.exists() and not overwrite and (path.is_file() or path.is_dir()):
+        raise OptionError(f"{path} exists already", "choose another name, or replace it: --overwrite")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise OptionError(f"cannot write {path}: {error.strerror or error}", "choose another place") from error
