@@ -1,0 +1,97 @@
+// The only place that talks to the server.
+import { useEffect, useState, signal } from "./vendor/ui.js";
+
+const ROOT = new URL("api/", document.baseURI);
+
+// What went wrong, in the server's words: a title, and a hint that names the next step.
+export class Problem extends Error {
+  constructor(message, hint = "", status = 0, field = "") {
+    super(message);
+    Object.assign(this, { hint, status, field });
+  }
+}
+
+const SILENT = () => new Problem("The server does not answer.", "Is shotdex serve still running?");
+
+export function address(path, params = {}) {
+  const url = new URL(path, ROOT);
+  for (const [name, value] of Object.entries(params)) {
+    // An empty label in a list means images without one; an empty single value means nothing was said.
+    if (Array.isArray(value)) value.forEach((one) => url.searchParams.append(name, one));
+    else if (value !== undefined && value !== null && value !== "") url.searchParams.append(name, value);
+  }
+  return url.href;
+}
+
+async function answer(url, options) {
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw SILENT();
+  }
+  return answered(response);
+}
+
+async function answered(response) {
+  if (response.ok) return response;
+  const said = await response.json().catch(() => ({}));
+  throw new Problem(said.detail || said.title || `The server answered ${response.status}.`, said.hint, response.status, said.field);
+}
+
+export async function get(path, params, options) {
+  return (await answer(address(path, params), options)).json();
+}
+
+export async function bytes(path, params, options) {
+  return (await answer(address(path, params), options)).arrayBuffer();
+}
+
+export async function post(path, body, options = {}) {
+  const headers = { "Content-Type": "application/json", "X-Shotdex": "1" };
+  return (await answer(address(path), { method: "POST", body: JSON.stringify(body), headers, ...options })).json();
+}
+
+export async function upload(path, params, blob, options = {}) {
+  const form = new FormData();
+  form.append("image", blob, "image");
+  return (await answer(address(path, params), { method: "POST", body: form, headers: { "X-Shotdex": "1" }, ...options })).json();
+}
+
+export const imageAddress = (id, side) => address(`images/${id}/picture`, { side });
+
+// The store as it is now: {counts, runs, ...}; asked again every two seconds while somebody looks.
+export const store = signal(null);
+export const trouble = signal(null);
+
+export async function look() {
+  try {
+    const known = store.value ? { "If-None-Match": `"${store.value.generation}"` } : {};
+    const response = await fetch(address("store"), { headers: known });
+    if (response.status !== 304) store.value = await (await answered(response)).json();
+    trouble.value = store.value.notice ? new Problem(store.value.notice) : null;
+  } catch (problem) {
+    trouble.value = problem instanceof Problem ? problem : SILENT();
+  }
+}
+
+export function keepLooking() {
+  setInterval(() => document.hidden || look(), 2000);
+}
+
+// What `load` answers, and nothing that came too late: {value, problem, busy}; loaded again when `key` changes.
+export function useLoaded(key, load) {
+  const [found, set] = useState({ value: null, problem: null, busy: true, key: null });
+  useEffect(() => {
+    if (key === null) return set({ value: null, problem: null, busy: false, key });
+    const abort = new AbortController();
+    set((before) => ({ ...before, busy: true }));
+    load({ signal: abort.signal }).then(
+      (value) => abort.signal.aborted || set({ value, problem: null, busy: false, key }),
+      (problem) => abort.signal.aborted || set({ value: null, problem, busy: false, key }),
+    );
+    return () => abort.abort();
+  }, [key]);
+  return found;
+}

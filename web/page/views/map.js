@@ -1,0 +1,211 @@
+// Every image near those it resembles: colours, thumbnails, a lasso with a verdict, prompts as stars.
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
+import { bytes, imageAddress, post, store, useLoaded } from "../api.js";
+import { choose, chosen, go, state } from "../state.js";
+import { tableFromIPC } from "../vendor/map.js";
+import { AsCommand } from "../parts/command.js";
+import { counted } from "../parts/format.js";
+import { Trouble } from "../parts/problem.js";
+import { Gestures } from "../map/gestures.js";
+import { COLOURS, GREY, Painter, ramp } from "../map/paint.js";
+import { Legend } from "../map/legend.js";
+import { Verdict } from "../map/verdict.js";
+
+async function points(id, options) {
+  const table = tableFromIPC(new Uint8Array(await bytes(`maps/${id}`, {}, options)));
+  const column = (name, kind) => kind.from(table.getChild(name).toArray());
+  return { ids: column("image_id", Int32Array), x: column("x", Float32Array), y: column("y", Float32Array) };
+}
+
+// Kinds as small numbers, and their names: most frequent first; what has none is last, and grey.
+async function kinds(id, column, options) {
+  const table = tableFromIPC(new Uint8Array(await bytes(`maps/${id}/columns/${encodeURIComponent(column)}`, {}, options)));
+  const values = table.getChildAt(0).toArray();
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const names = [...counts.keys()].filter((name) => name !== null && name !== undefined).sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
+  const codes = new Map(names.map((name, code) => [name, code]));
+  const colour = names.length && names.every((name) => typeof name === "number") ? scale(names) : (_, code) => COLOURS[code] ?? GREY;
+  const all = names.map((name, code) => ({ name: String(name), n: counts.get(name), colour: colour(name, code) }));
+  const without = values.length - all.reduce((sum, one) => sum + one.n, 0);
+  if (without) all.push({ name: "none", n: without, colour: GREY, none: true });
+  return { codes: Uint16Array.from(values, (value) => codes.get(value) ?? names.length), all };
+}
+
+function scale(numbers) {
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  return (value) => ramp((value - low) / (high - low || 1));
+}
+
+function Canvas({ painter, gestures, found, coloured, hidden, keys, acts, words }) {
+  const canvas = useRef();
+  useEffect(() => {
+    painter.current = new Painter(canvas.current);
+    gestures.current = new Gestures(painter.current, acts);
+    const watch = new ResizeObserver(() => painter.current.resize());
+    watch.observe(canvas.current);
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const again = () => painter.current.ask();
+    scheme.addEventListener("change", again);
+    painter.current.resize();
+    painter.current.onPaint = () => {
+      canvas.current.dataset.painted = painter.current.painted;
+      canvas.current.dataset.view = painter.current.inView.length;
+    };
+    return () => {
+      watch.disconnect();
+      scheme.removeEventListener("change", again);
+    };
+  }, []);
+  useEffect(() => {
+    if (!found) return;
+    painter.current.open(found);
+    gestures.current.index();
+    acts.opening();
+  }, [found]);
+  useEffect(() => {
+    if (!coloured || !found || coloured.codes.length !== found.ids.length) return;
+    painter.current.kinds = coloured.codes;
+    painter.current.palette = coloured.all.map((one) => one.colour);
+    painter.current.hidden = hidden;
+    painter.current.ask();
+  }, [coloured, hidden, found]);
+  return html`<canvas ref=${canvas} tabindex="0" role="application" aria-label=${words} aria-describedby="map-keys" onKeyDown=${keys}></canvas>`;
+}
+
+export function MapView() {
+  const { maps, runs, generation } = store.value;
+  const known = maps.map((one) => String(one.map));
+  const id = known.includes(state.value.map) ? state.value.map : known.at(-1);
+  const run = state.value.run || runs.at(-1)?.name || "";
+  const color = state.value.color || "category";
+  const [lassoing, setLassoing] = useState(false);
+  const [hidden, setHidden] = useState(new Set());
+  const [hover, setHover] = useState(null);
+  const [star, setStar] = useState("");
+  const [ofRun, setOfRun] = useState(false);
+  const painter = useRef();
+  const gestures = useRef();
+  const timer = useRef();
+  const map = useLoaded(id ? `${id} ${generation}` : null, (options) => points(id, options));
+  const columns = ["category", "condition", "split", "source", ...(runs.length ? ["predicted", "correct"] : [])];
+  const column = ["predicted", "correct"].includes(color) ? `${color}:${run}` : color;
+  const coloured = useLoaded(id ? `${id} ${column} ${generation}` : null, (options) => kinds(id, column, options));
+  useEffect(() => setHidden(new Set()), [column, id]);
+
+  const acts = useMemo(() => ({
+    lassoed: (places) => pick(places),
+    hovered: (at, x, y) => setHover(at < 0 ? null : { at, x, y }),
+    opened: (at) => go({ open: String(painter.current.points.ids[at]) }),
+    moved: () => {
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => {
+        const [x, y, k] = gestures.current.middle;
+        if (state.value.view === "map") go({ at: k === 1 && Math.abs(x - 0.5) + Math.abs(y - 0.5) < 0.001 ? "" : [x.toFixed(4), y.toFixed(4), k.toFixed(3)].join(",") }, { replace: true });
+      }, 300);
+    },
+    opening: () => showAt(state.value.at),
+  }), []);
+
+  const pick = (places) => {
+    choose(places.map((at) => painter.current.points.ids[at]));
+    setLassoing(false);
+    gestures.current.lassoing = false;
+  };
+  const showAt = (at) => {
+    const { current: on } = painter;
+    if (at.startsWith("id:")) {
+      const place = on.index.get(Number(at.slice(3)));
+      on.focused = place ?? -1;
+      if (place !== undefined) gestures.current.show(on.points.x[place], on.points.y[place], 8);
+    } else if (at) gestures.current.show(...at.split(",").map(Number));
+    else gestures.current.fit();
+  };
+  useEffect(() => {
+    if (state.value.at.startsWith("id:") && painter.current?.index) showAt(state.value.at);
+  }, [state.value.at]);
+
+  // What is chosen stays bright.
+  useEffect(() => {
+    const { current: on } = painter;
+    if (!on || !map.value) return;
+    on.bright = null;
+    if (chosen.value) {
+      on.bright = new Uint8Array(map.value.ids.length);
+      for (const one of chosen.value) if (on.index.has(one)) on.bright[on.index.get(one)] = 1;
+    }
+    on.ask();
+  }, [chosen.value, map.value]);
+
+  // Stars: the prompts of a run, or one that is being typed.
+  const starKey = id && map.value && (star.trim() || ofRun) ? [id, star, ofRun && run, generation].join("\n") : null;
+  const stars = useLoaded(starKey, (options) => post("live/places", { projection_id: Number(id), texts: star.trim() ? [star.trim()] : [], run: ofRun ? run : null }, options));
+  useEffect(() => {
+    if (!painter.current) return;
+    painter.current.stars = starKey ? (stars.value?.places ?? painter.current.stars) : [];
+    painter.current.ask();
+  }, [stars.value, starKey]);
+
+  const lasso = (on) => {
+    setLassoing(on);
+    gestures.current.lassoing = on;
+  };
+  const keys = (event) => {
+    const step = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[event.key];
+    const act = {
+      "+": () => gestures.current.zoom(1.5),
+      "=": () => gestures.current.zoom(1.5),
+      "-": () => gestures.current.zoom(1 / 1.5),
+      0: () => gestures.current.fit(),
+      l: () => pick(painter.current.inView),
+      L: () => pick(painter.current.inView),
+      Escape: () => {
+        if (!gestures.current.drop() && !lassoing) choose(null);
+        lasso(false);
+      },
+    }[event.key];
+    if (event.ctrlKey || event.metaKey || event.altKey || !(step || act)) return;
+    event.preventDefault();
+    if (step) gestures.current.pan(...step);
+    else act();
+  };
+
+  if (!id) return html`<div class="first"><h1>No map yet</h1><p>A map places every image near those it resembles.</p><pre><code>shotdex plot map --out map.png</code></pre></div>`;
+  const words = `Map of ${counted(map.value?.ids.length ?? 0, "image")}`;
+  return html`<div class="map-view">
+    <div class="controls"><h1 class="hidden">Map</h1>
+      ${maps.length > 1 && html`<label class="field"><span>Map</span><select value=${id} onChange=${(event) => go({ map: event.target.value, at: "" })}>${maps.map((one) => html`<option value=${one.map}>${`${one.map}: ${one.method}, ${counted(one.images, "image")}`}</option>`)}</select></label>`}
+      <label class="field"><span>Colour</span><select value=${color} onChange=${(event) => go({ color: event.target.value })}>${columns.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
+      ${runs.length > 0 && html`<label class="field"><span>Run</span><select value=${run} onChange=${(event) => go({ run: event.target.value })}>${runs.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`}
+      <label class="field"><span>A text as a star</span><input type="text" value=${star} maxlength="500" placeholder="type to place it" onInput=${(event) => setStar(event.target.value)} /></label>
+      ${runs.length > 0 && html`<label class="check"><input type="checkbox" checked=${ofRun} onChange=${(event) => setOfRun(event.target.checked)} />Prompts of the run</label>`}
+    </div>
+    <${Trouble} problem=${map.problem ?? coloured.problem ?? stars.problem} />
+    <div class="map-row">
+      <div class=${`map ${lassoing ? "lassoing" : ""}`}>
+        <${Canvas} painter=${painter} gestures=${gestures} found=${map.value} coloured=${coloured.value} hidden=${hidden} keys=${keys} acts=${acts} words=${words} />
+        <div class="map-buttons">
+          <button type="button" aria-pressed=${String(lassoing)} onClick=${() => lasso(!lassoing)}>Lasso</button>
+          <button type="button" onClick=${() => pick(painter.current.inView)}>Select what is in view</button>
+          <button type="button" onClick=${() => gestures.current.fit()}>Fit</button>
+          <button type="button" aria-label="Zoom in" onClick=${() => gestures.current.zoom(1.6)}>+</button>
+          <button type="button" aria-label="Zoom out" onClick=${() => gestures.current.zoom(1 / 1.6)}>−</button>
+        </div>
+        ${hover && html`<${Hover} hover=${hover} painter=${painter.current} coloured=${coloured.value} />`}
+      </div>
+      <div class="map-side">
+        <${Legend} kinds=${coloured.value?.all ?? []} hidden=${hidden} onHidden=${setHidden} name=${color} />
+        <${Verdict} run=${run} />
+      </div>
+    </div>
+    <p id="map-keys" class="muted keys">Drag to move, scroll to zoom, click an image to open it. Keys: arrows move, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>0</kbd> fits, <kbd>L</kbd> selects what is in view, <kbd>Esc</kbd> clears. Shift and drag draws a lasso.</p>
+    <${AsCommand} command=${`shotdex plot map --out map.png --color ${["predicted", "correct"].includes(color) ? color : color}`} sql=${`SELECT image_id, x, y FROM projection_points WHERE projection_id = ${id}`} />
+  </div>`;
+}
+
+function Hover({ hover, painter, coloured }) {
+  const id = painter.points.ids[hover.at];
+  const kind = coloured?.all[painter.kinds?.[hover.at]];
+  const flip = hover.x > painter.box.width - 180;
+  return html`<div class="hover" style=${{ left: `${flip ? hover.x - 150 : hover.x + 16}px`, top: `${Math.min(hover.y + 12, painter.box.height - 150)}px` }} aria-hidden="true"><img src=${imageAddress(id, 192)} alt="" /><span>${kind?.name ?? ""}</span></div>`;
+}
