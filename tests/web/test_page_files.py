@@ -1,4 +1,4 @@
-"""The files of the page: what is vendored is what VENDOR.toml says, and nothing writes HTML from text or is too large."""
+"""The files of the page: what is vendored is what VENDOR.toml says, nothing writes HTML from text, nothing is large."""
 
 from __future__ import annotations
 
