@@ -1,102 +1,114 @@
-"""Which image has a content already: a table of content hashes small enough for a hundred million images.
+"""Which image has a content already: tables of content hashes small enough for a hundred million images.
 
-40 bytes an image, against about 300 in a dict of Python objects: the first half of each SHA-256 (its first column once
-more), the id, the size in pixels, in sorted numpy rows, with a dict for what came lately. Half a SHA-256 still takes
-2**64 tries to collide. The rows are in a few sorted runs, each longer than the next: a new one takes in those that are
-not longer, so that each row is sorted again only as often as the table doubles.
+32 bytes an image, against about 300 in a dict of Python objects: the first half of each SHA-256, the id, the size in
+pixels, in sorted numpy columns. Half a SHA-256 still takes 2**64 tries to collide. The columns are in a few sorted
+runs, each longer than the next: a new one takes in those that are not longer, so that each row is merged again only as
+often as the table doubles.
 
 A join in the scratch database would need no memory at all, but cannot take its place. The decoders ask for each image
 by itself, between reading and decoding it, since known content is not decoded; among 100,000 contents that takes 27 us
-here, and 2 ms (indexed) to 4 ms in DuckDB, as long as decoding. The reconciler needs each answer before the next image,
-as an image may be a copy of the one before it; even joined 64 at a time an image takes 200 us.
+here, and 2 ms (indexed) to 4 ms in DuckDB, as long as decoding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from shotdex.store.arrow import joined, to_numpy
 from shotdex.store.connection import Connection
+from shotdex.store.types import Ids
 from shotdex.store.vectors import owners_query
 
-LATELY = 65_536
-"""How many arrivals the dict takes before they are sorted in."""
+Keys = npt.NDArray[np.uint64]
+"""The first halves of content hashes, (2, N): their first and their next 64 bits."""
 
-_ROW = np.dtype([("high", "<u8"), ("low", "<u8"), ("image_id", "<i8"), ("width", "<i4"), ("height", "<i4")])
+Sizes = npt.NDArray[np.int32]
+"""Widths and heights in pixels, (2, N)."""
+
+_Run = tuple[Keys, Ids, Sizes]
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The image that a content's vectors are copied from, and the content's size in pixels."""
-
-    image_id: int
-    width: int = 0
-    height: int = 0
+def keys_of(contents: pa.ChunkedArray) -> Keys:
+    """Return the keys of a column of hashes, 64 hex digits each."""
+    digests = np.frombuffer(bytes.fromhex(joined(contents).decode()), dtype=">u8").reshape(-1, 4)
+    return digests[:, :2].T.astype(np.uint64)
 
 
 class ContentTable:
-    """Content hashes (64 hex digits) with an owner each. Reading from other threads while one adds is safe."""
+    """Content hashes with the image that each is owned by, one a content. Other threads may read while one adds."""
 
     def __init__(self) -> None:
-        # The first column once more by itself: a search in a column of wider rows would copy it each time.
-        self._runs: tuple[tuple[npt.NDArray[np.uint64], npt.NDArray[np.void]], ...] = ()
-        self._lately: dict[str, Owner] = {}
-        self._gone: set[int] = set()
+        self._runs: tuple[_Run, ...] = ()
 
-    def extend(self, contents: Sequence[str], owners: Sequence[Owner]) -> None:
-        """Add many at once."""
-        arrived = np.empty(len(contents), _ROW)
-        digests = np.frombuffer(bytes.fromhex("".join(contents)), dtype=">u8").reshape(-1, 4)
-        arrived["high"], arrived["low"] = digests[:, 0], digests[:, 1]
-        for name in ("image_id", "width", "height"):
-            arrived[name] = [getattr(owner, name) for owner in owners]
-        runs, merged = list(self._runs), [arrived]
-        while runs and len(runs[-1][0]) <= sum(map(len, merged)):
-            merged.append(runs.pop()[1])
-        rows = np.sort(np.concatenate(merged), order=["high", "low", "image_id"])
-        self._runs = (*runs, (np.ascontiguousarray(rows["high"]), rows))
+    def extend(self, keys: Keys, ids: Ids, sizes: Sizes) -> None:
+        """Add contents that it does not have: their keys (2, N), the ids (N,) of their images, and sizes (2, N)."""
+        if not len(ids):
+            return
+        runs, merged = list(self._runs), [(keys, ids, sizes)]
+        while runs and len(runs[-1][1]) <= sum(len(run[1]) for run in merged):
+            merged.insert(0, runs.pop())
+        keys, ids, sizes = (np.concatenate(columns, axis=-1) for columns in zip(*merged, strict=True))
+        order = np.argsort(keys[0], kind="stable")  # which merges what is sorted already
+        self._runs = (*runs, (np.ascontiguousarray(keys[:, order]), ids[order], sizes[:, order]))
 
-    def add(self, content: str, owner: Owner) -> None:
-        """Add one."""
-        self._lately[content] = owner
-        if len(self._lately) >= LATELY:
-            # The rows first: a reader between the two finds a content twice, never not at all.
-            self.extend(list(self._lately), list(self._lately.values()))
-            self._lately = {}
-
-    def get(self, content: str) -> Owner | None:
-        """Return the owner with the lowest id of those not taken or removed."""
-        owner = self._lately.get(content)
-        return owner if owner is not None else min(self._found(content), key=lambda one: one.image_id, default=None)
+    def find(self, keys: Keys) -> tuple[Ids, Sizes]:
+        """Return the owners (N,) of contents by their keys (2, N), -1 for none, and their sizes (2, N)."""
+        ids, sizes = np.full(keys.shape[1], -1, dtype=np.int64), np.zeros(keys.shape, dtype=np.int32)
+        for run_keys, run_ids, run_sizes in self._runs:
+            place = _places(run_keys, keys)
+            found = np.flatnonzero(place >= 0)
+            ids[found], sizes[:, found] = run_ids[place[found]], run_sizes[:, place[found]]
+        return ids, sizes
 
     def __contains__(self, content: str) -> bool:
-        return self.get(content) is not None
+        key = np.array([[int(content[:16], 16)], [int(content[16:32], 16)]], dtype=np.uint64)
+        return any(_places(run[0], key)[0] >= 0 for run in self._runs)
 
-    def remove(self, content: str) -> None:
-        """Forget every owner of a content."""
-        self._lately.pop(content, None)
-        self._gone.update(owner.image_id for owner in self._found(content))
+    def nbytes(self) -> int:
+        """Return the memory that it takes."""
+        return sum(column.nbytes for run in self._runs for column in run)
 
-    def take(self, content: str) -> int | None:
-        """Return the lowest id of a content and forget it, so that the next one asked for is another."""
-        owner = self.get(content)
-        if owner is None:
-            return None
-        self._lately.pop(content, None)
-        self._gone.add(owner.image_id)
-        return owner.image_id
 
-    def _found(self, content: str) -> Iterator[Owner]:
-        high, low = (np.uint64(int(content[start : start + 16], 16)) for start in (0, 16))
-        for highs, rows in self._runs:
-            for row in rows[np.searchsorted(highs, high) :]:
-                if row["high"] != high:
-                    break
-                if row["low"] == low and int(row["image_id"]) not in self._gone:
-                    yield Owner(int(row["image_id"]), int(row["width"]), int(row["height"]))
+def _places(run: Keys, keys: Keys) -> npt.NDArray[np.int64]:
+    """Return where each of some keys (2, N) stands first in a run that is sorted by its first row; -1 for nowhere."""
+    place = np.searchsorted(run[0], keys[0])
+    while True:  # a second turn only where two hashes begin with the same 64 bits
+        inside = np.minimum(place, run.shape[1] - 1)
+        near = (place < run.shape[1]) & (run[0, inside] == keys[0])
+        wrong = near & (run[1, inside] != keys[1])
+        if not wrong.any():
+            return np.where(near, place, -1)
+        place = place + wrong
+
+
+class Vanished:
+    """Images that are no longer where they were, by content. Each is taken once, the lowest id of a content first."""
+
+    def __init__(self, keys: Keys, ids: Ids) -> None:
+        order = np.lexsort((ids, keys[1], keys[0]))
+        self._keys, self._ids = keys[:, order], ids[order]
+        self._taken = np.zeros(len(ids), dtype=np.int64)  # at the first place of each content: how many of its images
+
+    def take(self, keys: Keys) -> Ids:
+        """Return an image for each of some contents, by their keys (2, N) in the order of asking; -1 for none."""
+        if not len(self._ids):
+            return np.full(keys.shape[1], -1, dtype=np.int64)
+        first = _places(self._keys, keys)
+        place = first + self._taken[first] + counted(first)
+        inside = np.minimum(place, len(self._ids) - 1)
+        there = (first >= 0) & (place < len(self._ids)) & (self._keys[:, inside] == keys).all(axis=0)
+        np.add.at(self._taken, first[there], 1)
+        return np.where(there, self._ids[inside], -1)
+
+
+def counted(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for each of N values how many equal ones are before it."""
+    order = np.argsort(values, kind="stable")
+    ranks = np.empty(len(values), dtype=np.int64)
+    ranks[order] = np.arange(len(values)) - np.searchsorted(values[order], values[order])
+    return ranks
 
 
 def owners_of(con: Connection, encoder_id: int | None) -> ContentTable:
@@ -104,6 +116,6 @@ def owners_of(con: Connection, encoder_id: int | None) -> ContentTable:
     contents = ContentTable()
     if encoder_id is not None:
         for rows in con.batches(owners_query(encoder_id)):
-            columns = [rows.column(name).to_pylist() for name in ("image_id", "width", "height")]
-            contents.extend(rows.column("content_sha256").to_pylist(), list(map(Owner, *columns)))
+            sizes = np.stack([to_numpy(rows.column(name)) for name in ("width", "height")])
+            contents.extend(keys_of(rows.column("content_sha256")), to_numpy(rows.column("image_id")), sizes)
     return contents

@@ -12,10 +12,12 @@ from typing import Any
 import pyarrow as pa
 
 from shotdex.media.sources import is_gone
+from shotdex.store.arrow import to_arrow, to_numpy
 from shotdex.store.connection import Connection
-from shotdex.store.images import KnownImage, Labels, known_query
+from shotdex.store.images import Labels, known_query
+from shotdex.store.types import Ids
 
-from .contents import ContentTable, Owner
+from .contents import Vanished, keys_of
 from .inventory import Inventory
 from .label_notes import doubtful_names, label_changes
 from .layout import Labelling, Layout
@@ -40,14 +42,9 @@ ROWS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An image that has to be read. `known` is what the catalog has at its address, if anything."""
+    """An image that has to be read."""
 
     address: str
-    size_bytes: int
-    modified_ns: int
-    labels: Labels
-    metadata: str | None
-    known: KnownImage | None
 
 
 @dataclass(slots=True)
@@ -90,14 +87,21 @@ class Plan:
 
     def items(self) -> Iterator[Planned]:
         """Yield what has to be read, in the source's order."""
-        for rows in self.inventory.chunks("work"):
+        for rows in self.inventory.chunks("work", "address"):
             for row in rows:
-                known = None
-                if row["image_id"] is not None:
-                    names = ("image_id", "content_sha256", "encoded", "present", "same_file")
-                    known = KnownImage(*(row[name] for name in names))
-                labels = Labels(row["category"], row["condition"], row["split"])
-                yield Planned(row["address"], row["size_bytes"], row["modified_ns"], labels, row["metadata"], known)
+                yield Planned(row["address"])
+
+    def columns(self, start: int, end: int) -> pa.Table:
+        """Return what the source says of some of `items`, and what the catalog has at their addresses.
+
+        These are the columns of an encoded batch that no pixel is needed for, and those of `KNOWN`.
+        """
+        return self.inventory.con.table(
+            "SELECT address, $source AS source, category, condition, split, metadata, size_bytes, modified_ns, "
+            "image_id, content_sha256, encoded, present, same_file FROM work "
+            "WHERE step >= $start AND step < $end ORDER BY step",
+            {"source": self.source, "start": start, "end": end},
+        )
 
     def examples(self, number: int) -> list[tuple[str, Labels]]:
         """Return the first images' paths within the source with their labels."""
@@ -129,9 +133,9 @@ class Plan:
             rows=ROWS,
         )
 
-    def take(self, image_ids: Sequence[int]) -> None:
-        """Say that images have been found again, so that they are not gone."""
-        self.inventory.con.append("taken", pa.table({"image_id": pa.array(image_ids, pa.int64())}))
+    def take(self, image_ids: Ids) -> None:
+        """Say that images (N,) have been found again, so that they are not gone."""
+        self.inventory.con.append("taken", pa.table({"image_id": to_arrow(image_ids)}))
 
     def leaves_anything(self) -> bool:
         """Tell whether something is gone, or failed once and is gone, or has other labels now."""
@@ -148,20 +152,16 @@ class Plan:
         for table in self.inventory.con.batches("FROM past_failures", rows=ROWS):
             yield table.column("path").to_pylist()
 
-    def vanished_contents(self) -> ContentTable:
+    def vanished_contents(self) -> Vanished:
         """Return the contents of encoded images that are gone: where they turn up, they have moved.
 
         Those of sources that are not there at all any more are among them: a folder or archive may have been renamed.
         """
-        contents = ContentTable()
-        query = (
+        found = self.inventory.con.table(
             "SELECT content_sha256, image_id FROM (FROM vanished UNION ALL FROM lost) "
             "WHERE encoded AND len(content_sha256) = 64"
         )
-        for table in self.inventory.con.batches(query, rows=ROWS):
-            ids = table.column("image_id").to_pylist()
-            contents.extend(table.column("content_sha256").to_pylist(), [Owner(image_id) for image_id in ids])
-        return contents
+        return Vanished(keys_of(found.column("content_sha256")), to_numpy(found.column("image_id")))
 
 
 def make_plan(

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from shotdex.media.decoding.decode import quiet_pillow
 from shotdex.media.sources import Source
-from shotdex.models.protocols import ImageEncoder, Launching, batch_size_for, shares_cores
+from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
 from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import add_encoder, number_of
@@ -34,9 +34,10 @@ from .failures import FailureTally, check_usable, decoder_version, scan_failures
 from .inventory import Inventory, scan_source
 from .layout import Labelling, Layout, choose_labelling
 from .losses import check_losses
+from .pipeline import RESULTS, Pipeline
 from .plan import Plan, Planned, make_plan
 from .preflight import check_store
-from .reconcile import Encoded, Pipeline, Reconciler
+from .reconcile import KNOWN, Placer, failures_of
 
 UNLABELLED = 100_000  # images without a category that a report names
 
@@ -86,7 +87,8 @@ class Indexing:
         self._encoder = encoder
         self._options = options
         self._progress = progress
-        self._pending: list[Encoded] = []
+        self._pending: list[pa.Table] = []  # of the columns `RESULTS`
+        self._committed = 0  # of the plan's items
         self._counts: Counter[str] = Counter()
         self._tally = FailureTally(options.max_failures)
         self._last_commit = time.monotonic()
@@ -103,14 +105,14 @@ class Indexing:
         quiet_pillow()
         with self._store.indexing():
             self._store.update_storage()
-            plan, reconciler, labelling = self._open(inventory)
+            plan, placer, labelling = self._open(inventory)
             self._announce(plan, labelling)
             interrupted = False
             try:
-                self._work_through(plan, reconciler)
+                self._work_through(plan, placer)
             except KeyboardInterrupt:
                 interrupted = True
-            self._commit(plan)
+            self._commit(plan, placer)
             if not interrupted and not self._tally.too_many():
                 self._finish(plan)
             write_index(self._store, self._encoder_id, self._encoder.id)
@@ -119,7 +121,7 @@ class Indexing:
         check_usable(report)
         return report
 
-    def _open(self, inventory: Inventory) -> tuple[Plan, Reconciler, Labelling]:
+    def _open(self, inventory: Inventory) -> tuple[Plan, Placer, Labelling]:
         """Compare the source with the catalog, check that the work can be done, record what the scan could not use."""
         with self._store.reading() as con:
             self._left = _state(con)
@@ -135,9 +137,8 @@ class Indexing:
                 check_losses(plan)
             total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
             check_store(self._store, self._encoder.id, plan.work, total)
-            owners = owners_of(con, number)
-            schema = batch_schema(self._encoder.id, decoder)
-            reconciler = Reconciler(plan.source, schema, owners, plan.vanished_contents(), next_image_id(con))
+            self._schema = batch_schema(self._encoder.id, decoder)
+            placer = Placer(owners_of(con, number), plan.vanished_contents(), next_image_id(con))
         if number is None or labelling.record != before or plan.new_failures or new_left:
             with self._writing() as con:
                 number = add_encoder(con, self._encoder.id) if number is None else number
@@ -149,20 +150,21 @@ class Indexing:
                     commit(con, batch)
         self._encoder_id = number
         self._tally.before(plan)
-        return plan, reconciler, labelling
+        return plan, placer, labelling
 
-    def _work_through(self, plan: Plan, reconciler: Reconciler) -> None:
+    def _work_through(self, plan: Plan, placer: Placer) -> None:
         if not plan.work:
             return
         source, encoder = plan.inventory.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
         size = batch_size_for(encoder, self._options.batch_size)
-        pipeline = Pipeline(encoder.in_flight if isinstance(encoder, Launching) else 1)
+        known = placer.owners.__contains__
+        pipeline = Pipeline(encoder, self._schema, size, self._options.commit_rows, known)
         self._progress.start(plan.work)
         decoder: Decoder[Planned] = Decoder(
             encoder.prepare,
             portable,
-            reconciler.owners.__contains__,
+            pipeline.is_known,
             source.read,
             self._options.limits,
             source.in_order,
@@ -172,39 +174,40 @@ class Indexing:
         with closing(decoder.decode_ahead(plan.items(), ahead=2 * size + AHEAD)) as results:
             for result in results:
                 self._progress.advance(1)
+                self._take_in(plan, placer, pipeline, pipeline.add(result))
                 if isinstance(result, FailedItem):
-                    reconciler.refuse(result.item, result.failure)
-                    waiting = sum(len(part.failures) for part in self._pending)
-                    if self._tally.too_many(pipeline.failures() + reconciler.failures + waiting):
+                    waiting = sum(len(part) - part.column("failure").null_count for part in self._pending)
+                    if self._tally.too_many(pipeline.waiting + waiting):
                         break
-                else:
-                    reconciler.place(result)
-                # Copies and failures need no encoder, so a batch of nothing else ends by its rows.
-                if reconciler.to_encode >= size or len(reconciler.rows) >= self._options.commit_rows:
-                    self._take_in(plan, pipeline.push(reconciler.launch(encoder)))
-        self._take_in(plan, pipeline.push(reconciler.launch(encoder), last=True))
+        self._take_in(plan, placer, pipeline, pipeline.push(last=True))
 
-    def _take_in(self, plan: Plan, finished: Iterable[Encoded]) -> None:
+    def _take_in(self, plan: Plan, placer: Placer, pipeline: Pipeline, finished: Iterable[pa.Table]) -> None:
         for done in finished:
             self._pending.append(done)
-            rows, waited = sum(len(part.batch) for part in self._pending), time.monotonic() - self._last_commit
+            rows, waited = sum(map(len, self._pending)), time.monotonic() - self._last_commit
             if rows >= self._options.commit_rows or waited >= self._options.commit_seconds:
-                self._commit(plan)
+                pending = self._pending
+                self._commit(plan, placer)
+                for part in pending:
+                    pipeline.forget(part)
 
-    def _commit(self, plan: Plan) -> None:
+    def _commit(self, plan: Plan, placer: Placer) -> None:
         # Cut between the database's commit and this reset, the same rows would be written twice.
         with _interrupt_held_back():
             if self._pending:
-                batch = pa.concat_tables(part.batch for part in self._pending)
-                placement = pa.concat_tables(part.placement for part in self._pending)
+                results = pa.concat_tables(self._pending)
+                end = self._committed + len(results)
+                said = plan.columns(self._committed, end)
+                columns = [(results if name in RESULTS else said).column(name) for name in self._schema.names]
+                batch = pa.table(columns, schema=self._schema)
+                placed = placer.place(batch, said.select(KNOWN.names))
                 with self._writing() as con:
-                    commit(con, batch, placement)
-            for part in self._pending:
-                if part.found:
-                    plan.take(part.found)
-                self._counts.update(part.counts)
-                self._tally.add(part.failures)
-            self._pending = []
+                    commit(con, placed.batch, placed.placement)
+                if len(placed.found):
+                    plan.take(placed.found)
+                self._counts.update(placed.counts)
+                self._tally.add(failures_of(placed.batch))
+                self._pending, self._committed = [], end
         self._last_commit = time.monotonic()
 
     @contextmanager

@@ -90,6 +90,15 @@ def _present(chunk: pa.Array) -> npt.NDArray[np.bool_]:
     return bits[chunk.offset : chunk.offset + len(chunk)].astype(bool)
 
 
+def mask(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Return a column of truth values as an array (N,); what is missing is not true."""
+    parts = []
+    for chunk in getattr(column, "chunks", [column]):
+        bits = np.unpackbits(np.frombuffer(chunk.buffers()[1], dtype=np.uint8), bitorder="little")
+        parts.append(bits[chunk.offset : chunk.offset + len(chunk)].astype(bool) & _present(chunk))
+    return np.concatenate(parts) if parts else np.empty(0, dtype=bool)
+
+
 def vectors_to_arrow(vectors: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None = None) -> pa.Array:
     """Return an (N, D) float32 array as N fixed-size lists, the form of a `FLOAT[D]` column; NULL where `missing`."""
     import pyarrow as pa

@@ -17,8 +17,8 @@ from .types import EncoderId, Ids, Space, Vectors
 def owners_query(encoder_id: int) -> str:
     """Return the query for each content that this encoder has encoded: its lowest image id and its size in pixels."""
     return (
-        "SELECT content_sha256, min(image_id) AS image_id, min(width) AS width, min(height) AS height "
-        f"FROM stored_images SEMI JOIN {vectors_table(encoder_id)} USING (image_id) "
+        "SELECT content_sha256, min(image_id) AS image_id, coalesce(min(width), 0) AS width, "
+        f"coalesce(min(height), 0) AS height FROM stored_images SEMI JOIN {vectors_table(encoder_id)} USING (image_id) "
         "WHERE len(content_sha256) = 64 GROUP BY content_sha256"
     )
 

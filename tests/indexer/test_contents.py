@@ -1,79 +1,80 @@
-"""The table of contents against a dict of lists."""
+"""The tables of contents against dicts."""
 
 from __future__ import annotations
 
 import hashlib
 
-import pytest
+import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdex.indexer import contents as module
-from shotdex.indexer.contents import ContentTable, Owner
+from shotdex.indexer.contents import ContentTable, Keys, Vanished, keys_of
 
 
 def content(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["extend", "add", "remove", "take"]), st.integers(0, 6), st.integers(1, 4)), max_size=40
-)
+def keys(*contents: str) -> Keys:
+    return keys_of(pa.chunked_array([pa.array(contents, pa.string())]))
 
 
-@given(steps=STEPS, lately=st.integers(1, 5))
-def test_against_a_dict(steps: list[tuple[str, int, int]], lately: int) -> None:
-    table, naive, next_id = ContentTable(), dict[str, list[int]](), 1
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "LATELY", lately)
-        for what, number, count in steps:
-            key = content(number)
-            if what == "extend":
-                ids = list(range(next_id, next_id + count))
-                next_id += count
-                table.extend([key] * count, [Owner(i, 2 * i, 3 * i) for i in ids])
-                naive.setdefault(key, []).extend(ids)
-            elif what == "add" and not naive.get(key):  # the indexer adds only what it did not find
-                table.add(key, Owner(next_id, 2 * next_id, 3 * next_id))
-                naive[key] = [next_id]
-                next_id += 1
-            elif what == "remove":
-                table.remove(key)
-                naive.pop(key, None)
-            elif what == "take":
-                expected = min(naive.get(key, []), default=None)
-                assert table.take(key) == expected
-                if expected is not None:
-                    naive[key].remove(expected)
-            for i in range(7):
-                lowest = min(naive.get(content(i), []), default=None)
-                assert table.get(content(i)) == (None if lowest is None else Owner(lowest, 2 * lowest, 3 * lowest))
-                assert (content(i) in table) == (lowest is not None)
+def extend(table: ContentTable, contents: list[str], ids: list[int]) -> None:
+    table.extend(keys(*contents), np.array(ids, np.int64), np.array([np.array(ids) * 2, np.array(ids) * 3], np.int32))
+
+
+@given(arrivals=st.lists(st.sets(st.integers(0, 15), max_size=9), max_size=12))
+def test_owners_against_a_dict(arrivals: list[set[int]]) -> None:
+    table, naive = ContentTable(), dict[int, int]()
+    for numbers in arrivals:
+        new = sorted(numbers - naive.keys())
+        ids = list(range(len(naive) + 1, len(naive) + 1 + len(new)))
+        extend(table, [content(number) for number in new], ids)
+        naive |= dict(zip(new, ids, strict=True))
+        found, sizes = table.find(keys(*map(content, range(16))))
+        expected = [naive.get(number, -1) for number in range(16)]
+        assert found.tolist() == expected
+        assert sizes.tolist() == [[max(0, 2 * one) for one in expected], [max(0, 3 * one) for one in expected]]
+        assert [content(number) in table for number in range(16)] == [one > 0 for one in expected]
+
+
+@given(gone=st.lists(st.integers(0, 4), max_size=12), asked=st.lists(st.lists(st.integers(0, 5), max_size=6)))
+def test_vanished_images_are_taken_once_the_lowest_id_first(gone: list[int], asked: list[list[int]]) -> None:
+    ids = list(range(10, 10 + len(gone)))[::-1]
+    table, naive = Vanished(keys(*map(content, gone)), np.array(ids, np.int64)), dict[int, list[int]]()
+    for number, image_id in zip(gone, ids, strict=True):
+        naive.setdefault(number, []).insert(0, image_id)
+    for numbers in asked:
+        expected = [naive[number].pop(0) if naive.get(number) else -1 for number in numbers]
+        assert table.take(keys(*map(content, numbers))).tolist() == expected
 
 
 def test_hashes_that_share_their_first_half_are_told_apart_by_the_second() -> None:
     table = ContentTable()
-    one, other = "ab" * 8 + "01" * 24, "ab" * 8 + "02" * 24
-    table.extend([one], [Owner(1)])
-    assert other not in table
-    table.extend([other], [Owner(2)])
-    assert (table.take(one), table.take(other)) == (1, 2)
+    one, other, third = ("ab" * 8 + end * 24 for end in ("01", "02", "03"))
+    extend(table, [other], [2])
+    assert one not in table
+    assert third not in table
+    extend(table, [one], [1])
+    assert table.find(keys(one, other, third))[0].tolist() == [1, 2, -1]
+    assert Vanished(keys(other, one), np.array([5, 6])).take(keys(one, third, other)).tolist() == [6, -1, 5]
 
 
 def test_it_takes_little_memory() -> None:
     table = ContentTable()
-    table.extend([content(i) for i in range(10_000)], [Owner(i) for i in range(10_000)])
-    assert sum(part.nbytes for run in table._runs for part in run) == 10_000 * 40
+    extend(table, [content(i) for i in range(10_000)], list(range(10_000)))
+    assert table.nbytes() == 10_000 * 32
 
 
-def test_a_row_is_sorted_again_only_as_often_as_the_table_doubles() -> None:
+def test_a_row_is_merged_again_only_as_often_as_the_table_doubles() -> None:
     """With one sorted table, a hundred arrivals of equal length would sort five thousand lengths."""
     table, length, sizes = ContentTable(), 100, []
     for start in range(0, 10_000, length):
         numbers = range(start, start + length)
-        table.extend([content(i) for i in numbers], [Owner(i + 1) for i in numbers])
-        sizes.append(len(table._runs[-1][0]))
+        extend(table, [content(i) for i in numbers], [i + 1 for i in numbers])
+        sizes.append(len(table._runs[-1][1]))
     assert sum(sizes) <= 10_000 * 8
     assert len(table._runs) <= 8
-    assert sum(len(highs) for highs, _ in table._runs) == 10_000
-    assert [table.get(content(i)) for i in (0, 4321, 9999)] == [Owner(1), Owner(4322), Owner(10_000)]
+    assert table.nbytes() == 10_000 * 32
+    assert table.find(keys(content(0), content(4321), content(9999)))[0].tolist() == [1, 4322, 10_000]
