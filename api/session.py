@@ -16,6 +16,7 @@ from shotdex.store.types import PIXEL_LIMIT, Ids, Query, Space, Vectors
 
 from .baselines import Baselines
 from .evaluation import Evaluation
+from .exploring import Exploring
 from .indexing import Indexing
 from .maintenance import Maintenance
 from .prompts import Prompts
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
     from shotdex.models.own_encoder import OwnModel
     from shotdex.models.protocols import ImageEncoder
-    from shotdex.query.search import Searcher
 
     from .plots import Plots
 
@@ -101,7 +101,7 @@ def describe(model: str) -> Architecture:
     return describe(model)
 
 
-class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
+class Session(Indexing, Prompts, Evaluation, Baselines, Exploring, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
     Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as
@@ -114,12 +114,6 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Maintenance):
         from .plots import Plots
 
         return Plots(self)
-
-    @cached_property
-    def _searcher(self) -> Searcher:
-        from shotdex.query.search import Searcher
-
-        return Searcher(self.store)
 
     def search(
         self,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from shotdex.store.types import EncoderId, Ids, Vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+T = TypeVar("T")
 
 Facts = tuple[str, str | None, str | None, str | None]
 """Path, category, condition and split of an image."""
@@ -121,6 +123,10 @@ class Known:
     places: dict[str | None, Place] = field(default_factory=dict)
     texts: dict[tuple[Place, str], Vectors] = field(default_factory=dict)
     filters: dict[str, Ids] = field(default_factory=dict)
+    more: dict[Hashable, Any] = field(default_factory=dict)
+    """What callers had read from this state of the catalog; `before` is what they had read from the one before it."""
+
+    before: dict[Hashable, Any] = field(default_factory=dict)
 
     def add_texts(self, place: Place, vectors: Mapping[str, Vectors]) -> None:
         """Keep vectors of texts, and forget all others where there are too many."""
@@ -133,13 +139,15 @@ def renewed(known: Known | None, con: Connection, signature: Signature | None) -
     """Return what of `known` is still true of an open catalog; `signature` is None where the store is changing."""
     version = str(con.value("SELECT value FROM meta WHERE key = 'store_id'")), images_generation(con)
     engines = () if signature is None else signature.engines
-    if known is None or known.version != version or signature is None:
-        return Known(version, signature, engines)
-    if known.signature == signature:
+    if known is not None and known.version == version and signature is not None and known.signature == signature:
         return known
+    before = known.more | {} if known is not None and known.version[0] == version[0] else {}
+    if known is None or known.version != version or signature is None:
+        return Known(version, signature, engines, before=before)
     if not version[1]:  # no version with generations has changed this store: it may be any other state
-        return Known(version, signature, engines)
+        return Known(version, signature, engines, before=before)
     kept = Known(version, signature, engines, {}, known.facts, known.images, known.too_many, known.searched)
+    kept.before = before
     if known.engines == engines:
         kept.indexes = known.indexes
     return kept
@@ -237,6 +245,16 @@ class View:
             known.facts = facts
         known.searched = True
         return [facts[image_id] for image_id in ids]
+
+    def kept(self, key: Hashable, build: Callable[[Connection, T | None], T]) -> T:
+        """Return what `build` reads from the catalog; it is kept for as long as the catalog stays as it is.
+
+        `build` also receives what it returned for the state of the catalog before this one, or None.
+        """
+        if key not in self.known.more:
+            self.known.more[key] = build(self._catalog(), self.known.before.pop(key, None))
+        found: T = self.known.more[key]
+        return found
 
     def _catalog(self) -> Connection:
         if self.con is None:

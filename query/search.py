@@ -16,7 +16,7 @@ from shotdex.models.protocols import LoadEncoder, checked, finite
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import faiss_ahead
 from shotdex.store.engines.inverted_file import LEAST, Figures
-from shotdex.store.errors import EmptyQuery, EmptyStore, OptionError
+from shotdex.store.errors import EmptyQuery, EmptyStore, OptionError, StoreNotFound
 from shotdex.store.near import near_misses
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Hit, Query, Vectors
@@ -71,6 +71,38 @@ class Searcher:
         self._store = store
         self._lock = Lock()
         self._known: Known | None = None
+        self._warm: Callable[[View], object] | None = None
+
+    def read(self, work: Callable[[View], T]) -> T:
+        """Return what `work` makes of what is known of the store; the catalog is opened for what is missing.
+
+        `work` may be called twice: the first time it may end with `Unknown`, and the catalog is open the second time.
+        """
+        return self._run(work)
+
+    def follow(self, warm: Callable[[View], object] | None) -> None:
+        """From now on answer from what is known, however old, so that nobody waits for a process that writes.
+
+        `warm` reads all that later work needs whenever the catalog is opened; `renew` brings what is known up to date.
+        With None, look for changes at every search again.
+        """
+        self._warm = warm
+
+    def renew(self) -> bool:
+        """Read the catalog again if it has changed since it was read; return whether it was read.
+
+        Raises:
+            StoreNotFound: the store is gone. StoreLocked, StoreCorrupt, SchemaTooNew.
+        """
+        now = signature_of(self._store)
+        if now is None:
+            raise StoreNotFound(f"the store at {self._store.root} is gone", "put it back, or serve another one")
+        known = self._known
+        if known is not None and (known.signature == now or not now.settled()):
+            return False
+        with self._lock:
+            self._read_again(lambda view: None)
+        return True
 
     def forget(self) -> None:
         """Drop everything that is kept; the next search reads the catalog again."""
@@ -128,18 +160,26 @@ class Searcher:
             if (other := self._current()) is not None and other is not known:  # another thread has read it meanwhile
                 with suppress(Unknown):
                     return work(View(self._store, other, None))
-            before = signature_of(self._store)
-            with self._store.reading() as con:
-                # Nobody can write now, but the whole store can be replaced: then neither is to be trusted.
-                signature = before if before == signature_of(self._store) else None
-                known = renewed(self._known, con, signature)
-                found = work(View(self._store, known, con))
-            known.signature = signature if signature is not None and signature.settled() else None
-            self._known = known
-            return found
+            return self._read_again(work)
+
+    def _read_again(self, work: Callable[[View], T]) -> T:
+        before = signature_of(self._store)
+        with self._store.reading() as con:
+            # Nobody can write now, but the whole store can be replaced: then neither is to be trusted.
+            signature = before if before == signature_of(self._store) else None
+            known = renewed(self._known, con, signature)
+            view = View(self._store, known, con)
+            if self._warm is not None:
+                self._warm(view)
+            found = work(view)
+        known.signature = signature if signature is not None and signature.settled() else None
+        self._known = known
+        return found
 
     def _current(self) -> Known | None:
         known = self._known
+        if known is not None and self._warm is not None:
+            return known
         if known is None or known.signature is None or known.signature != signature_of(self._store):
             return None
         return known

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -24,9 +24,10 @@ from shotdex.store.vectors import load_in_chunks
 
 from .base import EngineDamaged, Filter, VectorEngine
 from .faiss_file import remove_file
-from .flat import Rows, among, in_order, no_rows, warn_unused
+from .flat import FlatEngine, Rows, among, in_order, no_rows, warn_unused
 from .inverted_file import Figures
 from .ivf import IvfEngine, drop_inverted_file
+from .many import Request, best_of_many
 from .registry import faiss_file, forget_stamps, leftovers, open_engines, record_stamp
 from .validation import note_file
 
@@ -113,6 +114,42 @@ class VectorIndex:
         except EngineDamaged as error:
             warn_unused("a vector engine", error)
         return _search(self._from_catalog(part), query, k, kept)
+
+    def vector(self, image_id: int) -> Vectors | None:
+        """Return the unit vector (D,) of a present image, or None.
+
+        Raises:
+            EngineDamaged: it is in an engine whose file was changed meanwhile.
+        """
+        part = self._parts[True]
+        pieces = [part.rest]
+        if isinstance(part.engine, FlatEngine) and image_id not in part.removed:
+            part.engine.check()
+            pieces.append(part.engine.rows)
+        for rows in pieces:
+            place = np.flatnonzero(rows.ids == image_id)
+            if len(place):
+                return np.array(rows.vectors[place[0]])
+        return None
+
+    def search_many(self, requests: Sequence[Request]) -> list[tuple[Ids, Vectors]]:
+        """Return for each request what an exact `search` returns; one matrix product serves all of them."""
+        part = self._parts[True]
+        if not (part.engine is None or isinstance(part.engine, FlatEngine)):
+            return [self.search(one.vector, one.k, one.kept, exact=True) for one in requests]
+        try:
+            found = best_of_many(part.rest, requests)
+            if part.engine is not None:
+                part.engine.check()
+                without = [replace(one, kept=replace(one.kept, without=part.removed)) for one in requests]
+                covered = best_of_many(part.engine.rows, without)
+                found = [
+                    in_order(np.concatenate([rest[0], own[0]]), np.concatenate([rest[1], own[1]]), one.k)
+                    for rest, own, one in zip(found, covered, requests, strict=True)
+                ]
+        except EngineDamaged:
+            return [self.search(one.vector, one.k, one.kept, exact=True) for one in requests]
+        return [(ids, np.clip(cosines, -1, 1)) for ids, cosines in found]
 
     def _from_catalog(self, damaged: Part) -> Part:
         """Return what to search instead of a damaged engine, from now on."""

@@ -14,6 +14,8 @@ from tests.conftest import ROOT
 MODULES = [
     "session",
     "evaluation",
+    "exploring",
+    "outcomes",
     "baselines",
     "maintenance",
     "runs",
