@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "baseline": ("baseline", "Import accuracies of people or other models, and compare."),
     "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),
+    "serve": ("serve", "Serve a page to search, evaluate and try prompts in."),
     "status": ("status", "Show what the store holds."),
     "verify": ("verify", "Check that a store is whole, and fix what can be fixed."),
     "remove": ("remove", "Remove images, a source or an encoder from the store for good."),

@@ -1,0 +1,1 @@
+"""The page: an HTTP server on this computer that shows a store; see `app.create_app`."""
