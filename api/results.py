@@ -44,8 +44,9 @@ class SearchResult(Tabular[Hit]):
     """The hits of a search, best first. In a notebook it shows them as a row of thumbnails.
 
     `query` says in words what was searched for, `images` how many images were searched and `seconds` how long that
-    took without opening the store. `approximate` is None where every image was looked at. `notes` say which texts are
-    longer than the model reads, and how to search faster.
+    took without opening the store. `approximate` is None where every image was looked at, or Milvus did it. `notes` say
+    which texts are longer than the model reads, how to search faster, and why Milvus was not searched; `engine` is what
+    was: "faiss" or "milvus".
     """
 
     def __init__(self, found: Ranking, query: str, store: Store | None = None) -> None:
@@ -54,6 +55,7 @@ class SearchResult(Tabular[Hit]):
         self.seconds = found.seconds
         self.approximate = found.approximate
         self.notes = found.notes
+        self.engine = found.engine
         self._hits = tuple(found.hits)
         self._store = store
 

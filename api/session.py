@@ -15,6 +15,7 @@ from shotdex.store.store import Store
 from shotdex.store.types import PIXEL_LIMIT, Ids, Query, Space, Vectors
 
 from .baselines import Baselines
+from .engines import Engines
 from .evaluation import Evaluation
 from .exploring import Exploring
 from .indexing import Indexing
@@ -101,7 +102,7 @@ def describe(model: str) -> Architecture:
     return describe(model)
 
 
-class Session(Indexing, Prompts, Evaluation, Baselines, Exploring, Maintenance):
+class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
     Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as
@@ -123,6 +124,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Exploring, Maintenance):
         k: int = 10,
         model: str | OwnModel | ImageEncoder | None = None,
         exact: bool = False,
+        engine: str = "auto",
         max_pixels: int = PIXEL_LIMIT,
     ) -> SearchResult:
         """Find the images nearest to texts, images, or the mean of both: best first, ties by image id.
@@ -134,18 +136,23 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Exploring, Maintenance):
             k: how many hits, at least 1; fewer come only where the filter leaves fewer.
             model: one of the store's encoders, by name, number or object; needed where there are several.
             exact: look at every image even if there is an approximate index.
+            engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS,
+                which `notes` of the result say.
             max_pixels: a larger `image` is an error, unless one as large is indexed; 0 lifts the limit.
 
         Raises:
             EmptyQuery: nothing to look for. EmptyStore: nothing is indexed.
+            EngineUnavailable: `engine` is "milvus", which does not answer or is not ready.
             BadSql, UnreadableImage, EncoderMismatch, ModelUnavailable, OptionError.
 
         >>> [hit.category for hit in store.search("a duck", k=2, where="condition = 'realistic'")]
         ['duck', 'duck']
         """
+        from shotdex.query.search import Through
+
         images = (image,) if isinstance(image, (str, os.PathLike)) else tuple(image)
         query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k, max_pixels)
-        found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), exact)
+        found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), Through(engine, exact))
         return SearchResult(found, " + ".join([*query.texts, *query.images]), self.store)
 
     def sql(

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Index the images of a folder, a zip archive or IDX files."),
     "search": ("search", "Find the images that match a text or an image."),
     "approximate": ("approximate", "Build an index that makes searches among very many images faster."),
+    "engine": ("engine", "Add, list or remove a search engine outside this process: Milvus."),
     "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),
     "runs": ("runs", "List the classification runs."),
     "probe": ("probe", "Compare zero-shot accuracy with k-NN and linear probes on the stored vectors."),

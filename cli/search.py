@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from shotdex.engines import SEARCHED
 from shotdex.formatting import plain, shown_path, table
 from shotdex.store.types import PIXEL_LIMIT, Hit
 
@@ -72,6 +73,13 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     "--changed", is_flag=True, help="Also draw and copy images that changed since they were indexed; else left out."
 )
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an approximate index.")
+@click.option(
+    "--engine",
+    type=click.Choice(SEARCHED),
+    default=SEARCHED[0],
+    show_default=True,
+    help="What to search through; auto: Milvus if it was added and is ready, else FAISS.",
+)
 @model_option
 @device_option
 @store_option
@@ -85,6 +93,7 @@ def command(
     copy_to: Path | None,
     changed: bool,
     exact: bool,
+    engine: str,
     max_pixels: int,
     model: str | None,
     device: str,
@@ -92,8 +101,8 @@ def command(
 ) -> None:
     """Find the images nearest to TEXT, to an image, or to both: best first, ties by id.
 
-    The search is exact, unless an approximate index was built (shotdex approximate), which may miss some; the cosines
-    are exact in any case.
+    The search is exact, unless an approximate index was built (shotdex approximate, or shotdex engine add with a --kind
+    other than FLAT), which may miss some; the cosines are exact in any case.
 
     \b
     shotdex search "a red car"
@@ -103,7 +112,7 @@ def command(
     """
     texts = () if text is None else (text,)
     found = open_session(store_path, device).search(
-        *texts, image=images, where=where, k=k, model=model, exact=exact, max_pixels=max_pixels
+        *texts, image=images, where=where, k=k, model=model, exact=exact, engine=engine, max_pixels=max_pixels
     )
     render(found, form)
     for one in found.notes:

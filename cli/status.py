@@ -70,6 +70,10 @@ def as_text(found: Status) -> str:
             lines.append(figures_text(entry.approximate, "  "))
             if entry.images > entry.approximate.rows:
                 lines.append("    images added since it was built are searched exactly; build it again to cover them")
+    if found.engines:
+        from .engine import as_text as engine_text
+
+        lines += [f"encoder {one.encoder} in {engine_text(one)}" for one in found.engines]
     lines.append(f"runs {len(found.runs):,}" + (": " + ", ".join(run.name for run in found.runs) if found.runs else ""))
     if found.left_out:
         lines.append("left out: " + ", ".join(f"{n:,} {kind}" for kind, n in _by_kind(found.left_out).items()))

@@ -15,7 +15,7 @@ import numpy as np
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
-from shotdex.store.engines.vector_index import VectorIndex, open_index
+from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
 from shotdex.store.ids import filtered_ids, images_generation
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
@@ -116,6 +116,8 @@ class Known:
     signature: Signature | None
     engines: tuple[File, ...]
     indexes: dict[Place, VectorIndex] = field(default_factory=dict)
+    through_milvus: dict[Place, VectorIndex | None] = field(default_factory=dict)
+    not_ready: dict[Place, tuple[float, str]] = field(default_factory=dict)
     facts: dict[int, Facts] = field(default_factory=dict)
     images: Images | None = None
     too_many: bool = False
@@ -146,8 +148,8 @@ def renewed(known: Known | None, con: Connection, signature: Signature | None) -
         return Known(version, signature, engines, before=before)
     if not version[1]:  # no version with generations has changed this store: it may be any other state
         return Known(version, signature, engines, before=before)
-    kept = Known(version, signature, engines, {}, known.facts, known.images, known.too_many, known.searched)
-    kept.before = before
+    kept = Known(version, signature, engines, before=before)
+    kept.facts, kept.images, kept.too_many, kept.searched = known.facts, known.images, known.too_many, known.searched
     if known.engines == engines:
         kept.indexes = known.indexes
     return kept
@@ -199,6 +201,13 @@ class View:
             found = open_index(self.store, self._catalog(), place.encoder_id, place.encoder)
             self.known.indexes[place] = found
         return found
+
+    def through_milvus(self, place: Place) -> VectorIndex | None:
+        """Return the same index as it is searched through Milvus; None where Milvus was not added."""
+        if place not in self.known.through_milvus:
+            con, index = self._catalog(), self.index(place)
+            self.known.through_milvus[place] = open_milvus_index(con, place.encoder_id, index)
+        return self.known.through_milvus[place]
 
     def filter(self, where: str | None) -> Filter:
         """Return which images a condition keeps."""

@@ -16,7 +16,8 @@ from shotdex.models.protocols import LoadEncoder, checked, finite
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import faiss_ahead
 from shotdex.store.engines.inverted_file import LEAST, Figures
-from shotdex.store.errors import EmptyQuery, EmptyStore, OptionError, StoreNotFound
+from shotdex.store.engines.vector_index import VectorIndex
+from shotdex.store.errors import EmptyQuery, EmptyStore, EngineUnavailable, OptionError, StoreNotFound
 from shotdex.store.near import near_misses
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Hit, Query, Vectors
@@ -38,7 +39,8 @@ class Ranking:
     """The hits, among how many images they were searched, in how many seconds; opening is not counted.
 
     `approximate` are the figures of the inverted file through which they were found; None if the search was exact.
-    `notes` say which texts are longer than the model reads, and how to search faster.
+    `notes` say which texts are longer than the model reads, how to search faster, and why Milvus was not searched;
+    `engine` is what was: "faiss" or "milvus".
     """
 
     hits: list[Hit]
@@ -46,19 +48,43 @@ class Ranking:
     seconds: float
     approximate: Figures | None
     notes: tuple[str, ...] = ()
+    engine: str = "faiss"
+
+
+ENGINES = ("auto", "faiss", "milvus")
+"""What a search may go through; auto is Milvus where it was added and is ready, else FAISS."""
+
+RETRY_SECONDS = 30.0
+"""How long `auto` does not try a Milvus again that was not ready, so that not every search waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """Through which engine to search, one of `ENGINES`, and whether nothing may be missed."""
+
+    engine: str = "auto"
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise OptionError(f"there is no engine {self.engine!r}", f"choose one of: {', '.join(ENGINES)}")
+
+
+DEFAULT = Through()
 
 
 def search(
-    store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False
+    store: Store, query: Query, load: LoadEncoder, encoder_name: str | None = None, through: Through = DEFAULT
 ) -> Ranking:
-    """Find the k images nearest to a query: through the inverted file if one was built, unless `exact`.
+    """Find the k images nearest to a query: through Milvus or an inverted file if there is one, unless `exact`.
 
     Raises:
         EmptyQuery, OptionError: there is nothing to look for, or fewer than one image is wanted.
         EmptyStore: nothing is indexed.
+        EngineUnavailable: Milvus was asked for by name, and does not answer or is not ready.
         BadSql, EncoderMismatch, ModelUnavailable, ModelOutputInvalid, UnreadableImage, QueryError.
     """
-    return Searcher(store).search(query, load, encoder_name, exact)
+    return Searcher(store).search(query, load, encoder_name, through)
 
 
 class Searcher:
@@ -108,14 +134,17 @@ class Searcher:
         """Drop everything that is kept; the next search reads the catalog again."""
         self._known = None
 
-    def search(self, query: Query, load: LoadEncoder, encoder_name: str | None = None, exact: bool = False) -> Ranking:
+    def search(
+        self, query: Query, load: LoadEncoder, encoder_name: str | None = None, through: Through = DEFAULT
+    ) -> Ranking:
         """Do what `search` does."""
-        found, encoder = self._search(query, load, encoder_name, exact)
-        notes = texts_cut(encoder, query.texts, load)
+        found, encoder = self._search(query, load, encoder_name, through)
+        notes = found.notes + texts_cut(encoder, query.texts, load)
         if not found.hits and query.where is not None:
             with self._store.reading() as con:
                 notes += tuple(near_misses(con, f"SELECT ({query.where}\n)"))
-        if found.seconds > SLOW and found.images >= LEAST and not exact and found.approximate is None:
+        slow = found.seconds > SLOW and found.images >= LEAST and found.engine == "faiss"
+        if slow and not through.exact and found.approximate is None:
             notes += (
                 f"comparing {found.images:,} images took {found.seconds:.2f} s; "
                 "an approximate index is faster: shotdex approximate",
@@ -123,7 +152,7 @@ class Searcher:
         return replace(found, notes=notes) if notes else found
 
     def _search(
-        self, query: Query, load: LoadEncoder, encoder_name: str | None, exact: bool
+        self, query: Query, load: LoadEncoder, encoder_name: str | None, through: Through
     ) -> tuple[Ranking, EncoderId]:
         if query.k < 1:
             raise OptionError(f"cannot return {query.k} images", "choose at least one: -k 10")
@@ -140,7 +169,7 @@ class Searcher:
             if at_hand is None:
                 return place, texts, None
             view.known.add_texts(place, at_hand[1])
-            return place, at_hand[1], _nearest(view, place, _mean([at_hand[0]]), query.k, kept, exact)
+            return place, at_hand[1], _nearest(view, place, _mean([at_hand[0]]), query.k, kept, through)
 
         place, texts, found = self._run(look)
         if found is not None:
@@ -148,7 +177,7 @@ class Searcher:
             return found, place.encoder
         vector = _query_vector(self._store, place, query, load, texts)
         # Loading a model takes a while: the images are those of now.
-        found = self._run(lambda view: _nearest(view, place, vector, query.k, view.filter(query.where), exact))
+        found = self._run(lambda view: _nearest(view, place, vector, query.k, view.filter(query.where), through))
         return found, place.encoder
 
     def _run(self, work: Callable[[View], T]) -> T:
@@ -185,14 +214,23 @@ class Searcher:
         return known
 
 
-def _nearest(view: View, place: Place, vector: Vectors, k: int, kept: Filter, exact: bool) -> Ranking:
+def _nearest(view: View, place: Place, vector: Vectors, k: int, kept: Filter, through: Through) -> Ranking:
     index = view.index(place)
     if len(index) == 0:
         raise EmptyStore(f"the store at {view.store.root} has no images", "index images: shotdex index FOLDER")
     if view.con is None and view.known.too_many:  # the facts of the hits are not there: it would be in vain
         raise Unknown
+    milvus, notes = _milvus(view, place, through) if through.engine != "faiss" else (None, ())
     started = time.perf_counter()
-    ids, scores = index.search(vector, k, kept, exact=exact)
+    try:
+        ids, scores = (milvus or index).search(vector, k, kept, exact=through.exact and milvus is None)
+    except EngineUnavailable as error:
+        if through.engine == "milvus":
+            raise
+        milvus, notes = None, (f"{error}; FAISS answered instead" + (f" ({error.hint})" if error.hint else ""),)
+        view.known.not_ready[place] = time.monotonic() + RETRY_SECONDS, notes[0]
+        started = time.perf_counter()
+        ids, scores = index.search(vector, k, kept, exact=through.exact)
     seconds = time.perf_counter() - started
     facts = view.facts(ids.tolist())
     hits = [
@@ -201,7 +239,30 @@ def _nearest(view: View, place: Place, vector: Vectors, k: int, kept: Filter, ex
             zip(ids.tolist(), scores.tolist(), facts, strict=True), start=1
         )
     ]
-    return Ranking(hits, len(index), seconds, None if exact else index.figures)
+    figures = None if through.exact or milvus is not None else index.figures
+    return Ranking(hits, len(index), seconds, figures, notes, "faiss" if milvus is None else "milvus")
+
+
+def _milvus(view: View, place: Place, through: Through) -> tuple[VectorIndex | None, tuple[str, ...]]:
+    """Return the index that is searched through Milvus, if it is to be; and why not, where that is to be said.
+
+    Raises:
+        OptionError: Milvus is asked for by name, and was not added, or may miss images that may not be missed.
+    """
+    by_name, index = through.engine == "milvus", view.through_milvus(place)
+    if index is None:
+        if by_name:
+            raise OptionError(
+                f"the images of {place.encoder} are not in Milvus", "send them: shotdex engine add milvus --uri URI"
+            )
+        return None, ()
+    engine = index.engine()
+    if through.exact and engine is not None and not engine.exact:
+        if by_name:
+            raise OptionError("the index in Milvus may miss images", "leave out --exact, or search with --engine faiss")
+        return None, ()
+    until, note = view.known.not_ready.get(place, (0.0, ""))
+    return (None, (note,)) if not by_name and time.monotonic() < until else (index, ())
 
 
 def _query_vector(store: Store, place: Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:

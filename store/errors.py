@@ -7,7 +7,8 @@
     │   ├── StoreLocked               another process holds the catalog
     │   ├── SchemaTooNew              made by a newer shotdex
     │   ├── StoreCorrupt              the catalog cannot be read
-    │   └── EncoderMismatch           the vectors here come from another encoder
+    │   ├── EncoderMismatch           the vectors here come from another encoder
+    │   └── EngineUnavailable         a search engine elsewhere does not answer, or is not ready
     ├── SourceError                   nothing to index there
     ├── EncoderError
     │   ├── ModelUnavailable          the weights cannot be found or loaded
@@ -71,6 +72,10 @@ class StoreCorrupt(StoreError):
 
 class EncoderMismatch(StoreError):
     """The store holds no vectors of this encoder, or the encoder's files changed under its name."""
+
+
+class EngineUnavailable(StoreError):
+    """A search engine outside this process does not answer, is not ready, or holds other vectors than the catalog."""
 
 
 class SourceError(ShotdexError):

@@ -17,6 +17,8 @@ from shotdex.analysis.run_digests import data_digests
 from shotdex.media.files.places import absolute
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder, list_encoders
+from shotdex.store.engines.milvus_rows import read_record, write_record
+from shotdex.store.engines.milvus_upload import drop_quietly
 from shotdex.store.engines.registry import forget_stamps
 from shotdex.store.engines.vector_index import sweep, write_index
 from shotdex.store.errors import OptionError
@@ -94,10 +96,13 @@ def remove(store: Store, options: RemoveOptions) -> Removed:
         before = store.catalog_bytes()
         with store.writing() as con, _leaving(con, options) as leaving:
             found = leaving.counted(con)
+            collections = [record for number in leaving.encoders if (record := read_record(con, number))]
             remember_next_id(con)
             leaving.take_out(con)
             renew_images_generation(con)
             con.run("INSERT INTO meta VALUES ($key, 'true')", {"key": UNFINISHED})
+        for record in collections:
+            drop_quietly(record)
         compacted = _finish(store)
     return replace(found, freed_bytes=max(0, before - store.catalog_bytes()), compacted=compacted)
 
@@ -181,6 +186,7 @@ class _Leaving:
             con.run(f"DELETE FROM {table} WHERE {_LEAVES}")
         for number in self.encoders:
             forget_stamps(con, number)
+            write_record(con, number, None)
             con.run(f"DROP TABLE {vectors_table(number)}; DROP TABLE {texts_table(number)}")
             con.run("DELETE FROM encoders WHERE encoder_id = $number", {"number": number})
 

@@ -10,6 +10,7 @@ from shotdex.store.connection import STORAGE, Connection
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.faiss_file import remove_file
 from shotdex.store.engines.ivf import inverted_file_path
+from shotdex.store.engines.milvus_rows import forget_rows
 from shotdex.store.engines.registry import faiss_file, forget_stamps
 from shotdex.store.engines.vector_index import drop_index, write_index
 from shotdex.store.ids import renew_images_generation
@@ -25,6 +26,7 @@ from .check_files import as_recorded
 from .check_images import OLDER_ROWS, PRESENT, not_unit, unlike, unusable
 from .check_runs import broken_maps
 from .check_texts import drop_broken_towers, unusable_text
+from .engines import repair_collections
 
 
 def repair_store(store: Store) -> list[str]:
@@ -46,11 +48,13 @@ def repair_store(store: Store) -> list[str]:
                 if changed:
                     renew_images_generation(con)
                     forget_stamps(con, number)  # the FAISS file has vectors under ids that get new ones
+                    forget_rows(con, number)
                 done += changed + _repair_texts(con, number, encoder, doubted=number in towers)
         for path in rest:
             path.unlink(missing_ok=True)
             done.append(f"removed {path.name}, which was left behind")
-        return done + [line for number, encoder in encoders.items() for line in _repair_index(store, number, encoder)]
+        done += [line for number, encoder in encoders.items() for line in _repair_index(store, number, encoder)]
+        return done + repair_collections(store, encoders)
 
 
 def update_storage(store: Store) -> list[str]:

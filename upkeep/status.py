@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.inverted_file import Figures
 from shotdex.store.engines.ivf import inverted_file_path, read_figures
+from shotdex.store.engines.milvus_rows import read_record
 from shotdex.store.engines.registry import faiss_file
 from shotdex.store.images import unlabelled
 from shotdex.store.runs import list_runs
@@ -15,6 +16,8 @@ from shotdex.store.schema import vectors_table
 from shotdex.store.source_records import left_out
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, LeftOut, Run
+
+from .engines import EngineStatus, engine_statuses
 
 UNLABELLED = 100_000
 
@@ -41,7 +44,7 @@ class Status:
 
     `storage_version` is that of the catalog's file, such as `v1.2.0`: that DuckDB and newer ones can open it.
     `left_out` is what the last indexing of each source did not take for an image, `unlabelled` are the paths of the
-    first hundred thousand images without a category.
+    first hundred thousand images without a category. `engines` are the Milvus collections that were added.
     """
 
     root: Path
@@ -56,12 +59,13 @@ class Status:
     storage_version: str
     left_out: list[LeftOut]
     unlabelled: list[str]
+    engines: list[EngineStatus] = field(default_factory=list)
 
 
 def status(store: Store) -> Status:
     """Return what the store holds."""
     with store.reading() as con:
-        return Status(
+        found = Status(
             root=store.root,
             images=int(con.value("SELECT count(*) FROM images")),
             removed=int(con.value("SELECT count(*) FROM stored_images WHERE removed_at IS NOT NULL")),
@@ -87,6 +91,8 @@ def status(store: Store) -> Status:
             left_out=left_out(con),
             unlabelled=list(unlabelled(con, UNLABELLED)[1]),
         )
+        added = any(read_record(con, entry.number) is not None for entry in found.encoders)
+    return replace(found, engines=engine_statuses(store)) if added else found
 
 
 def _size(path: Path | None) -> int:

@@ -23,6 +23,7 @@ from .check_files import check_files
 from .check_images import copies, coverage, failures, images, vector_rows, vector_values
 from .check_runs import maps, predictions, prompt_sets, run_digests, runs, truths
 from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
+from .engines import collections
 from .remove import finish_removal, is_unfinished
 from .repair import repair_store, update_storage
 
@@ -54,7 +55,12 @@ OF_THE_CATALOG: tuple[Callable[[Connection], list[Check]], ...] = (
     maps,
     removal,
 )
-OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (index_files, index_folder, text_towers)
+OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (
+    index_files,
+    index_folder,
+    collections,
+    text_towers,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,21 @@ from .flat import FlatEngine, Rows, among, in_order, no_rows, warn_unused
 from .inverted_file import Figures
 from .ivf import IvfEngine, drop_inverted_file
 from .many import Request, best_of_many
+from .milvus import open_milvus
+from .milvus_upload import bring_up_quietly
 from .registry import faiss_file, forget_stamps, leftovers, open_engines, record_stamp
 from .validation import note_file
 
-__all__ = ["Part", "VectorIndex", "catalog_chunks", "drop_index", "open_index", "sweep", "write_index"]
+__all__ = [
+    "Part",
+    "VectorIndex",
+    "catalog_chunks",
+    "drop_index",
+    "open_index",
+    "open_milvus_index",
+    "sweep",
+    "write_index",
+]
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +187,7 @@ def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderI
     """Return an index over every present image of this encoder, from its engines where these help.
 
     Of the engines that cover something the last in the registry is searched, and for an exact search the first that is
-    exact.
+    exact. Engines elsewhere are not asked: see `open_milvus_index`.
     """
     stored, present = stored_ids(con, encoder_id), present_ids(con)
     engines = [one for one in open_engines(store, con, encoder_id, encoder).values() if len(one.covers)]
@@ -198,6 +209,16 @@ def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderI
             return _rows(con, encoder_id, encoder, ids[among(ids, present_ids(con))])
 
     return VectorIndex(other, part, images_generation(con), again)
+
+
+def open_milvus_index(con: Connection, encoder_id: int, index: VectorIndex) -> VectorIndex | None:
+    """Return an index that searches Milvus for what an index of the same state covers; None where it cannot.
+
+    That is where Milvus was not added for this encoder, or the FAISS file, whose vectors decide, is not there.
+    """
+    flat = index.engine(exact=True)
+    milvus = open_milvus(con, encoder_id, flat) if isinstance(flat, FlatEngine) else None
+    return None if milvus is None else index.with_engine(milvus)
 
 
 def _part(engine: VectorEngine | None, stored: Ids, present: Ids, load: Callable[[Ids], Rows]) -> Part:
@@ -244,6 +265,8 @@ def catalog_chunks(con: Connection, encoder_id: int, encoder: EncoderId, ids: Id
 def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "flat") -> None:
     """Bring an engine up to the catalog, record its new state there, and delete what earlier states left.
 
+    An encoder's Milvus collection is brought up after it; where that fails, it is said in the log.
+
     Vectors come from what the engine has and from the catalog, in parts; the catalog is opened for some parts at a
     time, so that memory holds the ids alone. Only one process may do this at a time: see `Store.indexing`.
 
@@ -276,6 +299,7 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
                 record_stamp(con, encoder_id, engine)
     finally:
         sweep(store)
+    bring_up_quietly(store, encoder_id, encoder)
 
 
 def _bring_up(store: Store, engine: VectorEngine, encoder_id: int, encoder: EncoderId, stored: Ids) -> None:

@@ -17,6 +17,7 @@ MODULES = [
     "exploring",
     "outcomes",
     "baselines",
+    "engines",
     "maintenance",
     "runs",
     "indexing",

@@ -11,7 +11,7 @@ import pytest
 
 from shotdex.query import approximate
 from shotdex.query.approximate import QUERIES, build, drop, truths
-from shotdex.query.search import search
+from shotdex.query.search import Through, search
 from shotdex.store.engines.flat import Rows
 from shotdex.store.engines.ivf import inverted_file_path
 from shotdex.store.engines.vector_index import open_index
@@ -64,7 +64,7 @@ def test_the_measured_recall_is_that_of_searches(built: tuple[Store, Any]) -> No
     store, figures = built
     found = 0
     for i in range(20):
-        exact = search(store, Query((f"text {i}",)), no_model, exact=True)
+        exact = search(store, Query((f"text {i}",)), no_model, through=Through(exact=True))
         through = search(store, Query((f"text {i}",)), no_model)
         assert (exact.approximate, through.approximate) == (None, figures)
         found += len({hit.image_id for hit in exact.hits} & {hit.image_id for hit in through.hits})

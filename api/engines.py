@@ -1,0 +1,100 @@
+"""The part of a session that knows engines outside this process: added, listed, removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shotdex.store.errors import OptionError
+from shotdex.store.progress import Progress
+
+from .opened import Opened
+from .progress import shown
+from .results import Findings
+
+if TYPE_CHECKING:
+    from shotdex.upkeep.engines import EngineStatus
+
+ADDED = ("milvus",)
+"""The engines that can be added."""
+
+SEARCHED = ("auto", "faiss", "milvus")
+"""What a search may go through."""
+
+KINDS = ("FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8", "DISKANN")
+"""The kinds of index that Milvus can build here; only FLAT is sure to miss nothing."""
+
+
+class Engines(Opened):
+    """Mixed into `Session`."""
+
+    def engines(self) -> Findings:
+        """Return the engines that were added, a row for each, with whether it is ready to be searched; each is asked.
+
+        >>> len(store.engines())
+        0
+        """
+        from shotdex.upkeep.engines import engine_statuses
+
+        found = engine_statuses(self.store)
+        return Findings("engines", found, found)
+
+    def add_engine(
+        self,
+        engine: str,
+        *,
+        uri: str,
+        kind: str = "FLAT",
+        model: str | None = None,
+        progress: bool | Progress = False,
+    ) -> EngineStatus:
+        """Send an encoder's vectors to a search engine, so that searches go through it; return how it is then.
+
+        The catalog stays the truth: the engine proposes images, cosines and filters are computed here. It is kept up
+        by `index`, `prune` and `remove`; while it cannot be, FAISS is searched. To add it again sends what it lacks.
+
+        Args:
+            engine: "milvus".
+            uri: http://HOST:19530, https://HOST, or the path NAME.db of a Milvus Lite folder. A token or
+                user:password is read from the environment variable SHOTDEX_MILVUS_TOKEN only.
+            kind: the index: FLAT compares every vector; HNSW, IVF_FLAT, IVF_SQ8 and DISKANN may miss some.
+            model: one of the store's encoders, by name or number; needed where there are several.
+            progress: show how far it is.
+
+        Raises:
+            OptionError: there is no such engine or kind, or the URI cannot be used or holds a password.
+            EngineUnavailable: the engine does not answer, or does not take the vectors.
+            EmptyStore, EncoderMismatch, StoreLocked.
+        """
+        from shotdex.store.encoders import choose_encoder
+        from shotdex.store.engines.milvus_upload import add_milvus
+        from shotdex.upkeep.engines import engine_statuses
+
+        _check(engine)
+        with self.store.reading() as con:
+            number, encoder = choose_encoder(con, model)
+        with shown(progress, "sending", " vectors") as bar:
+            add_milvus(self.store, number, encoder, uri, kind, bar)
+        return next(one for one in engine_statuses(self.store) if one.encoder == number)
+
+    def remove_engine(self, engine: str, *, model: str | None = None) -> bool:
+        """Forget an engine and delete what it was sent; return whether there was one. Searches go through FAISS again.
+
+        Args:
+            engine: "milvus".
+            model: one of the store's encoders, by name or number; needed where there are several.
+
+        >>> store.remove_engine("milvus")
+        False
+        """
+        from shotdex.store.encoders import choose_encoder
+        from shotdex.store.engines.milvus_upload import remove_milvus
+
+        _check(engine)
+        with self.store.reading() as con:
+            number, _ = choose_encoder(con, model)
+        return remove_milvus(self.store, number)
+
+
+def _check(engine: str) -> None:
+    if engine not in ADDED:
+        raise OptionError(f"there is no engine {engine!r} to add", f"choose one of: {', '.join(ADDED)}")
