@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shotdex.query.sql_pages import examples, schema
     from shotdex.store.types import Estimate, Hit, IndexReport, PromptSet
 
     from . import errors
@@ -38,8 +39,10 @@ _MODULES = {
     "benchmarks": "reproduction",
     "classify_images": "images",
     "describe": "session",
+    "examples": "query.sql_pages",
     "open": "session",
     "reproduce": "reproduction",
+    "schema": "query.sql_pages",
 }
 """Public name -> the module that has it."""
 
@@ -63,8 +66,10 @@ __all__ = [
     "classify_images",
     "describe",
     "errors",
+    "examples",
     "open",
     "reproduce",
+    "schema",
 ]
 
 # A type checker that saw this function would believe in every name.

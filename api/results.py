@@ -180,7 +180,8 @@ class SqlResult(Tabular[tuple[Any, ...]]):
     """The rows of a SQL statement, as tuples of Python values.
 
     `results` has the rows of every statement where several were run together, in order; this one is the last. `near`
-    says, without rows, which values that the statement looked for are not there, and which are.
+    says, without rows, which values that the statement looked for are not there, and which are; `notes` say what may be
+    a mistake in the statement.
     """
 
     def __init__(self, found: Rows) -> None:
@@ -188,6 +189,7 @@ class SqlResult(Tabular[tuple[Any, ...]]):
         self.results: tuple[SqlResult, ...] = (self,)
         self.columns = found.names()
         self.near = found.near
+        self.notes = found.notes
         self.headings = found.columns
         """The columns as the statement names them, where two may have the same name."""
 

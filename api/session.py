@@ -186,7 +186,9 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Main
         from shotdex.query.sql import run_statements
 
         store = Store.at(self.path, allow_external=True) if allow_external else self.store
-        results = tuple(map(SqlResult, run_statements(store, statement, {**(values or {}), **parameters})))
+        results = tuple(
+            map(SqlResult, run_statements(store, statement, {**(values or {}), **parameters}, lambda: self.encoders))
+        )
         results[-1].results = results
         return results[-1]
 

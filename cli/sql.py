@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import shotdex
 from shotdex.store.errors import OptionError
 
 from .options import UserPath, open_session, store_option
@@ -74,6 +75,15 @@ def _is_sql(argument: str, options: set[str]) -> bool:
     is_flag=True,
     help="Let the SQL read other files too, e.g. FROM 'more.csv'; it still writes nothing.",
 )
+@click.option(
+    "--schema",
+    "schema",
+    is_flag=False,
+    flag_value="",
+    metavar="[TABLE]",
+    help="Describe the tables, views and functions, or one of them.",
+)
+@click.option("--examples", is_flag=True, help="Print SQL that answers usual questions.")
 @store_option
 @click.pass_context
 def command(
@@ -86,6 +96,8 @@ def command(
     overwrite: bool,
     wide: bool,
     allow_external: bool,
+    schema: str | None,
+    examples: bool,
     store_path: Path | None,
 ) -> None:
     """Run a SQL STATEMENT over the store. Nothing is written, and no other file is read.
@@ -98,25 +110,25 @@ def command(
 
     Tables: images, failures, encoders, prompt_sets, prompts, runs, predictions, truths, baselines,
     baseline_accuracies, baseline_trials. Views: outcomes, accuracy, accuracy_by_condition, accuracy_by_category,
-    topk_accuracy, confusion, disagreements. See docs/schema.md.
+    topk_accuracy, confusion, disagreements, vectors. --schema describes them.
+
+    Functions: similarity(image_id, 'text'), search('text', n), nearest(image_id, n).
 
     \b
     shotdex sql "FROM accuracy_by_condition"
     shotdex sql "SELECT path, predicted FROM outcomes WHERE NOT correct ORDER BY probability DESC LIMIT 10"
     shotdex sql "SELECT path FROM outcomes WHERE run = $run AND NOT correct" -p run names -o mistakes.parquet
+    shotdex sql "FROM search('a dog', n := 5)"
     shotdex sql --allow-external "FROM images JOIN 'more.csv' USING (path)"
     shotdex sql -f mistakes.sql --format csv > mistakes.csv
     """
-    if statement is not None and file is not None:
-        raise OptionError("STATEMENT and --file both say what to run", "leave out one of them")
+    if examples or schema is not None:
+        out(shotdex.examples() if examples else shotdex.schema(schema or None))
+        return
     form = form or ("table" if target is None else form_of(target))
     if form in FILES and target is None and sys.stdout.isatty():
         raise OptionError(f"{form} is not for a terminal", f"write it to a file: -o rows.{form}")
-    text = _read(Path("-") if statement == "-" else file) if statement in ("-", None) else statement
-    if len({name for name, _ in parameters}) < len(parameters):
-        raise OptionError("a parameter has two values", "pass each name once: -p run names -p category dog")
-    if not text:
-        raise click.UsageError("Missing argument 'STATEMENT'.", context)
+    text = _statements(context, statement, file, parameters)
     found = open_session(store_path).sql(text, dict(parameters), allow_external=allow_external)
     if target is not None:
         write_bytes(target, content_of(found.results, form), overwrite=overwrite)
@@ -129,6 +141,22 @@ def command(
     for result in found.results:
         if result.near:
             note(f"near: {', '.join(result.near)}")
+        for one in result.notes:
+            note(f"note: {one}")
+
+
+def _statements(
+    context: click.Context, statement: str | None, file: Path | None, parameters: Sequence[tuple[str, str]]
+) -> str:
+    """Return the SQL that the arguments mean."""
+    if statement is not None and file is not None:
+        raise OptionError("STATEMENT and --file both say what to run", "leave out one of them")
+    if len({name for name, _ in parameters}) < len(parameters):
+        raise OptionError("a parameter has two values", "pass each name once: -p run names -p category dog")
+    text = _read(Path("-") if statement == "-" else file) if statement in ("-", None) else statement
+    if not text:
+        raise click.UsageError("Missing argument 'STATEMENT'.", context)
+    return text
 
 
 def _read(file: Path | None) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shotdex.models.protocols import LoadEncoder
 from shotdex.store.errors import BadSql
 from shotdex.store.near import near_misses
 from shotdex.store.sql_guard import QUERY_SECONDS, check_statements, sql_errors
 from shotdex.store.store import Store
 
+from .sql_functions import functions, prepared
+from .sql_hints import hint_of, notes_on
+
 if TYPE_CHECKING:
     import pyarrow
+
+REFUSED = "DuckDB refuses this statement"
 
 RESULT_BYTES = 2 * 1024**3
 """The memory that a result may take: about ten million rows of a path and a number."""
@@ -28,6 +34,9 @@ class Rows:
     types: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
     """Without rows: which values that the statement looked for are not there, and which are."""
+
+    notes: tuple[str, ...] = ()
+    """What may be a mistake in the statement."""
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns, the second of two equal ones with a number, so that neither is lost."""
@@ -54,30 +63,41 @@ class Rows:
         return pa.table(arrays, names=list(self.names()))
 
 
-def run_statements(store: Store, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Rows]:
+def run_statements(
+    store: Store,
+    sql: str,
+    parameters: Mapping[str, Any] | None = None,
+    encoders: Callable[[], LoadEncoder] | None = None,
+) -> list[Rows]:
     """Run one statement or several, with values for their $name parameters, and return the rows of each, in order.
 
-    Ctrl-C ends it, and so does the clock after `QUERY_SECONDS`.
+    Ctrl-C ends it, and so does the clock after `QUERY_SECONDS`. With `encoders`, which returns
+    the store's, the functions of `sql_functions` work.
 
     Raises:
         BadSql: a statement does more than query, takes too long, returns too much, or DuckDB refuses it, with DuckDB's
             explanation; or there is none.
+        ModelUnavailable, ModelOutputInvalid: the vector of a text is needed and cannot be made.
     """
-    with store.reading() as con, sql_errors("DuckDB refuses this statement"):
+    given = dict(parameters or {})
+    with sql_errors(REFUSED):
+        used = prepared(store, sql, given, encoders)
+    with store.reading() as con, sql_errors(REFUSED, lambda problem: hint_of(con, sql, problem)), functions(con, used):
         check_statements(con, sql)
         statements = con.statements(sql)
         if not statements:
             raise BadSql("the statement is empty", 'for example: shotdex sql "SELECT * FROM accuracy_by_condition"')
-        unused = set(parameters or ()).difference(*(names for _, _, names in statements))
+        unused = set(given).difference(*(names for _, _, names in statements))
 
         def run_all() -> list[Rows]:
             results: list[Rows] = []
             for _, text, names in statements:
                 # DuckDB says that a parameter is not used where it gets one that the statement lacks.
-                values = {name: value for name, value in (parameters or {}).items() if name in names | unused}
+                values = {name: value for name, value in given.items() if name in names | unused}
                 columns, types, rows = con.described(text, RESULT_BYTES, values)
                 near = () if rows else tuple(near_misses(con, text))
-                results.append(Rows(tuple(columns), tuple(rows), tuple(types), near))
+                notes = tuple(notes_on(con, text, rows)) if not near else ()
+                results.append(Rows(tuple(columns), tuple(rows), tuple(types), near, notes))
             return results
 
         return con.watched(run_all, QUERY_SECONDS)

@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,6 +146,16 @@ class Connection:
         finally:
             with _ctrl_c():
                 self._raw.unregister(name)
+
+    @contextmanager
+    def function(self, name: str, work: Callable[..., Any], takes: Sequence[str], returns: str) -> Iterator[None]:
+        """Let queries call a function under a name for a while; `takes` and `returns` are DuckDB's types."""
+        self._raw.create_function(name, work, list(takes), returns)
+        try:
+            yield
+        finally:
+            with _ctrl_c():
+                self._raw.remove_function(name)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -108,21 +108,21 @@ def _check_rows(con: Connection, tree: Any) -> None:
     """Refuse a row of vectors, such as `(joint, vision)`: where it has to hash one, DuckDB 2.0 ends the process."""
     found = con.rows("SELECT table_name, column_name FROM duckdb_columns() WHERE regexp_matches(data_type, '[[][0-9]')")
     tables, vectors = {table.lower() for table, _ in found}, {column.lower() for _, column in found}
-    nodes = list(_nodes(tree))
-    named = {node["alias"] or node["table_name"] for node in nodes if str(node.get("table_name")).lower() in tables}
+    parts = list(nodes(tree))
+    named = {node["alias"] or node["table_name"] for node in parts if str(node.get("table_name")).lower() in tables}
     while not named <= vectors:
         vectors |= {name.lower() for name in named}
-        named = {node["alias"].lower() for node in nodes if node.get("alias") and _holds(node, vectors)}
-    if any(str(node.get("function_name")).lower() == "row" and _holds(node, vectors) for node in nodes):
+        named = {node["alias"].lower() for node in parts if node.get("alias") and _holds(node, vectors)}
+    if any(str(node.get("function_name")).lower() == "row" and _holds(node, vectors) for node in parts):
         raise BadSql("a row of vectors cannot be used here", "name its parts, as in: {'a': joint, 'b': vision}")
 
 
-def _nodes(part: Any) -> Iterator[dict[str, Any]]:
+def nodes(part: Any) -> Iterator[dict[str, Any]]:
     """Yield every node of a parse tree, and every other object in it."""
     if isinstance(part, dict):
         yield part
     for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        yield from _nodes(value)
+        yield from nodes(value)
 
 
 def _holds(part: Any, vectors: set[str]) -> bool:
@@ -133,7 +133,7 @@ def _holds(part: Any, vectors: set[str]) -> bool:
     if kind == "COLUMN_REF":
         return str(part["column_names"][-1]).lower() in vectors
     if kind == "CAST":
-        return any(str(node.get("type_name")).lower() == "array" for node in _nodes(part["type_expr"]))
+        return any(str(node.get("type_name")).lower() == "array" for node in nodes(part["type_expr"]))
     if kind == "COMPARISON" or _MEASURES.match(function):
         return False
     return function == "array_value" or any(_holds(value, vectors) for value in part.values())
@@ -161,8 +161,11 @@ _OUTSIDE = re.compile(r"disabled (by|through) configuration|[Ee]xtension|Table w
 
 
 @contextmanager
-def sql_errors(what: str) -> Iterator[None]:
-    """Turn DuckDB's errors in a user's SQL into `BadSql`, with its explanation and without its traceback."""
+def sql_errors(what: str, hint_of: Callable[[str], str] = lambda _: "") -> Iterator[None]:
+    """Turn DuckDB's errors in a user's SQL into `BadSql`, with its explanation and without its traceback.
+
+    `hint_of` returns what to do about an explanation, or nothing where it knows none.
+    """
     try:
         yield
     except TookTooLong as error:
@@ -174,7 +177,7 @@ def sql_errors(what: str) -> Iterator[None]:
         raise BadSql(f"{what}: {text}", "query less: a query gets half of the memory, and never the disk") from error
     except duckdb.Error as error:
         text = str(error).strip()
-        hint = 'the tables and their columns: docs/schema.md, or shotdex sql "SHOW TABLES"'
+        hint = "the tables and their columns: shotdex sql --schema   or one of them: shotdex sql --schema images"
         if isinstance(error, duckdb.PermissionException) or _OUTSIDE.search(text.splitlines()[0]):
             hint = "only the store can be queried; to read other files too, use shotdex sql --allow-external"
-        raise BadSql(f"{what}: {text}", hint) from error
+        raise BadSql(f"{what}: {text}", hint_of(text) or hint) from error

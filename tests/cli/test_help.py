@@ -55,7 +55,7 @@ def parameters(words: str) -> list[click.Parameter]:
 
 # `index` is the front door: every kind of source and every limit has its option there, in sections.
 # `report` prints numbers and writes documents.
-MANY = {"index": 23, "search": 9, "sql": 10, "plot map": 18, "plot umap": 18, "plot tsne": 18, "report": 10}
+MANY = {"index": 23, "search": 9, "sql": 11, "plot map": 18, "plot umap": 18, "plot tsne": 18, "report": 10}
 
 FIGURES = {"title", "size", "dpi", "theme", "percent", "order"}
 SHARED = {"store_path", "as_json", "model", "device", "where", "run", *FIGURES}
