@@ -3,6 +3,9 @@ import { useEffect, useState, signal } from "./vendor/ui.js";
 
 const ROOT = new URL("api/", document.baseURI);
 
+// In a file that was exported the answers are in the file itself; set by offline.js.
+export const offline = { answers: null };
+
 // What went wrong, in the server's words: a title, and a hint that names the next step.
 export class Problem extends Error {
   constructor(message, hint = "", status = 0, field = "") {
@@ -41,14 +44,17 @@ async function answered(response) {
 }
 
 export async function get(path, params, options) {
+  if (offline.answers) return offline.answers.get(path, params);
   return (await answer(address(path, params), options)).json();
 }
 
 export async function bytes(path, params, options) {
+  if (offline.answers) return offline.answers.bytes(path);
   return (await answer(address(path, params), options)).arrayBuffer();
 }
 
 export async function post(path, body, options = {}) {
+  if (offline.answers) return offline.answers.post(path, body);
   const headers = { "Content-Type": "application/json", "X-Shotdex": "1" };
   return (await answer(address(path), { method: "POST", body: JSON.stringify(body), headers, ...options })).json();
 }
@@ -59,13 +65,14 @@ export async function upload(path, params, blob, options = {}) {
   return (await answer(address(path, params), { method: "POST", body: form, headers: { "X-Shotdex": "1" }, ...options })).json();
 }
 
-export const imageAddress = (id, side) => address(`images/${id}/picture`, { side });
+export const imageAddress = (id, side) => (offline.answers ? offline.answers.image(id) : address(`images/${id}/picture`, { side }));
 
 // The store as it is now: {counts, runs, ...}; asked again every two seconds while somebody looks.
 export const store = signal(null);
 export const trouble = signal(null);
 
 export async function look() {
+  if (offline.answers) return void (store.value = offline.answers.store);
   try {
     const known = store.value ? { "If-None-Match": `"${store.value.generation}"` } : {};
     const response = await fetch(address("store"), { headers: known });
@@ -77,7 +84,7 @@ export async function look() {
 }
 
 export function keepLooking() {
-  setInterval(() => document.hidden || look(), 2000);
+  if (!offline.answers) setInterval(() => document.hidden || look(), 2000);
 }
 
 // What `load` answers, and nothing that came too late: {value, problem, busy}; loaded again when `key` changes.
@@ -93,5 +100,5 @@ export function useLoaded(key, load) {
     );
     return () => abort.abort();
   }, [key]);
-  return found;
+  return { ...found, busy: found.busy || found.key !== key };
 }

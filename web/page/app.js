@@ -1,6 +1,6 @@
 // The frame around the views: navigation, keys that work everywhere, images dropped or pasted.
 import { html, render, useEffect, useState } from "./vendor/ui.js";
-import { keepLooking, look, store, trouble, useLoaded } from "./api.js";
+import { keepLooking, look, offline, store, trouble, useLoaded } from "./api.js";
 import { VIEWS, follow, go, link, state } from "./state.js";
 import { counted } from "./parts/format.js";
 import { ImageDialog } from "./parts/image.js";
@@ -22,9 +22,10 @@ const LEAVE = { open: "", cell: "", at: "" };
 function Top() {
   const { view } = state.value;
   const { images, encoders } = store.value ?? {};
+  const views = Object.entries(VIEWS).filter(([name]) => !offline.answers || offline.answers.views.includes(name));
   return html`<header class="top">
     <a class="name" href=${link({ view: "search", ...LEAVE })} onClick=${follow({ view: "search", ...LEAVE })}><svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><rect width="32" height="32" rx="7" class="tile" /><rect x="7" y="8" width="11" height="7" rx="1.5" /><rect x="20" y="8" width="5" height="7" rx="1.5" opacity=".75" /><rect x="7" y="17" width="5" height="7" rx="1.5" opacity=".75" /><rect x="14" y="17" width="11" height="7" rx="1.5" /></svg>shotdex</a>
-    <nav aria-label="Views">${Object.entries(VIEWS).map(([name, words]) => html`<a href=${link({ ...LEAVE, view: name })} onClick=${follow({ ...LEAVE, view: name })} aria-current=${view === name ? "page" : undefined}>${words}</a>`)}</nav>
+    <nav aria-label="Views">${views.map(([name, words]) => html`<a href=${link({ ...LEAVE, view: name })} onClick=${follow({ ...LEAVE, view: name })} aria-current=${view === name ? "page" : undefined}>${words}</a>`)}</nav>
     <p class="about">${store.value && html`<span data-count=${images}>${counted(images, "image")}</span><span class="muted"> · ${encoders[0]?.name ?? "no model"}</span>`}</p>
   </header>`;
 }
@@ -67,12 +68,19 @@ function Shown() {
 
 const Nothing = () => html`<div class="first"><h1>Nothing is indexed yet</h1><p>Index a folder of images; this page shows them as they come.</p><pre><code>shotdex index FOLDER</code></pre></div>`;
 
+// The search view may still be on its way.
+function focusSearch(frames) {
+  const box = document.getElementById("search");
+  if (box) box.focus();
+  else if (frames) requestAnimationFrame(() => focusSearch(frames - 1));
+}
+
 function keys(event) {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest?.("input, textarea, select, dialog, [contenteditable], .editor")) return;
   event.preventDefault();
   if (state.value.view !== "search") go({ ...LEAVE, view: "search" });
-  requestAnimationFrame(() => document.getElementById("search")?.focus());
+  focusSearch(60);
 }
 
 function App() {

@@ -2,9 +2,12 @@
 import { signal } from "./vendor/ui.js";
 
 const LISTS = ["text", "minus", "category", "condition", "split"];
-const SINGLE = ["view", "image", "run", "against", "by", "outcome", "where", "cell", "map", "color", "at", "open", "sql", "baseline", "moved", "sort"];
+const SINGLE = ["view", "image", "run", "against", "by", "outcome", "where", "cell", "map", "color", "at", "open", "sql", "baseline", "flip", "sort"];
 
 export const VIEWS = { search: "Search", evaluate: "Evaluate", live: "Try prompts", map: "Map", sql: "SQL" };
+
+// In a file that was exported the state is behind a "#": a file's address may not change before that.
+const MARK = location.protocol === "file:" ? "#" : "?";
 
 // Each list is an array, everything else a string, empty where the address says nothing.
 export function parse(search) {
@@ -21,10 +24,12 @@ export function format(state) {
   params.set("view", state.view);
   for (const name of SINGLE) if (name !== "view" && state[name]) params.set(name, state[name]);
   for (const name of LISTS) for (const value of state[name]) params.append(name, value);
-  return "?" + params;
+  return MARK + params;
 }
 
-export const state = signal(parse(location.search));
+const address = () => (MARK === "#" ? location.hash.slice(1) : location.search);
+
+export const state = signal(parse(address()));
 
 // The address with changes; for links, so that a middle click opens a view in a tab of its own.
 export const link = (changes) => format({ ...state.value, ...changes });
@@ -57,7 +62,7 @@ export function close() {
 }
 
 addEventListener("popstate", () => {
-  state.value = parse(location.search);
+  state.value = parse(address());
 });
 
 // For a link: an ordinary click goes there without loading the page again.

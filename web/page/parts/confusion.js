@@ -1,5 +1,5 @@
 // Which category is taken for which: a table of buttons; each opens the images behind its number.
-import { html, useRef } from "../vendor/ui.js";
+import { html, useId, useRef } from "../vendor/ui.js";
 import { count, signed } from "./format.js";
 import { Scroll } from "./table.js";
 
@@ -28,6 +28,7 @@ function useWalk() {
 // matrix: {truths, classes, cells}, cells[truth][class]; `before` subtracts another one. onCell(truth, predicted).
 export function Confusion({ matrix, before, caption, picked, onCell }) {
   const { table, walk } = useWalk();
+  const id = useId();
   const { truths, classes, cells } = matrix;
   const totals = cells.map((row) => row.reduce((sum, n) => sum + n, 0));
   const most = before ? Math.max(1, ...cells.flatMap((row, i) => row.map((n, j) => Math.abs(n - before.cells[i][j])))) : 1;
@@ -45,8 +46,7 @@ export function Confusion({ matrix, before, caption, picked, onCell }) {
       aria-label=${words} title=${words} aria-pressed=${picked ? String(picked[0] === truths[i] && picked[1] === classes[j]) : undefined}
       onClick=${() => onCell(truths[i], classes[j])}>${before ? (change ? signed(change).replace(/\.000$/, "") : "0") : count(n)}</button>`;
   };
-  return html`<${Scroll} label=${caption}><table class="confusion" ref=${table} onKeyDown=${walk}>
-    <caption>${caption}</caption>
+  return html`<p class="caption" id=${id}>${caption}</p><${Scroll} label=${caption}><table class="confusion" aria-labelledby=${id} ref=${table} onKeyDown=${walk}>
     <thead><tr><td></td>${classes.map((name) => html`<th scope="col"><span title=${name}>${name}</span></th>`)}<th scope="col"><span>images</span></th></tr></thead>
     <tbody>${truths.map((truth, i) => html`<tr key=${truth}><th scope="row" title=${truth}>${truth}</th>
       ${classes.map((_, j) => html`<td>${cell(i, j)}</td>`)}<td class="total-cell">${count(totals[i])}</td></tr>`)}</tbody>

@@ -1,6 +1,6 @@
 // Which images: by label, by what a run made of them, by SQL. Counts are of all images of the store.
 import { html, useState } from "../vendor/ui.js";
-import { store } from "../api.js";
+import { offline, store } from "../api.js";
 import { choose, chosen, go, state } from "../state.js";
 import { count, counted } from "./format.js";
 
@@ -17,7 +17,7 @@ function Labels({ name, heading }) {
   const toggle = (value) => go({ [name]: picked.includes(value) ? picked.filter((one) => one !== value) : [...picked, value], cell: "" });
   return html`<fieldset><legend>${heading}</legend>
     ${values.length > MANY && html`<input type="search" placeholder=${`Find among ${values.length}`} aria-label=${`Find a ${name}`} value=${typed} onInput=${(event) => setTyped(event.target.value)} />`}
-    <div class="options">${shown.map(([value, n]) => html`<label key=${value}><input type="checkbox" checked=${picked.includes(value)} onChange=${() => toggle(value)} /><span>${value || html`<i>none</i>`}</span><span class="count">${count(n)}</span></label>`)}</div>
+    <div class="options">${shown.map(([value, n]) => html`<label key=${value}><input type="checkbox" checked=${picked.includes(value)} onChange=${() => toggle(value)} /><span>${value || html`<i>none</i>`}</span>${" "}<span class="count">${count(n)}</span></label>`)}</div>
   </fieldset>`;
 }
 
@@ -48,10 +48,10 @@ function Where() {
 export function Filters() {
   const { where } = state.value;
   return html`<${Labels} name="category" heading="Category" /><${Labels} name="condition" heading="Condition" /><${Labels} name="split" heading="Split" />
-    <${Outcome} /><${Where} key=${where} />`;
+    <${Outcome} />${!offline.answers && html`<${Where} key=${where} />`}`;
 }
 
-const CLEAR = { category: [], condition: [], split: [], outcome: "", cell: "", where: "", moved: "" };
+const CLEAR = { category: [], condition: [], split: [], outcome: "", cell: "", where: "", flip: "" };
 
 // What narrows the images now, each with a way to drop it.
 export function Chips() {

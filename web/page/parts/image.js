@@ -1,6 +1,6 @@
 // One image: what it is, what each run made of it, and what is near it.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/ui.js";
-import { get, imageAddress, store, useLoaded } from "../api.js";
+import { get, imageAddress, offline, store, useLoaded } from "../api.js";
 import { close, follow, go, link, state } from "../state.js";
 import { basename, bytes, count, share, shell } from "./format.js";
 import { AsCommand } from "./command.js";
@@ -12,7 +12,7 @@ function Facts({ image }) {
     ["Category", image.category],
     ["Condition", image.condition],
     ["Split", image.split],
-    ["Size", image.width && `${count(image.width)} × ${count(image.height)} pixels, ${bytes(image.size_bytes)}`],
+    ["Size", image.width && `${count(image.width)} × ${count(image.height)} pixels${image.size_bytes === undefined ? "" : `, ${bytes(image.size_bytes)}`}`],
     ["Path", image.path],
     ["Source", image.source],
     ...Object.entries(image.metadata ?? {}).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
@@ -27,7 +27,7 @@ function Predictions({ run, truth }) {
   return html`<section class="predictions"><h3>${run.run}<span class=${`verdict ${run.true_rank === 1 ? "right" : run.true_rank ? "wrong" : ""}`}>${verdict}</span></h3>
     <table><caption class="hidden">Predictions of ${run.run}</caption>
       <thead class="hidden"><tr><th scope="col">Class</th><th scope="col">Probability</th><th scope="col">Value</th><th scope="col">Cosine</th></tr></thead>
-      <tbody>${run.predictions.map((one) => html`<tr class=${one.category === truth ? "true" : ""} title=${`${one.prompt}: cosine ${one.cosine.toFixed(4)}`}>
+      <tbody>${run.predictions.map((one) => html`<tr class=${one.category === truth ? "true" : ""} title=${`${one.prompt ? one.prompt + ": " : ""}cosine ${one.cosine.toFixed(4)}`}>
         <th scope="row">${one.category}${one.category === truth && html`<span class="hidden"> (true)</span>`}</th>
         <td class="track"><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width=${(100 * one.probability).toFixed(2)} height="8" rx="1" /></svg></td>
         <td class="number">${share(one.probability)}</td><td class="number muted">${share(one.cosine)}</td></tr>`)}</tbody></table>
@@ -62,12 +62,12 @@ function Contents({ id }) {
   return html`<${Large} image=${image} />
     <div class="beside">
       <h2>${image.category ?? basename(image.path)}</h2>
-      <p class="actions"><a class="button" href=${link(similar)} onClick=${follow(similar)}>Search with this image</a>
+      <p class="actions">${!offline.answers && html`<a class="button" href=${link(similar)} onClick=${follow(similar)}>Search with this image</a>`}
         ${store.value.maps.length > 0 && html`<a class="button" href=${link(shown)} onClick=${follow(shown)}>Show on the map</a>`}</p>
       ${value.runs.map((run) => html`<${Predictions} key=${run.run} run=${run} truth=${run.category ?? image.category} />`)}
-      <${Neighbours} id=${id} />
+      ${!offline.answers && html`<${Neighbours} id=${id} />`}
       <${Facts} image=${image} />
-      <${AsCommand} command=${`shotdex search --image ${shell(image.path)} -k 12`} sql=${`SELECT name, rank, category, probability, prompt\nFROM predictions JOIN runs USING (run_id)\nWHERE image_id = ${image.image_id} ORDER BY run_id, rank`} />
+      <${AsCommand} command=${offline.answers ? "" : `shotdex search --image ${shell(image.path)} -k 12`} sql=${`SELECT name, rank, category, probability, prompt\nFROM predictions JOIN runs USING (run_id)\nWHERE image_id = ${image.image_id} ORDER BY run_id, rank`} />
     </div>`;
 }
 

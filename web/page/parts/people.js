@@ -2,7 +2,7 @@
 import { html } from "../vendor/ui.js";
 import { get, store, useLoaded } from "../api.js";
 import { AsCommand } from "./command.js";
-import { count, share, shell } from "./format.js";
+import { count, shell } from "./format.js";
 import { Bar, Number_ } from "./interval.js";
 import { Trouble } from "./problem.js";
 import { Table } from "./table.js";
@@ -13,8 +13,8 @@ export function People({ run, name }) {
   if (problem) return html`<${Trouble} problem=${problem} />`;
   if (!value) return null;
   const rows = value.conditions.map((one) => ({ ...one, key: one.condition }));
-  const consistency = (value.consistency ?? []).map((one) => ({ ...one, key: one.condition }));
-  return html`<section><h2>Compared with ${name}</h2><p class="muted">${value.baseline.source}${value.baseline.source && "."} ${value.baseline.note}</p>
+  const consistency = (value.consistency?.conditions ?? []).map((one) => ({ ...one, key: one.condition }));
+  return html`<section><h2>Compared with ${name}</h2><p class="muted">${value.baseline.source}${value.baseline.source && "."} ${value.baseline.note}</p>${value.notes.map((note) => html`<p class="note">${note}</p>`)}
     <${Table} caption=${`${run} minus ${name}`} rows=${rows} columns=${[
       { head: "condition", row: true, cell: (row) => row.condition },
       { head: run, cell: (row) => html`<${Number_} estimate=${row.model} />` },
@@ -25,9 +25,9 @@ export function People({ run, name }) {
     ]} />
     ${consistency.length > 0 && html`<${Table} caption="Error consistency: Cohen’s kappa of right and wrong; 1 is the same errors, 0 what chance gives" rows=${consistency} columns=${[
       { head: "condition", row: true, cell: (row) => row.condition },
-      { head: "images", number: true, cell: (row) => count(row.kappa?.n) },
+      { head: "images", number: true, cell: (row) => count(row.images) },
       { head: "kappa", cell: (row) => html`<${Number_} estimate=${row.kappa} />` },
-      { head: "people with each other", cell: (row) => (row.people ? html`<${Number_} estimate=${row.people} />` : share(null)) },
+      { head: "people with each other", cell: (row) => html`<${Number_} estimate=${row.between} />` },
     ]} />`}
     <${AsCommand} command=${`shotdex baseline compare ${shell(name)} --run ${shell(run)}`} /></section>`;
 }

@@ -1,5 +1,5 @@
 // A table that scrolls by itself where the page is too narrow, reachable by keyboard.
-import { html, useLayoutEffect, useRef, useState } from "../vendor/ui.js";
+import { html, useId, useLayoutEffect, useRef, useState } from "../vendor/ui.js";
 
 export function Scroll({ label, children, className = "" }) {
   const ref = useRef();
@@ -17,8 +17,8 @@ export function Scroll({ label, children, className = "" }) {
 
 // columns: [{head, cell: (row) => child, number, row (a row's heading)}]
 export function Table({ caption, columns, rows, className = "" }) {
-  return html`<${Scroll} label=${caption}><table class=${className}>
-    <caption>${caption}</caption>
+  const id = useId();
+  return html`<p class="caption" id=${id}>${caption}</p><${Scroll} label=${caption}><table class=${className} aria-labelledby=${id}>
     <thead><tr>${columns.map((column) => html`<th scope="col" class=${column.number ? "number" : ""}>${column.head}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.key} class=${row.className ?? ""}>
       ${columns.map((column) => (column.row ? html`<th scope="row">${column.cell(row)}</th>` : html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`))}

@@ -16,7 +16,7 @@ import { People } from "../parts/people.js";
 const GROUPS = ["condition", "category", "split", "condition,category"];
 
 function Select({ name, label, options, none }) {
-  return html`<label class="field"><span>${label}</span><select value=${state.value[name]} onChange=${(event) => go({ [name]: event.target.value, cell: "", moved: "" })}>
+  return html`<label class="field"><span>${label}</span><select value=${state.value[name]} onChange=${(event) => go({ [name]: event.target.value, cell: "", flip: "" })}>
     ${none && html`<option value="">${none}</option>`}${options.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`;
 }
 
@@ -61,22 +61,22 @@ function TwoRuns({ compared, baseline, run, against }) {
   const moved = (row, which) => {
     const n = which === "a" ? row.only_a : row.only_b;
     if (row.group !== "all" || !n) return count(n);
-    return html`<a href=${"#flips"} onClick=${(event) => (event.preventDefault(), go({ moved: which, cell: "" }))}>${count(n)}</a>`;
+    return html`<a href=${"#flips"} onClick=${(event) => (event.preventDefault(), go({ flip: which === "a" ? "lost" : "gained", cell: "" }))}>${count(n)}</a>`;
   };
   const columns = [
     { head: "group", row: true, cell: (row) => row.group },
     { head: "images", number: true, cell: (row) => count(row.difference.n) },
-    { head: run, cell: (row) => html`<${Number_} estimate=${row.a} />` },
-    { head: against, cell: (row) => html`<${Number_} estimate=${row.b} />` },
-    { head: "0 to 1", cell: (row) => html`<${Bar} estimates=${[row.a, { ...row.b, kind: "second" }]} marks=${marksOf(baseline, row.group)} />` },
-    { head: "difference", cell: (row) => html`<${Number_} estimate=${row.difference} difference />` },
-    { head: `± ${widest.toFixed(2)}`, cell: (row) => html`<${Bar} estimates=${[row.difference]} low=${-widest} high=${widest} zero=${0} />` },
+    { head: run, cell: (row) => html`<${Number_} estimate=${row.a} stacked />` },
+    { head: against, cell: (row) => html`<${Number_} estimate=${row.b} stacked />` },
+    { head: "0 to 1", cell: (row) => html`<${Bar} estimates=${[row.a, { ...row.b, kind: "second" }]} marks=${marksOf(baseline, row.group)} width=${130} />` },
+    { head: "difference", cell: (row) => html`<${Number_} estimate=${row.difference} difference stacked />` },
+    { head: `± ${widest.toFixed(2)}`, cell: (row) => html`<${Bar} estimates=${[row.difference]} low=${-widest} high=${widest} zero=${0} width=${130} />` },
     { head: `only ${run}`, number: true, cell: (row) => moved(row, "a") },
     { head: `only ${against}`, number: true, cell: (row) => moved(row, "b") },
     { head: "p", number: true, cell: (row) => p(row.p_value) },
     { head: "p (Holm)", number: true, cell: (row) => p(row.adjusted) },
   ];
-  return html`<p class="sentence">${compared.sentence}</p>${compared.notes.map((note) => html`<p class="note">${note}</p>`)}
+  return html`<p class="sentence">${compared.sentences[compared.comparisons.findIndex((one) => one.group === "all")] ?? compared.sentence}</p>${compared.notes.map((note) => html`<p class="note">${note}</p>`)}
     <p class="key"><span>${run}</span><span class="second">${against}</span>${baseline && html`<span class="dashed">${baseline.name}</span>`}</p>
     <${Table} caption="Both runs on the same images; difference: second minus first; p: exact McNemar test" columns=${columns} rows=${rows} />`;
 }
@@ -85,50 +85,56 @@ const confusionOf = (found) => ({ truths: found.truths, classes: found.classes, 
 
 function Matrices({ run, against, found }) {
   const picked = state.value.cell ? splitCell(state.value.cell) : null;
-  const onCell = (truth, predicted, name) => go({ cell: joinCell(truth, predicted), moved: name ?? "" });
+  const onCell = (truth, predicted, flip) => go({ cell: joinCell(truth, predicted), flip: flip ?? "" });
   const a = confusionOf(found);
   const b = found.against && confusionOf(found.against);
   return html`<div class="columns">
-    <section><h2>What is taken for what</h2><${Confusion} matrix=${a} caption=${`${run}: rows are the true categories, columns what they are taken for`} picked=${picked} onCell=${(t, q) => onCell(t, q)} /></section>
-    ${b && html`<section><h2>What changes</h2><${Confusion} matrix=${b} before=${a} caption=${`${against} minus ${run}; blue is better`} picked=${null} onCell=${(t, q) => onCell(t, q, "cell")} /></section>`}
+    <section><h2>What is taken for what</h2><${Confusion} matrix=${a} caption=${`${run}: rows are the true categories, columns what they are taken for`} picked=${state.value.flip ? null : picked} onCell=${(t, q) => onCell(t, q)} /></section>
+    ${b && html`<section><h2>What changes</h2><${Confusion} matrix=${b} before=${a} caption=${`${against} minus ${run}; blue is better`} picked=${state.value.flip ? picked : null} onCell=${(t, q) => onCell(t, q, "came")} /></section>`}
   </div>`;
 }
 
-// The images behind a number: those of a cell, or those that only one run gets right, as a condition in SQL.
+// What a difference between two runs is about, in words.
+const FLIPS = {
+  gained: (run, against) => `only ${against} gets these right`,
+  lost: (run, against) => `only ${run} gets these right`,
+  changed: (run, against) => `${run} and ${against} take these for different categories`,
+  came: (run, against, cell) => `${cell} by ${against}, not by ${run}`,
+  left: (run, against, cell) => `${cell} by ${run}, not by ${against}`,
+};
+
+function Flips({ names, labels }) {
+  return html`<div class="segments" role="radiogroup" aria-label="Which images">${names.map((name, index) => html`<label><input type="radio" name="flip" checked=${state.value.flip === name} onChange=${() => go({ flip: name })} /><span>${labels[index]}</span></label>`)}</div>`;
+}
+
+// The images behind a number: those of a cell, or those on which two runs differ.
 function Behind({ run, against }) {
-  const { cell, moved } = state.value;
+  const { cell, flip } = state.value;
   const [truth, predicted] = cell ? splitCell(cell) : [];
-  const asked = { text: [], minus: [], category: [], condition: [], split: [], run, outcome: "" };
-  let words;
-  if (cell && moved === "cell") {
-    const of = (name) => `SELECT image_id FROM outcomes WHERE run = ${literal(name)} AND category = ${literal(truth)} AND predicted = ${literal(predicted)}`;
-    asked.where = `image_id IN (${of(run)}) <> image_id IN (${of(against)})`;
-    words = `${truth} taken for ${predicted} by only one of ${run} and ${against}`;
-  } else if (cell) {
-    Object.assign(asked, { true: truth, predicted });
-    words = truth === predicted ? `${truth} recognised by ${run}` : `${truth} taken for ${predicted} by ${run}`;
-  } else if (moved === "a" || moved === "b") {
-    const [better, worse] = moved === "a" ? [run, against] : [against, run];
-    const of = (name, right) => `SELECT image_id FROM outcomes WHERE run = ${literal(name)} AND ${right ? "" : "NOT "}correct`;
-    asked.where = `image_id IN (${of(better, true)}) AND image_id IN (${of(worse, false)})`;
-    words = `only ${better} gets these right`;
-  } else return html`<${Empty}>Choose a cell to see its images.<//>`;
+  const asked = { text: [], minus: [], category: [], condition: [], split: [], run, against, outcome: "" };
+  const inCell = cell && (truth === predicted ? `${truth} recognised` : `${truth} taken for ${predicted}`);
+  if (flip && !against) return null;
+  if (!cell && !flip) return html`<${Empty}>Choose a cell to see its images.<//>`;
+  if (cell) Object.assign(asked, { true: truth, predicted });
+  if (flip) asked.flip = flip;
+  const words = flip ? FLIPS[flip](run, against, inCell) : `${inCell} by ${run}`;
   return html`<section id="behind" aria-label="Images of the chosen cell"><h2>${words[0].toUpperCase() + words.slice(1)}</h2>
-    ${cell && truth !== predicted && moved !== "cell" && html`<${Why} run=${run} truth=${truth} predicted=${predicted} />`}
-    <${Found} asked=${asked} label=${words} /></section>`;
+    ${flip && (cell ? html`<${Flips} names=${["came", "left"]} labels=${["came", "left"]} />` : html`<${Flips} names=${["gained", "lost", "changed"]} labels=${[`only ${against} right`, `only ${run} right`, "taken for something else"]} />`)}
+    ${cell && !flip && truth !== predicted && html`<${Why} run=${run} truth=${truth} predicted=${predicted} />`}
+    <${Found} key=${words} asked=${asked} label=${words} /></section>`;
 }
 
 export function Evaluate() {
   const { runs } = store.value;
-  const { against, baseline: named, cell, moved } = state.value;
+  const { against, baseline: named, cell, flip } = state.value;
   const run = state.value.run || runs.at(-1)?.name;
   const by = state.value.by || (Object.keys(store.value.labels.condition ?? {}).length ? "condition" : "category");
   useEffect(() => {
     if (run && (!state.value.run || !state.value.by)) go({ run, by, baseline: state.value.baseline || store.value.baselines[0]?.name || "" }, { replace: true });
   }, [run, by]);
   useEffect(() => {
-    if (cell || moved) document.getElementById("behind")?.scrollIntoView({ block: "start", behavior: "smooth" });
-  }, [cell, moved]);
+    if (cell || flip) document.getElementById("behind")?.scrollIntoView({ block: "start", behavior: "smooth" });
+  }, [cell, flip]);
   const { generation } = store.value;
   const key = run ? [run, against, by, generation].join("\n") : null;
   const numbers = useLoaded(key, (options) => (against ? get("compare", { run: [run, against], by }, options) : get(`runs/${encodeURIComponent(run)}`, { by }, options)));
@@ -138,6 +144,7 @@ export function Evaluate() {
   const fits = numbers.key === key && numbers.value;
   return html`<div class="narrow"><h1 class="hidden">Evaluate</h1><${Controls} run=${run} />
     <${Trouble} problem=${numbers.problem} />
+    ${!fits && !numbers.problem && html`<p class="waiting" role="status">Computing the intervals…</p>`}
     ${fits && (against ? html`<${TwoRuns} compared=${numbers.value} baseline=${baseline} run=${run} against=${against} />` : html`<${OneRun} report=${numbers.value} baseline=${baseline} />`)}
     ${fits && html`<${AsCommand} command=${against ? `shotdex compare ${shell(run)} ${shell(against)} --by ${by}` : `shotdex report ${shell(run)} --by ${by}`} sql=${by.includes(",") || by === "split" ? `SELECT ${by}, count(*) AS n, avg(correct::INT) AS accuracy FROM outcomes\nWHERE run = ${literal(run)} AND correct IS NOT NULL GROUP BY ALL ORDER BY ALL` : `FROM accuracy_by_${by} WHERE run IN (${[run, against].filter(Boolean).map(literal).join(", ")})`} />`}
     <${Trouble} problem=${matrix.problem} />

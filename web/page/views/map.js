@@ -1,6 +1,6 @@
 // Every image near those it resembles: colours, thumbnails, a lasso with a verdict, prompts as stars.
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
-import { bytes, imageAddress, post, store, useLoaded } from "../api.js";
+import { bytes, imageAddress, offline, post, store, useLoaded } from "../api.js";
 import { choose, chosen, go, state } from "../state.js";
 import { tableFromIPC } from "../vendor/map.js";
 import { AsCommand } from "../parts/command.js";
@@ -177,8 +177,8 @@ export function MapView() {
       ${maps.length > 1 && html`<label class="field"><span>Map</span><select value=${id} onChange=${(event) => go({ map: event.target.value, at: "" })}>${maps.map((one) => html`<option value=${one.map}>${`${one.map}: ${one.method}, ${counted(one.images, "image")}`}</option>`)}</select></label>`}
       <label class="field"><span>Colour</span><select value=${color} onChange=${(event) => go({ color: event.target.value })}>${columns.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
       ${runs.length > 0 && html`<label class="field"><span>Run</span><select value=${run} onChange=${(event) => go({ run: event.target.value })}>${runs.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`}
-      <label class="field"><span>A text as a star</span><input type="text" value=${star} maxlength="500" placeholder="type to place it" onInput=${(event) => setStar(event.target.value)} /></label>
-      ${runs.length > 0 && html`<label class="check"><input type="checkbox" checked=${ofRun} onChange=${(event) => setOfRun(event.target.checked)} />Prompts of the run</label>`}
+      ${!offline.answers && html`<label class="field"><span>A text as a star</span><input type="text" value=${star} maxlength="500" placeholder="type to place it" onInput=${(event) => setStar(event.target.value)} /></label>`}
+      ${runs.length > 0 && !offline.answers && html`<label class="check"><input type="checkbox" checked=${ofRun} onChange=${(event) => setOfRun(event.target.checked)} />Prompts of the run</label>`}
     </div>
     <${Trouble} problem=${map.problem ?? coloured.problem ?? stars.problem} />
     <div class="map-row">

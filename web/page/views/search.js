@@ -1,6 +1,6 @@
 // Search and look through: texts, minus terms, an image, filters; the answer as a gallery.
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
-import { get, imageAddress, post, store, upload, useLoaded } from "../api.js";
+import { get, imageAddress, offline, post, store, upload, useLoaded } from "../api.js";
 import { chosen, go, state, uploaded } from "../state.js";
 import { AsCommand } from "../parts/command.js";
 import { Chips, Filters, splitCell } from "../parts/filters.js";
@@ -117,7 +117,7 @@ export function useHits(asked) {
     const next = await ask(cursor);
     setPages((now) => (now.key === pages.key ? { ...now, hits: [...now.hits, ...next.hits], cursor: next.cursor } : now));
   };
-  return { ...pages, problem: first.problem, busy: first.busy, more: pages.cursor ? more : null };
+  return { ...pages, problem: first.problem, busy: first.busy || (!first.problem && pages.key !== key), more: pages.cursor ? more : null };
 }
 
 function commandLine(asked) {
@@ -165,7 +165,7 @@ export function Search() {
     <details class="side" open=${matchMedia("(min-width: 56rem)").matches}><summary>Filters</summary><div class="filters"><${Filters} /></div></details>
     <div class="content">
       <h1 class="hidden">Search ${count(images)} images</h1>
-      <${Texts} /><${QueryImage} /><${Chips} />
+      ${!offline.answers && html`<${Texts} /><${QueryImage} />`}<${Chips} />
       <${Found} asked=${asked} />
       <${AsCommand} command=${ranked ? commandLine(asked) : ""} sql=${sqlOf(asked)} />
     </div></div>`;
