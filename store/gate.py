@@ -43,6 +43,8 @@ class Gate:
         self._queued = 0
         self._mine = threading.local()
         self._file: FileId | None = None
+        self.sealing = threading.Lock()
+        """Held by the thread that opens the catalog for reading, until it has changed its settings."""
 
     def reading(self, deadline: float) -> Leave | None:
         """Let a reader in, after a writer that waits; return how it leaves, or None if the time is up."""

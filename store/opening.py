@@ -16,7 +16,7 @@ import duckdb
 
 from .connection import Connection, attach_to_write, detach, quoted, writer_of
 from .errors import StoreCorrupt, StoreError, StoreLocked
-from .gate import Leave, file_id, gate_of, hold_turnstile, pass_turnstile
+from .gate import Gate, Leave, file_id, gate_of, hold_turnstile, pass_turnstile
 from .lock import ownership, who_may_write
 
 WAIT_SECONDS = 15.0
@@ -55,7 +55,7 @@ def to_read(catalog: Path, *, allow_external: bool) -> Connection:
             replaced = False
             with waiting.for_others():
                 file = file_id(catalog)
-                raw = _sealed(catalog, allow_external)
+                raw = _sealed(catalog, allow_external, gate)
                 replaced = not nested and not (file == file_id(catalog) and gate.agrees(file))
                 if not replaced:
                     return Connection(raw, tried.pop_all().close)
@@ -67,15 +67,20 @@ def to_read(catalog: Path, *, allow_external: bool) -> Connection:
             time.sleep(RETRY_SECONDS)
 
 
-def _sealed(catalog: Path, allow_external: bool) -> duckdb.DuckDBPyConnection:
+def _sealed(catalog: Path, allow_external: bool, gate: Gate) -> duckdb.DuckDBPyConnection:
     """Open a catalog read-only and change its settings for the last time."""
     settings = READING | {"autoload_known_extensions": allow_external}
-    raw = duckdb.connect(str(catalog), read_only=True, config=settings)
-    # Refused where another connection of this process has locked them: they are the catalog's, not the connection's.
-    with suppress(duckdb.InvalidInputException):
-        for statement in (*(() if allow_external else SEALING), "SET lock_configuration = true"):
-            raw.execute(statement)
-    return raw
+    # One thread at a time: they share the catalog, and a setting that is changed while another thread takes the file
+    # system away is an error like that of a damaged file.
+    with ExitStack() as failed, gate.sealing:
+        raw = duckdb.connect(str(catalog), read_only=True, config=settings)
+        failed.callback(raw.close)  # an error that somebody keeps would keep it open, and every writer out
+        # Refused where another connection of this process has locked them: they are the catalog's, not its own.
+        with suppress(duckdb.InvalidInputException):
+            for statement in (*(() if allow_external else SEALING), "SET lock_configuration = true"):
+                raw.execute(statement)
+        failed.pop_all()
+        return raw
 
 
 def to_write(catalog: Path, seconds: float | None = None) -> Connection:

@@ -7,12 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from shotdex.store import gate, opening
-from shotdex.store.errors import StoreLocked
+from shotdex.store.errors import StoreError, StoreLocked
 from shotdex.store.store import Store
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="locks that readers share are those of POSIX")
@@ -211,3 +212,13 @@ def test_readers_of_a_catalog_that_was_replaced_make_way_for_the_new_one(store: 
         assert not found
     late.join(10)
     assert found == [1]
+
+
+def test_an_error_that_somebody_keeps_keeps_no_writer_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "SEALING", ("SET no_such_setting = 1",))
+        with pytest.raises(StoreError) as kept:
+            opening.to_read(store.catalog, allow_external=False)
+    with closing(opening.to_write(store.catalog, 2.0)) as con:
+        con.run("CREATE TABLE written(number INTEGER)")
+    assert kept.value
