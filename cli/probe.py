@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from math import isnan
@@ -20,6 +21,10 @@ from .render import note, out
 if TYPE_CHECKING:
     from shotdex.analysis.probe.compare import ProbeComparison
     from shotdex.analysis.probe.rows import ComparisonRow
+
+
+METHOD = 43
+"""Columns of a method's name, with which the table takes 100 at most; the notes below it have the whole name."""
 
 
 @click.command("probe")
@@ -119,10 +124,9 @@ def as_dict(found: ProbeComparison) -> dict[str, Any]:
 def as_text(found: ProbeComparison) -> str:
     """Return a comparison as text: coverage, the table, and what one must know to read it."""
     zero = next((row.name for row in found.rows if row.kind == "zero-shot"), None)
-    columns = ["method", "details", "accuracy", "95 % interval", "n"]
-    columns += [f"p vs {zero}", "p (Holm)"] * (zero is not None) + [""]
+    columns = ["method", "accuracy", "95 % interval", "n", *["p", "p (Holm)"] * (zero is not None), ""]
     rows = [_row(row, zero is not None) for row in found.rows]
-    return "\n".join([*_header(found), "", table(columns, rows), *_reading_notes(found, zero is not None)])
+    return "\n".join([*_header(found), "", table(columns, rows), *_reading_notes(found, zero)])
 
 
 def _header(found: ProbeComparison) -> list[str]:
@@ -138,14 +142,32 @@ def _header(found: ProbeComparison) -> list[str]:
 def _row(row: ComparisonRow, tested: bool) -> list[Any]:
     value, interval, n = estimate_cells(row.estimate)
     tests = [p_value(row.p_value), p_value(row.adjusted)] * tested
-    return [f"{row.kind}: {row.name}", row.details, value, interval, n or "-", *tests, small_sample(row.estimate)]
+    name = _method(row)
+    name = name if len(name) <= METHOD else name[: METHOD - 1] + "…"
+    return [name, value, interval, n or "-", *tests, small_sample(row.estimate)]
 
 
-def _reading_notes(found: ProbeComparison, tested: bool) -> Sequence[str]:
+def _method(row: ComparisonRow) -> str:
+    """Return a row's name with the first of its details; `_reading_notes` has the others."""
+    first = _details(row)[0]
+    return visible(f"{row.kind}: {row.name}" + (f", {first}" if row.kind in ("few-shot", "trained") and first else ""))
+
+
+def _details(row: ComparisonRow) -> list[str]:
+    """Return the parts of a row's details, and what stands in brackets as a part of its own."""
+    return re.sub(r" \(([^)]*)\)", r", \1", row.details).split(", ")
+
+
+def _reading_notes(found: ProbeComparison, zero: str | None) -> Sequence[str]:
     notes = list(found.notes)
-    if tested:
+    for row in found.rows:
+        details = ", ".join(_details(row)[row.kind in ("few-shot", "trained") :])
+        if details:
+            notes.append(f"{_method(row)}: {details}")
+    if zero is not None:
         tests = sum(not isnan(row.p_value) for row in found.rows)
-        notes.append(f"p: exact McNemar test on the test images that both answered; Holm over {tests} comparisons")
+        notes.append(f"p: exact McNemar test against {zero} on the test images that both answered")
+        notes.append(f"p (Holm): over {tests} comparisons")
     if any(row.kind == "few-shot" for row in found.rows):
         notes.append(
             f"few-shot: mean of {found.options.draws} draws; the interval is for draws and test images together"
