@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shotdex.store.types import Estimate, Hit, IndexReport, PromptSet
 
     from . import errors
+    from .encoding import EncodeReport, encode
     from .images import ClassifiedImages, classify_images
     from .reproduction import Reproduction, benchmarks, reproduce
     from .results import Estimates, Findings, IndexPreview, SearchResult, SqlResult
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "ClassifiedImages": "images",
+    "EncodeReport": "encoding",
     "Estimate": "store.types",
     "Estimates": "results",
     "Findings": "results",
@@ -39,6 +41,7 @@ _MODULES = {
     "benchmarks": "reproduction",
     "classify_images": "images",
     "describe": "session",
+    "encode": "encoding",
     "examples": "query.sql_pages",
     "open": "session",
     "reproduce": "reproduction",
@@ -48,6 +51,7 @@ _MODULES = {
 
 __all__ = [
     "ClassifiedImages",
+    "EncodeReport",
     "Estimate",
     "Estimates",
     "Findings",
@@ -65,6 +69,7 @@ __all__ = [
     "benchmarks",
     "classify_images",
     "describe",
+    "encode",
     "errors",
     "examples",
     "open",

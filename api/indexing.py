@@ -19,6 +19,7 @@ from shotdex.store.relocation import remember_place
 from shotdex.store.store import Store
 from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
 
+from .encoding import index_shards, preview_shards, shards_of
 from .index_lines import plan_lines
 from .opened import Opened
 from .progress import Bar, shown
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from shotdex.models.protocols import ImageEncoder
 
 Note = Callable[[str], None]
+Announce = Callable[["Plan", "Labelling"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ class Indexing(Opened):
         """Index the images of a source, and return what was done; unchanged images cost only a look at their files.
 
         Args:
-            source: a folder, archive, manifest, data set or URL; see docs/sources.md.
+            source: a folder, archive, manifest, data set or URL; see docs/sources.md. Or the place of shards that
+                `shotdex.encode` made; their images come with labels and vectors, and are not read.
             model: a hub name, a local folder, "demo", or an object with `id`, `encode_images` and `encode_texts`; the
                 store's own where None.
             layout: what path parts mean, such as "{condition}/{category}*".
@@ -186,9 +189,12 @@ class Indexing(Opened):
         how = self._model(model, precision)
         web = Exchange.of_options(web_timeout, web_files)
         job = Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None), web)
-        with job.web.in_effect(), self._scanned(job) as (inventory, choice, options):
-            encoder = choice.identity()
-            found = preview(Store(self.path), inventory, options, encoder)
+        with job.web.in_effect():
+            if (shards := shards_of(self.store, job)) is not None:
+                return preview_shards(self.store, job, shards)
+            with self._scanned(job) as (inventory, choice, options):
+                encoder = choice.identity()
+                found = preview(Store(self.path), inventory, options, encoder)
         return IndexPreview(found, self.path, choice.name if encoder is None else encoder[1])
 
     def _model(
@@ -231,24 +237,20 @@ class Indexing(Opened):
             yield inventory, self.encoders.for_indexing(job.model, job.note, samples), job.options
 
     def _run(self, job: Job) -> IndexReport:
-        from shotdex.indexer.run import Indexing
-
         def announce(plan: Plan, labelling: Labelling) -> None:
             for line in plan_lines(plan, labelling.record.layout):
                 job.note(line)
 
-        with (
-            job.web.in_effect(),
-            self._scanned(job) as (inventory, choice, options),
-            shown(job.progress, "indexing") as bar,
-        ):
-            encoder = choice.encoder()
-            report = Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
+        with job.web.in_effect():
+            shards = shards_of(self.store, job)
+            report = (
+                self._run_source(job, announce) if shards is None else index_shards(self.store, job, shards, announce)
+            )
         remember_place(self.store)
-        if report.interrupted:
+        if report.interrupted or report.encoder is None:
             return report
         try:
-            self.encoders.keep_texts(encoder.id)  # so that a search need not load the model
+            self.encoders.keep_texts(report.encoder)  # so that a search need not load the model
             if job.prune:
                 from shotdex.upkeep.prune import prune
 
@@ -262,6 +264,12 @@ class Indexing(Opened):
             error.report = report
             raise
         return report
+
+    def _run_source(self, job: Job, announce: Announce) -> IndexReport:
+        from shotdex.indexer.run import Indexing
+
+        with self._scanned(job) as (inventory, choice, options), shown(job.progress, "indexing") as bar:
+            return Indexing(Store.create(self.path), choice.encoder(), options, bar, announce).run(inventory)
 
 
 def layout_of(

@@ -16,6 +16,7 @@ from shotdex.store.errors import ShotdexError
 # Command -> (module, one line of help), so that `shotdex --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Index the images of a folder, a zip archive or IDX files."),
+    "encode": ("encode", "Encode a part of a source to files that index takes, on any machine."),
     "search": ("search", "Find the images that match a text or an image."),
     "approximate": ("approximate", "Build an index that makes searches among very many images faster."),
     "engine": ("engine", "Add, list or remove a search engine outside this process: Milvus."),

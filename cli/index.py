@@ -12,32 +12,22 @@ import click
 
 from shotdex.formatting import plain, shown_path, visible
 from shotdex.index_lines import left_out_lines, unlabelled_lines
-from shotdex.media.decoding.formats import LISTED_TEXT
 from shotdex.results import IndexPreview
 from shotdex.session import Session
 from shotdex.store.errors import ShotdexError
 from shotdex.store.location import store_to_write
 from shotdex.store.store import Store
-from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
+from shotdex.store.types import IndexReport
 
-from .options import SectionedCommand, device_option, json_option, store_option
+from .options import SectionedCommand, json_option, store_option
 from .render import as_json as to_json
 from .render import note, one_stream, out
+from .source_options import LABELS, label_options, limit_options, model_options, web_options
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
 SECTIONS = {
-    "Labels (kept for the next time)": (
-        "layout",
-        "categories",
-        "category",
-        "condition",
-        "split",
-        "columns",
-        "labels_as_written",
-        "all_folders",
-        "zip_names",
-    ),
+    "Labels (kept for the next time)": LABELS,
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "Web servers": ("web_timeout", "web_files"),
@@ -45,112 +35,23 @@ SECTIONS = {
 }
 
 
-class BatchSize(click.ParamType[int | None]):
-    """A number of images, or auto, which is None."""
-
-    name = "batch size"
-    _number = click.IntRange(1, 4096)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """Return the number, or None for auto."""
-        return None if value in (None, "auto") else int(self._number.convert(value, param, ctx))
-
-
 @click.command("index", cls=SectionedCommand, sections=SECTIONS)
 @click.argument("source")
-@click.option(
-    "--layout", metavar="PATTERN", help="What path parts mean: '{condition}/{category}*', '{split}/{category}/*'."
-)
-@click.option(
-    "--categories",
-    metavar="A,B,C",
-    help="The category is the longest of these that a file's name starts with as a word (car01, car-2 and CarSide, not "
-    "carrot), else the nearest folder of that name. With --layout: what {category} may be.",
-)
-@click.option("--category", metavar="X", help="The category of all images.")
-@click.option("--condition", metavar="X", help="The condition of all images.")
-@click.option("--split", metavar="X", help="The split of all images.")
-@click.option(
-    "--columns",
-    metavar="ROLE=NAME,...",
-    help="Which columns of a manifest, or keys of a tar's .json files, are image, category, condition and split: "
-    "image=file,category=label. Usual names are found without.",
-)
-@click.option(
-    "--labels-as-written/--no-labels-as-written",
-    default=None,
-    help="Keep what stands in cells: nan, NA, N/A, null and None are labels, and 3.0 is not 3.",
-)
-@click.option(
-    "--all-folders/--no-all-folders",
-    default=None,
-    help="Enter hidden folders, too, and those of systems, such as @eaDir, #recycle and .thumbnails.",
-)
-@click.option(
-    "--zip-names",
-    metavar="ENCODING",
-    help="How names are encoded in zip files that do not say so: gbk, shift_jis, cp866, ... UTF-8 is recognised.",
-)
-@click.option(
-    "--model",
-    metavar="NAME_OR_PATH",
-    help="A CLIP, SigLIP or similar model: hub name (NAME@REVISION pins a version), local folder, or demo. Else the "
-    "store's; a new store takes openai/clip-vit-base-patch32.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "bf16", "fp16", "auto"]),
-    help="What the model computes in; part of the encoder's identity. auto: the store's, else the fastest whose "
-    "vectors stay within a cosine of 0.999 of float32's on a few images. [default: the store's, else float32]",
-)
-@device_option
-@click.option(
-    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", show_default=True, help="Images per batch."
+@label_options
+@model_options(
+    "Else the store's; a new store takes openai/clip-vit-base-patch32.",
+    "the store's, else float32",
+    "the store's, else the",
 )
 @click.option(
     "--compile", "compile_model", is_flag=True, help="Compile the model first; takes a minute, and pays off on a GPU."
 )
-@click.option(
-    "--all-formats",
-    is_flag=True,
-    help=f"Read whatever Pillow reads, not only {LISTED_TEXT}. A truncated image of another format may be indexed.",
-)
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(0),
-    default=Limits().pixels,
-    metavar="N",
-    show_default=True,
-    help="Reject larger images before they are decoded; 0 lifts this limit and the one on a file's bytes (512 MiB).",
-)
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(0),
-    default=Limits().seconds,
-    metavar="S",
-    show_default=True,
-    help="Give up decoding an image after this time; 0 lifts the limit.",
-)
+@limit_options
 @click.option(
     "--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N failures. [default: never]"
 )
 @click.option("--strict", is_flag=True, help="Stop at the first failure; the same as --max-failures 0.")
-@click.option(
-    "--web-timeout",
-    type=click.FloatRange(0),
-    default=WEB_SECONDS,
-    metavar="S",
-    show_default=True,
-    help="How long a server may take to begin its answer; 0 lifts this limit and the one on slow answers.",
-)
-@click.option(
-    "--web-files",
-    type=click.IntRange(0),
-    default=WEB_FILES,
-    metavar="N",
-    show_default=True,
-    help="How many files and folders a folder on a server may list; 0 lifts this limit and the one on nested folders.",
-)
+@web_options
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
 @click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
 @click.option(
@@ -196,7 +97,7 @@ def command(
     'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; a folder, a
     quoted pattern ('data/*.parquet') or a list in braces of archives or Parquet files; a folder of IDX files (MNIST,
     Fashion-MNIST); torchvision:NAME[:split] or hf:NAME[:config]; the URL (http, https, s3, gs) of any
-    of these; or -, a list of paths on standard input.
+    of these; -, a list of paths on standard input; or the place of shards that 'shotdex encode' made.
 
     Running it again is quick: files that have not changed are not read. A broken image becomes a row in
     the table `failures` and the rest goes on. Ctrl-C keeps what is done, and the same command goes on from there.

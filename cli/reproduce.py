@@ -12,10 +12,10 @@ from shotdex import Reproduction
 from shotdex.formatting import describe, shown_path, table, visible
 from shotdex.reproduction import MODEL, PublishedAccuracy
 
-from .index import BatchSize
 from .options import UserPath, command_line, device_option, json_option
 from .render import as_json as to_json
 from .render import note, out
+from .source_options import BatchSize
 
 
 @click.command("reproduce")

@@ -83,11 +83,15 @@ class Inventory:
                 if sum(map(len, self._rows.values())) >= CHUNK or self._characters >= CHUNK_CHARACTERS:
                     self._flush(seen)
             self._flush(seen)
-            order = "string_split(relative, '/'), position" if self.source.by_path else "position"
-            self.con.run(ORDERED.format(order=order))
-            self.con.run("DROP TABLE found")
-            kept = int(self.con.value("SELECT count(*) FROM ordered"))
-            self.repeated, self.candidates = self.candidates - kept, kept
+            self.arrange()
+
+    def arrange(self) -> None:
+        """Put what was found into the order of the work, each address once."""
+        order = "string_split(relative, '/'), position" if self.source.by_path else "position"
+        self.con.run(ORDERED.format(order=order))
+        self.con.run("DROP TABLE found")
+        kept = int(self.con.value("SELECT count(*) FROM ordered"))
+        self.repeated, self.candidates = self.candidates - kept, kept
 
     def shapes(self) -> dict[str, int]:
         """Return a path within the source for each of its folders, with its number of images: see `guess_layout`."""
@@ -124,7 +128,7 @@ class Inventory:
 
     def all_left_out(self) -> tuple[LeftOut, ...]:
         """Return what was left out, by kind: how much, and the first paths of each."""
-        if Left.OTHER in self.left_out:
+        if Left.OTHER in self.left_out and self._extensions:
             self.left_out[Left.OTHER].extensions = dict(self._extensions.most_common(EXTENSIONS))
         return tuple(self.left_out[kind] for kind in Left if kind in self.left_out)
 

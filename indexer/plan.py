@@ -175,7 +175,7 @@ def make_plan(
     place = {"source": root, "below": root.rstrip("/") + "/", "complete": inventory.source.complete}
     for name, query in COPIES.items():
         _copy(con, name, catalog, query.format(known=known_query(encoder_id)))
-    classes = _label(inventory, labelling.layout)
+    classes = label(inventory, labelling.layout)
     con.run(NEWEST)
     con.run(COMPARED, {"source": root, "explicit": labelling.explicit})
     con.run(SETTLED, {"decoder": decoder})
@@ -206,7 +206,7 @@ def _copy(scratch: Connection, name: str, catalog: Connection, query: str) -> No
             scratch.run(f"CREATE TABLE {name} AS FROM arrived")
 
 
-def _label(inventory: Inventory, layout: Layout) -> list[ClassExample]:
+def label(inventory: Inventory, layout: Layout) -> list[ClassExample]:
     """Make the table of candidates with the labels that the user, the source or the layout gives, in this order.
 
     Return examples of the listed categories that file names begin with.

@@ -15,7 +15,7 @@ from shotdex.store.types import EncoderId, LeftOut
 
 from .failures import decoder_version
 from .inventory import Inventory
-from .layout import choose_labelling
+from .layout import Labelling, choose_labelling
 from .losses import check_losses
 from .plan import ClassExample, make_plan
 from .preflight import expected_bytes, free_bytes
@@ -60,15 +60,21 @@ class Preview:
 
 
 def preview(
-    store: Store, inventory: Inventory, options: IndexOptions, encoder: tuple[int | None, EncoderId] | None
+    store: Store,
+    inventory: Inventory,
+    options: IndexOptions,
+    encoder: tuple[int | None, EncoderId] | None,
+    labelling: Labelling | None = None,
 ) -> Preview:
     """Return what indexing a scan into a store would do, with an encoder's number in it (None: not yet) and identity.
 
-    Nothing is written; the store need not exist.
+    Images that come labelled, in shards, have a `labelling`; otherwise it is chosen as for an indexing. Nothing is
+    written; the store need not exist.
     """
     with _existing_or_empty(store) as compared, compared.reading() as con:
         before = source_record(con, inventory.source.root)
-        labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
+        if labelling is None:
+            labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
         number = encoder[0] if encoder is not None else None
         plan = make_plan(inventory, con, number, labelling, decoder_version(options.limits))
         if not options.gone:

@@ -124,7 +124,7 @@ class Indexing:
     def _open(self, inventory: Inventory) -> tuple[Plan, Placer, Labelling]:
         """Compare the source with the catalog, check that the work can be done, record what the scan could not use."""
         with self._store.reading() as con:
-            self._left = _state(con)
+            self._left = catalog_state(con)
             number = number_of(con, self._encoder.id)
             before = source_record(con, inventory.source.root)
             options = self._options
@@ -193,7 +193,7 @@ class Indexing:
 
     def _commit(self, plan: Plan, placer: Placer) -> None:
         # Cut between the database's commit and this reset, the same rows would be written twice.
-        with _interrupt_held_back():
+        with interrupt_held_back():
             if self._pending:
                 results = pa.concat_tables(self._pending)
                 end = self._committed + len(results)
@@ -219,13 +219,13 @@ class Indexing:
                 what waits to be committed would get ids that mean something else there.
         """
         with self._store.writing(COMMIT_WAIT) as con:
-            if _state(con) != self._left:
+            if catalog_state(con) != self._left:
                 raise StoreError(
                     f"{self._store.catalog} is not as this indexing left it: it was replaced meanwhile",
                     "nothing was written to it; what was committed before is in the old one. Index again to go on",
                 )
             yield con
-            self._left = _state(con)
+            self._left = catalog_state(con)
 
     def _finish(self, plan: Plan) -> None:
         """Record what only a whole walk can tell: labels read again, and what is gone."""
@@ -271,7 +271,7 @@ class Indexing:
 
 
 @contextmanager
-def _interrupt_held_back() -> Iterator[None]:
+def interrupt_held_back() -> Iterator[None]:
     """Deliver a Ctrl-C that arrives inside only when the block has ended; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -286,7 +286,7 @@ def _interrupt_held_back() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _state(con: Connection) -> tuple[str, str]:
+def catalog_state(con: Connection) -> tuple[str, str]:
     """Return what tells a catalog, and a state of its images, from every other."""
     return str(con.value("SELECT value FROM meta WHERE key = 'store_id'")), images_generation(con)
 

@@ -110,6 +110,13 @@ MIGRATIONS: tuple[str, ...] = (
         source VARCHAR, position INTEGER, kind VARCHAR, count BIGINT, paths VARCHAR[], extensions JSON
     );
     """,
+    """
+    CREATE TABLE shards (
+        shard_id INTEGER, key VARCHAR, source VARCHAR, encoder_id INTEGER, part INTEGER, parts INTEGER, piece INTEGER,
+        state VARCHAR, images BIGINT, failures BIGINT, sha256 VARCHAR, place VARCHAR, name VARCHAR,
+        committed_at TIMESTAMP
+    );
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -179,7 +179,8 @@ class _Leaving:
         for table in ("projection_points", "projections"):
             con.run(f"DELETE FROM {table} WHERE projection_id IN (SELECT projection_id FROM outdated)")
         con.run(f"DELETE FROM failures WHERE {_FAILED}", {"source": self.source})
-        con.run("DELETE FROM sources WHERE source = $source", {"source": self.source})
+        for table in ("sources", "shards"):
+            con.run(f"DELETE FROM {table} WHERE source = $source", {"source": self.source})
         for number, which in truthful.items():
             _renew_digests(con, number, *which)
         for table in ("stored_images", *map(vectors_table, self.staying)):
@@ -188,7 +189,8 @@ class _Leaving:
             forget_stamps(con, number)
             write_record(con, number, None)
             con.run(f"DROP TABLE {vectors_table(number)}; DROP TABLE {texts_table(number)}")
-            con.run("DELETE FROM encoders WHERE encoder_id = $number", {"number": number})
+            for table in ("encoders", "shards"):
+                con.run(f"DELETE FROM {table} WHERE encoder_id = $number", {"number": number})
 
 
 _LEAVES = "image_id IN (SELECT image_id FROM leaving)"

@@ -57,6 +57,8 @@ class ParquetTable:
             self._names = _class_names(self._schema.metadata or {})
         except Exception as error:
             raise _broken(error) from error
+        if b"shotdex_shard" in (self._file.metadata.metadata or {}):
+            raise SourceError("it is a shard, not a manifest", "pass the folder of all shards: shotdex index PLACE/")
         check_columns(self._schema.names)
 
     def columns(self) -> list[Column]:

@@ -20,6 +20,7 @@ MODULES = [
     "engines",
     "maintenance",
     "runs",
+    "encoding",
     "indexing",
     "plots",
     "prompts",

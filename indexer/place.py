@@ -1,0 +1,141 @@
+"""Where shards lie: a folder on this machine, or a prefix in S3 or Google Cloud Storage, through `pyarrow.fs`.
+
+Credentials are the user's own, as the AWS and Google tools find them; an S3 server of one's own is named by the
+environment variable `AWS_ENDPOINT_URL`. Nobody ever meets half a file under its name: in a folder it is written aside
+and renamed, in a bucket it appears when the whole of it was sent.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from shotdex.media.files.places import absolute, is_url, shown
+from shotdex.media.files.urls import scheme_of
+from shotdex.media.sources.kinds import PARQUET_ENDINGS
+from shotdex.store.errors import OptionError, StoreError
+
+BUCKETS = ("s3", "gs")
+
+ASIDE = 3600.0
+"""Seconds after which a file that was being written passes for left by a process that was killed."""
+
+
+class Place:
+    """A folder or prefix; it need not exist yet. `url` is its absolute path, or its URL."""
+
+    def __init__(self, place: str) -> None:
+        """Take in what a user names.
+
+        Raises:
+            OptionError: it is empty, or a URL that is not of S3 or Google Cloud Storage.
+            SourceError: the URL has a password in it.
+        """
+        if not place:
+            raise OptionError("the place for shards is empty", "pass a folder, or an s3:// or gs:// prefix")
+        if is_url(place) and scheme_of(place) not in BUCKETS:
+            raise OptionError(
+                f"shards cannot be kept at {shown(place)}", "pass a folder, or an s3:// or gs:// prefix that ends in /"
+            )
+        self.url = absolute(place).rstrip("/") or "/"
+        self.in_bucket = is_url(self.url)
+        self._found: tuple[Any, str] | None = None
+
+    def __str__(self) -> str:
+        return shown(self.url)
+
+    def named(self, name: str) -> str:
+        """Return where a file lies, for messages."""
+        return f"{self}/{name}"
+
+    def tables(self) -> list[str]:
+        """Return the names of the Parquet files that lie here, not below, in order; none where the place is not there.
+
+        Raises:
+            StoreError: it cannot be listed.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        with self._named_errors("listed"):
+            files, path = self._files()
+            found = files.get_file_info(FileSelector(path, allow_not_found=True))
+        names = (info.base_name for info in found if info.type != FileType.Directory)
+        return sorted(name for name in names if name.lower().endswith(PARQUET_ENDINGS) and not name.startswith("."))
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[pa.NativeFile]:
+        """Open a file to read it; it can seek.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        files, path = self._files()
+        with files.open_input_file(f"{path}/{name}") as file:
+            yield file
+
+    def write(self, name: str, data: pa.Buffer) -> None:
+        """Write a whole file under its name, in the place of one that is there.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with self._named_errors("written to"):
+            if self.in_bucket:
+                files, path = self._files()
+                with files.open_output_stream(f"{path}/{name}") as file:
+                    file.write(data)
+                return
+            folder = Path(self.url)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._clear_aside(folder, name)
+            aside = folder / f".{name}.{uuid.uuid4().hex[:12]}.part"
+            try:
+                with aside.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                aside.replace(folder / name)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Delete a file, where it is there.
+
+        Raises:
+            StoreError: it cannot be deleted.
+        """
+        files, path = self._files()
+        with self._named_errors("written to"), suppress(FileNotFoundError):
+            files.delete_file(f"{path}/{name}")
+
+    def _files(self) -> tuple[Any, str]:
+        if self._found is None:
+            from pyarrow import fs
+
+            if self.in_bucket:
+                files, path = fs.FileSystem.from_uri(self.url)
+                self._found = files, path.rstrip("/")
+            else:
+                self._found = fs.LocalFileSystem(), self.url
+        return self._found
+
+    @contextmanager
+    def _named_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            detail = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise StoreError(f"{self} cannot be {what}: {detail}", "check the place and your rights there") from error
+
+    def _clear_aside(self, folder: Path, name: str) -> None:
+        for left in folder.glob(f".{name}.*.part"):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > ASIDE:
+                    left.unlink()

@@ -1,0 +1,176 @@
+"""From shards to committed rows: in the order of the parts, one transaction a shard.
+
+What each row means in the catalog is found as for a source that is indexed here: the plan compares the source's images
+with the catalog, and only what is not on record as it is there is committed. The table `shards` has what was committed,
+so a command that was interrupted goes on, and no shard is committed twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from shotdex.models.late_encoder import LateEncoder
+from shotdex.models.protocols import ImageEncoder
+from shotdex.store.arrow import to_arrow
+from shotdex.store.connection import Connection, now
+from shotdex.store.encoded_batch import batch_schema, commit
+from shotdex.store.encoders import add_encoder, number_of
+from shotdex.store.engines.vector_index import write_index
+from shotdex.store.images import next_image_id
+from shotdex.store.source_records import left_out, record_left_out, record_source, source_record
+from shotdex.store.types import EncoderId, IndexReport
+
+from .contents import owners_of
+from .failures import check_usable, scan_failures
+from .inventory import Inventory
+from .layout import Labelling
+from .losses import check_losses
+from .plan import Plan, make_plan
+from .preflight import check_store
+from .reconcile import KNOWN, Placer, failures_of
+from .run import Indexing, catalog_state, interrupt_held_back
+from .shard_rows import read_batch
+from .shards import Shard
+
+
+def without_model(identity: EncoderId) -> ImageEncoder:
+    """Return what stands for the encoder of shards, whose vectors are there already."""
+
+    def load() -> ImageEncoder:
+        raise AssertionError("images that come in shards are not encoded again")
+
+    return LateEncoder(identity, load)
+
+
+class ShardIndexing(Indexing):
+    """Brings a store up to a source of which all images are in shards, or on record. `commit_all` does it, once."""
+
+    def commit_all(
+        self, inventory: Inventory, labelling: Labelling, decoder: str, shards: Callable[[Plan], Iterable[Shard]]
+    ) -> IndexReport:
+        """Commit shards in the order in which they come; `shards` is called with what there is to do.
+
+        Raises:
+            SourceError: no image is usable, too many are not, or a shard is not one.
+            StoreError: the store cannot be written to, or its disk is full or too small.
+            StoreLocked: another process is indexing, or holds the catalog.
+        """
+        started = time.monotonic()
+        with self._store.indexing():
+            self._store.update_storage()
+            plan, placer = self._prepare(inventory, labelling, decoder)
+            self._announce(plan, labelling)
+            interrupted = False
+            try:
+                for shard in shards(plan):
+                    self._commit_shard(plan, placer, shard)
+                    if self._tally.too_many():
+                        break
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                write_index(self._store, self._encoder_id, self._encoder.id)
+            if not interrupted and not self._tally.too_many():
+                self._finish(plan)
+        self._tally.check(inventory.source)
+        report = self._report(plan, interrupted, started)
+        check_usable(report)
+        return report
+
+    def _prepare(self, inventory: Inventory, labelling: Labelling, decoder: str) -> tuple[Plan, Placer]:
+        """Compare the source with the catalog, and record what only its scan can tell."""
+        with self._store.reading() as con:
+            self._left = catalog_state(con)
+            number = number_of(con, self._encoder.id)
+            before = source_record(con, inventory.source.root)
+            left = [*inventory.all_left_out()]
+            new_left = left != left_out(con, inventory.source.root)
+            plan = make_plan(inventory, con, number, labelling, decoder)
+            if not self._options.gone:
+                check_losses(plan)
+            total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
+            check_store(self._store, self._encoder.id, plan.work, total)
+            placer = Placer(owners_of(con, number), plan.vanished_contents(), next_image_id(con))
+        if number is None or labelling.record != before or plan.new_failures or new_left:
+            with self._writing() as con:
+                number = add_encoder(con, self._encoder.id) if number is None else number
+                record_source(con, labelling.record)
+                record_left_out(con, labelling.record.source, left)
+                for batch in scan_failures(plan, batch_schema(self._encoder.id)):
+                    commit(con, batch)
+        self._encoder_id = number
+        self._tally.before(plan)
+        return plan, placer
+
+    def _commit_shard(self, plan: Plan, placer: Placer, shard: Shard) -> None:
+        scratch = plan.inventory.con
+        batch = read_batch(shard, scratch)
+        rows = batch.drop_columns(["joint", "vision"]).append_column("row", to_arrow(np.arange(len(batch))))
+        with scratch.holding("shard_rows", rows):
+            todo = scratch.table(_TODO)
+        known, new = self._is_committed(shard), _with_labels(batch, todo)
+        if len(todo) > new.column("failure").drop_null().length() or not known:
+            # Cut between the database's commit and this, the same images would be counted as not yet committed.
+            with interrupt_held_back():
+                placed = placer.place(new, todo.select(KNOWN.names).cast(KNOWN)) if len(new) else None
+                with self._writing() as con:
+                    if placed is not None:
+                        commit(con, placed.batch, placed.placement)
+                    self._record(con, shard, batch)
+                if placed is not None:
+                    plan.take(placed.found)
+                    self._counts.update(placed.counts)
+                    new = placed.batch
+        self._tally.add(failures_of(new))
+        self._progress.advance(len(batch))
+
+    def _is_committed(self, shard: Shard) -> bool:
+        with self._store.reading() as con:
+            found = con.value("SELECT count(*) FROM shards WHERE key = $key", {"key": shard.header.key})
+        return bool(found)
+
+    def _record(self, con: Connection, shard: Shard, batch: pa.Table) -> None:
+        header = shard.header
+        failures = len(batch) - batch.column("failure").null_count
+        con.run("DELETE FROM shards WHERE key = $key", {"key": header.key})
+        con.run(
+            "INSERT INTO shards SELECT coalesce(max(shard_id), 0) + 1, $key, $source, $encoder, $part, $parts, $piece, "
+            "$state, $images, $failures, $sha256, $place, $name, $now FROM shards",
+            {
+                "key": header.key,
+                "source": header.origin.root,
+                "encoder": self._encoder_id,
+                "part": header.part,
+                "parts": header.parts,
+                "piece": header.piece,
+                "state": header.state,
+                "images": len(batch) - failures,
+                "failures": failures,
+                "sha256": header.sha256,
+                "place": shard.place.url,
+                "name": shard.name,
+                "now": now(),
+            },
+        )
+
+
+# The rows of a shard that are not on record as they are there, with the labels that they get.
+_TODO = """
+    SELECT r.row, w.category, w.condition, w.split, w.metadata,
+        w.image_id, w.content_sha256, w.encoded, w.present, w.same_file
+    FROM shard_rows r JOIN work w ON w.address = r.address ORDER BY r.row
+"""
+
+
+def _with_labels(batch: pa.Table, todo: pa.Table) -> pa.Table:
+    """Return the rows of a batch that are to be committed, with the labels that they get."""
+    if len(todo) < len(batch):
+        batch = batch.take(todo.column("row"))
+    for name in ("category", "condition", "split", "metadata"):
+        field = batch.schema.field(name)
+        batch = batch.set_column(batch.schema.get_field_index(name), field, todo.column(name).cast(field.type))
+    return batch
