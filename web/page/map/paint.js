@@ -171,7 +171,8 @@ export class Painter {
   paintImages(inView) {
     const { context } = this;
     const side = inView.length < 40 ? 84 : inView.length < 120 ? 60 : 44;
-    for (const at of inView) {
+    // The one that was asked for lies on top.
+    for (const at of inView.includes(this.focused) ? [...inView.filter((one) => one !== this.focused), this.focused] : inView) {
       const id = this.points.ids[at];
       const image = this.loaded.get(id);
       if (!image) this.load(id);
@@ -232,8 +233,10 @@ export class Painter {
     const { context } = this;
     context.lineWidth = 2;
     context.strokeStyle = dark ? "#fff" : "#1d1d1f";
+    const image = this.inView.length <= THUMBNAILS && this.loaded.get(this.points.ids[this.focused]);
+    const reach = image ? (this.inView.length < 40 ? 50 : this.inView.length < 120 ? 38 : 30) : 11;
     context.beginPath();
-    context.arc(px, py, 11, 0, 2 * Math.PI);
+    context.arc(px, py, reach, 0, 2 * Math.PI);
     context.stroke();
   }
 

@@ -10,7 +10,7 @@ import { Table } from "../parts/table.js";
 export function Verdict({ run }) {
   const ids = chosen.value;
   const key = ids ? JSON.stringify([ids, run, store.value.generation]) : null;
-  const { value, problem } = useLoaded(key, (options) => post("selection", { ids, run: run || null }, options));
+  const { value, problem } = useLoaded(key, (options) => post("selection", { deltas: ids.map((id, at) => id - (at ? ids[at - 1] : 0)), run: run || null }, options));
   if (!ids) return html`<div class="verdict-box"><h2>Selection</h2><p class="muted">Draw a lasso around images, or select what is in view, to see what is special about them.</p></div>`;
   const gallery = { view: "search", open: "", at: "", text: [], minus: [], image: "", cell: "" };
   return html`<div class="verdict-box"><h2>${counted(ids.length, "image")} selected</h2>

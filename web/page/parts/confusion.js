@@ -42,6 +42,7 @@ export function Confusion({ matrix, before, caption, picked, onCell }) {
     const good = before ? (change > 0) === same : same;
     const words = before ? `${truths[i]} taken for ${classes[j]}: ${count(old)} before, ${count(n)} now` : cellName(truths[i], classes[j], n);
     const shade = before && !change ? 0 : Math.round(strength);
+    if (!onCell) return html`<span class=${`number-cell ${good ? "right" : "wrong"}${shade >= 50 ? " deep" : ""}`} style=${{ "--s": shade >= 50 ? 100 : shade }} title=${words}>${count(n)}</span>`;
     return html`<button type="button" class=${`${good ? "right" : "wrong"}${shade >= 50 ? " deep" : ""}`} style=${{ "--s": shade >= 50 ? 100 : shade }} data-place=${`${i},${j}`} data-cell=${`${i},${j}`}
       aria-label=${words} title=${words} aria-pressed=${picked ? String(picked[0] === truths[i] && picked[1] === classes[j]) : undefined}
       onClick=${() => onCell(truths[i], classes[j])}>${before ? (change ? signed(change).replace(/\.000$/, "") : "0") : count(n)}</button>`;

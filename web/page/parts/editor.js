@@ -1,6 +1,6 @@
 // Classes and their prompts as they are being typed; kept in this tab only.
 import { html, signal } from "../vendor/ui.js";
-import { get, store } from "../api.js";
+import { store } from "../api.js";
 
 const kept = sessionStorage.getItem("draft");
 

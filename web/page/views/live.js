@@ -1,17 +1,15 @@
 // Try prompts: every change of a class or a prompt shows its accuracy, on the half of the images that is for looking.
-import { html, signal, useEffect, useRef, useState } from "../vendor/ui.js";
-import { get, look, post, store, useLoaded } from "../api.js";
+import { html, useEffect, useRef, useState } from "../vendor/ui.js";
+import { look, post, store, useLoaded } from "../api.js";
 import { go, state } from "../state.js";
 import { Confusion } from "../parts/confusion.js";
-import { count, counted, p, share, signed } from "../parts/format.js";
+import { between, count, counted, p, share, signed } from "../parts/format.js";
 import { Gallery } from "../parts/gallery.js";
 import { Bar, Number_ } from "../parts/interval.js";
 import { Empty, Trouble } from "../parts/problem.js";
 import { Table } from "../parts/table.js";
 import { Editor, draft, fromRun, problems, promptSet, remember } from "../parts/editor.js";
 import { Confirm } from "../parts/confirm.js";
-
-const looks = signal(Number(sessionStorage.getItem("looks") ?? 0));
 
 // The newest answer to the prompts as they are now; an older one never overwrites it, since its request is dropped.
 function useNumbers(run, half) {
@@ -26,8 +24,6 @@ function useNumbers(run, half) {
     post("live", JSON.parse(body), { signal: abort.signal }).then(
       (value) => {
         if (abort.signal.aborted) return;
-        looks.value += 1;
-        sessionStorage.setItem("looks", looks.value);
         set({ value, problem: null, ms: performance.now() - began, body });
       },
       (problem) => abort.signal.aborted || set((before) => ({ ...before, problem })),
@@ -40,8 +36,8 @@ function useNumbers(run, half) {
 function Headline({ value, ms, run }) {
   return html`<dl class="headline"><div title=${value.accuracy.method}><dt>Accuracy</dt><dd>${share(value.accuracy.value)}<small>${share(value.accuracy.low)} to ${share(value.accuracy.high)} · ${counted(value.accuracy.n, "image")}</small></dd></div>
     ${value.against && html`<div title=${value.against.accuracy.method}><dt>${run}</dt><dd>${share(value.against.accuracy.value)}<small>${share(value.against.accuracy.low)} to ${share(value.against.accuracy.high)} · the same images</small></dd></div>
-    <div><dt>Difference</dt><dd>${signed(value.accuracy.value - value.against.accuracy.value)}<small>${count(value.against.gained)} gained, ${count(value.against.lost)} lost · p ${p(value.against.p_value)}</small></dd></div>`}
-    <div><dt>Looks</dt><dd>${count(looks.value)}<small>${ms === undefined ? "" : `answered in ${Math.round(ms)} ms`}</small></dd></div></dl>
+    <div title=${value.against.difference.method}><dt>Difference</dt><dd>${signed(value.against.difference.value)}<small>${between(value.against.difference, signed)}</small></dd></div>`}
+    <div><dt>Looks</dt><dd>${count(value.looks)}<small>${ms === undefined ? "" : `answered in ${Math.round(ms)} ms`}</small></dd></div></dl>
     ${value.against?.sentence && html`<p class="sentence">${value.against.sentence}</p>`}`;
 }
 
@@ -69,6 +65,27 @@ function Flips({ value, run }) {
     ${hits.length ? html`<${Gallery} hits=${hits} label=${`Images ${words[which]}`} />` : html`<${Empty}>None.<//>`}</section>`;
 }
 
+// What each prompt of a class is worth: the numbers without it.
+function LeaveOut({ run }) {
+  const classes = Object.entries(promptSet(draft.value).classes).filter(([, prompts]) => prompts.length > 1).map(([name]) => name);
+  const [picked, pick] = useState("");
+  const name = classes.includes(picked) ? picked : "";
+  const key = name ? JSON.stringify([promptSet(draft.value), run, name, store.value.generation]) : null;
+  const { value, problem } = useLoaded(key, (options) => post("live", { ...promptSet(draft.value), half: "explore", leave_one_out: name }, options));
+  if (!classes.length) return null;
+  const rows = (name && value?.leave_one_out ? value.leave_one_out : []).map((one) => ({ ...one, key: one.prompt }));
+  return html`<section><h2>Leave a prompt out</h2><div class="controls"><label class="field"><span>Prompts of</span><select value=${name} onChange=${(event) => pick(event.target.value)}><option value="">choose a class…</option>${classes.map((one) => html`<option value=${one}>${one}</option>`)}</select></label></div>
+    <${Trouble} problem=${problem} />
+    ${rows.length > 0 && html`<${Table} caption=${`Accuracy without one prompt of ${name}`} rows=${rows} columns=${[
+      { head: "without", row: true, cell: (row) => row.prompt },
+      { head: "accuracy, 95 % interval", cell: (row) => html`<${Number_} estimate=${row.accuracy} />` },
+      { head: "0 to 1", cell: (row) => html`<${Bar} estimates=${[row.accuracy]} marks=${[{ value: value.accuracy.value, name: "with all prompts" }]} />` },
+      { head: "gained", number: true, cell: (row) => count(row.gained) },
+      { head: "lost", number: true, cell: (row) => count(row.lost) },
+      { head: "p", number: true, cell: (row) => p(row.p_value) },
+    ]} />`}</section>`;
+}
+
 export function Live() {
   const { runs, read_only: readOnly } = store.value;
   const run = state.value.run || runs.at(-1)?.name || "";
@@ -89,14 +106,15 @@ function Trying({ run, readOnly }) {
   const { value } = found;
   return html`<div class="trying"><div class="editor-side"><h1>Try prompts</h1>
       <p class="muted">One prompt a line. The numbers are of the half of the images that is for exploring; nothing is kept until you save.</p>
-      <${Editor} /><${Save} readOnly=${readOnly} /></div>
+      <${Editor} /><${Save} readOnly=${readOnly} />
+      ${value && html`<p class="glance"><b>${share(value.accuracy.value)}</b><span class="muted">${between(value.accuracy)}</span>${value.against && html`<span>${signed(value.against.difference.value)} to ${run}</span>`}</p>`}</div>
     <div class="numbers" aria-busy=${String(!found.current)}>
       <div class="controls"><label class="field"><span>Compared with</span><select value=${run} onChange=${(event) => go({ run: event.target.value })}>${runs.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label></div>
       <${Trouble} problem=${found.problem} />
       ${!found.valid && html`<p class="note">The numbers are those before the prompts marked on the left.</p>`}
       <div role="status" class="hidden">${value && found.current ? `Accuracy ${share(value.accuracy.value)}` : ""}</div>
       ${value && html`<${Headline} value=${value} ms=${found.ms} run=${run} /><${Conditions} value=${value} run=${run} />
-        <${Confusion} matrix=${value.confusion} caption="Exploring half: rows are the true categories, columns what they are taken for" onCell=${() => {}} />
+        <${Confusion} matrix=${value.confusion} caption="Exploring half: rows are the true categories, columns what they are taken for" /><${LeaveOut} run=${run} />
         <${Confirm} run=${run} /><${Flips} value=${value} run=${run} />`}
     </div></div>`;
 }
@@ -111,7 +129,7 @@ function Save({ readOnly }) {
     event.preventDefault();
     setBusy(true);
     try {
-      await post("runs", { name: name.trim(), looks: looks.value, ...promptSet(draft.value) });
+      await post("runs", { name: name.trim(), ...promptSet(draft.value) });
       await look();
       say({ saved: name.trim() });
       setName("");

@@ -4,12 +4,15 @@ import { bytes, imageAddress, offline, post, store, useLoaded } from "../api.js"
 import { choose, chosen, go, state } from "../state.js";
 import { tableFromIPC } from "../vendor/map.js";
 import { AsCommand } from "../parts/command.js";
-import { counted } from "../parts/format.js";
+import { counted, shell } from "../parts/format.js";
 import { Trouble } from "../parts/problem.js";
+import { draft, problems, promptSet } from "../parts/editor.js";
 import { Gestures } from "../map/gestures.js";
 import { COLOURS, GREY, Painter, ramp } from "../map/paint.js";
 import { Legend } from "../map/legend.js";
 import { Verdict } from "../map/verdict.js";
+
+const JUDGED = ["predicted", "correct", "true_rank", "probability"]; // columns of a run
 
 async function points(id, options) {
   const table = tableFromIPC(new Uint8Array(await bytes(`maps/${id}`, {}, options)));
@@ -51,6 +54,7 @@ function Canvas({ painter, gestures, found, coloured, hidden, keys, acts, words 
     painter.current.onPaint = () => {
       canvas.current.dataset.painted = painter.current.painted;
       canvas.current.dataset.view = painter.current.inView.length;
+      acts.painted();
     };
     return () => {
       watch.disconnect();
@@ -78,20 +82,26 @@ export function MapView() {
   const known = maps.map((one) => String(one.map));
   const id = known.includes(state.value.map) ? state.value.map : known.at(-1);
   const run = state.value.run || runs.at(-1)?.name || "";
-  const color = state.value.color || "category";
+  const [plain, setPlain] = useState(false);
+  const color = state.value.color || (plain ? "predicted" : "category");
   const [lassoing, setLassoing] = useState(false);
   const [hidden, setHidden] = useState(new Set());
   const [hover, setHover] = useState(null);
   const [star, setStar] = useState("");
-  const [ofRun, setOfRun] = useState(false);
+  const [prompts, setPrompts] = useState("");
+  const [empty, setEmpty] = useState(false);
   const painter = useRef();
   const gestures = useRef();
   const timer = useRef();
   const map = useLoaded(id ? `${id} ${generation}` : null, (options) => points(id, options));
-  const columns = ["category", "condition", "split", "source", ...(runs.length ? ["predicted", "correct"] : [])];
-  const column = ["predicted", "correct"].includes(color) ? `${color}:${run}` : color;
+  const columns = ["category", "condition", "split", "source", ...(runs.length ? ["predicted", "correct", "true_rank", "probability"] : [])];
+  const column = JUDGED.includes(color) ? `${color}:${run}` : color;
   const coloured = useLoaded(id ? `${id} ${column} ${generation}` : null, (options) => kinds(id, column, options));
   useEffect(() => setHidden(new Set()), [column, id]);
+  // A map of images without a category is coloured by what the run takes them for.
+  useEffect(() => {
+    if (coloured.value && !state.value.color && runs.length && coloured.value.all.every((kind) => kind.none)) setPlain(true);
+  }, [coloured.value]);
 
   const acts = useMemo(() => ({
     lassoed: (places) => pick(places),
@@ -104,11 +114,12 @@ export function MapView() {
         if (state.value.view === "map") go({ at: k === 1 && Math.abs(x - 0.5) + Math.abs(y - 0.5) < 0.001 ? "" : [x.toFixed(4), y.toFixed(4), k.toFixed(3)].join(",") }, { replace: true });
       }, 300);
     },
+    painted: () => setEmpty(painter.current.points.ids.length > 0 && painter.current.inView.length === 0),
     opening: () => showAt(state.value.at),
   }), []);
 
   const pick = (places) => {
-    choose(places.map((at) => painter.current.points.ids[at]));
+    choose(places.map((at) => painter.current.points.ids[at]).sort((a, b) => a - b));
     setLassoing(false);
     gestures.current.lassoing = false;
   };
@@ -138,8 +149,9 @@ export function MapView() {
   }, [chosen.value, map.value]);
 
   // Stars: the prompts of a run, or one that is being typed.
-  const starKey = id && map.value && (star.trim() || ofRun) ? [id, star, ofRun && run, generation].join("\n") : null;
-  const stars = useLoaded(starKey, (options) => post("live/places", { projection_id: Number(id), texts: star.trim() ? [star.trim()] : [], run: ofRun ? run : null }, options));
+  const tried = prompts === "tried" && draft.value && !problems(draft.value).length ? promptSet(draft.value).classes : {};
+  const starKey = id && map.value && (star.trim() || prompts) ? JSON.stringify([id, star, prompts, run, tried, generation]) : null;
+  const stars = useLoaded(starKey, (options) => post("live/places", { projection_id: Number(id), texts: star.trim() ? [star.trim()] : [], classes: tried, run: prompts === "run" ? run : null }, options));
   useEffect(() => {
     if (!painter.current) return;
     painter.current.stars = starKey ? (stars.value?.places ?? painter.current.stars) : [];
@@ -174,11 +186,11 @@ export function MapView() {
   const words = `Map of ${counted(map.value?.ids.length ?? 0, "image")}`;
   return html`<div class="map-view">
     <div class="controls"><h1 class="hidden">Map</h1>
-      ${maps.length > 1 && html`<label class="field"><span>Map</span><select value=${id} onChange=${(event) => go({ map: event.target.value, at: "" })}>${maps.map((one) => html`<option value=${one.map}>${`${one.map}: ${one.method}, ${counted(one.images, "image")}`}</option>`)}</select></label>`}
+      ${maps.length > 1 && html`<label class="field"><span>Map</span><select value=${id} onChange=${(event) => go({ map: event.target.value, at: "" })}>${maps.map((one) => html`<option value=${one.map}>${`${one.map}: ${one.method}, ${counted(one.images, "image")}${one.where ? `, ${one.where}` : ""}`}</option>`)}</select></label>`}
       <label class="field"><span>Colour</span><select value=${color} onChange=${(event) => go({ color: event.target.value })}>${columns.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
       ${runs.length > 0 && html`<label class="field"><span>Run</span><select value=${run} onChange=${(event) => go({ run: event.target.value })}>${runs.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`}
       ${!offline.answers && html`<label class="field"><span>A text as a star</span><input type="text" value=${star} maxlength="500" placeholder="type to place it" onInput=${(event) => setStar(event.target.value)} /></label>`}
-      ${runs.length > 0 && !offline.answers && html`<label class="check"><input type="checkbox" checked=${ofRun} onChange=${(event) => setOfRun(event.target.checked)} />Prompts of the run</label>`}
+      ${!offline.answers && html`<label class="field"><span>Prompts as stars</span><select value=${prompts} onChange=${(event) => setPrompts(event.target.value)}><option value="">none</option>${run && html`<option value="run">those of ${run}</option>`}${draft.value && html`<option value="tried">those being tried</option>`}</select></label>`}
     </div>
     <${Trouble} problem=${map.problem ?? coloured.problem ?? stars.problem} />
     <div class="map-row">
@@ -191,6 +203,7 @@ export function MapView() {
           <button type="button" aria-label="Zoom in" onClick=${() => gestures.current.zoom(1.6)}>+</button>
           <button type="button" aria-label="Zoom out" onClick=${() => gestures.current.zoom(1 / 1.6)}>−</button>
         </div>
+        ${empty && html`<p class="nothing muted">No image is in view.</p>`}
         ${hover && html`<${Hover} hover=${hover} painter=${painter.current} coloured=${coloured.value} />`}
       </div>
       <div class="map-side">
@@ -199,7 +212,7 @@ export function MapView() {
       </div>
     </div>
     <p id="map-keys" class="muted keys">Drag to move, scroll to zoom, click an image to open it. Keys: arrows move, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>0</kbd> fits, <kbd>L</kbd> selects what is in view, <kbd>Esc</kbd> clears. Shift and drag draws a lasso.</p>
-    <${AsCommand} command=${`shotdex plot map --out map.png --color ${["predicted", "correct"].includes(color) ? color : color}`} sql=${`SELECT image_id, x, y FROM projection_points WHERE projection_id = ${id}`} />
+    <${AsCommand} command=${`shotdex plot map --out map.png --color ${color}${JUDGED.includes(color) ? ` --run ${shell(run)}` : ""}`} sql=${`SELECT image_id, x, y FROM projection_points WHERE projection_id = ${id}`} />
   </div>`;
 }
 

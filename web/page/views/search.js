@@ -1,7 +1,7 @@
 // Search and look through: texts, minus terms, an image, filters; the answer as a gallery.
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { get, imageAddress, offline, post, store, upload, useLoaded } from "../api.js";
-import { chosen, go, state, uploaded } from "../state.js";
+import { choose, chosen, go, state, uploaded } from "../state.js";
 import { AsCommand } from "../parts/command.js";
 import { Chips, Filters, splitCell } from "../parts/filters.js";
 import { count, counted, literal, shell } from "../parts/format.js";
@@ -53,6 +53,7 @@ function Texts() {
     clearTimeout(timer.current);
     const boxes = [...event.target.querySelectorAll("input[data-kind]")];
     const of = (kind) => boxes.filter((box) => box.dataset.kind === kind).map((box) => box.value.trim()).filter(Boolean);
+    if (of("text").length) choose(null);
     go({ text: of("text"), minus: of("minus") });
   };
   return html`<form role="search" class="asked" onSubmit=${submit}>
@@ -96,6 +97,20 @@ function QueryImage() {
   return html`<div class="query-image"><img src=${shown.url} alt="" /><span>like ${shown.words}</span><button type="button" class="quiet" onClick=${drop} aria-label="Search without this image">×</button></div>`;
 }
 
+// The images that were chosen on the map: their ids go to SQL as one text, since there may be thousands.
+async function fromMap(asked, cursor, options) {
+  if (offline.answers) return post("search/chosen", { ...asked, ids: chosen.value, k: PAGE, cursor });
+  const condition = conditionOf(asked);
+  const statement = `SELECT i.image_id, i.path, i.width, i.height, i.category, i.condition, o.predicted, o.correct, count(*) OVER () AS total
+    FROM (FROM images${condition ? ` WHERE ${condition}` : ""}) i LEFT JOIN outcomes o ON o.image_id = i.image_id AND o.run = $run
+    WHERE i.image_id IN (SELECT unnest(string_split($ids, ','))::BIGINT) ORDER BY i.image_id LIMIT ${PAGE} OFFSET ${Number(cursor ?? 0)}`;
+  const { columns, rows } = await post("sql", { statement, parameters: { ids: chosen.value.join(","), run: asked.run } }, options);
+  const hits = rows.map((row) => Object.fromEntries(columns.map(({ name }, at) => [name, row[at]])));
+  const end = Number(cursor ?? 0) + hits.length;
+  const total = hits[0]?.total ?? 0;
+  return { hits, total, cursor: end < total ? String(end) : null };
+}
+
 // The answer, page by page.
 export function useHits(asked) {
   const [pages, setPages] = useState({ key: null, hits: [], cursor: null });
@@ -103,7 +118,7 @@ export function useHits(asked) {
   const key = JSON.stringify([asked, uploaded.value?.url, chosen.value, generation]);
   const ask = (cursor, options) => {
     if (uploaded.value) return upload("search", { ...asked, k: PAGE, cursor }, uploaded.value.blob, options);
-    if (chosen.value) return post("search/chosen", { ...asked, ids: chosen.value, k: PAGE, cursor }, options);
+    if (chosen.value && !asked.text.length && !asked.image_id) return fromMap(asked, cursor, options);
     return get("search", { ...asked, k: PAGE, cursor }, options);
   };
   const first = useLoaded(key, (options) => ask(undefined, options));
