@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shotdex.query.sql_pages import examples, schema
-    from shotdex.store.types import Estimate, Hit, IndexReport, PromptSet
+    from shotdex.store.types import Estimate, Hit, IndexReport, Part, PromptSet
 
     from . import errors
     from .encoding import EncodeReport, encode
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .reproduction import Reproduction, benchmarks, reproduce
     from .results import Estimates, Findings, IndexPreview, SearchResult, SqlResult
     from .runs import Run, Runs
-    from .session import Session, describe, open
+    from .session import Session, describe, open, parse_query
 
     __version__: str
 
@@ -31,6 +31,7 @@ _MODULES = {
     "Hit": "store.types",
     "IndexPreview": "results",
     "IndexReport": "store.types",
+    "Part": "store.types",
     "PromptSet": "store.types",
     "Reproduction": "reproduction",
     "Run": "runs",
@@ -44,6 +45,7 @@ _MODULES = {
     "encode": "encoding",
     "examples": "query.sql_pages",
     "open": "session",
+    "parse_query": "session",
     "reproduce": "reproduction",
     "schema": "query.sql_pages",
 }
@@ -58,6 +60,7 @@ __all__ = [
     "Hit",
     "IndexPreview",
     "IndexReport",
+    "Part",
     "PromptSet",
     "Reproduction",
     "Run",
@@ -73,6 +76,7 @@ __all__ = [
     "errors",
     "examples",
     "open",
+    "parse_query",
     "reproduce",
     "schema",
 ]

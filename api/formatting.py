@@ -163,6 +163,11 @@ def signed_cells(difference: Estimate) -> tuple[str, str]:
     return f"{difference.value:+.3f}", bounds
 
 
+def z_cell(z: float | None) -> str:
+    """Return how many standard deviations above the mean a cosine is, with its sign."""
+    return "-" if z is None else f"{z:+.1f}"
+
+
 def p_value(value: float) -> str:
     """Return a p value to three digits; below one in a million it is no more precise than that."""
     if math.isnan(value):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shotdex.store.location import user_path
 from shotdex.store.types import EncoderId, Estimate, Hit
 
-from .formatting import estimate_cells, shown_path, visible
+from .formatting import estimate_cells, shown_path, visible, z_cell
 from .index_lines import class_lines, example_line, left_out_lines, unlabelled_lines
 from .tabular import Records, Tabular
 
@@ -59,7 +59,7 @@ class SearchResult(Tabular[Hit]):
         self._hits = tuple(found.hits)
         self._store = store
 
-    columns = ("rank", "image_id", "path", "cosine", "category", "condition", "split")
+    columns = ("rank", "image_id", "path", "cosine", "category", "condition", "split", "z")
 
     def _rows(self) -> Sequence[Hit]:
         return self._hits
@@ -71,10 +71,18 @@ class SearchResult(Tabular[Hit]):
         return f"{len(self)} of {self.images:,} images nearest to {self.query}"
 
     def _headings(self) -> Sequence[str]:
-        return ("rank", "cosine", "category", "condition", "split", "path")
+        return ("rank", "cosine", "z", "category", "condition", "split", "path")
 
     def _cells(self, row: Hit) -> Sequence[Any]:
-        return [row.rank, f"{row.cosine:.4f}", row.category, row.condition, row.split, shown_path(row.path)]
+        return [
+            row.rank,
+            f"{row.cosine:.4f}",
+            z_cell(row.z),
+            row.category,
+            row.condition,
+            row.split,
+            shown_path(row.path),
+        ]
 
     def changed(self) -> list[Hit]:
         """Return the hits whose files are others now than those that were indexed; every file is read for this."""

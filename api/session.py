@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write, user_path
 from shotdex.store.store import Store
-from shotdex.store.types import PIXEL_LIMIT, Ids, Query, Space, Vectors
+from shotdex.store.types import PIXEL_LIMIT, Ids, Part, PartKind, Query, Space, Vectors
 
 from .baselines import Baselines
 from .engines import Engines
@@ -22,6 +23,9 @@ from .indexing import Indexing
 from .maintenance import Maintenance
 from .prompts import Prompts
 from .results import SearchResult, SqlResult
+
+ImageSource = str | os.PathLike[str] | bytes
+"""A path or URL of an image, or the bytes of its file."""
 
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
@@ -102,6 +106,31 @@ def describe(model: str) -> Architecture:
     return describe(model)
 
 
+def parse_query(words: str | Sequence[str]) -> list[Part]:
+    """Return the parts of a query that is written as on the command line, for `Session.search`.
+
+    Args:
+        words: the words, or a line of them with quotes as in a shell. `+` and `-` add and subtract what follows;
+            `2:dog` counts twice; `#12` is the indexed image with that id; URLs and paths of images are images.
+
+    Raises:
+        EmptyQuery: nothing follows a sign. OptionError: a quote is not closed.
+
+    >>> [str(part) for part in shotdex.parse_query('horse + 2:stripes - "a zoo"')]
+    ['horse', '2:stripes', 'a zoo']
+    >>> len(store.search(*shotdex.parse_query("duck - hat"), k=3))
+    3
+    """
+    from shotdex.query.parts import parse
+
+    if isinstance(words, str):
+        try:
+            words = shlex.split(words)
+        except ValueError as error:
+            raise OptionError(f"{words!r} has a quote that is not closed", "close it, or leave it out") from error
+    return parse(words)
+
+
 class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
@@ -118,42 +147,82 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Main
 
     def search(
         self,
-        *texts: str,
-        image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        *parts: str | tuple[str, float] | Part,
+        minus: str | Sequence[str] = (),
+        image: ImageSource | Sequence[ImageSource] = (),
+        like: int | Sequence[int] = (),
         where: str | None = None,
         k: int = 10,
+        least: bool = False,
+        min_score: float | None = None,
+        min_z: float | None = None,
+        space: str = "joint",
+        with_itself: bool = False,
         model: str | OwnModel | ImageEncoder | None = None,
         exact: bool = False,
         engine: str = "auto",
         max_pixels: int = PIXEL_LIMIT,
     ) -> SearchResult:
-        """Find the images nearest to texts, images, or the mean of both: best first, ties by image id.
+        """Find the images nearest to texts, images, or a weighted sum of both: best first, ties by image id.
+
+        What the store has needs no model: texts that it remembers, indexed images (`like`), and any `image` whose
+        content is indexed. Such an image, and its exact copies, are not among the hits.
 
         Args:
-            texts: what to look for.
-            image: a path or URL of an image to look for, or several.
+            parts: texts to look for; a pair `("dog", 2)` counts twice, and `("dog", -1)` is subtracted. `parse_query`
+                makes parts of words as the command line takes them: `horse + stripes - "a zoo"`.
+            minus: texts to subtract.
+            image: a path, a URL or the bytes of an image file to look for, or several.
+            like: the id of an indexed image to look for, or several.
             where: a SQL condition on the columns of `images`.
-            k: how many hits, at least 1; fewer come only where the filter leaves fewer.
+            k: how many hits, at least 1; fewer come only where the filter or a threshold leaves fewer.
+            least: find the least similar images instead, lowest cosine first.
+            min_score: leave out hits with a lower cosine, in [-1, 1].
+            min_z: leave out hits with a lower `z`: standard deviations above the mean of all images for this query,
+                which mean the same for texts, images and models; 3 is a strict bound.
+            space: "joint", or "vision", in which images that look alike are near, whatever they show; no texts there.
+            with_itself: keep the images that are looked for among the hits.
             model: one of the store's encoders, by name, number or object; needed where there are several.
             exact: look at every image even if there is an approximate index.
             engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS,
                 which `notes` of the result say.
-            max_pixels: a larger `image` is an error, unless one as large is indexed; 0 lifts the limit.
+            max_pixels: a larger `image` is an error, unless it or one as large is indexed; 0 lifts the limit.
 
         Raises:
-            EmptyQuery: nothing to look for. EmptyStore: nothing is indexed.
+            EmptyQuery: nothing to look for, or its parts cancel each other out. EmptyStore: nothing is indexed.
             EngineUnavailable: `engine` is "milvus", which does not answer or is not ready.
+            QueryError: no image has the id, or it has no vector of this model.
             BadSql, UnreadableImage, EncoderMismatch, ModelUnavailable, OptionError.
 
         >>> [hit.category for hit in store.search("a duck", k=2, where="condition = 'realistic'")]
         ['duck', 'duck']
+        >>> duck = store.search("a duck", minus="a photo", k=1)[0]
+        >>> duck.image_id in [hit.image_id for hit in store.search(like=duck.image_id)]
+        False
         """
         from shotdex.query.search import Through
 
-        images = (image,) if isinstance(image, (str, os.PathLike)) else tuple(image)
-        query = Query(tuple(texts), tuple(os.fspath(one) for one in images), where, k, max_pixels)
+        if space not in set(Space):
+            raise OptionError(f"there is no space {space!r}", "choose joint or vision")
+        images = (image,) if isinstance(image, (str, bytes, os.PathLike)) else tuple(image)
+        query = Query(
+            (
+                *(Part(part[0], weight=float(part[1])) if isinstance(part, tuple) else part for part in parts),
+                *(Part(text, weight=-1.0) for text in ((minus,) if isinstance(minus, str) else minus)),
+                *(Part(one if isinstance(one, bytes) else os.fspath(one), PartKind.IMAGE) for one in images),
+                *(Part(one, PartKind.LIKE) for one in ((like,) if isinstance(like, int) else like)),
+            ),
+            where,
+            k,
+            max_pixels,
+            Space(space),
+            least,
+            min_score,
+            min_z,
+            with_itself,
+        )
         found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), Through(engine, exact))
-        return SearchResult(found, " + ".join([*query.texts, *query.images]), self.store)
+        return SearchResult(found, str(query), self.store)
 
     def sql(
         self,

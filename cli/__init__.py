@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import faulthandler
 import importlib
+import itertools
 import logging
 import os
+import re
 import sys
 
 import click
@@ -65,16 +67,36 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for a misspelt one say which it may have been."""
+        """Find the command. Words that are not one are searched for where they look like that; else say so."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+            if not _searched_for(args):
+                ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+            if near and " " not in args[0]:
+                from .render import note
+
+                note(f"searching for {args[0]!r}; the command is called {near[0]!r}")
+            return "search", self.get_command(ctx, "search"), args
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _searched_for(args: list[str]) -> bool:
+    """Tell whether words that begin with no command are a query: a text with a blank, an image, or near a store."""
+    from pathlib import Path
+
+    import shotdex
+    from shotdex.store.location import named_store, nearest_store, user_path
+
+    if re.search(r"\s", args[0].strip()) or any(part.kind == "image" for part in shotdex.parse_query(args[:1])):
+        return True
+    named = [one.partition("=")[2] for one in args if one.startswith("--store=")]
+    named += [after for before, after in itertools.pairwise(args) if before == "--store"]
+    return bool(named_store(user_path(named[0]) if named else None, os.environ) or nearest_store(Path.cwd()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -84,7 +106,7 @@ def group() -> None:
 
     \b
     shotdex index photos/                      index a folder
-    shotdex search "a dog in the snow"         find images
+    shotdex "a dog in the snow"                find images, as shotdex search does
     shotdex classify                           zero-shot accuracy, by category and condition
     shotdex sql "FROM accuracy_by_condition"   query anything else
     """

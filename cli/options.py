@@ -134,11 +134,11 @@ class SectionedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each section as click writes its one."""
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        records = {option.name: option.get_help_record(ctx) for option in options}
         sectioned = {name for names in self._sections.values() for name in names}
-        rest = [name for name in records if name not in sectioned]
+        rest = [option.name for option in options if option.name not in sectioned]
         for heading, names in (*self._sections.items(), ("Other options", rest)):
-            rows = [record for name in names if (record := records[name]) is not None]
+            chosen = [option for name in names for option in options if option.name == name]
+            rows = [record for option in chosen if (record := option.get_help_record(ctx)) is not None]
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)

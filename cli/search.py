@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+import shotdex
 from shotdex.engines import SEARCHED
-from shotdex.formatting import plain, shown_path, table
-from shotdex.store.types import PIXEL_LIMIT, Hit
+from shotdex.formatting import plain, shown_path, table, z_cell
+from shotdex.store.errors import OptionError
+from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Hit
 
 from .options import (
+    SectionedCommand,
     UserPath,
     device_option,
     drawable,
@@ -33,10 +38,76 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
     return path
 
 
-@click.command("search")
-@click.argument("text", required=False)
-@click.option("--image", "images", multiple=True, metavar="FILE", help="An image to search for; repeatable.")
+class SearchCommand(SectionedCommand):
+    """Takes a word such as `-1:dog` for a part with a weight below 0 and not for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        return super().parse_args(ctx, [re.sub(r"^-(?=[\d.]+:)", "\u2212", word) for word in args])
+
+
+def _id(text: str) -> int:
+    """Return an image id, as it is written in the options.
+
+    Raises:
+        OptionError: it is not a number.
+    """
+    bare = text.removeprefix("#")
+    if not bare.isdecimal() or len(bare) > 18:
+        raise OptionError(
+            f"{text!r} is not the id of an image",
+            "pass a number of the column image_id, as --like 12; for an image file: --image FILE",
+        )
+    return int(bare)
+
+
+def _image(address: str) -> str | bytes:
+    """Return an address, or what standard input holds where it is `-`.
+
+    Raises:
+        OptionError: standard input is a terminal, or empty.
+    """
+    if address != "-":
+        return address
+    if sys.stdin.isatty():
+        raise OptionError("--image - reads an image from a pipe", "cat photo.jpg | shotdex search --image -")
+    data = sys.stdin.buffer.read(BYTES_LIMIT + 1)
+    if not data:
+        raise OptionError("there is nothing in standard input", "cat photo.jpg | shotdex search --image -")
+    return data
+
+
+SECTIONS = {
+    "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device"),
+    "Filter": ("where", "min_score", "min_z"),
+    "Order": ("k", "least", "exact", "engine"),
+    "Output": ("form", "sheet", "copy_to", "changed"),
+}
+
+
+@click.command("search", cls=SearchCommand, sections=SECTIONS)
+@click.argument("words", nargs=-1, metavar="[WORDS]...")
+@click.option("--image", "images", multiple=True, metavar="FILE|URL|-", help="An image to search for; repeatable.")
+@click.option(
+    "--like", multiple=True, metavar="ID", help="Find images like this indexed one, by its image_id; repeatable."
+)
+@click.option(
+    "--space",
+    type=click.Choice(["joint", "vision"]),
+    default="joint",
+    show_default=True,
+    help="vision: images that look alike, whatever they show; for --image and --like.",
+)
+@click.option("--with-itself", is_flag=True, help="Also find the images that are searched for, and their exact copies.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
+@click.option("--least", is_flag=True, help="Find the least similar images instead, lowest cosine first.")
+@click.option("--min-score", type=float, metavar="X", help="Only images with at least this cosine.")
+@click.option(
+    "--min-z",
+    type=float,
+    metavar="Z",
+    help="Only images with at least this z, which means the same for texts, images and models; 3 is strict.",
+)
 @where_option
 @click.option(
     "--format",
@@ -84,35 +155,36 @@ def _folder(context: click.Context, option: click.Parameter, path: Path | None) 
 @device_option
 @store_option
 def command(
-    text: str | None,
+    words: tuple[str, ...],
     images: tuple[str, ...],
-    k: int,
-    where: str | None,
+    like: tuple[str, ...],
     form: str,
     sheet: Path | None,
     copy_to: Path | None,
     changed: bool,
-    exact: bool,
-    engine: str,
-    max_pixels: int,
-    model: str | None,
     device: str,
     store_path: Path | None,
+    **how: Any,
 ) -> None:
-    """Find the images nearest to TEXT, to an image, or to both: best first, ties by id.
+    """Find the images nearest to WORDS, to images, or to both: best first, ties by id.
+
+    Words make one text; + and - between them add and subtract. 2:dog counts twice. The path or URL of an image is that
+    image, and '#12' the indexed image with that id. z says how many standard deviations a cosine is above the mean of
+    all images for this query.
 
     The search is exact, unless an approximate index was built (shotdex approximate, or shotdex engine add with a --kind
     other than FLAT), which may miss some; the cosines are exact in any case.
 
     \b
-    shotdex search "a red car"
+    shotdex search a red car
+    shotdex search horse + stripes - "a zoo"
+    shotdex search "2:golden retriever" + ./pool.jpg --min-z 3
     shotdex search "a dog" -k 20 --where "condition = 'silhouettes'" --sheet dogs.png
-    shotdex search --image photo.jpg --format paths
+    shotdex search --like 1845 --space vision --format paths
     shotdex search "a boat" -k 50 --copy-to boats/
     """
-    texts = () if text is None else (text,)
     found = open_session(store_path, device).search(
-        *texts, image=images, where=where, k=k, model=model, exact=exact, engine=engine, max_pixels=max_pixels
+        *shotdex.parse_query(words), image=[_image(one) for one in images], like=[_id(one) for one in like], **how
     )
     render(found, form)
     for one in found.notes:
@@ -144,7 +216,13 @@ def render(hits: Sequence[Hit], form: str) -> None:
     else:
         labels = [name for name in ("category", "condition", "split") if any(getattr(hit, name) for hit in hits)]
         rows = [
-            [hit.rank, f"{hit.cosine:.4f}", *(getattr(hit, name) for name in labels), shown_path(hit.path)]
+            [
+                hit.rank,
+                f"{hit.cosine:.4f}",
+                z_cell(hit.z),
+                *(getattr(hit, name) for name in labels),
+                shown_path(hit.path),
+            ]
             for hit in hits
         ]
-        out(table(["rank", "cosine", *labels, "path"], rows))
+        out(table(["rank", "cosine", "z", *labels, "path"], rows))

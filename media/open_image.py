@@ -1,15 +1,18 @@
-"""The image at any address, for a query, a figure or a notebook."""
+"""The image at any address, for a query, a figure or a notebook. Pillow is imported only where one is decoded."""
 
 from __future__ import annotations
 
-from PIL import Image
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shotdex.store.errors import ImageFailure, UnreadableImage
 from shotdex.store.location import user_path
-from shotdex.store.types import PIXEL_LIMIT, Limits
+from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Limits, Reason
 
-from .decoding.decode import decode
-from .sources import read_bytes
+from .files.places import TooManyBytes, is_url, read_all
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _NO_BYTE_LIMIT = 1 << 62
 
@@ -24,13 +27,46 @@ def open_image(address: str, max_pixels: int = PIXEL_LIMIT) -> Image.Image:
     Raises:
         UnreadableImage: it does not exist or cannot be decoded.
     """
-    written = str(user_path(address)) if address.startswith("~") else address
+    return image_of(read_image(address, max_pixels), address, max_pixels)
+
+
+def image_of(data: bytes, address: str, max_pixels: int = PIXEL_LIMIT) -> Image.Image:
+    """Return the upright RGB image that the bytes of a file hold; `address` is what an error calls it.
+
+    Raises:
+        UnreadableImage: it cannot be decoded, or has more than `max_pixels`.
+    """
+    from .decoding.decode import decode
+
     try:
-        limits = Limits(max_pixels or None, None, Limits().bytes if max_pixels else None, all_formats=True)
-        return decode(read_bytes(written, limits.bytes or _NO_BYTE_LIMIT), limits)
-    except ImageFailure as error:
-        raise UnreadableImage(
-            f"{address} cannot be used: {error}", "pass an image that opens in an image viewer"
-        ) from error
+        return decode(data, Limits(max_pixels or None, None, BYTES_LIMIT if max_pixels else None, all_formats=True))
     except Exception as error:
-        raise UnreadableImage(f"{address} cannot be read: {error}", "check that the file is still there") from error
+        raise _unusable(address, error) from error
+
+
+def read_image(address: str, max_pixels: int = PIXEL_LIMIT) -> bytes:
+    """Return the bytes of the image at an address; where `max_pixels` is 0, however many they are.
+
+    Raises:
+        UnreadableImage: it does not exist, or it cannot be read.
+    """
+    written = str(user_path(address)) if address.startswith("~") else address
+    limit = BYTES_LIMIT if max_pixels else _NO_BYTE_LIMIT
+    try:
+        if Path(written).is_file():  # which needs none of the kinds of sources
+            return read_all(written, limit)
+        from .sources import read_bytes
+
+        return read_bytes(written, limit)
+    except Exception as error:
+        raise _unusable(address, error) from error
+
+
+def _unusable(address: str, error: Exception) -> UnreadableImage:
+    if isinstance(error, TooManyBytes):
+        error = ImageFailure(Reason.TOO_LARGE, str(error))
+    if isinstance(error, ImageFailure):
+        return UnreadableImage(f"{address} cannot be used: {error}", "pass an image that opens in an image viewer")
+    if isinstance(error, FileNotFoundError) and not is_url(address):
+        return UnreadableImage(f"there is no image at {address}", "check the path")
+    return UnreadableImage(f"{address} cannot be read: {error}", "check that the file is still there")

@@ -15,11 +15,14 @@ import numpy as np
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
+from shotdex.store.engines.flat import among, nearest
 from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
-from shotdex.store.ids import filtered_ids, images_generation
+from shotdex.store.errors import QueryError
+from shotdex.store.ids import encoded_ids, filtered_ids, images_generation
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
-from shotdex.store.types import EncoderId, Ids, Vectors
+from shotdex.store.types import EncoderId, Ids, Space, Vectors
+from shotdex.store.vectors import stream_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -179,6 +182,52 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """What a store has of the images in a query: unit vectors (D,), and the ids of these images and their copies."""
+
+    by_content: Mapping[str, Vectors]
+    by_id: Mapping[int, Vectors]
+    ids: Ids
+
+
+def read_own(con: Connection, place: Place, space: Space, contents: Sequence[str], ids: Sequence[int]) -> Own:
+    """Read what `View.own` returns.
+
+    Raises:
+        QueryError: no image in the store has one of the ids, or it has no usable vector.
+    """
+    rows = con.rows(
+        "WITH asked AS (SELECT image_id, content_sha256 FROM stored_images "
+        "WHERE image_id IN (SELECT unnest($ids::BIGINT[]))) "
+        "SELECT image_id, content_sha256, removed_at IS NULL FROM stored_images "
+        "WHERE image_id IN (SELECT image_id FROM asked) OR len(content_sha256) = 64 AND (content_sha256 IN "
+        "(SELECT unnest($contents::VARCHAR[])) OR content_sha256 IN (SELECT content_sha256 FROM asked))",
+        {"contents": list(contents), "ids": list(ids)},
+    )
+    content_of = {image_id: content for image_id, content, present in rows}
+    present = {image_id for image_id, _, there in rows if there}
+    vectors: dict[int, Vectors] = {}
+    for found, some in stream_vectors(con, place.encoder_id, place.encoder, space, np.array(sorted(content_of))):
+        lengths = np.linalg.norm(some, axis=1)
+        for image_id, vector, length in zip(found.tolist(), some, lengths, strict=True):
+            if np.isfinite(length) and length > 0:
+                vectors[image_id] = vector / length
+    for image_id in ids:
+        if image_id not in present:
+            raise QueryError(
+                f"the store has no image with the id {image_id}",
+                'the ids of images: shotdex sql "SELECT image_id, path FROM images"',
+            )
+        if image_id not in vectors:
+            raise QueryError(
+                f"image {image_id} has no vector of {place.encoder.name}",
+                f"encode it: shotdex index SOURCE --model {place.encoder.name}",
+            )
+    by_content = {content_of[image_id]: vector for image_id, vector in vectors.items() if content_of[image_id]}
+    return Own(by_content, {one: vectors[one] for one in ids}, np.array(sorted(content_of), np.int64))
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A store as one search sees it: what is known, and the catalog where it is open, which adds to that.
 
@@ -232,6 +281,27 @@ class View:
             self.known.add_texts(place, usable)
             found |= usable
         return found
+
+    def own(self, place: Place, space: Space, contents: Sequence[str], ids: Sequence[int]) -> Own:
+        """Return what the store has of images that are part of a query, by the SHA-256 of their content or their id."""
+        if not contents and not ids:
+            return Own({}, {}, np.empty(0, np.int64))
+        return read_own(self._catalog(), place, space, contents, ids)
+
+    def vision(self, place: Place, vector: Vectors) -> tuple[Ids, Vectors]:
+        """Return the ids of all present images, and cosines (N,) of their vision vectors with a unit vector (V,)."""
+        con = self._catalog()
+        present = encoded_ids(con, place.encoder_id)
+        found, cosines = [present[:0]], [np.empty(0, np.float32)]
+        for ids, vectors in stream_vectors(con, place.encoder_id, place.encoder, Space.VISION):
+            lengths = np.linalg.norm(vectors, axis=1)
+            usable = np.isfinite(lengths) & (lengths > 0)
+            unit = np.ascontiguousarray(vectors[usable] / lengths[usable, None])
+            found.append(ids[usable])
+            cosines.append(nearest(unit, vector, len(unit), np.arange(len(unit)))[1])  # equal ones for equal vectors
+        ids, first = np.unique(np.concatenate(found), return_index=True)
+        kept = among(ids, present)
+        return ids[kept], np.clip(np.concatenate(cosines)[first][kept], -1, 1)
 
     def facts(self, ids: Sequence[int]) -> list[Facts]:
         """Return path, category, condition and split of images: from the second search on those of all are kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -12,24 +12,29 @@ from typing import TypeVar
 
 import numpy as np
 
-from shotdex.models.protocols import LoadEncoder, checked, finite
+from shotdex.models.protocols import LoadEncoder
 from shotdex.store.engines.base import Filter
-from shotdex.store.engines.flat import faiss_ahead
+from shotdex.store.engines.flat import among, faiss_ahead, in_order
 from shotdex.store.engines.inverted_file import LEAST, Figures
 from shotdex.store.engines.vector_index import VectorIndex
-from shotdex.store.errors import EmptyQuery, EmptyStore, EngineUnavailable, OptionError, StoreNotFound
+from shotdex.store.errors import EmptyStore, EngineUnavailable, OptionError, StoreNotFound
 from shotdex.store.near import near_misses
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Hit, Query, Vectors
+from shotdex.store.types import EncoderId, Hit, Ids, Query, Space, Vectors
 
 from .kept import Known, Place, Unknown, View, renewed, signature_of
-from .text_lookup import encoded_texts, remember, text_vectors, texts_cut
+from .parts import signs_inside
+from .query_vector import Resolved, check_query, encode_rest, image_files, resolve
+from .text_lookup import remember, texts_cut
 
 PATIENCE = 1.0
 """Seconds that a result may wait to be remembered while another process holds the catalog."""
 
 SLOW = 0.1
 """Seconds from which an exact search is called slow, and what to do about it is said."""
+
+SAME = 1e-7
+"""Cosines of which the standard deviation is no more than this differ by rounding alone: they have no z."""
 
 T = TypeVar("T")
 
@@ -139,7 +144,12 @@ class Searcher:
     ) -> Ranking:
         """Do what `search` does."""
         found, encoder = self._search(query, load, encoder_name, through)
-        notes = found.notes + texts_cut(encoder, query.texts, load)
+        notes = found.notes
+        if query.space is Space.JOINT:
+            notes += texts_cut(encoder, query.texts, load)
+        notes += signs_inside(query.texts)
+        if len(found.hits) == query.k and not query.least and (query.min_score is not None or query.min_z is not None):
+            notes += (f"the best {query.k:,} all reach the threshold, and others may: to see them, raise -k",)
         if not found.hits and query.where is not None:
             with self._store.reading() as con:
                 notes += tuple(near_misses(con, f"SELECT ({query.where}\n)"))
@@ -154,30 +164,27 @@ class Searcher:
     def _search(
         self, query: Query, load: LoadEncoder, encoder_name: str | None, through: Through
     ) -> tuple[Ranking, EncoderId]:
-        if query.k < 1:
-            raise OptionError(f"cannot return {query.k} images", "choose at least one: -k 10")
-        if not any(text.strip() for text in query.texts) and not query.images:
-            raise EmptyQuery("the query is empty", 'search for something: shotdex search "a dog"')
+        check_query(query)
         if "faiss" not in sys.modules:
             faiss_ahead()
+        files = image_files(self._store, query)
 
-        def look(view: View) -> tuple[Place, dict[str, Vectors], Ranking | None]:
+        def look(view: View) -> tuple[Place, Resolved, Ranking | None]:
             place = view.place(encoder_name)
-            kept, texts = view.filter(query.where), view.texts(place, query.texts)
+            kept = view.filter(query.where)
+            resolved = resolve(view, place, query, files, load)
+            if not resolved.complete:
+                return place, resolved, None
             # What needs no model is searched at once, while the catalog is open.
-            at_hand = None if query.images else encoded_texts(place.encoder, query.texts, load, texts, late=True)
-            if at_hand is None:
-                return place, texts, None
-            view.known.add_texts(place, at_hand[1])
-            return place, at_hand[1], _nearest(view, place, _mean([at_hand[0]]), query.k, kept, through)
+            return place, resolved, _nearest(view, place, query, resolved, kept, through)
 
-        place, texts, found = self._run(look)
+        place, resolved, found = self._run(look)
         if found is not None:
-            remember(self._store, place.encoder_id, texts, PATIENCE)
+            remember(self._store, place.encoder_id, resolved.new_texts, PATIENCE)
             return found, place.encoder
-        vector = _query_vector(self._store, place, query, load, texts)
+        encode_rest(self._store, place, query, resolved, files, load)
         # Loading a model takes a while: the images are those of now.
-        found = self._run(lambda view: _nearest(view, place, vector, query.k, view.filter(query.where), through))
+        found = self._run(lambda view: _nearest(view, place, query, resolved, view.filter(query.where), through))
         return found, place.encoder
 
     def _run(self, work: Callable[[View], T]) -> T:
@@ -214,42 +221,55 @@ class Searcher:
         return known
 
 
-def _nearest(view: View, place: Place, vector: Vectors, k: int, kept: Filter, through: Through) -> Ranking:
+def _nearest(view: View, place: Place, query: Query, resolved: Resolved, kept: Filter, through: Through) -> Ranking:
+    vector = resolved.vector(query)
     index = view.index(place)
     if len(index) == 0:
         raise EmptyStore(f"the store at {view.store.root} has no images", "index images: shotdex index FOLDER")
     if view.con is None and view.known.too_many:  # the facts of the hits are not there: it would be in vain
         raise Unknown
-    milvus, notes = _milvus(view, place, through) if through.engine != "faiss" else (None, ())
+    milvus, notes = (None, ()) if through.engine == "faiss" else _milvus(view, place, through, query)
     started = time.perf_counter()
-    try:
-        ids, scores = (milvus or index).search(vector, k, kept, exact=through.exact and milvus is None)
-    except EngineUnavailable as error:
-        if through.engine == "milvus":
-            raise
-        milvus, notes = None, (f"{error}; FAISS answered instead" + (f" ({error.hint})" if error.hint else ""),)
-        view.known.not_ready[place] = time.monotonic() + RETRY_SECONDS, notes[0]
-        started = time.perf_counter()
-        ids, scores = index.search(vector, k, kept, exact=through.exact)
+    if query.space is Space.VISION:
+        ids, scores, (mean, deviation) = _by_vision(view, place, query, vector, kept)
+    else:
+        wanted = _Wanted(query, vector, kept, len(resolved.own))
+        try:
+            ids, scores = wanted.of(milvus or index, exact=through.exact and milvus is None)
+        except EngineUnavailable as error:
+            if through.engine == "milvus":
+                raise
+            milvus, notes = None, (f"{error}; FAISS answered instead" + (f" ({error.hint})" if error.hint else ""),)
+            view.known.not_ready[place] = time.monotonic() + RETRY_SECONDS, notes[0]
+            started = time.perf_counter()
+            ids, scores = wanted.of(index, exact=through.exact)
+        mean, deviation = index.moments(vector)
+    ids, scores = _cut(query, ids, scores, resolved.own, mean, deviation)
     seconds = time.perf_counter() - started
     facts = view.facts(ids.tolist())
     hits = [
-        Hit(rank, image_id, path, score, *labels)
-        for rank, (image_id, score, (path, *labels)) in enumerate(
+        Hit(rank, image_id, path, score, category, condition, split, _z(score, mean, deviation))
+        for rank, (image_id, score, (path, category, condition, split)) in enumerate(
             zip(ids.tolist(), scores.tolist(), facts, strict=True), start=1
         )
     ]
-    figures = None if through.exact or milvus is not None else index.figures
+    every = through.exact or milvus is not None or query.least or query.space is Space.VISION
+    figures = None if every else index.figures
     return Ranking(hits, len(index), seconds, figures, notes, "faiss" if milvus is None else "milvus")
 
 
-def _milvus(view: View, place: Place, through: Through) -> tuple[VectorIndex | None, tuple[str, ...]]:
+def _milvus(view: View, place: Place, through: Through, query: Query) -> tuple[VectorIndex | None, tuple[str, ...]]:
     """Return the index that is searched through Milvus, if it is to be; and why not, where that is to be said.
 
     Raises:
         OptionError: Milvus is asked for by name, and was not added, or may miss images that may not be missed.
     """
-    by_name, index = through.engine == "milvus", view.through_milvus(place)
+    by_name = through.engine == "milvus"
+    if query.least or query.space is Space.VISION:
+        if by_name:
+            raise OptionError("Milvus finds the most similar images in the joint space", "search with --engine faiss")
+        return None, ()
+    index = view.through_milvus(place)
     if index is None:
         if by_name:
             raise OptionError(
@@ -265,28 +285,50 @@ def _milvus(view: View, place: Place, through: Through) -> tuple[VectorIndex | N
     return (None, (note,)) if not by_name and time.monotonic() < until else (index, ())
 
 
-def _query_vector(store: Store, place: Place, query: Query, load: LoadEncoder, known: Mapping[str, Vectors]) -> Vectors:
-    """Return the unit vector (D,) of a query: the mean of the unit vectors of its texts and images, made unit."""
-    encoder = place.encoder
-    parts = [text_vectors(store, place.encoder_id, encoder, query.texts, load, known)]
-    if query.images:
-        from shotdex.media.open_image import open_image  # Pillow, for those who need it
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is searched for in the joint space; `own` is how many images may have to be left out afterwards."""
 
-        most = query.max_pixels and max(query.max_pixels, _largest_indexed(store))
-        images = [open_image(address, most) for address in query.images]
-        parts.append(finite(checked(load(encoder), encoder).encode_images(images), encoder))
-    return _mean(parts)
+    query: Query
+    vector: Vectors
+    kept: Filter
+    own: int
+
+    def of(self, index: VectorIndex, exact: bool) -> tuple[Ids, Vectors]:
+        """Return ids and cosines of enough images, in the order that the query has them in."""
+        query, enough = self.query, self.query.k + self.own
+        if not query.least:
+            return index.search(self.vector, enough, self.kept, exact=exact)
+        bounded = query.min_score is not None or query.min_z is not None
+        ids, scores = index.search(-self.vector, len(index) if bounded else enough, self.kept, exact=True)
+        return ids, -scores
 
 
-def _largest_indexed(store: Store) -> int:
-    """Return the pixels of the largest image of a store: who lifted the limit to index it has lifted it here."""
-    with store.reading() as con:
-        return int(con.rows("SELECT coalesce(max(width::BIGINT * height), 0) FROM stored_images")[0][0])
+def _by_vision(
+    view: View, place: Place, query: Query, vector: Vectors, kept: Filter
+) -> tuple[Ids, Vectors, tuple[float, float]]:
+    ids, scores = view.vision(place, vector)
+    spread = scores.astype(np.float64)
+    moments = (float(spread.mean()), float(spread.std())) if len(spread) else (0.0, 0.0)
+    if kept.ids is not None:
+        among_kept = among(ids, kept.ids)
+        ids, scores = ids[among_kept], scores[among_kept]
+    sign = np.float32(-1 if query.least else 1)
+    ids, scores = in_order(ids, sign * scores, len(ids))
+    return ids, sign * scores, moments
 
 
-def _mean(parts: Sequence[Vectors]) -> Vectors:
-    mean = np.concatenate(parts).mean(axis=0)
-    length = float(np.linalg.norm(mean))
-    if length < 1e-6:
-        raise EmptyQuery("the parts of the query cancel each other out", "combine fewer texts and images")
-    return np.asarray(mean / length, dtype=np.float32)
+def _z(score: float, mean: float, deviation: float) -> float | None:
+    return (score - mean) / deviation if deviation > SAME else None
+
+
+def _cut(query: Query, ids: Ids, scores: Vectors, own: Ids, mean: float, deviation: float) -> tuple[Ids, Vectors]:
+    """Return the first k that are not the query itself and reach the thresholds."""
+    wanted = np.ones(len(ids), dtype=np.bool_)
+    if len(own):
+        wanted &= ~among(ids, own)
+    if query.min_score is not None:
+        wanted &= scores >= query.min_score
+    if query.min_z is not None:
+        wanted &= (scores - mean) >= query.min_z * deviation if deviation > SAME else False
+    return ids[wanted][: query.k], scores[wanted][: query.k]

@@ -199,23 +199,77 @@ class IndexReport:
         return f"<IndexReport of {self.source!r}: {self.counts}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to look for: texts and images (their unit vectors are averaged), a SQL filter over `images`, how many.
+class PartKind(StrEnum):
+    """What a part of a query is: a text, an image that may not be indexed, or one that is (by its id)."""
 
-    Images of more than `max_pixels`, and than the largest one indexed, are an error; 0 lifts the limit.
+    TEXT = "text"
+    IMAGE = "image"
+    LIKE = "like"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a query. Its unit vector counts `weight` times; a weight below 0 subtracts it.
+
+    `value` is the text, the address of an image or the bytes of its file, or the id of an indexed image.
     """
 
-    texts: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
+    value: str | int | bytes
+    kind: PartKind = PartKind.TEXT
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        named = "an image" if isinstance(self.value, bytes) else str(self.value)
+        counted = "" if abs(self.weight) == 1 else f"{abs(self.weight):g}:"
+        return f"{counted}{'#' if self.kind is PartKind.LIKE else ''}{named}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for: parts, of which a string is a text; a SQL filter over `images`; how many images.
+
+    The query's vector is the weighted sum of the unit vectors of its parts, made unit again. With `least` the images
+    with the lowest cosines are found, lowest first. `min_score` and `min_z` leave out hits with a lower cosine or z.
+    Indexed images that are parts of the query, and their exact copies, are left out unless `with_itself`. Images of
+    more than `max_pixels`, and than the largest one indexed, are an error; 0 lifts the limit.
+    """
+
+    parts: tuple[str | Part, ...] = ()
     where: str | None = None
     k: int = 10
     max_pixels: int = PIXEL_LIMIT
+    space: Space = Space.JOINT
+    least: bool = False
+    min_score: float | None = None
+    min_z: float | None = None
+    with_itself: bool = False
+
+    @property
+    def weighted(self) -> tuple[Part, ...]:
+        """The parts, each with its kind and weight."""
+        return tuple(Part(part) if isinstance(part, str) else part for part in self.parts)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts among the parts, each once, in order."""
+        texts = (part.value for part in self.weighted if part.kind is PartKind.TEXT)
+        return tuple(dict.fromkeys(text for text in texts if isinstance(text, str)))
+
+    def __str__(self) -> str:
+        said = ""
+        for part in self.weighted:
+            sign = "- " if part.weight < 0 else "+ " if said else ""
+            said += f"{' ' if said else ''}{sign}{part}"
+        return said
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer. `rank` counts from 1; `cosine` is in [-1, 1]."""
+    """One answer. `rank` counts from 1; `cosine` is in [-1, 1].
+
+    `z` says how many standard deviations the cosine is above the mean of all images in the store for this query. It
+    means the same for texts, images and models, which a cosine does not. None where all images have the same cosine.
+    """
 
     rank: int
     image_id: int
@@ -224,6 +278,7 @@ class Hit:
     category: str | None = None
     condition: str | None = None
     split: str | None = None
+    z: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

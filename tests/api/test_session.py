@@ -74,7 +74,7 @@ class TestSearch:
 
     def test_an_image_and_a_filter(self, session: shotdex.Session) -> None:
         image = demo.EVALUATION / "realistic" / "Hat01-openmoji.png"
-        found = session.search(image=image, where="condition = 'realistic'", k=1)
+        found = session.search(image=image, where="condition = 'realistic'", k=1, with_itself=True)
         assert Path(found[0].path).name == image.name
         assert found[0].cosine == pytest.approx(1, abs=1e-5)
 

@@ -162,13 +162,42 @@ class TestSearch:
         paths = shotdex("search", "a red thing", "-k", "4", "--format", "paths").out.splitlines()
         assert paths == [hit["path"] for hit in hits]
         table = shotdex("search", "a red thing", "-k", "4").out.splitlines()
-        assert table[0].split() == ["rank", "cosine", "category", "condition", "path"]
+        assert table[0].split() == ["rank", "cosine", "z", "category", "condition", "path"]
         assert [line.split()[1] for line in table[2:]] == [f"{hit['score']:.4f}" for hit in hits]
 
-    def test_a_image_finds_itself_first(self, shotdex: Run, here: Path, made: Path) -> None:
+    def test_an_image_finds_itself_only_if_asked(self, shotdex: Run, here: Path, made: Path) -> None:
         path = made / "pics" / "cond1" / "Green1.png"
-        hits = strict_json(shotdex("search", "--image", path, "--json").out)
+        hits = strict_json(shotdex("search", "--image", path, "--with-itself", "--json").out)
         assert (hits[0]["path"], hits[0]["score"]) == (str(path), pytest.approx(1, abs=1e-5))
+        others = strict_json(shotdex("search", path, "-k", len(hits) - 1, "--json").out)
+        assert [hit["path"] for hit in others] == [hit["path"] for hit in hits[1:]]
+        like = shotdex("search", "--like", f"#{hits[0]['image_id']}", "-k", len(hits) - 1, "--json").out
+        assert strict_json(like) == others
+
+    def test_words_without_a_command(
+        self, shotdex: Run, here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        want = shotdex("search", "a red thing").out
+        assert shotdex("a red thing").out == shotdex("a", "red", "thing").out == want != ""
+        assert shotdex("red", "-", "blue", "-k", "3").out == shotdex("search", "red", "-", "blue", "-k", "3").out
+        assert "the command is called 'search'" in shotdex("serch").err
+        monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        failed(shotdex("serch"), 2, "Did you mean 'search'?")
+        failed(shotdex("serch", "red"), 2, "Did you mean 'search'?")
+        failed(shotdex("a red thing"), 1, "there is no store")
+        assert shotdex("red", "--store", here / ".shotdex").status == 0
+
+    def test_parts_of_a_query(self, shotdex: Run, here: Path) -> None:
+        sums = [
+            strict_json(shotdex("search", *words, "--json").out)
+            for words in (("2:red", "+", "-1:blue"), ("2:red", "-", "blue"), ("-1:blue", "+", "2:red"))
+        ]
+        assert sums[0] == sums[1] == sums[2]
+        failed(shotdex("search", "red", "-", "red"), 1, "cancel each other out")
+        failed(shotdex("search", "red", "-"), 1, "nothing follows the -")
+        failed(shotdex("search", "--like", "red"), 2, "not the id of an image")
+        failed(shotdex("search", "nowhere.png"), 1, "there is no image at nowhere.png")
+        assert "to subtract" in shotdex("search", "red - blue").err
 
     def test_filter_and_sheet(self, shotdex: Run, here: Path) -> None:
         ran = shotdex("search", "red", "--where", "condition = 'cond1'", "--sheet", "out.png", "--json")
@@ -199,7 +228,7 @@ class TestSearch:
         assert shotdex("index", colours, "--model", tmp_path / "m", *labels, *at).status == 0
         before = shotdex("search", "a red one", *at)
         save_random_clip(tmp_path / "m", seed=4)
-        image = next(colours.rglob("*.png"))
+        image = save_noise(tmp_path / "new.png", seed=9)
         failed(shotdex("search", "--image", image, *at), 1, "changed since", "shotdex index")
         # The text side is kept beside the vectors, so texts still get the vectors that belong to these.
         assert shotdex("search", "a red one", "-k", "10", *at).out == before.out != ""

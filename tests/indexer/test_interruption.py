@@ -24,6 +24,7 @@ from shotdex.store.vectors import load_vectors
 from tests.conftest import ROOT, index
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise
+from tests.support.orders import image_part
 
 HOW = {"batch_size": 4, "commit_rows": 8, "commit_seconds": 1e9}
 
@@ -108,7 +109,9 @@ def test_kill_then_again(folder: Path, undisturbed: dict[str, Any], tmp_path: Pa
     report = index(store, folder, FakeEncoder(), **HOW)
     assert (report.added, report.unchanged) == (42 - kept, kept)
     assert contents(store) == undisturbed
-    hits = search(store, Query(images=(str(folder / "cat1" / "001.png"),), k=3), lambda _: FakeEncoder()).hits
+    hits = search(
+        store, Query((image_part(folder / "cat1" / "001.png"),), k=3, with_itself=True), lambda _: FakeEncoder()
+    ).hits
     assert Path(hits[0].path).name == "001.png"
 
 

@@ -23,11 +23,11 @@ from shotdex.store.errors import (
     UnreadableImage,
 )
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Hit, Query, Vectors
+from shotdex.store.types import EncoderId, Hit, Part, Query, Vectors
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise
-from tests.support.orders import NEAR, disorder
+from tests.support.orders import NEAR, disorder, image_part
 
 
 def run_sql(store: Store, sql: str) -> Rows:
@@ -44,7 +44,7 @@ def filled(store: Store, fake: FakeEncoder, colours: Path, tmp_path: Path) -> St
     return store
 
 
-def ask(store: Store, *texts: str, encoder: Any = None, model: str | None = None, **how: Any) -> list[Hit]:
+def ask(store: Store, *texts: str | Part, encoder: Any = None, model: str | None = None, **how: Any) -> list[Hit]:
     return search(store, Query(texts, **how), lambda _: encoder or FakeEncoder(), model).hits
 
 
@@ -85,7 +85,7 @@ def test_filters(filled: Store) -> None:
 
 def test_a_image_finds_itself(filled: Store, tmp_path: Path) -> None:
     for name in ("03.png", "17.png"):
-        hits = ask(filled, images=(str(tmp_path / "noise" / name),), k=3)
+        hits = ask(filled, image_part(tmp_path / "noise" / name), k=3, with_itself=True)
         assert (Path(hits[0].path).name, hits[0].cosine) == (name, pytest.approx(1, abs=1e-6))
         assert hits[1].cosine < 0.9999
 
@@ -95,7 +95,7 @@ def test_texts_and_images_are_averaged(filled: Store, tmp_path: Path) -> None:
 
     encoder, path = FakeEncoder(), str(tmp_path / "noise" / "05.png")
     vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_image(path)])[0]
-    hits = ask(filled, "red", images=(path,), k=10)
+    hits = ask(filled, "red", image_part(path), k=10, with_itself=True)
     check(filled, hits, vector.astype(np.float64) / np.linalg.norm(vector), 10)
 
 
@@ -159,7 +159,7 @@ def test_questions_that_ask_nothing(filled: Store, tmp_path: Path) -> None:
     with pytest.raises(OptionError):
         ask(filled, "red", k=0)
     with pytest.raises(UnreadableImage, match="gone"):
-        ask(filled, images=(str(tmp_path / "gone.png"),))
+        ask(filled, image_part(tmp_path / "gone.png"))
 
 
 def test_an_empty_store(store: Store) -> None:
@@ -250,9 +250,9 @@ class TestSql:
 
 
 def test_a_image_that_the_model_gives_no_number_for_finds_nothing(filled: Store, tmp_path: Path) -> None:
-    path = str(tmp_path / "noise" / "05.png")
+    save_noise(tmp_path / "new.png", seed=99)
     with pytest.raises(ModelOutputInvalid, match="not finite"):
-        ask(filled, encoder=FakeEncoder(spoil=lambda _: True), images=(path,))
+        ask(filled, image_part(tmp_path / "new.png"), encoder=FakeEncoder(spoil=lambda _: True))
 
 
 def test_threads_that_ask_and_remember_at_once(filled: Store) -> None:

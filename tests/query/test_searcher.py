@@ -23,6 +23,7 @@ from shotdex.upkeep.prune import prune
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise
+from tests.support.orders import image_part
 
 QUERIES = [
     Query(("red",), k=5),
@@ -239,7 +240,7 @@ def test_images_of_a_query_meet_the_images_of_now(
     searcher: Searcher, filled: Store, colours: Path, tmp_path: Path
 ) -> None:
     save_noise(tmp_path / "wanted.png", seed=5)
-    query = Query(("red",), images=(str(tmp_path / "wanted.png"),), k=20)
+    query = Query(("red", image_part(tmp_path / "wanted.png")), k=20, with_itself=True)
     assert searcher.search(query, load).hits == search(filled, query, load).hits
 
     def load_while_an_image_arrives(_: EncoderId) -> Any:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+
+from shotdex.store.types import Part, PartKind
 
 NEAR = 1e-6
 """Scores of unit vectors in float32 differ by less than this from those in float64, however they are summed."""
@@ -31,3 +34,8 @@ def disorder(found: Sequence[int], ids: np.ndarray, vectors: np.ndarray, query: 
         if met != same[: len(met)]:
             return f"{met} of {same}, which have one vector, are not the first by id"
     return ""
+
+
+def image_part(path: str | Path) -> Part:
+    """Return the image at a path as a part of a query."""
+    return Part(str(path), PartKind.IMAGE)

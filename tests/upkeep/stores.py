@@ -22,6 +22,7 @@ from tests.conftest import index
 from tests.support.engines import file_of
 from tests.support.evaluated import NAMES, WORDS, change, index_images, rows, run, save_images, save_noisy_colour
 from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.orders import image_part
 
 VECTOR = "list_transform(range(12), lambda i: {})::FLOAT[12]"
 """SQL for a joint vector, with the SQL for its number `i`, from 0, in the braces."""
@@ -102,7 +103,7 @@ def answers(store: Store) -> list[list[tuple[str, float]]]:
 def answers_of(store: Store, folder: Path) -> list[list[tuple[str, float]]]:
     """Return the same for images in another folder."""
     image = str(folder / "bare" / "red" / "062.png")
-    asked = (Query(("red", "navy"), k=200), Query((), (image,), k=200))
+    asked = (Query(("red", "navy"), k=200), Query((image_part(image),), k=200, with_itself=True))
     return [[(hit.path, hit.cosine) for hit in search(store, query, lambda _: FakeEncoder()).hits] for query in asked]
 
 

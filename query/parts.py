@@ -1,0 +1,129 @@
+"""From the words of a command line to the parts of a query: `horse + stripes - "a zoo"`, `2:dog`, `#12`, `pool.jpg`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from shotdex.store.errors import EmptyQuery, OptionError
+from shotdex.store.location import user_path
+from shotdex.store.types import Part, PartKind
+
+SIGNS = {"+": 1.0, "-": -1.0, "\u2212": -1.0, "\u2013": -1.0}
+"""Words that stand between two parts; word processors make a minus sign or a dash of the hyphen."""
+
+_WEIGHT = re.compile(r"([-+\u2212]?(?:\d+(?:\.\d*)?|\.\d+)):\s*(?=[^\s\d])(.+)", re.DOTALL)
+"""A number, a colon and what it counts for. After the colon no digit: `16:9 photo` and `10:30 train` are texts."""
+
+_ID = re.compile(r"#(\d{1,18})")
+_URL = re.compile(r"(https?|s3|gs|file)://\S", re.IGNORECASE)
+_IMAGE_FILE = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|ppm|pgm|ico|jp2)", re.IGNORECASE)
+
+
+def parse(words: Sequence[str]) -> list[Part]:
+    """Return the parts that the words of a command line stand for.
+
+    `+` and `-` as words of their own stand before a part that is added or subtracted. Words between two of them are
+    one text. A number with a colon before a part is its weight; `#12` is the indexed image with that id; a URL, and the
+    path of an image, is that image.
+
+    Raises:
+        EmptyQuery: nothing follows a sign.
+        OptionError: a weight is 0 or too large.
+    """
+    parts: list[Part] = []
+    sign, texts, pending = 1.0, list[str](), ""
+
+    def end_text() -> None:
+        if texts:
+            parts.append(_signed(_text(" ".join(texts)), sign))
+            texts.clear()
+
+    for word in words:
+        if word.strip() in SIGNS:
+            if pending:
+                raise EmptyQuery(f"nothing stands between {pending} and {word}", "write a part between two signs")
+            end_text()
+            sign, pending = SIGNS[word.strip()], word.strip()
+            continue
+        if not word.strip():
+            continue
+        pending = ""
+        image = _image(word)
+        if image is not None:
+            end_text()
+            parts.append(_signed(image, sign))
+            continue
+        texts.append(word)
+    if pending:
+        raise EmptyQuery(
+            f"nothing follows the {pending}", f'write a part after it: shotdex search dog {pending} "grass"'
+        )
+    end_text()
+    return parts
+
+
+def signs_inside(texts: Iterable[str]) -> tuple[str, ...]:
+    """Say of texts that look like sums of parts that each is one text, and how to add or subtract instead."""
+    notes = []
+    for text in texts:
+        if found := re.search(r"\S\s+([-+])\s+\S", text):
+            words = shlex.join(re.split(r"\s+([-+])\s+", text.strip()))
+            verb = "subtract" if found.group(1) == "-" else "add"
+            notes.append(f"{text!r} was searched for as one text; to {verb}, leave the sign outside quotes: {words}")
+    return tuple(notes)
+
+
+def _image(word: str) -> Part | None:
+    """Return the part that a word is if it is not a text: an indexed image, a URL, or the path of an image."""
+    weight, bare = _weighed(word)
+    if found := _ID.fullmatch(bare.strip()):
+        return Part(int(found.group(1)), PartKind.LIKE, weight)
+    return Part(bare, PartKind.IMAGE, weight) if is_image(bare) else None
+
+
+def is_image(word: str) -> bool:
+    """Tell whether a word names an image: a URL, an image file, or what could only be the path of one."""
+    if _URL.match(word):
+        return True
+    if not _IMAGE_FILE.fullmatch(Path(word).suffix):
+        return False
+    if not re.search(r"\s", word):  # a file that is not there is an error, not a text
+        return True
+    try:
+        return user_path(word).is_file()
+    except (OSError, ValueError, OptionError):
+        return False
+
+
+def _text(text: str) -> Part:
+    weight, bare = _weighed(text)
+    return Part(bare, PartKind.TEXT, weight)
+
+
+def _weighed(text: str) -> tuple[float, str]:
+    found = _WEIGHT.fullmatch(text)
+    if not found:
+        return 1.0, text
+    return float(found.group(1).replace("\u2212", "-")), found.group(2)
+
+
+def _signed(part: Part, sign: float) -> Part:
+    return replace(part, weight=part.weight * sign)
+
+
+def check_weights(parts: Iterable[Part]) -> None:
+    """Refuse weights that mean nothing.
+
+    Raises:
+        OptionError: a weight is 0, not finite, or above a million.
+    """
+    for part in parts:
+        if not 1e-6 <= abs(part.weight) <= 1e6:
+            raise OptionError(
+                f"the weight {part.weight:g} of {part.value!r} is not between 0.000001 and 1,000,000",
+                "a weight is a number such as 2 or 0.5, or -1 to subtract",
+            )

@@ -1,0 +1,177 @@
+"""From the parts of a query to its vector: what the store has of them needs no model, the rest is encoded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from shotdex.models.protocols import ImageEncoder, LoadEncoder, checked, finite
+from shotdex.store.errors import EmptyQuery, ModelOutputInvalid, OptionError
+from shotdex.store.store import Store
+from shotdex.store.types import Ids, Part, PartKind, Query, Space, Vectors
+
+from .kept import Place, View
+from .parts import check_weights
+from .text_lookup import encoded_texts, text_vectors
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CANCELLED = 1e-6
+"""Length of a weighted sum, as a share of the sum of the weights, below which its direction is rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image of a query: its address in words, the bytes of its file and their SHA-256."""
+
+    name: str
+    data: bytes
+    sha256: str
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What is known of the parts of a query.
+
+    `vectors` has the unit vector (D,) of each part, float32; `own` are the images that are parts themselves and their
+    exact copies, which are not hits; `texts` are vectors that the store remembers, and `new_texts` those to remember.
+    """
+
+    vectors: dict[Part, Vectors] = field(default_factory=dict)
+    own: Ids = field(default_factory=lambda: np.empty(0, np.int64))
+    texts: Mapping[str, Vectors] = field(default_factory=dict)
+    new_texts: Mapping[str, Vectors] = field(default_factory=dict)
+    complete: bool = False
+
+    def vector(self, query: Query) -> Vectors:
+        """Return the unit vector (D,) of a query: the weighted sum of its parts' unit vectors, made unit.
+
+        Raises:
+            EmptyQuery: the parts cancel each other out.
+        """
+        parts = query.weighted
+        total = np.zeros(len(self.vectors[parts[0]]), np.float64)
+        for part in parts:
+            total += part.weight * self.vectors[part].astype(np.float64)
+        length = float(np.linalg.norm(total))
+        if length < CANCELLED * sum(abs(part.weight) for part in parts):
+            raise EmptyQuery("the parts of the query cancel each other out", "combine fewer texts and images")
+        return np.asarray(total / length, dtype=np.float32)
+
+
+def check_query(query: Query) -> None:
+    """Refuse what cannot be searched for, before anything is opened.
+
+    Raises:
+        EmptyQuery: there is nothing to look for.
+        OptionError: fewer than one image is wanted, a weight or a threshold means nothing, or a text is to be compared
+            in the vision space.
+    """
+    if query.k < 1:
+        raise OptionError(f"cannot return {query.k} images", "choose at least one: -k 10")
+    parts = query.weighted
+    check_weights(parts)
+    if not any(part.kind is not PartKind.TEXT or str(part.value).strip() for part in parts):
+        raise EmptyQuery("the query is empty", 'search for something: shotdex search "a dog"')
+    if query.space is Space.VISION and query.texts:
+        raise OptionError(
+            f"{query.texts[0]!r} is a text, and the vision space has images alone",
+            "search with --image or --like there, or in the joint space",
+        )
+    for name, bound in (("--min-score", query.min_score), ("--min-z", query.min_z)):
+        if bound is not None and not np.isfinite(bound):
+            raise OptionError(f"{name} {bound} is not a number", f"choose one such as {name} 0.25")
+
+
+def image_files(store: Store, query: Query) -> dict[Part, ImageFile]:
+    """Read the images of a query; how many pixels they have is looked at where one has to be decoded.
+
+    Raises:
+        UnreadableImage: one does not exist or cannot be read.
+    """
+    images = [part for part in query.weighted if part.kind is PartKind.IMAGE]
+    if not images:
+        return {}
+    from shotdex.media.open_image import read_image
+
+    files = {}
+    for part in images:
+        data = part.value if isinstance(part.value, bytes) else read_image(str(part.value), query.max_pixels)
+        name = "the image" if isinstance(part.value, bytes) else str(part.value)
+        files[part] = ImageFile(name, data, hashlib.sha256(data).hexdigest())
+    return files
+
+
+def resolve(view: View, place: Place, query: Query, files: Mapping[Part, ImageFile], load: LoadEncoder) -> Resolved:
+    """Return what the store, or a kept text tower, has of a query's parts."""
+    ids = [int(part.value) for part in query.weighted if part.kind is PartKind.LIKE]
+    own = view.own(place, query.space, sorted({file.sha256 for file in files.values()}), sorted(set(ids)))
+    resolved = Resolved(own=own.ids[:0] if query.with_itself else own.ids)
+    resolved.texts = view.texts(place, query.texts)
+    found = encoded_texts(place.encoder, query.texts, load, resolved.texts, late=True)
+    texts: dict[str, Vectors] = {}
+    if found is not None:
+        texts, resolved.new_texts = dict(zip(query.texts, found[0], strict=True)), found[1]
+        view.known.add_texts(place, found[1])
+    for part in query.weighted:
+        if part.kind is PartKind.TEXT:
+            vector = texts.get(str(part.value))
+        elif part.kind is PartKind.LIKE:
+            vector = own.by_id[int(part.value)]
+        else:
+            vector = own.by_content.get(files[part].sha256)
+        if vector is not None:
+            resolved.vectors[part] = vector
+    resolved.complete = len(resolved.vectors) == len(set(query.weighted))
+    return resolved
+
+
+def encode_rest(
+    store: Store,
+    place: Place,
+    query: Query,
+    resolved: Resolved,
+    files: Mapping[Part, ImageFile],
+    load: LoadEncoder,
+) -> None:
+    """Encode the parts that are not resolved, and remember the vectors of texts.
+
+    Raises:
+        UnreadableImage: an image cannot be decoded, or is too large.
+        EncoderMismatch, ModelUnavailable, ModelOutputInvalid.
+    """
+    vectors = text_vectors(store, place.encoder_id, place.encoder, query.texts, load, resolved.texts)
+    by_text = dict(zip(query.texts, vectors, strict=True))
+    resolved.vectors |= {part: by_text[str(part.value)] for part in query.weighted if part.kind is PartKind.TEXT}
+    rest = [part for part in files if part not in resolved.vectors]
+    if not rest:
+        return
+    from shotdex.media.open_image import image_of
+
+    most = query.max_pixels and max(query.max_pixels, _largest_indexed(store))
+    images = [image_of(files[part].data, files[part].name, most) for part in rest]
+    encoder = checked(load(place.encoder), place.encoder)
+    if query.space is Space.VISION:
+        found = _vision(cast("ImageEncoder", encoder), images, place)  # what indexed images has a vision space
+    else:
+        found = finite(encoder.encode_images(images), place.encoder)
+    resolved.vectors |= dict(zip(rest, found, strict=True))
+
+
+def _vision(encoder: ImageEncoder, images: Sequence[Image.Image], place: Place) -> Vectors:
+    vectors = encoder.encode_prepared([encoder.prepare(image) for image in images]).vision
+    lengths = np.linalg.norm(finite(vectors, place.encoder), axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        raise ModelOutputInvalid(f"the model {place.encoder.name} returned a vector of zeros", "try another image")
+    return np.asarray(vectors / lengths, dtype=np.float32)
+
+
+def _largest_indexed(store: Store) -> int:
+    """Return the pixels of the largest image of a store: who lifted the limit to index it has lifted it here."""
+    with store.reading() as con:
+        return int(con.rows("SELECT coalesce(max(width::BIGINT * height), 0) FROM stored_images")[0][0])
