@@ -213,7 +213,7 @@ class TestSearch:
     def test_errors(self, shotdex: Run, here: Path) -> None:
         failed(shotdex("search"), 1, "query is empty", "try:")
         failed(shotdex("search", "red", "-k", "0"), 2)
-        failed(shotdex("search", "red", "--where", "nonsense = 1"), 1, "nonsense", "docs/schema.md")
+        failed(shotdex("search", "red", "--where", "nonsense = 1"), 1, "nonsense", "shotdex sql --schema")
         failed(shotdex("search", "--image", "gone.png"), 1, "gone.png")
         failed(shotdex("search", "red", "--model", "third"), 1, "third")
         failed(shotdex("search", "red", "--format", "xml"), 2, "xml")
