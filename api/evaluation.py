@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.errors import OptionError
@@ -286,12 +287,13 @@ class Evaluation(Opened):
             found = probe(self.store, options, bar)
         return Findings(f"probe of {found.encoder.name}", found.rows, found)
 
-    def rerun(self, run: str, *, name: str | None = None, command: str = "") -> Rerun:
+    def rerun(self, run: str, *, name: str | None = None, replace: bool = False, command: str = "") -> Rerun:
         """Make a run again from its record, and return whether the predictions are the same and what changed.
 
         Args:
             run: the run's name or number.
             name: also keep the new predictions as a run of this name.
+            replace: delete the run that has this name once the new one is complete.
             command: how the run was started, for the record of the new run.
 
         Raises:
@@ -307,11 +309,11 @@ class Evaluation(Opened):
 
         with self.store.reading() as con:
             recorded = find_run(con, run)
-            next_run(con, name)  # a name already taken is said before the work, not after
+            next_run(con, name, replace=replace)  # a name already taken is said before the work, not after
             again = wanted_again(con, recorded, name, command)
         found = rerun(self.store, recorded, self.encoders.model)
         if name is not None:
-            classify(self.store, again, self.encoders.model)
+            classify(self.store, with_changes(again, replace=replace), self.encoders.model)
         return found
 
     def diff(self, first: str, second: str, *, anyway: bool = False) -> Findings:

@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 @click.command("rerun")
 @click.argument("run", metavar="RUN")
 @click.option("--name", metavar="NAME", help="Also keep the new predictions, as a run of this name.")
+@click.option("--replace", is_flag=True, help="Replace the run that has this name.")
 @device_option
 @store_option
 @json_option
-def command(run: str, name: str | None, device: str, store_path: Path | None, as_json: bool) -> None:
+def command(run: str, name: str | None, replace: bool, device: str, store_path: Path | None, as_json: bool) -> None:
     """Repeat a RUN from its record, and report whether the predictions are the same and what changed.
 
     The record holds every prompt, the filter, the encoder's identity, digests of the images and labels, versions and
     the command. The prompts are encoded again, the images are not. Exits with 1 if the predictions are not the same.
     """
-    found = open_session(store_path, device).rerun(run, name=name, command=command_line())
+    found = open_session(store_path, device).rerun(run, name=name, replace=replace, command=command_line())
     out(to_json(plain(found) | {"identical": found.identical}) if as_json else as_text(found))
     if not found.identical:
         sys.exit(1)

@@ -159,3 +159,18 @@ def test_other_runs_do_not_matter(shotdex: Shotdex, own: Store) -> None:
     run(own, NAMES, name="later")
     assert shotdex("rerun", "names", "--store", own.root).status == 0
     assert shotdex("rerun", "words", "--store", own.root).status == 1
+
+
+def test_a_name_that_is_taken_is_kept_unless_it_is_to_be_replaced(shotdex: Shotdex, own: Store) -> None:
+    def runs() -> list[tuple[int, str]]:
+        with own.reading() as con:
+            return [(int(row[0]), str(row[1])) for row in con.rows("SELECT run_id, name FROM runs ORDER BY run_id")]
+
+    before = runs()
+    ran = shotdex("rerun", "names", "--name", "words", "--store", own.root)
+    assert ran.status == 2 and "already a run named 'words'" in ran.err and "--replace" in ran.err
+    assert runs() == before
+    ran = shotdex("rerun", "names", "--name", "words", "--replace", "--store", own.root)
+    assert ran.status == 0
+    assert sorted(name for _, name in runs()) == sorted(name for _, name in before)
+    assert runs()[-1] == (before[-1][0] + 1, "words")
