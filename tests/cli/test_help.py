@@ -57,6 +57,15 @@ def parameters(words: str) -> list[click.Parameter]:
 # `index` is the front door: every kind of source and every limit has its option there, in sections.
 # `report` prints numbers and writes documents. `search` has its options under headings, at most eight each.
 MANY = {
+    "index": 23,
+    "encode": 19,
+    "search": 40,
+    "sql": 11,
+    "plot map": 18,
+    "plot umap": 18,
+    "plot tsne": 18,
+    "report": 10,
+}
 
 FIGURES = {"title", "size", "dpi", "theme", "percent", "order"}
 SHARED = {"store_path", "as_json", "model", "device", "where", "run", *FIGURES}
