@@ -20,6 +20,7 @@ from .engines import Engines
 from .evaluation import Evaluation
 from .exploring import Exploring
 from .indexing import Indexing
+from .interchange import Interchange
 from .maintenance import Maintenance
 from .prompts import Prompts
 from .results import SearchResult, SqlResult
@@ -131,7 +132,7 @@ def parse_query(words: str | Sequence[str]) -> list[Part]:
     return parse(words)
 
 
-class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Maintenance):
+class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Interchange, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
     Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as

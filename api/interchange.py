@@ -1,0 +1,71 @@
+"""The part of a session that writes what it holds in the forms of other programs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from shotdex.store.errors import OptionError
+from shotdex.store.location import user_path
+from shotdex.store.progress import Progress
+from shotdex.store.types import Space
+
+from .opened import Opened
+from .progress import shown
+
+if TYPE_CHECKING:
+    from shotdex.exchange.export import Exported
+
+
+class Interchange(Opened):
+    """Mixed into `Session`."""
+
+    def export(
+        self,
+        format: str,
+        path: str | os.PathLike[str],
+        *,
+        where: str | None = None,
+        run: str | None = None,
+        model: str | None = None,
+        space: str = "joint",
+        with_gps: bool = False,
+        link: bool = False,
+        overwrite: bool = False,
+        progress: bool | Progress = False,
+    ) -> Exported:
+        """Write images with their labels, vectors and outcomes for another program; nothing is overwritten unasked.
+
+        Args:
+            format: parquet, csv, jsonl, numpy, atlas, hf, fiftyone or imagefolder; see docs/exchange.md.
+            path: the file, or for numpy, hf, fiftyone and imagefolder the folder, which must be empty or not exist.
+            where: a SQL condition on the columns of `images`.
+            run: the name or number of a run, whose outcomes become columns.
+            model: one of the store's encoders, by name or number; needed for vectors where there are several.
+            space: "vision" adds the vectors of the image tower before its projection.
+            with_gps: also write where images were taken; else columns, metadata and copied files are without it.
+            link: link to image files instead of copying them, where they are files and need no change.
+            overwrite: replace the file.
+            progress: True shows a bar while a map is made; or an object with `start(total)` and `advance(count)`.
+
+        Returns:
+            `path`, `images`, `failed` (path and reason of each image that was left out) and `notes` on how to open it.
+
+        Raises:
+            OptionError: no such format, or the place is taken.
+            EmptyStore: there is no image to export.
+            StoreError: it cannot be written.
+            BadSql, EncoderMismatch.
+
+        >>> store.export("parquet", "/tmp/hats.parquet", where="category = 'hat'", overwrite=True).images
+        40
+        """
+        from shotdex.exchange.export import ExportOptions, export
+        from shotdex.exchange.selection import Selection
+
+        if space not in set(Space):
+            raise OptionError(f"there is no space {space!r}", "choose joint or vision")
+        selection = Selection(where, run, model, space == Space.VISION, with_gps)
+        with shown(progress, "placing", " rounds") as bar:
+            target = user_path(path).absolute()
+            return export(self.store, format, target, selection, ExportOptions(link, overwrite, bar))

@@ -1,0 +1,75 @@
+"""`shotdex export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shotdex.formatting import shown_path, visible
+
+from .options import UserPath, json_option, model_option, open_session, store_option, where_option
+from .render import as_json as to_json
+from .render import note, out
+
+FORMATS = ("parquet", "csv", "jsonl", "numpy", "atlas", "hf", "fiftyone", "imagefolder")
+
+NAMED = 5
+"""Images that were left out which are named one by one."""
+
+
+@click.command("export")
+@click.argument("form", metavar="FORMAT", type=click.Choice(FORMATS))
+@click.argument("target", metavar="PATH", type=UserPath(path_type=Path))
+@where_option
+@click.option("--run", metavar="RUN", help="Add a run's outcomes as columns: predicted, probability, correct, ...")
+@model_option
+@click.option(
+    "--space",
+    type=click.Choice(["joint", "vision"]),
+    default="joint",
+    show_default=True,
+    help="vision adds the vectors of the image tower before its projection.",
+)
+@click.option("--with-gps", is_flag=True, help="Also write where images were taken; otherwise that is left out.")
+@click.option("--link", is_flag=True, help="Link to image files instead of copying them, where that is possible.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@json_option
+@store_option
+def command(
+    form: str,
+    target: Path,
+    as_json: bool,
+    store_path: Path | None,
+    **options: Any,
+) -> None:
+    """Write images with labels, vectors and outcomes to PATH, for other programs.
+
+    \b
+    parquet      one row an image with its columns and vectors
+    csv, jsonl   the same without vectors
+    numpy        a folder with vectors.npy, ids.npy and images.csv
+    atlas        Parquet for Embedding Atlas: columns, a map and nearest images
+    hf           a folder for Hugging Face datasets: images/ and metadata.parquet
+    fiftyone     a folder for FiftyOne: data/ and labels.json
+    imagefolder  a folder for torchvision's ImageFolder: category/file
+
+    Nothing is overwritten unasked. Where images were taken stays out, also of copied files, without --with-gps.
+
+    \b
+    shotdex export parquet images.parquet --run names
+    shotdex export csv mistakes.csv --run names --where "condition = 'blurred'"
+    shotdex export imagefolder dogs/ --where "category = 'dog'" --link
+    """
+    done = open_session(store_path).export(form, target, progress=True, **options)
+    if as_json:
+        out(to_json(done))
+        return
+    out(f"wrote {done.images:,} {'image' if done.images == 1 else 'images'} to {visible(shown_path(str(done.path)))}")
+    for path, reason in done.failed[:NAMED]:
+        note(f"left out: {shown_path(path)} ({reason})")
+    if len(done.failed) > NAMED:
+        note(f"left out: {len(done.failed) - NAMED:,} more; --json names all")
+    for one in done.notes:
+        note(one)
