@@ -19,7 +19,7 @@ from .support.fakes import FakeEncoder
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOOL = PROJECT["tool"]["setuptools"]
-TOP = ("store", "media", "models", "indexer", "query", "analysis", "upkeep", "web", "cli", "demo")
+TOP = ("store", "media", "models", "indexer", "query", "analysis", "exchange", "upkeep", "web", "cli", "demo")
 
 
 def folders() -> list[Path]:
