@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
     from shotdex.analysis.document.write import Written
     from shotdex.indexer.preview import Preview
+    from shotdex.query.copying import Copied
     from shotdex.query.search import Ranking
     from shotdex.query.sql import Rows
     from shotdex.store.store import Store
 
 THUMBNAILS = 50
 """Hits that a notebook shows as images; the rest are rows."""
+
+OPENED = 20
+"""Hits that are opened in the system's viewer at most."""
 
 FAILED = 5
 """Images that could not be copied which are named one by one."""
@@ -138,13 +142,59 @@ class SearchResult(Tabular[Hit]):
 
         copied = copy_images([hit.path for hit in self._hits], user_path(folder), None if changed else self._contents())
         if copied.failed:
-            first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in copied.failed[:FAILED])
-            more = f"; and {len(copied.failed) - FAILED:,} more" if len(copied.failed) > FAILED else ""
+            done = f"copied {len(copied.paths):,} of {len(self):,} images to {copied.folder}"
             raise UnreadableImage(
-                f"copied {len(copied.paths):,} of {len(self):,} images to {copied.folder}; not copied: {first}{more}",
+                f"{done}; not copied: {_first(copied)}",
                 "check the files with: shotdex verify --files",
             )
         return [str(path) for path in copied.paths]
+
+    def link_to(self, folder: str | os.PathLike[str]) -> list[str]:
+        """Make symbolic links to the hits in a folder, named by rank, and return their paths; nothing is overwritten.
+
+        Raises:
+            OptionError: the folder cannot be written to.
+            UnreadableImage: a hit is not a file here, as in an archive or on the web; the others are linked.
+        """
+        from shotdex.query.copying import link_images
+        from shotdex.store.errors import UnreadableImage
+
+        linked = link_images([hit.path for hit in self._hits], user_path(folder))
+        if linked.failed:
+            done = f"linked {len(linked.paths):,} of {len(self):,} images in {linked.folder}"
+            raise UnreadableImage(
+                f"{done}; not linked: {_first(linked)}",
+                "check the files with: shotdex verify --files",
+            )
+        return [str(path) for path in linked.paths]
+
+    def open(self) -> list[str]:
+        """Open the hits in the system's image viewer, the first `OPENED` of them, and return their paths.
+
+        Raises:
+            ShotdexError: there is no program that opens files (xdg-open on Linux).
+            UnreadableImage: none of the hits is a file here.
+        """
+        import shutil
+        import subprocess
+        import sys
+
+        from shotdex.store.errors import ShotdexError, UnreadableImage
+
+        paths = [hit.path for hit in self._hits if os.path.isfile(hit.path)][:OPENED]  # noqa: PTH113
+        if not paths:
+            raise UnreadableImage("none of the images is a file here", "copy them first: --copy-to DIR")
+        if sys.platform == "win32":
+            for path in paths:
+                os.startfile(path)
+            return paths
+        program = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+        if program is None:
+            raise ShotdexError("there is no xdg-open, which opens files", "apt install xdg-utils   or use --show")
+        # One window for all where the viewer can; xdg-open takes one file at a time.
+        for some in [paths] if sys.platform == "darwin" else [[path] for path in paths]:
+            subprocess.run([program, *some], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        return paths
 
     def _repr_html_(self) -> str:
         """Return the hits as thumbnails with rank, cosine and path; every text is escaped."""
@@ -153,6 +203,12 @@ class SearchResult(Tabular[Hit]):
         more = f"<p>... and {len(self) - THUMBNAILS:,} more</p>" if len(self) > THUMBNAILS else ""
         style = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end"
         return f'<p>{html.escape(self._headline())}</p><div style="{style}">{figures}</div>{more}'
+
+
+def _first(copied: Copied) -> str:
+    """Return the first images that were not copied or linked, each with its reason."""
+    first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in copied.failed[:FAILED])
+    return first + (f"; and {len(copied.failed) - FAILED:,} more" if len(copied.failed) > FAILED else "")
 
 
 def _thumbnail(hit: Hit, source: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import os
 import shutil
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from shotdex.formatting import cell, cut, plain, visible, width
 from shotdex.store.errors import OptionError
 
-from .render import as_json, as_json_line, coloured, note, out, out_styled
+from .render import as_json, as_json_line, coloured, note, out, out_bytes, out_styled
 
 if TYPE_CHECKING:
     from shotdex import SqlResult
 
 FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown")
 """What `print_rows` and `rows_text` know."""
+
+PATHS = "paths"
+"""A further format of commands whose rows are images: one path a line, or between NULs."""
 
 LEAST = 8
 """Columns of a terminal that a cell keeps at least."""
@@ -58,6 +62,31 @@ def print_rows(
             note(f"{hidden} columns are not shown, as they do not fit; --wide shows them")
     elif rows or form != "jsonl":
         out(rows_text(columns, rows, form, headings), exact=form in ("csv", "tsv"))
+
+
+def chosen_fields(fields: str | None, known: Sequence[str]) -> list[str]:
+    """Return the names that `--fields` lists, in its order; all that are known where it was not used.
+
+    Raises:
+        OptionError: one of them is not known, or there is none.
+    """
+    names = list(known) if fields is None else [name.strip() for name in fields.split(",")]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise OptionError(f"there is no field {name!r}", f"{hint}the fields: {', '.join(known)}")
+    return names
+
+
+def print_paths(paths: Sequence[str], *, nul: bool) -> None:
+    """Print paths as the bytes that they have in the file system, whatever the locale; each ends a line, or in NUL.
+
+    In a terminal what could drive it is escaped.
+    """
+    end = b"\0" if nul else b"\n"
+    seen = map(visible, paths) if sys.stdout.isatty() else paths
+    out_bytes(b"".join(path.encode("utf-8", "surrogateescape") + end for path in seen))
 
 
 def is_drawing(headings: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import click
 
 import shotdex
 from shotdex.engines import SEARCHED
-from shotdex.formatting import plain, shown_path, table, z_cell
+from shotdex.formatting import plain, shown_path, z_cell
 from shotdex.store.errors import OptionError
 from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Hit
 
@@ -27,7 +28,8 @@ from .options import (
     store_option,
     where_option,
 )
-from .render import as_json, as_json_line, note, out
+from .render import note
+from .rows import FORMATS, PATHS, chosen_fields, print_paths, print_rows
 
 
 def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -77,11 +79,15 @@ def _image(address: str) -> str | bytes:
     return data
 
 
+FIELDS = (*(field.name for field in dataclasses.fields(Hit)), "score")
+"""What `--fields` knows."""
+
 SECTIONS = {
     "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device"),
     "Filter": ("where", "min_score", "min_z"),
     "Order": ("k", "least", "exact", "engine"),
-    "Output": ("form", "sheet", "copy_to", "changed"),
+    "Output": ("form", "nul", "fields", "opened"),
+    "Files": ("sheet", "copy_to", "link_to", "changed"),
 }
 
 
@@ -112,12 +118,13 @@ SECTIONS = {
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json", "jsonl", "paths"]),
-    default="table",
-    show_default=True,
-    help="paths: one per line, for other programs.",
+    type=click.Choice([*FORMATS, PATHS]),
+    help="How to print the hits; paths: one per line, for other programs.  [default: table]",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option("-0", "--print0", "nul", is_flag=True, help="Print paths with a NUL after each, for xargs -0.")
+@click.option("--fields", metavar="NAMES", help="Which fields to print, such as path,cosine.")
+@click.option("--open", "opened", is_flag=True, help="Open the images found, at most 20, in the system's viewer.")
 @click.option(
     "--sheet",
     type=UserPath(path_type=Path),
@@ -131,6 +138,13 @@ SECTIONS = {
     callback=_folder,
     metavar="DIR",
     help="Copy the images found there, as 01_name.jpg, 02_...; nothing is overwritten.",
+)
+@click.option(
+    "--link-to",
+    type=UserPath(path_type=Path),
+    callback=_folder,
+    metavar="DIR",
+    help="Make symbolic links to the images found there, named like copies.",
 )
 @click.option(
     "--max-pixels",
@@ -158,9 +172,13 @@ def command(
     words: tuple[str, ...],
     images: tuple[str, ...],
     like: tuple[str, ...],
-    form: str,
+    form: str | None,
+    nul: bool,
+    fields: str | None,
+    opened: bool,
     sheet: Path | None,
     copy_to: Path | None,
+    link_to: Path | None,
     changed: bool,
     device: str,
     store_path: Path | None,
@@ -183,10 +201,18 @@ def command(
     shotdex search --like 1845 --space vision --format paths
     shotdex search "a boat" -k 50 --copy-to boats/
     """
+    if nul and form not in (None, PATHS):
+        raise OptionError(f"--print0 prints paths, and --format {form} something else", "leave out one of them")
+    if fields is not None and (nul or form == PATHS):
+        raise OptionError("paths have no fields", "leave out --fields, or choose another --format")
+    chosen_fields(fields, FIELDS)
     found = open_session(store_path, device).search(
         *shotdex.parse_query(words), image=[_image(one) for one in images], like=[_id(one) for one in like], **how
     )
-    render(found, form)
+    render(found, PATHS if nul else form or "table", fields, nul=nul)
+    if not found and form in (None, "table"):
+        bounded = how["min_score"] is not None or how["min_z"] is not None
+        note("no image reaches the threshold" if bounded else "no image passes the filter")
     for one in found.notes:
         note(one)
     if sheet is not None:
@@ -196,33 +222,42 @@ def command(
     if copy_to is not None:
         copied = found.copy_to(copy_to, changed=changed)
         note(f"copied {len(copied):,} of {len(found):,} images to {copy_to}")
+    if link_to is not None:
+        linked = found.link_to(link_to)
+        note(f"linked {len(linked):,} of {len(found):,} images in {link_to}")
+    if opened:
+        found.open()
 
 
-def render(hits: Sequence[Hit], form: str) -> None:
-    """Print hits in one of the formats."""
-    if form in ("json", "jsonl"):
-        # `score` is the name that the cosine had until version 0.1.
-        said: list[dict[str, Any]] = [plain(hit) | {"score": hit.cosine} for hit in hits]
-        if form == "json":
-            out(as_json(said))
-        else:
-            for one in said:
-                out(as_json_line(one))
-    elif form == "paths":
-        for hit in hits:
-            out(hit.path, exact=True)
-    elif not hits:
-        note("no image passes the filter")
-    else:
+def render(hits: Sequence[Hit], form: str, fields: str | None = None, *, nul: bool = False) -> None:
+    """Print hits in one of the formats; `fields` are those of `--fields`.
+
+    Raises:
+        OptionError: there is no such field.
+    """
+    names = chosen_fields(fields, FIELDS)
+    if form == PATHS:
+        print_paths([hit.path for hit in hits], nul=nul)
+        return
+    if fields is None and form in ("table", "markdown"):
         labels = [name for name in ("category", "condition", "split") if any(getattr(hit, name) for hit in hits)]
-        rows = [
-            [
-                hit.rank,
-                f"{hit.cosine:.4f}",
-                z_cell(hit.z),
-                *(getattr(hit, name) for name in labels),
-                shown_path(hit.path),
-            ]
-            for hit in hits
-        ]
-        out(table(["rank", "cosine", "z", *labels, "path"], rows))
+        names = ["rank", "cosine", "z", *labels, "path"]
+    if form == "table" and not hits:
+        return
+    person = form in ("table", "markdown")
+    # `score` is the name that the cosine had until version 0.1.
+    rows = [[_cell(hit, name) if person else plain(_value(hit, name)) for name in names] for hit in hits]
+    print_rows(names, rows, form, wide=True)
+
+
+def _value(hit: Hit, name: str) -> Any:
+    return hit.cosine if name == "score" else getattr(hit, name)
+
+
+def _cell(hit: Hit, name: str) -> Any:
+    value = _value(hit, name)
+    if name in ("cosine", "score"):
+        return f"{value:.4f}"
+    if name == "z":
+        return z_cell(value)
+    return shown_path(value) if name == "path" else "" if value is None else value

@@ -98,6 +98,43 @@ def copy_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
     return Copied(folder, tuple(paths), tuple(failed))
 
 
+def link_images(found: Sequence[str], folder: Path) -> Copied:
+    """Make symbolic links to the files at some addresses in a folder, named as `copy_images` names copies.
+
+    What is inside an archive, or on the web, is no file and has no link.
+
+    Raises:
+        OptionError: there is a file of the folder's name.
+        StoreError: the folder cannot be written to, or this system has no such links.
+    """
+    check_folder(folder)
+    paths: list[Path] = []
+    failed: list[tuple[str, str]] = []
+    digits = max(2, len(str(len(found))))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for rank, address in enumerate(found, start=1):
+            if not Path(address).is_file():
+                failed.append((address, "not a file here; --copy-to also copies out of archives and from the web"))
+                continue
+            target = _free(folder, f"{rank:0{digits}}_", safe_name(address, b""))
+            aside = target.with_name(f".linking-{os.getpid()}-{rank}")
+            try:
+                aside.symlink_to(Path(address).absolute())
+                aside.replace(target)
+            except BaseException:
+                aside.unlink(missing_ok=True)
+                target.unlink(missing_ok=True)
+                raise
+            paths.append(target)
+    except (OSError, NotImplementedError) as error:
+        raise StoreError(
+            f"cannot make links in {folder}: {getattr(error, 'strerror', None) or error}",
+            "choose another folder, or copy the images: --copy-to DIR",
+        ) from error
+    return Copied(folder, tuple(paths), tuple(failed))
+
+
 def _save(data: bytes, folder: Path, rank: str, name: str) -> Path:
     """Write aside, then take a name that is free."""
     with NamedTemporaryFile(dir=folder, prefix=".copying-", delete=False) as file:

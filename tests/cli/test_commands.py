@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -198,6 +199,44 @@ class TestSearch:
         failed(shotdex("search", "--like", "red"), 2, "not the id of an image")
         failed(shotdex("search", "nowhere.png"), 1, "there is no image at nowhere.png")
         assert "to subtract" in shotdex("search", "red - blue").err
+
+    def test_one_list_of_formats_and_fields(self, shotdex: Run, here: Path) -> None:
+        hits = strict_json(shotdex("search", "red", "-k", "3", "--json").out)
+        search = ("search", "red", "-k", "3", "--fields", "path,cosine")
+        wanted = [{"path": hit["path"], "cosine": hit["cosine"]} for hit in hits]
+        assert strict_json(shotdex(*search, "--json").out) == wanted
+        for form, delimiter in (("csv", ","), ("tsv", "\t")):
+            rows = list(csv.DictReader(shotdex(*search, "--format", form).out.splitlines(), delimiter=delimiter))
+            assert [(row["path"], float(row["cosine"])) for row in rows] == [tuple(row.values()) for row in wanted]
+        lines = shotdex(*search, "--format", "markdown").out.splitlines()
+        assert [line.count("|") for line in lines] == [3] * 5
+        failed(
+            shotdex("search", "red", "--fields", "path,cosin"),
+            2,
+            "no field 'cosin'",
+            "did you mean cosine?",
+            "image_id",
+        )
+        failed(shotdex("search", "red", "-0", "--json"), 2, "--print0")
+        failed(shotdex("search", "red", "-0", "--fields", "path"), 2, "--fields")
+
+    def test_links_and_the_viewer(
+        self, shotdex: Run, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hits = strict_json(shotdex("search", "red", "-k", "3", "--json").out)
+        for _ in range(2):
+            ran = shotdex("search", "red", "-k", "3", "--link-to", tmp_path / "links")
+            assert "linked 3 of 3 images" in ran.err
+        links = sorted((tmp_path / "links").iterdir())
+        assert [str(link.resolve()) for link in links[::2]] == [hit["path"] for hit in hits]
+        assert len(links) == 6 and all(link.is_symlink() for link in links)
+        (tmp_path / "bin").mkdir()
+        viewer = tmp_path / "bin" / "xdg-open"
+        viewer.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/seen\n')
+        viewer.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+        assert shotdex("search", "red", "-k", "3", "--open").status == 0
+        assert (tmp_path / "seen").read_text().splitlines() == [hit["path"] for hit in hits]
 
     def test_filter_and_sheet(self, shotdex: Run, here: Path) -> None:
         ran = shotdex("search", "red", "--where", "condition = 'cond1'", "--sheet", "out.png", "--json")

@@ -1,0 +1,41 @@
+"""What a search writes to a terminal, to a pipe and for other programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shotdex.store.store import Store
+from tests.conftest import index
+from tests.support.fakes import FakeEncoder
+from tests.support.images import save_noise
+
+NAMES = ("café.png", "犬.png", "a\nb.png", "a b'.png", "\u202e.png")
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with images of difficult names, and the vector of one text."""
+    folder = tmp_path_factory.mktemp("named")
+    for i, name in enumerate(NAMES):
+        save_noise(folder / "images" / name, seed=i)
+    store = Store.create(folder / "store")
+    index(store, folder / "images", FakeEncoder(), "*")
+    return store
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_paths_are_the_file_system_s_bytes_in_any_locale(named: Store, locale: str) -> None:
+    environ = os.environ | {"PYTHONUTF8": "0", "LC_ALL": locale, "SHOTDEX_STORE": str(named.root)}
+    search = [sys.executable, "-m", "shotdex", "search", "--like", "1", "--with-itself"]
+    want = {os.fsencode(named.root.parent / "images" / name) for name in NAMES}
+    found = subprocess.run([*search, "-0"], env=environ, capture_output=True, check=True).stdout
+    assert found.endswith(b"\0") and set(found.split(b"\0")[:-1]) == want
+    listed = subprocess.run(["xargs", "-0", "ls", "-d"], input=found, capture_output=True, check=True)
+    assert all(path in listed.stdout for path in want) and listed.stderr == b""
+    lines = subprocess.run([*search, "--format", "paths"], env=environ, capture_output=True, check=True).stdout
+    assert lines == found.replace(b"\0", b"\n")
