@@ -101,7 +101,7 @@ def copy_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
 def link_images(found: Sequence[str], folder: Path) -> Copied:
     """Make symbolic links to the files at some addresses in a folder, named as `copy_images` names copies.
 
-    What is inside an archive, or on the web, is no file and has no link.
+    Images inside archives and on the web are not files, so they get no link.
 
     Raises:
         OptionError: there is a file of the folder's name.
