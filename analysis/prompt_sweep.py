@@ -151,7 +151,7 @@ def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], options: SweepOpt
     choose, report = parts
     if choose is None and report is None:
         how = f"chosen on a random half of each class, reported on the other (seed {options.seed})"
-        return _halves(truth, options.seed), np.ones(len(ids), bool), how
+        return halves(truth, options.seed), np.ones(len(ids), bool), how
     inside = [None if part is None else np.isin(ids, part) for part in (choose, report)]
     chosen = ~inside[1] if inside[0] is None and inside[1] is not None else np.asarray(inside[0])
     reported = ~chosen if inside[1] is None else inside[1]
@@ -165,7 +165,7 @@ def _parted(ids: Ids, truth: Ids, parts: Sequence[Ids | None], options: SweepOpt
     return np.asarray(chosen), np.asarray(chosen | reported), f"chosen on {named[0]}, reported on {named[1]}"
 
 
-def _halves(truth: Ids, seed: int) -> Flags:
+def halves(truth: Ids, seed: int) -> Flags:
     """Return a mask of half of each class, the larger half where its number is odd."""
     mixed = np.random.default_rng(seed).permutation(len(truth))
     choosing = np.zeros(len(truth), dtype=bool)

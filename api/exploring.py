@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shotdex.store.engines.base import Filter
-from shotdex.store.errors import EmptyQuery, OptionError, ShotdexError
+from shotdex.store.errors import EmptyQuery, OptionError
 from shotdex.store.ids import images_generation
 from shotdex.store.types import Ids, Vectors
 
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from shotdex.store.engines.flat import Rows
     from shotdex.store.engines.vector_index import VectorIndex
 
+    from .follower import Follower
     from .outcomes import Selection
     from .snapshot import Snapshot
-
-LOOK_SECONDS = 0.5
-"""Between two looks at whether the catalog has changed."""
 
 MOST_TEXTS = 5_000
 """Vectors of texts that were searched for and are kept in memory."""
@@ -80,6 +78,8 @@ class Exploring(Opened):
         ...     follower.trouble is None
         True
         """
+        from .follower import Follower
+
         self._searcher.follow(_warm)
         self._searcher.read(_snapshot)
         follower = Follower(self._searcher)
@@ -98,6 +98,12 @@ class Exploring(Opened):
         from shotdex.query.kept import Place
 
         return self._searcher.read(lambda view: view.index(Place(*_snapshot(view).encoder(model))))
+
+    def snapshot_with_index(self, model: str | None = None) -> tuple[Snapshot, VectorIndex]:
+        """Return the snapshot and the vectors of the same moment."""
+        from shotdex.query.kept import Place
+
+        return self._searcher.read(lambda view: (_snapshot(view), view.index(Place(*_snapshot(view).encoder(model)))))
 
     def map_points(self, projection_id: int) -> tuple[Ids, Vectors]:
         """Return the image ids (N,), rising, and the coordinates (N, 2) float32 of a map.
@@ -119,6 +125,24 @@ class Exploring(Opened):
             return np.asarray(found["image_id"]), np.column_stack([found["x"], found["y"]])
 
         return self._searcher.read(lambda view: view.kept(("map", projection_id), read))
+
+    def column_of(self, column: str, ids: Ids) -> list[Any]:
+        """Return the values of a column of `images` for some images, in the same order; None for those that are gone.
+
+        Raises:
+            OptionError: there is no such column.
+
+        >>> store.column_of("category", np.array([1]))
+        ['airplane']
+        """
+        from shotdex.analysis.results import check_columns
+
+        def read(con: Any, before: dict[int, Any] | None) -> dict[int, Any]:
+            check_columns(con, [column])
+            return dict(con.rows(f'SELECT image_id, "{column}" FROM images'))
+
+        known = self._searcher.read(lambda view: view.kept(("column", column), read))
+        return [known.get(one) for one in ids.tolist()]
 
     def select(self, selection: Selection) -> Ids | None:
         """Return the ids of the images that a selection keeps, rising; None where it keeps all of them.
@@ -292,33 +316,6 @@ class Exploring(Opened):
         if vector is None:
             raise OptionError(f"the store has no vector of an image {image_id}", "search for another image")
         return vector
-
-
-class Follower:
-    """Looks every half second whether the catalog has changed, in a thread, and has it read again.
-
-    `trouble` is why the catalog could not be read the last time, None while it can be.
-    """
-
-    def __init__(self, searcher: Searcher) -> None:
-        self.trouble: ShotdexError | None = None
-        self._searcher = searcher
-        self._ended = Event()
-        self._thread = Thread(target=self._look, name="follower", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._ended.set()
-        self._thread.join(timeout=5)
-
-    def _look(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
-            try:
-                self._searcher.renew()
-                self.trouble = None
-            except ShotdexError as error:  # what was read before stays
-                self.trouble = error
 
 
 def _snapshot(view: View) -> Snapshot:

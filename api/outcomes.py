@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shotdex.store.errors import EvaluationError, OptionError
-from shotdex.store.types import Ids
+from shotdex.store.types import Ids, Vectors
 
 from .snapshot import RunOutcomes, Snapshot
 
@@ -56,8 +56,8 @@ class Confusion:
     totals: list[int]
     gaps: list[list[float | None]]
     n: int
-    unlabelled: int
-    outside: int
+    unlabelled: int = 0
+    outside: int = 0
     against: list[list[int]] | None = None
     left: list[list[int]] | None = None
     came: list[list[int]] | None = None
@@ -82,33 +82,37 @@ def confusion(run: RunOutcomes, against: RunOutcomes | None = None, ids: Ids | N
         shared = np.intersect1d(run.ids[rows], against.ids[against.known], assume_unique=True)
         rows = np.searchsorted(run.ids, shared)
     truth, predicted = _numbers(run, names, rows)
-    present = np.unique(truth)
-    gaps = np.bincount(truth * len(names) + predicted, (run.cosine - run.true_cosine)[rows], len(names) ** 2)
-    cells = _counted(truth, predicted, len(names))[present]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = gaps.reshape(len(names), -1)[present] / cells
-    found = Confusion(
-        tuple(names[code] for code in present.tolist()),
-        names,
-        cells.tolist(),
-        cells.sum(axis=1).tolist(),
-        [[None if np.isnan(mean) else mean for mean in row] for row in means.tolist()],
-        len(rows),
-        unlabelled,
-        outside,
-    )
+    gaps = (run.cosine - run.true_cosine)[rows]
+    found = replace(confusion_of(names, truth, predicted, gaps), unlabelled=unlabelled, outside=outside)
     if against is None:
         return found
     own, other = _numbers(against, names, np.searchsorted(against.ids, shared))
     if not np.array_equal(own, truth):
         note = "the two runs know different categories of the same images"
         raise EvaluationError(note, "classify again; shotdex rerun shows what changed")
-    moved = predicted != other
+    moved, present = predicted != other, np.unique(truth)
     return replace(
         found,
         against=_counted(truth, other, len(names))[present].tolist(),
         left=_counted(truth[moved], predicted[moved], len(names))[present].tolist(),
         came=_counted(truth[moved], other[moved], len(names))[present].tolist(),
+    )
+
+
+def confusion_of(names: tuple[str, ...], truth: Ids, predicted: Ids, gaps: Vectors) -> Confusion:
+    """Return the confusion of images (N,) whose true and predicted classes are numbers among some names."""
+    present = np.unique(truth)
+    sums = np.bincount(truth * len(names) + predicted, gaps, len(names) ** 2).reshape(len(names), -1)[present]
+    cells = _counted(truth, predicted, len(names))[present]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = sums / cells
+    return Confusion(
+        tuple(names[code] for code in present.tolist()),
+        names,
+        cells.tolist(),
+        cells.sum(axis=1).tolist(),
+        [[None if np.isnan(mean) else mean for mean in row] for row in means.tolist()],
+        len(truth),
     )
 
 
@@ -137,24 +141,26 @@ def cell(run: RunOutcomes, truth: str, predicted: str) -> dict[str, Any]:
     """
     kept = run.truth == class_number(run, truth)
     rows = np.flatnonzero(kept & (run.predicted == class_number(run, predicted)))
+    gaps = run.cosine - run.true_cosine
     parts = [(code, rows[run.prompt[rows] == code]) for code in np.unique(run.prompt[rows]).tolist()]
     parts.sort(key=lambda part: -len(part[1]))
     return {
         "truth": truth,
         "predicted": predicted,
         "images": len(rows),
-        "gap": _gap(run, rows),
-        "prompts": [{"prompt": run.texts[code], "images": len(own), "gap": _gap(run, own)} for code, own in parts],
+        "gap": spread(gaps[rows]),
+        "prompts": [{"prompt": run.texts[code], "images": len(own), "gap": spread(gaps[own])} for code, own in parts],
         "truth_prompts": list(run.prompts.classes[truth]),
         "predicted_prompts": list(run.prompts.classes[predicted]),
     }
 
 
-def _gap(run: RunOutcomes, rows: Ids) -> dict[str, Any]:
-    gaps = (run.cosine[rows] - run.true_cosine[rows]).astype(np.float64)
-    if not len(gaps):
+def spread(gaps: Vectors) -> dict[str, Any]:
+    """Return how many gaps there are, and the least, the median and the most of them."""
+    known = gaps[np.isfinite(gaps)].astype(np.float64)
+    if not len(known):
         return {"n": 0, "least": None, "median": None, "most": None}
-    return {"n": len(gaps), "least": float(gaps.min()), "median": float(np.median(gaps)), "most": float(gaps.max())}
+    return {"n": len(known), "least": float(known.min()), "median": float(np.median(known)), "most": float(known.max())}
 
 
 def judged(snapshot: Snapshot, selection: Selection) -> Ids | None:

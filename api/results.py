@@ -245,7 +245,7 @@ class SqlResult(Tabular[tuple[Any, ...]]):
 
     `results` has the rows of every statement where several were run together, in order; this one is the last. `near`
     says, without rows, which values that the statement looked for are not there, and which are; `notes` say what may be
-    a mistake in the statement.
+    a mistake in the statement. `types` are those of DuckDB, and `more` says whether a limit left rows out.
     """
 
     def __init__(self, found: Rows) -> None:
@@ -254,6 +254,7 @@ class SqlResult(Tabular[tuple[Any, ...]]):
         self.columns = found.names()
         self.near = found.near
         self.notes = found.notes
+        self.types, self.more = found.types, found.more
         self.headings = found.columns
         """The columns as the statement names them, where two may have the same name."""
 

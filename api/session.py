@@ -18,12 +18,12 @@ from shotdex.store.types import PIXEL_LIMIT, Ids, Part, PartKind, Query, Space, 
 from .baselines import Baselines
 from .engines import Engines
 from .evaluation import Evaluation
-from .exploring import Exploring
 from .indexing import Indexing
 from .interchange import Interchange
 from .maintenance import Maintenance
 from .prompts import Prompts
 from .results import SearchResult, SqlResult
+from .trying import Trying
 
 ImageSource = str | os.PathLike[str] | bytes
 """A path or URL of an image, or the bytes of its file."""
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
     from shotdex.models.own_encoder import OwnModel
     from shotdex.models.protocols import ImageEncoder
+    from shotdex.query.sql import SqlLimits
 
     from .plots import Plots
 
@@ -132,7 +133,7 @@ def parse_query(words: str | Sequence[str]) -> list[Part]:
     return parse(words)
 
 
-class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Interchange, Maintenance):
+class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interchange, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
     Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as
@@ -232,6 +233,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Inte
         /,
         *,
         allow_external: bool = False,
+        limits: SqlLimits | None = None,
         **parameters: Any,
     ) -> SqlResult:
         """Run read-only SQL over images, runs and predictions; see docs/schema.md for the tables.
@@ -241,6 +243,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Inte
                 semicolons, all are run; `results` of what this returns has the rows of each.
             values: parameters by name, instead of keywords.
             allow_external: let it read other files, too.
+            limits: what it may cost; 300 seconds and 2 GB of rows where None.
 
         Returns:
             The rows of the last statement.
@@ -256,9 +259,8 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Exploring, Inte
         from shotdex.query.sql import run_statements
 
         store = Store.at(self.path, allow_external=True) if allow_external else self.store
-        results = tuple(
-            map(SqlResult, run_statements(store, statement, {**(values or {}), **parameters}, lambda: self.encoders))
-        )
+        given = {**(values or {}), **parameters}
+        results = tuple(map(SqlResult, run_statements(store, statement, given, lambda: self.encoders, limits)))
         results[-1].results = results
         return results[-1]
 

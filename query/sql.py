@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,9 @@ class Rows:
     notes: tuple[str, ...] = ()
     """What may be a mistake in the statement."""
 
+    more: bool = False
+    """Whether there were more rows than the limit."""
+
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns, the second of two equal ones with a number, so that neither is lost."""
         names: list[str] = []
@@ -63,15 +67,25 @@ class Rows:
         return pa.table(arrays, names=list(self.names()))
 
 
+@dataclass(frozen=True, slots=True)
+class SqlLimits:
+    """What statements may cost together: seconds, and each result bytes of memory and rows, of which the first stay."""
+
+    seconds: float = QUERY_SECONDS
+    bytes: int = RESULT_BYTES
+    rows: int = sys.maxsize
+
+
 def run_statements(
     store: Store,
     sql: str,
     parameters: Mapping[str, Any] | None = None,
     encoders: Callable[[], LoadEncoder] | None = None,
+    limits: SqlLimits | None = None,
 ) -> list[Rows]:
     """Run one statement or several, with values for their $name parameters, and return the rows of each, in order.
 
-    Ctrl-C ends it, and so does the clock after `QUERY_SECONDS`. With `encoders`, which returns
+    Ctrl-C ends it, and so does the clock. With `encoders`, which returns
     the store's, the functions of `sql_functions` work.
 
     Raises:
@@ -79,6 +93,7 @@ def run_statements(
             explanation; or there is none.
         ModelUnavailable, ModelOutputInvalid: the vector of a text is needed and cannot be made.
     """
+    limits = limits or SqlLimits()
     given = dict(parameters or {})
     with sql_errors(REFUSED):
         used = prepared(store, sql, given, encoders)
@@ -94,10 +109,11 @@ def run_statements(
             for _, text, names in statements:
                 # DuckDB says that a parameter is not used where it gets one that the statement lacks.
                 values = {name: value for name, value in given.items() if name in names | unused}
-                columns, types, rows = con.described(text, RESULT_BYTES, values)
+                columns, types, rows = con.described(text, limits.bytes, values, limits.rows)
                 near = () if rows else tuple(near_misses(con, text))
                 notes = tuple(notes_on(con, text, rows)) if not near else ()
-                results.append(Rows(tuple(columns), tuple(rows), tuple(types), near, notes))
+                more = len(rows) > limits.rows
+                results.append(Rows(tuple(columns), tuple(rows[: limits.rows]), tuple(types), near, notes, more))
             return results
 
-        return con.watched(run_all, QUERY_SECONDS)
+        return con.watched(run_all, limits.seconds)

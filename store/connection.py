@@ -169,9 +169,9 @@ class Connection:
         self.run("COMMIT")
 
     def described(
-        self, sql: str, limit: int = sys.maxsize, parameters: Parameters | None = None
+        self, sql: str, limit: int = sys.maxsize, parameters: Parameters | None = None, most: int = sys.maxsize
     ) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
-        """Return the column names, their types and the rows of a statement.
+        """Return the column names, their types and the rows of a statement; some rows more than `most` at the most.
 
         Raises:
             TooMuch: the rows take more than about `limit` bytes of memory.
@@ -181,7 +181,7 @@ class Connection:
             return [], [], []
         rows: list[tuple[Any, ...]] = []
         taken = 0
-        while arrived := result.fetchmany(ROWS):
+        while len(rows) <= most and (arrived := result.fetchmany(ROWS)):
             rows += arrived
             taken += sum(_size(value) for row in arrived for value in row)
             if taken > limit:

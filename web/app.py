@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from . import images_api, runs_api, search_api, store_api
+from . import images_api, live_api, maps_api, runs_api, search_api, sql_api, store_api
 from .guard import App, Guard
 from .problems import MEDIA_TYPE, install
 from .served import NotModified, Served
@@ -38,7 +38,7 @@ PROBLEM: dict[int | str, dict[str, Any]] = {
     }
 }
 
-PARTS = (search_api, images_api, runs_api)
+PARTS = (search_api, images_api, runs_api, live_api, maps_api, sql_api)
 
 
 def create_app(served: Served) -> App:

@@ -110,7 +110,7 @@ class Guard:
         raise Problem(401, "this server needs its token", "open the link that shotdex serve printed")
 
     async def _answer(self, request: _Request, receive: Receive, send: Send) -> None:
-        upload = request.method == "POST" and request.header("content-type").startswith("multipart/")
+        upload = request.method == "POST" and not request.header("content-type").startswith("application/json")
         if self._running >= self._options.requests or (upload and self._uploading >= self._options.uploads):
             raise Problem(503, "too many requests at a time", "try again in a second", {"Retry-After": "1"})
         self._running += 1

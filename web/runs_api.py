@@ -68,7 +68,7 @@ def router(served: Served) -> APIRouter:
             ("report", number, by, query.resamples),
             lambda session: session.report(number, by=by, resamples=query.resamples).details,
         )
-        return served.answer(_as_dict(body) | {"filtered": _filtered(served, chosen, query)})
+        return served.answer(served.plain(body) | {"filtered": _filtered(served, chosen, query)})
 
     @routes.get("/runs/{run}/confusion")
     def confusion(run: RunName, query: Annotated[ConfusionQuery, Query()]) -> Response:
@@ -79,7 +79,7 @@ def router(served: Served) -> APIRouter:
         found = confusion_of(chosen, other, kept)
         own = {"truths": found.truths, "classes": found.classes}
         against = None if found.against is None else own | {"cells": found.against}
-        return served.answer(_as_dict(found) | {"run": chosen.record.name, "against": against})
+        return served.answer(served.plain(found) | {"run": chosen.record.name, "against": against})
 
     @routes.get("/runs/{run}/cell")
     def cell(run: RunName, query: Annotated[CellQuery, Query()]) -> Response:
@@ -120,7 +120,7 @@ def router(served: Served) -> APIRouter:
         number = str(find_run(served, run).record.run_id)
         found = served.kept(("baseline", name, number), lambda session: session.compare_baseline(name, number).details)
         sentences = [row.sentence() for row in found.conditions]
-        return served.answer(_as_dict(found) | {"sentences": sentences})
+        return served.answer(served.plain(found) | {"sentences": sentences})
 
     return routes
 
@@ -135,13 +135,6 @@ def find_run(served: Served, name: str) -> RunOutcomes:
         return served.snapshot.run(name)
     except OptionError as error:
         raise Problem(404, str(error), error.hint) from error
-
-
-def _as_dict(found: Any) -> dict[str, Any]:
-    from shotdex.formatting import plain
-
-    said: dict[str, Any] = plain(found)
-    return said
 
 
 def _filtered(served: Served, run: RunOutcomes, query: ReportQuery) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from shotdex import Session
-from shotdex.exploring import Follower
+from shotdex.follower import Follower
 from shotdex.formatting import plain
 from shotdex.snapshot import Snapshot
 
@@ -53,6 +53,11 @@ class Served:
         generation = self.snapshot.generation
         text = json.dumps({"generation": generation, **plain(body)}, ensure_ascii=False, allow_nan=False)
         return Response(text.encode(errors="replace"), status, {"ETag": f'"{generation}"'}, "application/json")
+
+    def plain(self, value: Any) -> dict[str, Any]:
+        """Return a result as JSON has it."""
+        said: dict[str, Any] = plain(value)
+        return said
 
     def unchanged(self, request: Request) -> None:
         """Raise `NotModified` where the client already has the answer of this generation; a FastAPI dependency."""

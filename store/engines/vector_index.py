@@ -130,6 +130,26 @@ class VectorIndex:
             warn_unused("a vector engine", error)
         return _search(self._from_catalog(part), query, k, kept)
 
+    def rows(self) -> Rows:
+        """Return the vectors of all present images, by rising id: those of the FAISS file as they are where it can be.
+
+        Raises:
+            EngineDamaged: the file was changed since it was opened.
+        """
+        part = self._parts[True]
+        if part.engine is None:
+            return part.rest
+        if not isinstance(part.engine, FlatEngine):
+            return self._again()
+        part.engine.check()
+        own = part.engine.rows
+        if not len(part.removed) and not len(part.rest.ids) and bool((np.diff(own.ids) > 0).all()):
+            return own
+        kept = own.positions(Filter(without=part.removed))
+        ids = np.concatenate([part.rest.ids, own.ids[kept]])
+        order = np.argsort(ids, kind="stable")
+        return Rows(ids[order], np.concatenate([part.rest.vectors, own.vectors[kept]])[order])
+
     def vector(self, image_id: int) -> Vectors | None:
         """Return the unit vector (D,) of a present image, or None.
 

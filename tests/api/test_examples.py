@@ -16,6 +16,8 @@ MODULES = [
     "evaluation",
     "exploring",
     "outcomes",
+    "selecting",
+    "trying",
     "baselines",
     "engines",
     "maintenance",

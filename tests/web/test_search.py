@@ -1,0 +1,150 @@
+"""Searches over HTTP find what a session finds, alone and together."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from shotdex.store.engines.many import Request
+from shotdex.store.engines.vector_index import VectorIndex
+from shotdex.web.batching import Batcher
+from shotdex.web.served import Served
+from tests.support.fakes import FakeEncoder
+
+COLOURS = ("red", "green", "blue", "yellow", "tomato", "olive", "purple", "navy", "orange", "teal", "gold", "snow")
+FILTERS: tuple[tuple[dict[str, Any], str | None], ...] = (
+    ({}, None),
+    ({"condition": "plain"}, "condition = 'plain'"),
+    ({"condition": ""}, "condition IS NULL"),
+    ({"category": ["red", "blue"], "split": "test"}, "category IN ('red', 'blue') AND split = 'test'"),
+    ({"where": "width > 8"}, "width > 8"),
+    ({"category": "yellow", "where": "image_id % 7 = 1"}, "category = 'yellow' AND image_id % 7 = 1"),
+)
+
+
+def listed(answer: Any) -> list[tuple[int, float]]:
+    assert answer.status_code == 200, answer.text
+    return [(hit["image_id"], hit["cosine"]) for hit in answer.json()["hits"]]
+
+
+def test_it_finds_what_a_session_finds(client: TestClient, served: Served) -> None:
+    rng = np.random.default_rng(5)
+    queries = []
+    for _ in range(200):
+        texts = rng.choice(COLOURS, rng.integers(1, 3), replace=False).tolist()
+        said, where = FILTERS[rng.integers(len(FILTERS))]
+        queries.append(({"text": texts, "k": int(rng.integers(1, 90)), **said}, texts, where))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda query: client.get("/api/search", params=query[0]), queries))
+    for (asked, texts, where), answer in zip(queries, answers, strict=True):
+        expected = served.session.search(*texts, where=where, k=asked["k"])
+        found = listed(answer)
+        assert [one for one, _ in found] == [hit.image_id for hit in expected], asked
+        assert np.allclose([cosine for _, cosine in found], [hit.cosine for hit in expected], atol=1e-6)
+
+
+def test_pages_follow_each_other(client: TestClient) -> None:
+    whole = listed(client.get("/api/search", params={"text": "red", "k": 75}))
+    found, cursor = [], ""
+    while cursor is not None:
+        answer = client.get("/api/search", params={"text": "red", "k": 20, "cursor": cursor})
+        found += listed(answer)
+        cursor = answer.json()["cursor"]
+    assert found == whole
+    assert list(range(1, 76)) == [hit["rank"] for hit in client.get("/api/search", params={"k": 500}).json()["hits"]]
+
+
+def test_parts_are_added_and_subtracted(client: TestClient, served: Served) -> None:
+    fake = FakeEncoder().encode_texts(["red", "blue", "yellow"]).astype(float)
+    vector = 2 * fake[0] + fake[1] - fake[2]
+    rows = served.session.index_of().rows()
+    cosines = rows.vectors @ (vector / np.linalg.norm(vector))
+    asked = {"text": ["red", "blue"], "weight": [2], "minus": "yellow", "k": 75, "min_score": 0.1}
+    found = listed(client.get("/api/search", params=asked))
+    assert np.allclose([cosine for _, cosine in found], np.sort(cosines[cosines >= 0.1])[::-1], atol=1e-6)
+
+
+def test_an_image_leaves_itself_out(client: TestClient) -> None:
+    found = listed(client.get("/api/images/3/neighbours", params={"k": 5}))
+    assert len(found) == 5 and 3 not in [one for one, _ in found]
+    assert found == listed(client.get("/api/search", params={"image_id": 3, "k": 5}))
+    near = listed(client.get("/api/images/3/neighbours", params={"k": 74, "space": "vision"}))
+    assert len(near) == 74 and 3 not in [one for one, _ in near]
+
+
+def test_waiting_searches_share_a_product(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, batcher = served.session.index_of(), Batcher()
+    first, entered, counted = threading.Event(), threading.Event(), []
+    real = VectorIndex.search_many
+
+    def slow(self: VectorIndex, requests: Any) -> Any:
+        counted.append(len(requests))
+        entered.set()
+        first.wait(10)
+        return real(self, requests)
+
+    monkeypatch.setattr(VectorIndex, "search_many", slow)
+    vectors = FakeEncoder().encode_texts(COLOURS)
+    with ThreadPoolExecutor(len(vectors)) as pool:
+        one = pool.submit(batcher.search, index, Request(vectors[0], 5))
+        assert entered.wait(10)
+        others = [pool.submit(batcher.search, index, Request(vector, 5)) for vector in vectors[1:]]
+        while batcher._waiting.qsize() < len(others):
+            pass
+        first.set()
+        found = [future.result(10) for future in (one, *others)]
+    batcher.close()
+    assert counted == [1, len(others)]
+    for vector, (ids, cosines) in zip(vectors, found, strict=True):
+        expected = index.search(vector, 5, exact=True)
+        assert ids.tolist() == expected[0].tolist() and cosines.tolist() == expected[1].tolist()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"text": "red", "minus": "red"},
+        {"where": "nope"},
+        {"where": "1); DROP TABLE images; --"},
+        {"outcome": "right"},
+        {"run": "names", "true": "nope"},
+        {"run": "names", "flip": "gained"},
+        {"text": "x" * 501},
+        {"k": 501},
+        {"cursor": "abc"},
+        {"nonsense": 1},
+        {"space": "vision", "text": "red"},
+        {"image_id": 10**9},
+    ],
+)
+def test_what_cannot_be_is_said(client: TestClient, asked: dict[str, Any]) -> None:
+    answer = client.get("/api/search", params=asked)
+    assert answer.status_code == 422 and answer.json()["detail"]
+
+
+def test_cells_are_the_images_behind_them(client: TestClient) -> None:
+    for run, against in (("names", "words"), ("words", "third")):
+        matrix = client.get(f"/api/runs/{run}/confusion", params={"against": against}).json()
+        for truth, *rows in zip(matrix["truths"], matrix["cells"], matrix["against"]["cells"], strict=True):
+            for at, predicted in enumerate(matrix["classes"]):
+                cell = {"run": run, "true": truth, "predicted": predicted, "k": 1}
+                statement = "SELECT count(*) FROM outcomes WHERE run = $run AND category = $true AND predicted = $to"
+                body = {"statement": statement, "parameters": {"run": run, "true": truth, "to": predicted}}
+                if rows[0][at]:
+                    assert client.get("/api/search", params=cell).json()["total"] == rows[0][at]
+                    assert client.post("/api/sql", json=body).json()["rows"] == [[rows[0][at]]]
+                    left = client.get("/api/search", params=cell | {"against": against, "flip": "left"}).json()["total"]
+                    came = client.get("/api/search", params=cell | {"against": against, "flip": "came"}).json()["total"]
+                    assert rows[0][at] - left + came == rows[1][at]
+
+
+def test_nothing_changed_is_a_304(client: TestClient) -> None:
+    first = client.get("/api/store")
+    again = client.get("/api/store", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/api/nothing", headers={"if-none-match": first.headers["etag"]}).status_code == 404
