@@ -3,6 +3,7 @@
 # make quick   set up and run lint and the tests that take under a minute on two cores
 # make check   set up and run what needs no running: format, lint, types, layers, language
 # make bench   the short benchmarks
+# make engines the tests that need real engines outside this process, each in an environment of its own
 # PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
 # TORCH=default installs the build of torch that pip chooses; without it, the CPU build where there is no NVIDIA GPU.
 
@@ -32,7 +33,7 @@ define CPU_TORCH
 fi
 endef
 
-.PHONY: demo test quick check bench clean
+.PHONY: demo test quick check bench engines clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shotdex demo --out demo-out
@@ -65,6 +66,20 @@ bench: $(VENV)/.developed
 	$(BIN)/python benchmarks/classify.py --small
 	$(BIN)/python benchmarks/growth.py --rows 100000
 
+# Each engine has an environment in $(ENGINES), made once: its packages would not go with ours. A new one is a target
+# here and a name in ENGINE_ENVIRONMENTS.
+ENGINES ?= .engines
+ENGINE_ENVIRONMENTS := milvus
+
+engines: $(VENV)/.developed $(ENGINE_ENVIRONMENTS:%=$(ENGINES)/%/.installed)
+	SHOTDEX_ENGINES=$(abspath $(ENGINES)) SHOTDEX_TESTS_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n 0 -m engine tests/engines
+
+# The wheel needs pkg_resources, which setuptools has until version 80.
+$(ENGINES)/milvus/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<80' milvus==2.3.5
+	touch $@
+
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shotdex needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -85,4 +100,4 @@ $(VENV)/.developed: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

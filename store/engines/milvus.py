@@ -8,6 +8,7 @@ records, complete and indexed: otherwise it is not searched.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -34,20 +35,24 @@ MOST_LACKING = 200_000
 ALTERED = 1e-4
 """A difference between its cosine and ours that rounding never makes: its vector is not the catalog's."""
 
+BUILDING = "its index does not cover"
+"""How the reason begins that goes away by itself: a server also builds an index again when it merges segments."""
+
 UPLOAD = "bring it up to the catalog: shotdex verify --repair"
 
 
 class MilvusEngine:
     """Searches a Milvus collection for what it has of the flat engine's images, and the flat engine for the rest.
 
-    `missed` counts the queries that the flat engine answered, as Milvus had not proposed enough.
+    `missed` counts the queries that the flat engine answered, as Milvus had not proposed enough. `patience` is for how
+    many seconds a search waits for an index that is being built.
     """
 
     stamped_as = FlatEngine.stamped_as
 
     def __init__(self, flat: FlatEngine, record: MilvusRecord, rows: EngineRows, labels_current: bool) -> None:
         """`labels_current`: the labels there are those of now, so that filters on them may be left to Milvus."""
-        self.flat, self.record, self.missed = flat, record, 0
+        self.flat, self.record, self.missed, self.patience = flat, record, 0, 0.0
         self.collection = Collection(record.uri, record.collection, record.kind)
         self._labels_current = labels_current
         known = among(rows.ids, flat.covers) & among(rows.owners, flat.covers)
@@ -96,8 +101,11 @@ class MilvusEngine:
         Raises:
             EngineUnavailable: it is not, or Milvus does not answer.
         """
-        if (reason := why_not_ready(self.record, self.flat.rows.vectors.shape[1], len(self.lacks))) is not None:
-            raise EngineUnavailable(f"Milvus at {self.record.uri} is not ready: {reason}", UPLOAD)
+        end = time.monotonic() + self.patience
+        while (reason := why_not_ready(self.record, self.flat.rows.vectors.shape[1], len(self.lacks))) is not None:
+            if not reason.startswith(BUILDING) or time.monotonic() >= end:
+                raise EngineUnavailable(f"Milvus at {self.record.uri} is not ready: {reason}", UPLOAD)
+            time.sleep(0.2)
 
     def add(self, ids: Ids, vectors: Iterable[Vectors]) -> None:
         """Add to the vectors of the flat engine; the new ones are compared here until the collection is brought up."""
@@ -165,7 +173,7 @@ def why_not_ready(record: MilvusRecord, dim: int, lacking: int) -> str | None:
     if found.rows != record.rows:
         return f"it has {found.rows:,} rows, and the catalog records {record.rows:,}"
     if found.pending:
-        return f"its index does not cover {found.pending:,} rows yet"
+        return f"{BUILDING} {found.pending:,} rows yet"
     return None
 
 

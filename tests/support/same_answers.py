@@ -44,10 +44,10 @@ def unit(rows: Vectors) -> Vectors:
 
 
 def clustered(count: int, dim: int, rng: np.random.Generator) -> Vectors:
-    """Return unit vectors around a few centres, as those of photographs are, some nearly equal."""
+    """Return unit vectors around a few centres, as those of photographs are; a few dozen are nearly equal."""
     centres = unit(rng.normal(size=(12, dim)))
     rows = unit(centres[rng.integers(len(centres), size=count)] + rng.normal(scale=0.5 / dim**0.5, size=(count, dim)))
-    near = rng.random(count) < 0.1
+    near = rng.random(count) < 60 / count
     rows[near] = unit(centres[0] + rng.normal(scale=1e-7, size=(int(near.sum()), dim)))
     return rows
 
@@ -71,6 +71,9 @@ class Filled:
         with self.store.reading() as con:
             found = open_milvus_index(con, 1, index)
         assert found is not None
+        engine = found.engine()
+        assert isinstance(engine, MilvusEngine)
+        engine.patience = 60
         return found
 
     def filter(self, where: str | None) -> Filter:
