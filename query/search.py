@@ -16,6 +16,7 @@ from shotdex.models.protocols import LoadEncoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import among, faiss_ahead, in_order
 from shotdex.store.engines.inverted_file import LEAST, Figures
+from shotdex.store.engines.milvus import MilvusEngine
 from shotdex.store.engines.vector_index import VectorIndex
 from shotdex.store.errors import EmptyStore, EngineUnavailable, OptionError, StoreNotFound
 from shotdex.store.near import near_misses
@@ -58,6 +59,9 @@ class Ranking:
 
 ENGINES = ("auto", "faiss", "milvus")
 """What a search may go through; auto is Milvus where it was added and is ready, else FAISS."""
+
+BUILD_SECONDS = 5.0
+"""How long a search that asks for Milvus by name waits for an index that the server is building."""
 
 RETRY_SECONDS = 30.0
 """How long `auto` does not try a Milvus again that was not ready, so that not every search waits for it."""
@@ -281,6 +285,8 @@ def _milvus(view: View, place: Place, through: Through, query: Query) -> tuple[V
         if by_name:
             raise OptionError("the index in Milvus may miss images", "leave out --exact, or search with --engine faiss")
         return None, ()
+    if isinstance(engine, MilvusEngine):
+        engine.patience = BUILD_SECONDS if by_name else 0.0
     until, note = view.known.not_ready.get(place, (0.0, ""))
     return (None, (note,)) if not by_name and time.monotonic() < until else (index, ())
 
