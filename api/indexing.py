@@ -80,6 +80,8 @@ class Indexing(Opened):
         web_files: int = WEB_FILES,
         prune: bool = False,
         gone: bool = False,
+        vectors_from: str | os.PathLike[str] | None = None,
+        encoder: str | None = None,
         progress: bool | Progress = False,
         note: Note | None = None,
     ) -> IndexReport:
@@ -113,6 +115,10 @@ class Indexing(Opened):
             gone: accept that the source, or a folder in it, has disappeared or lost most of its images. Without it that
                 is an error and nothing changes, since a disk may not be mounted; and `prune` never deletes most of a
                 source.
+            vectors_from: vectors that were made elsewhere: a column of `source`, which is then a Parquet, CSV or JSONL
+                file of images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the
+                other arguments only `encoder`, `columns` and `progress` count; see docs/exchange.md.
+            encoder: whose vectors these are: the name of an encoder of the store, of a model, or any new one.
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
             note: called with sentences about the work: which model is loaded, how the first images are labelled.
 
@@ -122,6 +128,12 @@ class Indexing(Opened):
         """
         from shotdex.indexer.run import IndexOptions
 
+        if vectors_from is not None:
+            from .interchange import import_vectors
+
+            return import_vectors(self, os.fspath(source), os.fspath(vectors_from), encoder, columns or {}, progress)
+        if encoder is not None:
+            raise OptionError("an encoder is named without its vectors", "say where they are: --vectors-from COLUMN")
         options = IndexOptions(
             layout_of(layout, categories, (category, condition, split)),
             batch_size,

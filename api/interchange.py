@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shotdex.store.errors import OptionError
@@ -15,6 +16,7 @@ from .progress import shown
 
 if TYPE_CHECKING:
     from shotdex.exchange.export import Exported
+    from shotdex.store.types import EncoderId, IndexReport
 
 
 class Interchange(Opened):
@@ -69,3 +71,41 @@ class Interchange(Opened):
         with shown(progress, "placing", " rounds") as bar:
             target = user_path(path).absolute()
             return export(self.store, format, target, selection, ExportOptions(link, overwrite, bar))
+
+
+def import_vectors(
+    session: Opened,
+    place: str,
+    vectors_from: str,
+    encoder: str | None,
+    columns: Mapping[str, str],
+    progress: bool | Progress,
+) -> IndexReport:
+    """Do what `Session.index` does with `vectors_from`."""
+    from shotdex.exchange.vector_table import VectorTable
+    from shotdex.exchange.vectors_in import import_vectors
+    from shotdex.models.encoder_pool import ModelOptions
+    from shotdex.store.encoders import choose_encoder
+    from shotdex.store.errors import EmptyStore, EncoderMismatch
+    from shotdex.store.store import Store
+
+    if not encoder:
+        what = "it is not said which encoder the vectors are of"
+        raise OptionError(what, "name it: --encoder NAME   (any name; texts need a model of that name)")
+
+    def choose(name: str) -> EncoderId | None:
+        try:
+            with store.reading() as con:
+                return choose_encoder(con, name)[1]
+        except (EmptyStore, EncoderMismatch):
+            found = session.encoders.for_indexing(ModelOptions(name), lambda _: None).identity()
+        return None if found is None else found[1]
+
+    table = VectorTable(place, vectors_from)
+    table.roles(columns)
+    store = Store.create(session.path)
+    with shown(progress, "reading") as bar:
+        report = import_vectors(store, table, encoder, choose, columns, bar)
+    if report.encoder is not None:
+        session.encoders.keep_texts(report.encoder)
+    return report

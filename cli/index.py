@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from shotdex.formatting import plain, shown_path, visible
 from shotdex.index_lines import left_out_lines, unlabelled_lines
 from shotdex.results import IndexPreview
 from shotdex.session import Session
-from shotdex.store.errors import ShotdexError
+from shotdex.store.errors import OptionError, ShotdexError
 from shotdex.store.location import store_to_write
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport
@@ -31,6 +32,7 @@ SECTIONS = {
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "Web servers": ("web_timeout", "web_files"),
+    "Vectors made elsewhere": ("vectors_from", "encoder"),
     "What to do": ("dry_run", "prune", "gone"),
 }
 
@@ -52,6 +54,13 @@ SECTIONS = {
 )
 @click.option("--strict", is_flag=True, help="Stop at the first failure; the same as --max-failures 0.")
 @web_options
+@click.option(
+    "--vectors-from",
+    metavar="COLUMN|FILE.npy",
+    help="Take vectors as they are: a column of SOURCE, a Parquet, CSV or JSONL file, or an array with one row for "
+    "each of its rows. No model is loaded.",
+)
+@click.option("--encoder", metavar="NAME", help="Whose vectors --vectors-from has: an encoder's or a model's name.")
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
 @click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
 @click.option(
@@ -85,6 +94,8 @@ def command(
     strict: bool,
     web_timeout: float,
     web_files: int,
+    vectors_from: str | None,
+    encoder: str | None,
     dry_run: bool,
     prune: bool,
     gone: bool,
@@ -107,6 +118,7 @@ def command(
     shotdex index stimuli/ --layout '{condition}/{category}*' --categories airplane,car,chair
     shotdex index list.csv --columns image=file,category=label
     find . -name '*.jpg' -size +100k -print0 | shotdex index -
+    shotdex index images.parquet --vectors-from embedding --encoder dinov2-small
     """
     from shotdex.media.sources.columns import parse_columns
 
@@ -120,8 +132,11 @@ def command(
     def show(report: IndexReport) -> None:
         out(to_json(as_dict(report)) if as_json else report_text(report, session.path, said if one_stream() else ()))
 
+    if dry_run and vectors_from is not None:
+        raise OptionError("--dry-run does not go with --vectors-from", "leave out one of them")
+    index = session.preview if dry_run else partial(session.index, vectors_from=vectors_from, encoder=encoder)
     try:
-        done = (session.preview if dry_run else session.index)(
+        done = index(
             source,
             model=model,
             layout=layout,

@@ -38,6 +38,12 @@ class OwnModel(Protocol):
         """Return (N, D) numbers for N texts."""
 
 
+def identity_of(name: str, dim: int, logit_scale: float = 100.0) -> EncoderId:
+    """Return the identity of an encoder that exists only in Python: it is known by its name and its vectors' length."""
+    digest = hashlib.sha256(f"python encoder {name}, {dim} numbers".encode()).hexdigest()
+    return EncoderId(name, PYTHON, digest, digest, Precision.FLOAT32, dim, dim, logit_scale=logit_scale)
+
+
 class OwnEncoder:
     """Implements `ImageEncoder` with a user's object; its identity is the object's `id` and its vectors' length."""
 
@@ -60,17 +66,7 @@ class OwnEncoder:
         self._model = model
         probe = Image.fromarray(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3))
         dim = self._vectors(model.encode_images([probe]), 1, None).shape[1]
-        digest = hashlib.sha256(f"python encoder {model.id}, {dim} numbers".encode()).hexdigest()
-        self.id = EncoderId(
-            name=model.id,
-            revision=PYTHON,
-            weights_sha256=digest,
-            preprocessing_sha256=digest,
-            precision=Precision.FLOAT32,
-            dim=dim,
-            vision_dim=dim,
-            logit_scale=float(getattr(model, "logit_scale", 100.0)),
-        )
+        self.id = identity_of(model.id, dim, float(getattr(model, "logit_scale", 100.0)))
 
     @property
     def portable(self) -> Mapping[str, Any] | None:
