@@ -148,7 +148,8 @@ def _sync(path: Path) -> None:
 
 def bring_up(con: Connection, found: int) -> None:
     """Bring the tables from schema version `found`, 0 where there are none, to this one."""
-    for statements in schema.MIGRATIONS[found:]:
+    encoders = [row[0] for row in con.rows("SELECT encoder_id FROM encoders")] if found else []
+    for statements in schema.migration(found, encoders):
         con.run(statements)
     if found == 0:
         con.run("INSERT INTO meta VALUES ('store_id', $id)", {"id": uuid.uuid4().hex})

@@ -32,13 +32,13 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 
-from .arrow import to_arrow, vectors_from_arrow
-from .connection import Connection, Parameters, now
+from .arrow import mask, to_arrow, to_numpy, vectors_from_arrow
+from .connection import Connection, now
 from .encoders import add_encoder
 from .errors import StoreError
 from .ids import renew_images_generation
-from .images import clear_failures, mark_removed, next_image_id
-from .schema import vectors_table
+from .images import next_image_id
+from .schema import short_hash, vectors_table
 from .types import EncoderId, Pooling, Precision
 
 VERSION = b"1"
@@ -83,56 +83,67 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None) 
     if placement is None:
         _check(batch, encoder)
         placement = _place(con, number, batch)
-    mark_removed(con, placement.column("replaces").drop_null().to_pylist())
+    spaces = ["joint", "vision"]
+    rows = batch.drop_columns(spaces)
     for name in PLACEMENT.names:
-        batch = batch.append_column(name, placement.column(name))
-    batch = batch.combine_chunks()  # DuckDB reads many small pieces at half the speed
-    rows = list(zip(*(placement.column(name).to_pylist() for name in PLACEMENT.names), strict=True))
-    failed = [failure is not None for failure in batch.column("failure").to_pylist()]
-    times, vectors = {"now": now()}, vectors_table(number)
-    _run(con, _NEW, batch, [is_new for _, is_new, _, _ in rows], times)
-    _run(con, _KNOWN, batch, [image_id is not None and not is_new for image_id, is_new, _, _ in rows])
-    _run(con, _OWN.format(vectors=vectors), batch, [of is not None and of == own for own, _, _, of in rows])
-    _run(con, _COPIED.format(vectors=vectors), batch, [of is not None and of != own for own, _, _, of in rows])
-    clear_failures(con, batch.column("address").to_pylist())
-    _run(con, _FAILED, batch, failed, times | {"decoder": decoder})
+        rows = rows.append_column(name, placement.column(name))
+    image_id, vectors_of = (to_numpy(placement.column(name).fill_null(-1)) for name in ("image_id", "vectors_of"))
+    new, failed = mask(placement.column("is_new")), mask(batch.column("failure").is_valid())
+    own, at = (vectors_of == image_id) & (vectors_of >= 0), {"now": now()}
+    with con.holding("rows", rows.combine_chunks()):  # without the vectors, which DuckDB would filter less quickly
+        if placement.column("replaces").null_count < len(batch):
+            con.run(_REPLACED, at)
+        if new.any():
+            con.run(_NEW, at)
+        if (~new & (image_id >= 0)).any():
+            con.run(_KNOWN)
+    if own.any():
+        vectors = batch.select(["sha256", *spaces]).append_column("image_id", placement.column("image_id"))
+        with con.holding("rows", (vectors if own.all() else vectors.filter(pa.array(own))).combine_chunks()):
+            con.run(_OWN.format(vectors=vectors_table(number)))
+    with con.holding("rows", rows):
+        if ((vectors_of >= 0) & ~own).any():
+            con.run(_COPIED.format(vectors=vectors_table(number)))
+        con.run("DELETE FROM failures WHERE path IN (SELECT address FROM rows)")
+        if failed.any():
+            con.run(_FAILED, at | {"decoder": decoder})
     renew_images_generation(con)
 
 
-def _run(con: Connection, sql: str, batch: pa.Table, kept: list[bool], parameters: Parameters | None = None) -> None:
-    """Run a statement over some rows of a batch, which it knows as `rows`; DuckDB would filter vectors less quickly."""
-    if any(kept):
-        with con.holding("rows", batch if all(kept) else batch.filter(pa.array(kept))):
-            con.run(sql, parameters)
-
+_REPLACED = """
+    UPDATE stored_images SET removed_at = $now WHERE image_id IN (SELECT replaces FROM rows WHERE replaces IS NOT NULL)
+"""
 
 _NEW = """
     INSERT INTO stored_images BY NAME
     SELECT image_id, address AS path, source, category, condition, split, sha256 AS content_sha256, width, height,
         size_bytes, modified_ns, metadata, $now AS added_at
-    FROM rows
+    FROM rows WHERE is_new
 """
 
 _KNOWN = """
     UPDATE stored_images SET path = b.address, source = b.source, size_bytes = b.size_bytes,
         modified_ns = b.modified_ns, category = b.category, condition = b.condition, split = b.split,
         metadata = b.metadata, removed_at = NULL
-    FROM rows b WHERE stored_images.image_id = b.image_id
+    FROM rows b WHERE NOT b.is_new AND stored_images.image_id = b.image_id
 """
 
-_OWN = "INSERT INTO {vectors} SELECT image_id, joint, vision FROM rows"
+_OWN = f"""
+    INSERT INTO {{vectors}} BY NAME
+    SELECT image_id, joint, vision, {short_hash("sha256")} AS content_hash FROM rows
+"""
 
 _COPIED = """
-    INSERT INTO {vectors}
-    SELECT b.image_id, v.joint, v.vision
-    FROM rows b JOIN {vectors} v ON v.image_id = b.vectors_of ORDER BY b.image_id
+    INSERT INTO {vectors} BY NAME
+    SELECT b.image_id, v.joint, v.vision, v.content_hash
+    FROM rows b JOIN {vectors} v ON v.image_id = b.vectors_of WHERE b.vectors_of <> b.image_id ORDER BY b.image_id
 """
 
 _FAILED = """
     INSERT INTO failures BY NAME
     SELECT address AS path, source, failure.stage AS stage, failure.reason AS reason, failure.detail AS detail,
         size_bytes, modified_ns, $now AS failed_at, $decoder AS decoder
-    FROM rows
+    FROM rows WHERE failure IS NOT NULL
 """
 
 

@@ -8,6 +8,18 @@ commit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+
+def short_hash(content: str) -> str:
+    """Return the SQL for the first 64 bits of a SHA-256, a UBIGINT; NULL where the text is not one.
+
+    Every row of vectors keeps that of the content it was encoded from: what an id means elsewhere in the catalog may
+    change by damage, or because another catalog was put in its place, and then the two differ.
+    """
+    return f"TRY_CAST('0x' || substr({content}, 1, 16) AS UBIGINT)"
+
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key VARCHAR, value VARCHAR);
@@ -117,7 +129,23 @@ MIGRATIONS: tuple[str, ...] = (
         committed_at TIMESTAMP
     );
     """,
+    f"""
+    ALTER TABLE vectors_N ADD COLUMN IF NOT EXISTS content_hash UBIGINT;
+    UPDATE vectors_N SET content_hash = {short_hash("content_sha256")} FROM stored_images s
+    WHERE vectors_N.image_id = s.image_id;
+    """,
 )
+"""What brings the schema from each version to the next. One that names `vectors_N` is run for each encoder's table."""
+
+
+def migration(found: int, encoders: Sequence[int]) -> list[str]:
+    """Return the SQL that brings a schema from version `found`, 0 where there are no tables, to this one."""
+    return [
+        text
+        for one in MIGRATIONS[found:]
+        for text in ([one.replace("vectors_N", vectors_table(n)) for n in encoders] if "vectors_N" in one else [one])
+    ]
+
 
 VERSION = len(MIGRATIONS)
 """The schema version that this shotdex writes."""
@@ -136,7 +164,9 @@ def texts_table(encoder_id: int) -> str:
 def encoder_tables(encoder_id: int, dim: int, vision_dim: int) -> str:
     """Return the statements that make one encoder's tables: array types need a fixed length, so each has its own."""
     return f"""
-    CREATE TABLE {vectors_table(encoder_id)} (image_id BIGINT, joint FLOAT[{dim}], vision FLOAT[{vision_dim}]);
+    CREATE TABLE {vectors_table(encoder_id)} (
+        image_id BIGINT, joint FLOAT[{dim}], vision FLOAT[{vision_dim}], content_hash UBIGINT
+    );
     CREATE TABLE {texts_table(encoder_id)} (text VARCHAR, vector FLOAT[{dim}]);
     """
 

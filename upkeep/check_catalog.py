@@ -91,7 +91,7 @@ def _as_made(encoders: tuple[tuple[int, int, int], ...]) -> _Made:
     """Return what this shotdex makes for these encoders (number, both lengths): made in memory, and read back."""
     made = Connection(duckdb.connect())
     for statements in [
-        *schema.MIGRATIONS,
+        *schema.migration(0, ()),
         *(encoder_tables(*encoder) for encoder in encoders),
         schema.view_statements(),
     ]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
-from shotdex.store.schema import vectors_table
+from shotdex.store.schema import short_hash, vectors_table
 from shotdex.store.types import EncoderId
 
 from .check import LOST, REPAIR, Check, Fault, index_again, of_each_encoder, sources_of, verdict
@@ -116,19 +116,26 @@ def unlike(number: int, encoder: EncoderId) -> str:
     )
 
 
+_HASH = short_hash("s.content_sha256")
+OF_ANOTHER = f"({_HASH} IS NOT NULL AND v.content_hash IS DISTINCT FROM {_HASH})"
+"""The SQL condition for a row of vectors `v` that was encoded from another content than its image `s` has."""
+
+
 @of_each_encoder
 def vector_rows(con: Connection, number: int, encoder: EncoderId) -> Check:
-    """Check that an image has one row of vectors at most, and that the catalog knows the image."""
+    """Check that an image has one row of vectors at most, made of its own content, and that the catalog knows it."""
     table = vectors_table(number)
     rows, twice = con.rows(f"SELECT count(*), count(image_id) - count(DISTINCT image_id) FROM {table}")[0]
     # NULL is in no table, so rows without an id count as unknown.
     unknown = int(con.value(f"SELECT count(*) FROM {table} ANTI JOIN stored_images USING (image_id)"))
+    foreign = int(con.value(f"SELECT count(*) FROM {table} v JOIN stored_images s USING (image_id) WHERE {OF_ANOTHER}"))
     return verdict(
         f"vectors of encoder {number}",
         f"{rows:,} rows, one an image, of known images, {encoder.dim} and {encoder.vision_dim} numbers long",
         [
             Fault("rows of an image that has another", twice, REPAIR),
             Fault("rows of images that the catalog does not know", unknown, REPAIR),
+            Fault("rows that were encoded from another content than their image's", foreign, DOUBTFUL),
         ],
     )
 

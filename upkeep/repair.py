@@ -23,7 +23,7 @@ from .check import index_again, sources_of
 from .check_catalog import all_views
 from .check_engines import check_index, check_inverted_file, leftovers
 from .check_files import as_recorded
-from .check_images import OLDER_ROWS, PRESENT, not_unit, unlike, unusable
+from .check_images import OF_ANOTHER, OLDER_ROWS, PRESENT, not_unit, unlike, unusable
 from .check_runs import broken_maps
 from .check_texts import drop_broken_towers, unusable_text
 from .engines import repair_collections
@@ -115,12 +115,12 @@ def _encode_again(con: Connection, images: str, parameters: dict[str, list[int]]
 def _doubtful(con: Connection, number: int, encoder: EncoderId) -> list[int]:
     """Return the images whose vectors are finite but not right, where the image is there to be encoded again.
 
-    They are those of a length other than 1, and all copies of an image whose vectors differ: which one is right cannot
-    be known. While the image is not there, nothing is taken away.
+    They are those of a length other than 1, those encoded from another content, and all copies of an image whose
+    vectors differ: which one is right cannot be known. While the image is not there, nothing is taken away.
     """
     rows = con.rows(
-        f"SELECT s.image_id, s.content_sha256 FROM stored_images s JOIN {vectors_table(number)} USING (image_id) "
-        f"WHERE {not_unit(encoder)} OR s.content_sha256 IN ({unlike(number, encoder)})"
+        f"SELECT s.image_id, s.content_sha256 FROM stored_images s JOIN {vectors_table(number)} v USING (image_id) "
+        f"WHERE {not_unit(encoder)} OR {OF_ANOTHER} OR s.content_sha256 IN ({unlike(number, encoder)})"
     )
     contents = sorted({content for _, content in rows})
     places = con.rows(

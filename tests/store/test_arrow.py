@@ -56,7 +56,7 @@ def test_pandas_is_not_imported_for_it(store: Store) -> None:
         "rows = np.eye(3, 5, dtype='f4')\n"
         "with store.writing() as con:\n"
         "    one = EncoderId('x', '', '1', '2', Precision.FLOAT32, 5, 5); number = add_encoder(con, one)\n"
-        "    con.run('INSERT INTO vectors_1 SELECT unnest([3, 4, 5, 9]), [1, 0, 0, 0, 0], [1, 0, 0, 0, 0]')\n"
+        "    con.run('INSERT INTO vectors_1 SELECT unnest([3, 4, 5, 9]), [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], 7')\n"
         "    remember_texts(con, number, ['a', 'b', 'c'], rows); remembered_texts(con, number, ['a'])\n"
         "    load_vectors(con, number, one, Space.JOINT, np.array([3, 9, 500]))\n"
         "print(sorted(name for name in sys.modules if name == 'pandas'))"

@@ -30,6 +30,7 @@ OLD_COLUMNS = {
     "prompt_sets": "prompt_set_id, name, combine, templates, source, sha256, added_at",
     "runs": "run_id, name, encoder_id, prompt_set_id, filter, k, images, scored, unlabelled, outside, failed, "
     "settings, versions, started_at, seconds",
+    "vectors_1": "image_id, joint, vision",
 }
 """The columns that version 1 had, where it had fewer."""
 
@@ -77,6 +78,7 @@ def old(template: Store, tmp_path: Path) -> Store:
     with duckdb.connect(str(root / "catalog.duckdb")) as con:
         con.execute(schema.MIGRATIONS[0])
         con.execute(schema.encoder_tables(1, *dims))
+        con.execute("ALTER TABLE vectors_1 DROP COLUMN content_hash")
         assert ", metadata\n" in schema.view_statements()
         con.execute(schema.view_statements().replace(", metadata\n", "\n"))
         con.execute("INSERT INTO meta VALUES ('store_id', ?), ('schema_version', '1')", [store_id])
@@ -109,6 +111,9 @@ def test_it_opens_with_every_row_and_the_present_tables(old: Store, template: St
     assert described(store) == described(template)
     assert store.identity == identity
     with store.reading() as con:
+        hashes = con.rows("SELECT content_hash, content_sha256 FROM vectors_1 JOIN stored_images USING (image_id)")
+        assert len(hashes) == 10
+        assert all(short == int(content[:16], 16) for short, content in hashes)
         assert con.rows("SELECT value FROM meta WHERE key = 'schema_version'") == [(str(schema.VERSION),)]
         assert con.value("SELECT count(*) FROM meta") == 3
     stamp = store.catalog.stat().st_mtime_ns

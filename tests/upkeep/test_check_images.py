@@ -35,7 +35,8 @@ def store(tmp_path: Path) -> Store:
 def test_vectors_of_unknown_images(store: Store) -> None:
     whole = whole_answers()
     change_vectors(
-        store, "INSERT INTO vectors_1 SELECT 5000 + image_id, joint, vision FROM vectors_1 WHERE image_id < 4"
+        store,
+        "INSERT INTO vectors_1 SELECT * REPLACE (5000 + image_id AS image_id) FROM vectors_1 WHERE image_id < 4",
     )
     found = problems(store)
     assert found["vectors of encoder 1"].text == "rows of images that the catalog does not know: 3"
@@ -78,6 +79,10 @@ WRONG: dict[str, tuple[str, str]] = {
         "UPDATE vectors_1 SET vision = list_reverse(vision::FLOAT[])::FLOAT[16] WHERE image_id = 78",
         "copies",
     ),
+    "those of another image": (
+        "UPDATE vectors_1 SET image_id = 11 - image_id WHERE image_id IN (5, 6)",
+        "vectors",
+    ),
 }  # fmt: skip
 
 
@@ -101,6 +106,33 @@ def test_wrong_vectors_are_taken_away_and_encoded_again(store: Store, damage: st
     assert kept(store) == before
     assert answers(store) == whole
     assert rows(store, "FROM vectors_1 ORDER BY image_id") == vectors
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE vectors_1 SET image_id = 11 - image_id WHERE image_id IN (5, 6)",
+        "UPDATE stored_images SET image_id = 11 - image_id WHERE image_id IN (5, 6)",
+        "UPDATE stored_images a SET content_sha256 = b.content_sha256 FROM stored_images b "
+        "WHERE a.image_id IN (5, 6) AND b.image_id = 11 - a.image_id",
+        "UPDATE vectors_1 SET content_hash = NULL WHERE image_id IN (5, 6)",
+    ],
+)
+def test_vectors_under_another_image_are_found(store: Store, sql: str) -> None:
+    change_vectors(store, sql)
+    found = problems(store)["vectors of encoder 1"]
+    assert found.text == "rows that were encoded from another content than their image's: 2"
+    assert "--repair" in found.hint
+
+
+def test_vectors_that_two_images_exchanged_are_found(store: Store) -> None:
+    """The rows stay where they are, so the FAISS file, which has the right ones, is what tells."""
+    change(
+        store,
+        "UPDATE vectors_1 a SET joint = b.joint, vision = b.vision FROM vectors_1 b "
+        "WHERE a.image_id IN (5, 6) AND b.image_id = 11 - a.image_id",
+    )
+    assert problems(store)
 
 
 @pytest.mark.parametrize(
