@@ -144,8 +144,10 @@ class Exploring(Opened):
         known = self._searcher.read(lambda view: view.kept(("column", column), read))
         return [known.get(one) for one in ids.tolist()]
 
-    def select(self, selection: Selection) -> Ids | None:
+    def select(self, selection: Selection, snapshot: Snapshot | None = None) -> Ids | None:
         """Return the ids of the images that a selection keeps, rising; None where it keeps all of them.
+
+        `snapshot` is the one to select from, that of now if None.
 
         Raises:
             OptionError: there is no such run, or options that do not go together. BadSql.
@@ -157,7 +159,7 @@ class Exploring(Opened):
         from .outcomes import judged
         from .snapshot import LABELS
 
-        snapshot = self.snapshot()
+        snapshot = snapshot or self.snapshot()
         images = snapshot.images
         kept = np.ones(len(images.ids), bool)
         for label in LABELS:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from shotdex.store.arrow import to_codes, to_numpy
+from shotdex.store.arrow import to_arrow, to_codes, to_numpy
 from shotdex.store.baselines import Baseline, list_baselines
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
@@ -59,7 +59,7 @@ class StoredImages:
     def records(self, ids: Ids) -> list[dict[str, Any]]:
         """Return id, path, width, height and labels of images, in the same order."""
         places = self.places(ids)
-        columns: dict[str, list[Any]] = self.rows.take(places).to_pydict()
+        columns: dict[str, list[Any]] = self.rows.take(to_arrow(places)).to_pydict()
         for name, (codes, names) in self.labels.items():
             columns[name] = [names[code] if code >= 0 else None for code in codes[places].tolist()]
         columns = {"image_id": self.ids[places].tolist()} | columns

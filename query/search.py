@@ -136,6 +136,8 @@ class Searcher:
         if known is not None and (known.signature == now or not now.settled()):
             return False
         with self._lock:
+            if self._known is not known:  # another thread has read it meanwhile
+                return False
             self._read_again(lambda view: None)
         return True
 

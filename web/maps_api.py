@@ -40,6 +40,12 @@ class SelectionQuery(BaseModel):
     run: Name | None = None
 
 
+SELECTION_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": SelectionQuery.model_json_schema()}},
+}
+
+
 def router(served: Served) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api", tags=["maps"])
@@ -71,7 +77,7 @@ def router(served: Served) -> APIRouter:
         values = _judged(served, ids, name, run) if run else served.session.column_of(column, ids)
         return _stream(served, pa.table({"value": _encoded(values, column)}))
 
-    @routes.post("/selection")
+    @routes.post("/selection", openapi_extra={"requestBody": SELECTION_BODY})
     async def selection(request: Request) -> Response:
         """Return how accurate a run is inside a selection and outside, and which labels it holds more often.
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from shotdex.exploring import QueryParts, filter_of
 from shotdex.snapshot import RunOutcomes, Snapshot
 from shotdex.store.engines.many import Request
+from shotdex.store.engines.vector_index import VectorIndex
 from shotdex.store.types import Ids, Vectors
 
 from .filters import Filters, Text
@@ -74,10 +75,15 @@ def router(served: Served) -> APIRouter:
 
 def find(served: Served, query: SearchQuery, parts: QueryParts) -> dict[str, Any]:
     """Return the answer to a query."""
-    snapshot, start = served.snapshot, int(query.cursor or 0)
-    kept = served.session.select(query.selection())
+    session, start = served.session, int(query.cursor or 0)
+    # Another thread may renew both meanwhile: the images and their vectors are those of one moment.
+    snapshot, index = session.snapshot_with_index(query.model) if parts else (session.snapshot(), None)
+    kept = session.select(query.selection(), snapshot)
     if parts:
-        ids, cosines = _nearest(served, query, parts, kept, start)
+        ids, cosines = _nearest(served, query, parts, kept, index)
+        ids, cosines = ids[: start + query.k], cosines[: start + query.k]
+        present = np.isin(ids, snapshot.images.ids)
+        ids, cosines = ids[present], cosines[present]
         total = len(snapshot.images.ids) if kept is None else len(kept)
         more = len(ids) == start + query.k < min(total, REACH)
         cosines = cosines[start:]
@@ -89,6 +95,7 @@ def find(served: Served, query: SearchQuery, parts: QueryParts) -> dict[str, Any
     for rank, (hit, cosine) in enumerate(zip(hits, cosines.tolist(), strict=True), start + 1):
         hit |= {"rank": rank, "cosine": cosine}
     return {
+        "generation": snapshot.generation,
         "images": len(snapshot.images.ids),
         "total": total,
         "cursor": str(start + query.k) if more else None,
@@ -97,23 +104,22 @@ def find(served: Served, query: SearchQuery, parts: QueryParts) -> dict[str, Any
 
 
 def _nearest(
-    served: Served, query: SearchQuery, parts: QueryParts, kept: Ids | None, start: int
+    served: Served, query: SearchQuery, parts: QueryParts, kept: Ids | None, index: VectorIndex | None
 ) -> tuple[Ids, Vectors]:
-    session, own = served.session, len(query.image_id)
-    if query.space == "vision":
+    """Return the images of this page and all before it, with one more where the query holds it."""
+    session, count = served.session, min(int(query.cursor or 0) + query.k, REACH) + len(query.image_id)
+    if query.space == "vision" or index is None:
         rows = session.vision_rows(query.model)
         vector = session.vision_vector(parts, query.model)
         positions = rows.positions(filter_of(kept))
-        ids, cosines = rows.best(vector, min(start + query.k + own, len(positions)), positions)
+        ids, cosines = rows.best(vector, min(count, len(positions)), positions)
     else:
         vector = session.query_vector(parts, query.model)
-        request = Request(vector, min(start + query.k, REACH) + own, filter_of(kept))
-        ids, cosines = served.batcher.search(session.index_of(query.model), request)
+        ids, cosines = served.batcher.search(index, Request(vector, count, filter_of(kept)))
     over = ~np.isin(ids, query.image_id)
     if query.min_score is not None:
         over &= cosines >= query.min_score
-    over &= np.isin(ids, served.snapshot.images.ids)
-    return ids[over][: start + query.k], cosines[over][: start + query.k]
+    return ids[over], cosines[over]
 
 
 def _sorted(snapshot: Snapshot, query: SearchQuery, ids: Ids) -> Ids:

@@ -77,7 +77,7 @@ def serve(session: Session, options: ServeOptions, listening: socket.socket, rea
             http=_Patient,
             ws="none",
             lifespan="off",
-            log_level="warning",
+            log_level="critical",  # what fails is logged where it is answered
             access_log=False,
             server_header=False,
             date_header=False,

@@ -50,7 +50,7 @@ class Served:
 
     def answer(self, body: dict[str, Any], status: int = 200) -> Response:
         """Return a JSON answer, with the generation of the store."""
-        generation = self.snapshot.generation
+        generation = body.get("generation") or self.snapshot.generation
         text = json.dumps({"generation": generation, **plain(body)}, ensure_ascii=False, allow_nan=False)
         return Response(text.encode(errors="replace"), status, {"ETag": f'"{generation}"'}, "application/json")
 

@@ -49,6 +49,7 @@ def router(served: Served, app: FastAPI) -> APIRouter:
 def _store(served: Served, snapshot: Snapshot) -> dict[str, Any]:
     images, trouble = snapshot.images, served.follower.trouble
     return {
+        "generation": snapshot.generation,
         "name": served.session.path.name,
         "path": str(served.session.path),
         "version": version("shotdex"),
