@@ -141,6 +141,7 @@ class Evaluation(Opened):
         style: str = "report",
         images: int = 24,
         anyway: bool = False,
+        coverage: float = 0.9,
     ) -> Findings:
         """Return every metric of a run, the newest where none is named, over all images and for each group.
 
@@ -160,6 +161,7 @@ class Evaluation(Opened):
                 consists of questions.
             images: the most mistakes that the document shows as images, from 0.
             anyway: also compare runs that chose among different classes.
+            coverage: of the document's prediction sets, between 0 and 1.
 
         Returns:
             A row for each group and metric of the first run, "all" first. `written` says what was written where.
@@ -189,7 +191,7 @@ class Evaluation(Opened):
             from shotdex.analysis.document.gather import DocumentOptions
             from shotdex.analysis.document.write import write_document
 
-            options = DocumentOptions(_columns(by), images, style, anyway, resamples, seed, bins)
+            options = DocumentOptions(_columns(by), images, style, anyway, resamples, seed, bins, coverage)
             target = f"{user_path(out)}{'/' if str(out).endswith('/') else ''}"
             written = write_document(self.store, runs, target, options, self.encoders)
             found = written.report

@@ -82,14 +82,14 @@ shotdex report names --style course --out report.ipynb
 @click.option(
     "--selective",
     is_flag=True,
-    help="Also risk against coverage, temperature scaling and prediction sets.",
+    help="Also risk against coverage, temperature scaling and prediction sets; a document always has them.",
 )
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
-    help="Of the prediction sets of --selective.",
+    help="Of the prediction sets.",
 )
 @store_option
 @json_option
@@ -109,8 +109,6 @@ def command(
     as_json: bool,
 ) -> None:
     """Print the report, or write it."""
-    if selective and target is not None:
-        raise click.UsageError("--selective is printed, and not part of a document; leave out --out.")
     session = open_session(store_path)
     found = session.report(
         runs,
@@ -122,6 +120,7 @@ def command(
         style=style,
         images=images,
         anyway=anyway,
+        coverage=coverage,
     )
     if found.written is not None:
         for sentence in found.written.notes:

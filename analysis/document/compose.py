@@ -57,6 +57,7 @@ def _results(found: Material, title: str) -> list[Section | None]:
         sections.confusion(found),
         sections.top_k(found),
         sections.calibration(found),
+        sections.selective(found),
         sections.map_section(found),
         sections.mistakes(found),
         sections.explore(found),

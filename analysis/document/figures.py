@@ -13,7 +13,7 @@ from PIL import Image
 from shotdex.analysis.accuracy_plots import accuracy_plot
 from shotdex.analysis.figures.map_points import point_map
 from shotdex.analysis.metrics.metric import Outcomes
-from shotdex.analysis.plots import ConfusionOptions, confusion_plot, reliability_plot, topk_plot
+from shotdex.analysis.plots import ConfusionOptions, confusion_plot, reliability_plot, selective_plot, topk_plot
 from shotdex.store.errors import ShotdexError
 from shotdex.store.store import Store
 from shotdex.store.types import Run
@@ -45,6 +45,7 @@ def charts(
     wanted: dict[str, Callable[[], Figure]] = {
         "confusion": lambda: confusion_plot(store, ConfusionOptions(names[0])),
         "reliability": lambda: reliability_plot(store, names, options.bins, None, options.anyway),
+        "selective": lambda: selective_plot(store, names, None, options.anyway),
         "topk": lambda: topk_plot(store, names, options.anyway),
     }
     if by:
@@ -53,6 +54,7 @@ def charts(
         "accuracy": f"Accuracy@1 by {', '.join(by)} with 95 % intervals; the table has the same numbers.",
         "confusion": f"Confusion matrix of the run “{names[0]}”, {len(found.classes)} classes, as counts and shares.",
         "reliability": "Share of correct predictions against the probability that the model gives them, in bins.",
+        "selective": "Error rate of the images that are kept against their share, surest first; see the table.",
         "topk": "Share of images whose class is among their k best, for every k; the table has the same numbers.",
     }
     for name, draw in wanted.items():

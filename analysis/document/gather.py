@@ -14,6 +14,7 @@ from shotdex.analysis.metrics.metric import Outcomes
 from shotdex.analysis.report import Report, ReportOptions, report
 from shotdex.analysis.results import count_by, outcomes, outside_labels
 from shotdex.analysis.scoring import ClassTexts
+from shotdex.analysis.selective import Selective, SelectiveOptions, selective
 from shotdex.analysis.side_by_side import same_classes
 from shotdex.models.protocols import LoadEncoder
 from shotdex.query.text_lookup import text_vectors, texts_cut
@@ -41,7 +42,8 @@ class DocumentOptions:
     """What a document has: the columns of `images` that it reports by, the most mistakes
     that it shows as `images`, its style.
 
-    `anyway` also compares runs that chose among different classes. `resamples`, `seed` and `bins` are as in a report.
+    `anyway` also compares runs that chose among different classes. `resamples`, `seed` and `bins` are as in a report,
+    `coverage` is that of the prediction sets, in (0, 1).
     """
 
     by: tuple[str, ...] = ()
@@ -51,6 +53,7 @@ class DocumentOptions:
     resamples: int = 1000
     seed: int | None = None
     bins: int = 15
+    coverage: float = 0.9
 
     def __post_init__(self) -> None:
         if self.style not in STYLES:
@@ -88,6 +91,7 @@ class Material:
     sources: Mapping[str, int]
     counts: Mapping[str, Mapping[str, int]]
     charts: Mapping[str, Chart]
+    selective: Selective
     mistakes: tuple[Shown, ...]
     explore: Cosines | str
     options: DocumentOptions = field(default_factory=DocumentOptions)
@@ -128,6 +132,7 @@ def gather(store: Store, names: Sequence[str], options: DocumentOptions, load: L
         page = cosines(store, main.run, main.prompts, found, main.encoder, texts)
     except ShotdexError as error:
         page = f"its prompts cannot be encoded: {error}"
+    further = SelectiveOptions(options.coverage, max(options.resamples, 100), options.seed, options.bins)
     return Material(
         store=str(store.root),
         main=main,
@@ -140,6 +145,7 @@ def gather(store: Store, names: Sequence[str], options: DocumentOptions, load: L
         sources=sources,
         counts=counts,
         charts=charts(store, runs, found, by, [one.baseline.name for one in baselines], options),
+        selective=selective(store, runs[0].name, further),
         mistakes=surest_mistakes(store, runs[0], options.images),
         explore=page,
         options=options,

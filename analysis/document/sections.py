@@ -275,6 +275,48 @@ def calibration(found: Material) -> Section:
     return Section("calibration", "Calibration", (Paragraph(said), *_chart(found, "reliability")))
 
 
+def selective(found: Material) -> Section:
+    """Return the error rate where the model may abstain, a temperature, and prediction sets."""
+    own = found.selective
+    rows = tuple(
+        (f"{row.coverage:.3f}", number(row.threshold), number(row.risk.value), interval(row.risk), row.risk.n)
+        for row in own.risk.rows
+    )
+    columns = ("share kept", "probability at least", "error rate", "95 % interval", "n")
+    area = own.risk.aurc
+    blocks: list[Block] = [
+        Table("Error rate of the images that are kept when less probable ones are left out.", columns, rows),
+        Paragraph(
+            f"The area under the risk-coverage curve is {number(area.value)} (95 % interval {interval(area)}); in a "
+            f"random order it would be {number(own.risk.error_rate.value)}, the error rate."
+        ),
+        *_chart(found, "selective"),
+    ]
+    if (scaled := own.temperature) is not None:
+        blocks.append(
+            Paragraph(
+                f"A temperature of {number(scaled.temperature.value)} (95 % interval {interval(scaled.temperature)}), "
+                f"fitted on {count(scaled.fitted, 'image')} and reported on the other {scaled.reported:,} "
+                f"({scaled.split}), takes the expected calibration error from {number(scaled.error_before.value)} to "
+                f"{number(scaled.error_after.value)} (change {signed(scaled.error_change)}). It changes no "
+                "prediction."
+            )
+        )
+    if (sets := own.sets) is not None:
+        blocks.append(
+            Paragraph(
+                f"Prediction sets of the classes with a probability of at least {number(sets.threshold)}, calibrated "
+                f"on {count(sets.calibrated, 'image')} ({sets.split}), hold the true class with probability "
+                f"{number(sets.exactly)} over random halves ({sets.stated:g} was stated; for 95 % of all calibration "
+                f"parts of this size from {number(sets.low)} to {number(sets.high)}). Of the other "
+                f"{sets.reported:,} images {number(sets.covered.value)} (95 % interval {interval(sets.covered)}) have "
+                f"the true class in their set, which has {number(sets.size.value)} classes on average."
+            )
+        )
+    blocks += [Paragraph(note[:1].upper() + note[1:] + ".", caveat=True) for note in own.notes]
+    return Section("selective", "Selective prediction", tuple(blocks))
+
+
 def map_section(found: Material) -> Section | None:
     """Return the newest map of these images, None where none was drawn."""
     return Section("map", "Map", (found.charts["map"],)) if "map" in found.charts else None

@@ -237,5 +237,4 @@ def test_selective(shotdex: Shotdex, evaluated: Store) -> None:
     assert (selective["run"], selective["sets"]) == ("words", None)
     assert "too few for a coverage of 0.99" in selective["notes"][0]
     assert len(selective["risk"]["rows"]) == 7
-    failed(shotdex(*given, "--selective", "--out", "x.html"), 2, "--selective is printed")
     failed(shotdex(*given, "--selective", "--coverage", "1"), 2, "--coverage")

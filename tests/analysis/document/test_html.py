@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 
 SECTIONS = [
     *("coverage", "model", "data", "metrics", "groups", "compared", "classes", "confusion", "topk", "calibration"),
-    *("mistakes", "explore", "prompts", "again", "formulas", "cite", "summary"),
+    *("selective", "mistakes", "explore", "prompts", "again", "formulas", "cite", "summary"),
 ]
 
 
