@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Scheme = Literal["light", "dark"]
+TILES = "main .gallery li"
+MINUS = "\u2212"
 
 
 @contextmanager
@@ -89,3 +91,13 @@ class Visit:
             assert [one for one in self.said if not any(word in one for word in self.allowed)] == []
             others = [url for url in self.requests if not url.startswith((self.address, "blob:", "data:"))]
             assert others == []
+
+
+def shown(page: Page) -> list[int]:
+    """Return the ids of the images in the gallery, in order."""
+    return [int(one) for one in page.locator(f"{TILES} a").evaluate_all("all => all.map((one) => one.dataset.id)")]
+
+
+def settled(page: Page) -> None:
+    """Wait until the newest answer is in the gallery."""
+    page.locator(".total[data-busy=false]").wait_for()

@@ -65,6 +65,9 @@ export async function upload(path, params, blob, options = {}) {
   return (await answer(address(path, params), { method: "POST", body: form, headers: { "X-Shotdex": "1" }, ...options })).json();
 }
 
+// A run in a path: by its name, or by its number where the name would be taken for two parts of the path.
+export const runPath = (name) => encodeURIComponent(name.includes("/") ? store.value.runs.find((one) => one.name === name)?.run_id ?? name : name);
+
 export const imageAddress = (id, side) => (offline.answers ? offline.answers.image(id) : address(`images/${id}/picture`, { side }));
 
 // The store as it is now: {counts, runs, ...}; asked again every two seconds while somebody looks.

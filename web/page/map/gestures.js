@@ -31,6 +31,7 @@ export class Gestures {
       this.pressed = at(event);
       if (event.button || !(this.lassoing || event.shiftKey)) return;
       event.preventDefault();
+      canvas.focus({ preventScroll: true });
       canvas.setPointerCapture(event.pointerId);
       this.painter.lasso = [at(event)];
     });

@@ -1,13 +1,13 @@
 // Why images of one category are taken for another: the cosine gap of the two classes, and which prompt pulled each image.
 import { html } from "../vendor/ui.js";
-import { get, store, useLoaded } from "../api.js";
+import { get, runPath, store, useLoaded } from "../api.js";
 import { counted, signed } from "./format.js";
 import { Trouble } from "./problem.js";
 import { Table } from "./table.js";
 
 export function Why({ run, truth, predicted }) {
   const key = [run, truth, predicted, store.value.generation].join("\n");
-  const { value, problem } = useLoaded(key, (options) => get(`runs/${encodeURIComponent(run)}/cell`, { truth, predicted }, options));
+  const { value, problem } = useLoaded(key, (options) => get(`runs/${runPath(run)}/cell`, { truth, predicted }, options));
   if (problem) return html`<${Trouble} problem=${problem} />`;
   if (!value) return null;
   const rows = value.prompts.map((one) => ({ ...one, key: one.prompt }));

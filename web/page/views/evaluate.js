@@ -1,6 +1,6 @@
 // How well a run recognises what is on the images, or two runs on the same images.
 import { html, useEffect } from "../vendor/ui.js";
-import { get, store, useLoaded } from "../api.js";
+import { get, runPath, store, useLoaded } from "../api.js";
 import { go, state } from "../state.js";
 import { AsCommand } from "../parts/command.js";
 import { Confusion } from "../parts/confusion.js";
@@ -137,8 +137,8 @@ export function Evaluate() {
   }, [cell, flip]);
   const { generation } = store.value;
   const key = run ? [run, against, by, generation].join("\n") : null;
-  const numbers = useLoaded(key, (options) => (against ? get("compare", { run: [run, against], by }, options) : get(`runs/${encodeURIComponent(run)}`, { by }, options)));
-  const matrix = useLoaded(run ? [run, against, generation].join("\n") : null, (options) => get(`runs/${encodeURIComponent(run)}/confusion`, { against }, options));
+  const numbers = useLoaded(key, (options) => (against ? get("compare", { run: [run, against], by }, options) : get(`runs/${runPath(run)}`, { by }, options)));
+  const matrix = useLoaded(run ? [run, against, generation].join("\n") : null, (options) => get(`runs/${runPath(run)}/confusion`, { against }, options));
   const baseline = store.value.baselines.find((one) => one.name === named);
   if (!run) return html`<div class="first"><h1>No run yet</h1><p>Make one here, in “Try prompts”, or on the command line.</p><pre><code>shotdex classify --prompts FILE</code></pre></div>`;
   const fits = numbers.key === key && numbers.value;

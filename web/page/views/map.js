@@ -1,6 +1,6 @@
 // Every image near those it resembles: colours, thumbnails, a lasso with a verdict, prompts as stars.
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
-import { bytes, imageAddress, offline, post, store, useLoaded } from "../api.js";
+import { bytes, imageAddress, offline, post, runPath, store, useLoaded } from "../api.js";
 import { choose, chosen, go, state } from "../state.js";
 import { tableFromIPC } from "../vendor/map.js";
 import { AsCommand } from "../parts/command.js";
@@ -95,7 +95,7 @@ export function MapView() {
   const timer = useRef();
   const map = useLoaded(id ? `${id} ${generation}` : null, (options) => points(id, options));
   const columns = ["category", "condition", "split", "source", ...(runs.length ? ["predicted", "correct", "true_rank", "probability"] : [])];
-  const column = JUDGED.includes(color) ? `${color}:${run}` : color;
+  const column = JUDGED.includes(color) ? `${color}:${decodeURIComponent(runPath(run))}` : color;
   const coloured = useLoaded(id ? `${id} ${column} ${generation}` : null, (options) => kinds(id, column, options));
   useEffect(() => setHidden(new Set()), [column, id]);
   // A map of images without a category is coloured by what the run takes them for.

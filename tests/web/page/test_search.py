@@ -1,9 +1,7 @@
-"""The page in a real browser: search, one image, evaluation; by mouse and by keyboard, and what it never does."""
+"""The search view and one image in a browser: by mouse and by keyboard, and what the address keeps."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -11,59 +9,12 @@ from urllib.parse import quote
 import pytest
 
 import shotdex
-from shotdex import demo
-from shotdex.analysis.maps import MapOptions, coordinates
-from shotdex.analysis.projections import ProjectionOptions
-from tests.support.browser import chromium
-from tests.support.visits import Scheme, Visit, serving
+from tests.support.visits import TILES, Visit, settled, shown
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
-
-MINUS = "\u2212"
-TILES = "main .gallery li"
-LOOKS: list[tuple[Scheme, int]] = [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The evaluation images that ship, where one can be taken away."""
-    return Path(shutil.copytree(demo.EVALUATION, tmp_path_factory.mktemp("images") / "evaluation"))
-
-
-@pytest.fixture(scope="module")
-def session(images: Path, tmp_path_factory: pytest.TempPathFactory) -> shotdex.Session:
-    session = shotdex.open(tmp_path_factory.mktemp("served") / "store", create=True)
-    session.index(images, model="demo", layout="{condition}/{category}*", categories=list(demo.CATEGORIES))
-    session.classify(prompts="words", name="words")
-    session.classify(name="names")
-    session.import_baseline("toddlers")
-    coordinates(session.store, MapOptions(projection=ProjectionOptions(method="tsne")))
-    return session
-
-
-@pytest.fixture(scope="module")
-def address(session: shotdex.Session) -> Iterator[str]:
-    with serving(session.path) as found:
-        yield found
-
-
-def shown(page: Page) -> list[int]:
-    """Return the ids of the images in the gallery, in order."""
-    return [int(one) for one in page.locator(f"{TILES} a").evaluate_all("all => all.map((one) => one.dataset.id)")]
-
-
-def settled(page: Page) -> None:
-    """Wait until the newest answer is in the gallery."""
-    page.locator(".total[data-busy=false]").wait_for()
 
 
 def test_a_file_that_is_gone_is_said_in_words(browser: Browser, address: str, images: Path) -> None:
@@ -78,27 +29,6 @@ def test_a_file_that_is_gone_is_said_in_words(browser: Browser, address: str, im
             page.locator(f"{TILES} .gone").wait_for()
     finally:
         gone.write_bytes(data)
-
-
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
-@pytest.mark.parametrize(
-    "state",
-    [
-        "?view=search&text=a+red+cup&minus=animal&category=cup",
-        "?view=search&open=30",
-        "?view=evaluate&run=names&cell=cup%3Eairplane",
-        "?view=evaluate&run=names&against=words&flip=lost",
-        "?view=live",
-        "?view=map",
-        "?view=sql",
-    ],
-)
-def test_each_view_can_be_read_by_everybody(
-    browser: Browser, address: str, state: str, scheme: Scheme, width: int
-) -> None:
-    with Visit(browser, address, scheme=scheme, width=width, axe=True) as visit:
-        visit.go(state)
-        visit.page.wait_for_load_state("networkidle")
 
 
 def test_a_text_finds_what_a_search_finds_and_the_address_keeps_it(
@@ -216,63 +146,6 @@ def test_an_image_shows_what_each_run_made_of_it(browser: Browser, address: str,
         names = [one.locator("th").inner_text().split()[0] for one in table.all()]
         values = [one.locator("td").nth(1).inner_text() for one in table.all()]
         assert list(zip(names, values, strict=True)) == rows
-
-
-def test_every_cell_opens_as_many_images_as_it_says(browser: Browser, address: str, session: shotdex.Session) -> None:
-    counted = {
-        (truth, predicted): n
-        for truth, predicted, n in session.sql("SELECT category, predicted, images FROM confusion WHERE run = 'names'")
-    }
-    with Visit(browser, address) as visit:
-        page = visit.go("?view=evaluate&run=names&by=condition")
-        cells = page.locator(".confusion button")
-        cells.first.wait_for()
-        assert cells.count() == len(counted)
-        for cell in cells.all():
-            name, n = cell.get_attribute("aria-label").rsplit(": ", 1)  # type: ignore[union-attr]
-            truth, _, predicted = name.partition(" taken for ")
-            truth = truth.removesuffix(" recognised")
-            cell.click()
-            said = f"{truth} taken for {predicted} by names" if predicted else f"{truth} recognised by names"
-            page.get_by_role("list", name=said, exact=True).wait_for()
-            settled(page)
-            assert page.locator(f"[aria-label='{said}'] li").count() == int(n) == counted[truth, predicted or truth]
-
-
-def test_a_cell_is_reached_and_opened_by_keyboard(browser: Browser, address: str) -> None:
-    with Visit(browser, address) as visit:
-        page = visit.go("?view=evaluate&run=names&by=condition")
-        page.locator(".confusion button").first.focus()
-        page.keyboard.press("ArrowRight")
-        page.keyboard.press("ArrowDown")
-        assert page.evaluate("document.activeElement.ariaLabel").startswith("car recognised: ")
-        page.keyboard.press("Enter")
-        page.wait_for_url("**cell=car%3Ecar**")
-
-
-def test_the_numbers_are_those_of_the_report(browser: Browser, address: str, session: shotdex.Session) -> None:
-    report = session.report("names", by="condition").details
-    compared = session.compare("names", "words", by="condition").details
-    with Visit(browser, address) as visit:
-        page = visit.go("?view=evaluate&run=names&by=condition")
-        table = page.get_by_role("table", name="Accuracy by condition")
-        table.wait_for()
-        for group in [*report.groups, report.overall]:
-            row = table.locator("tr", has=page.get_by_role("rowheader", name=group.name, exact=True)).inner_text()
-            one = group.accuracy
-            assert f"{one.value:.3f} {one.low:.3f} to {one.high:.3f}" in " ".join(row.split())
-        page = visit.go("?view=evaluate&run=names&against=words&by=condition")
-        table = page.get_by_role("table", name="Both runs on the same images")
-        table.wait_for()
-        for found in compared.comparisons:
-            row = table.locator("tr", has=page.get_by_role("rowheader", name=found.group, exact=True)).inner_text()
-            words = " ".join(row.replace(MINUS, "-").split())
-            assert f"{found.difference.low:+.3f} to {found.difference.high:+.3f}".replace("+-", "-") in words
-            assert f"{found.only_a} {found.only_b} {found.p_value:.3f} {found.adjusted:.3f}" in words
-        page.get_by_role("link", name=str(compared.comparisons[-1].only_a), exact=True).click()
-        page.wait_for_url("**flip=lost**")
-        settled(page)
-        assert page.locator(TILES).count() == compared.comparisons[-1].only_a
 
 
 def test_as_a_command_gives_the_same_numbers(browser: Browser, address: str, session: shotdex.Session) -> None:
