@@ -248,6 +248,8 @@ def shards_of(store: Store, job: Job) -> ShardSet | None:
             f"{job.source} has shards, whose images have labels and vectors already",
             "pass options for labels and the precision to shotdex encode instead",
         )
+    if job.runner.name != "local":
+        raise OptionError(f"{job.source} has shards, which are encoded already", "leave out --runner ray")
     encoder, named = shards.header.encoder, job.model.model
     if named is not None and loader_of(named).canonical_name(named) != encoder.name:
         raise EncoderMismatch(f"the shards at {shards.place} have vectors of {encoder}, not of {named}")

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from .index_lines import plan_lines
 from .opened import Opened
 from .progress import Bar, shown
 from .results import IndexPreview
+from .spreading import Runner, check_runner, index_with_ray
 
 if TYPE_CHECKING:
     from shotdex.indexer.inventory import Inventory
@@ -49,6 +50,8 @@ class Job:
     progress: bool | Progress
     note: Note
     web: Exchange
+    runner: Runner = field(default_factory=Runner)
+    own_model: bool = False
 
 
 class Indexing(Opened):
@@ -82,6 +85,12 @@ class Indexing(Opened):
         gone: bool = False,
         vectors_from: str | os.PathLike[str] | None = None,
         encoder: str | None = None,
+        runner: str = "local",
+        ray_address: str | None = None,
+        workers: int | None = None,
+        gpus_per_worker: float | None = None,
+        out: str | os.PathLike[str] | None = None,
+        part_rows: int | None = None,
         progress: bool | Progress = False,
         note: Note | None = None,
     ) -> IndexReport:
@@ -119,6 +128,15 @@ class Indexing(Opened):
                 file of images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the
                 other arguments only `encoder`, `columns` and `progress` count; see docs/exchange.md.
             encoder: whose vectors these are: the name of an encoder of the store, of a model, or any new one.
+            runner: who computes: "local" is this process, "ray" the workers of a Ray cluster; see docs/shards.md.
+            ray_address: where that cluster is: "127.0.0.1:6379", "auto"; None is one on this machine, for this call.
+                An address beyond this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).
+            workers: how many workers at most, from 1; as many as there is room for where None.
+            gpus_per_worker: GPUs of each worker, from 0, also a fraction; None is 1 if the cluster has GPUs, else 0.
+            out: where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix; the folder
+                `shards` of the store where None.
+            part_rows: images that a worker takes at once, from 1 to 262,144; a 64th of the source, from 256 to 16,384,
+                where None.
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
             note: called with sentences about the work: which model is loaded, how the first images are labelled.
 
@@ -145,7 +163,11 @@ class Indexing(Opened):
         )
         how = self._model(model, precision, compile)
         web = Exchange.of_options(web_timeout, web_files)
-        return self._run(Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None), web))
+        place = None if out is None else os.fspath(out)
+        who = Runner(runner, ray_address, workers, gpus_per_worker, place, part_rows, self._device)
+        own = model is not None and not isinstance(model, str)
+        said = note or (lambda _: None)
+        return self._run(Job(os.fspath(source), options, how, prune, progress, said, web, who, own))
 
     def preview(
         self,
@@ -179,7 +201,7 @@ class Indexing(Opened):
         """Return what `index` would do with the same arguments. Nothing is written, and no model is downloaded.
 
         The images are listed, not read, so how many of them will fail is known only where they failed before.
-        `batch_size`, `compile`, `max_failures` and `strict` make no difference here.
+        `batch_size`, `compile`, `max_failures`, and `strict` make no difference here.
 
         Raises:
             SourceError: there is nothing to index.
@@ -253,11 +275,15 @@ class Indexing(Opened):
             for line in plan_lines(plan, labelling.record.layout):
                 job.note(line)
 
+        check_runner(job)
         with job.web.in_effect():
-            shards = shards_of(self.store, job)
-            report = (
-                self._run_source(job, announce) if shards is None else index_shards(self.store, job, shards, announce)
-            )
+            if (shards := shards_of(self.store, job)) is not None:
+                report = index_shards(self.store, job, shards, announce)
+            elif job.runner.name == "ray":
+                with self._scanned(job) as scanned:
+                    report = index_with_ray(self.store, job, scanned, announce)
+            else:
+                report = self._run_source(job, announce)
         remember_place(self.store)
         if report.interrupted or report.encoder is None:
             return report

@@ -33,6 +33,7 @@ SECTIONS = {
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "Web servers": ("web_timeout", "web_files"),
     "Vectors made elsewhere": ("vectors_from", "encoder"),
+    "Who computes": ("runner", "ray_address", "workers", "gpus_per_worker", "target", "part_rows"),
     "What to do": ("dry_run", "prune", "gone"),
 }
 
@@ -61,6 +62,40 @@ SECTIONS = {
     "each of its rows. No model is loaded.",
 )
 @click.option("--encoder", metavar="NAME", help="Whose vectors --vectors-from has: an encoder's or a model's name.")
+@click.option(
+    "--runner",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="local: this process. ray: workers of a Ray cluster, which write shards; they are committed here.",
+)
+@click.option(
+    "--ray-address",
+    metavar="A",
+    help="Where the cluster is: HOST:PORT or auto. [default: one on this machine, for this command]",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Workers at most. [default: as many as there is room for]"
+)
+@click.option(
+    "--gpus-per-worker",
+    type=click.FloatRange(0, 64),
+    metavar="F",
+    help="GPUs of each worker, or a fraction of one. [default: 1 if the cluster has GPUs, else 0]",
+)
+@click.option(
+    "--out",
+    "target",
+    metavar="PLACE",
+    help="Where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix. [default: "
+    "STORE/shards]",
+)
+@click.option(
+    "--part-rows",
+    type=click.IntRange(1, 1 << 18),
+    metavar="N",
+    help="Images that a worker takes at once. [default: by the size of SOURCE, 256 to 16384]",
+)
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
 @click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
 @click.option(
@@ -96,6 +131,12 @@ def command(
     web_files: int,
     vectors_from: str | None,
     encoder: str | None,
+    runner: str,
+    ray_address: str | None,
+    workers: int | None,
+    gpus_per_worker: float | None,
+    target: str | None,
+    part_rows: int | None,
     dry_run: bool,
     prune: bool,
     gone: bool,
@@ -134,7 +175,16 @@ def command(
 
     if dry_run and vectors_from is not None:
         raise OptionError("--dry-run does not go with --vectors-from", "leave out one of them")
-    index = session.preview if dry_run else partial(session.index, vectors_from=vectors_from, encoder=encoder)
+    who = {
+        "runner": runner,
+        "ray_address": ray_address,
+        "workers": workers,
+        "gpus_per_worker": gpus_per_worker,
+        "out": target,
+        "part_rows": part_rows,
+    }
+    given = {"vectors_from": vectors_from, "encoder": encoder}
+    index = session.preview if dry_run else partial(session.index, **given, **who)  # type: ignore[arg-type]
     try:
         done = index(
             source,

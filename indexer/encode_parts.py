@@ -76,20 +76,29 @@ class Recipe:
             batch=batch,
             limits=limits,
             decoder=decoder_version(self.options.limits),
-            versions={name: version(name) for name in ("shotdex", "torch", "pillow", "simplejpeg")},
+            versions=versions(),
         )
         named = [FORMAT, self.origin.root, part, parts, piece, pieces, self.state, work, batch, limits]
         key = json.dumps([*named, *self.encoder.id.key()])
         return replace(header, key=hashlib.sha256(key.encode()).hexdigest())
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of what a vector depends on."""
+    return {name: version(name) for name in ("shotdex", "torch", "pillow", "simplejpeg")}
+
+
 def make_recipe(inventory: Inventory, encoder: ImageEncoder, options: IndexOptions) -> Recipe:
     """Label what a scan found, and return what all parts of it have in common."""
     labelling = choose_labelling(options.layout, options.columns, None, inventory, options.reading)
-    given = inventory.tells_labels()
     label(inventory, labelling.layout)
+    return recipe_of(inventory, labelling, encoder, options)
+
+
+def recipe_of(inventory: Inventory, labelling: Labelling, encoder: ImageEncoder, options: IndexOptions) -> Recipe:
+    """Return what all parts of a scan that is labelled already have in common."""
     return Recipe(
-        _origin(inventory, labelling, given),
+        _origin(inventory, labelling),
         state_of(inventory.con),
         inventory.candidates,
         encoder,
@@ -97,14 +106,14 @@ def make_recipe(inventory: Inventory, encoder: ImageEncoder, options: IndexOptio
     )
 
 
-def _origin(inventory: Inventory, labelling: Labelling, given: bool) -> Origin:
+def _origin(inventory: Inventory, labelling: Labelling) -> Origin:
     record, source = labelling.record, inventory.source
     return Origin(
         root=source.root,
         kind=source.kind,
         complete=source.complete,
         explicit=labelling.explicit,
-        given=given,
+        given=inventory.tells_labels(),
         layout=record.layout,
         categories=record.categories,
         category=record.fixed.category,
@@ -119,10 +128,10 @@ def _origin(inventory: Inventory, labelling: Labelling, given: bool) -> Origin:
 
 
 # Texts may hold any character but NUL, so the columns cannot run into each other.
-_DIGEST = """
+DIGEST = """
     SELECT count(*), coalesce(bit_xor(md5_number(concat_ws(chr(0), {columns}))), 0) FROM {table} WHERE {where}
 """
-_CANDIDATE = (
+CANDIDATE = (
     "step, address, size_bytes, modified_ns, coalesce(category, chr(1)), coalesce(condition, chr(1)), "
     "coalesce(split, chr(1)), coalesce(metadata, '')"
 )
@@ -130,8 +139,8 @@ _CANDIDATE = (
 
 def state_of(con: Connection) -> str:
     """Return a digest of all that a scan found: images, sizes, times, labels, and what it could not use."""
-    found = con.rows(_DIGEST.format(columns=_CANDIDATE, table="candidates", where="true"))
-    failed = con.rows(_DIGEST.format(columns="path, stage, reason, detail", table="scan_failures", where="true"))
+    found = con.rows(DIGEST.format(columns=CANDIDATE, table="candidates", where="true"))
+    failed = con.rows(DIGEST.format(columns="path, stage, reason, detail", table="scan_failures", where="true"))
     return hashlib.sha256(repr((found, failed)).encode()).hexdigest()
 
 
@@ -215,7 +224,7 @@ def encode_items(said: pa.Table, source: Source, recipe: Recipe, progress: Progr
 
 def _work(inventory: Inventory, start: int, stop: int) -> str:
     where = f"step >= {start} AND step < {stop}"
-    return repr(inventory.con.rows(_DIGEST.format(columns=_CANDIDATE, table="candidates", where=where)))
+    return repr(inventory.con.rows(DIGEST.format(columns=CANDIDATE, table="candidates", where=where)))
 
 
 def _said(inventory: Inventory, start: int, stop: int) -> pa.Table:
