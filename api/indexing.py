@@ -201,7 +201,7 @@ class Indexing(Opened):
         """Return what `index` would do with the same arguments. Nothing is written, and no model is downloaded.
 
         The images are listed, not read, so how many of them will fail is known only where they failed before.
-        `batch_size`, `compile`, `max_failures`, and `strict` make no difference here.
+        `batch_size`, `compile`, `max_failures` and `strict` make no difference here.
 
         Raises:
             SourceError: there is nothing to index.

@@ -175,16 +175,18 @@ def command(
 
     if dry_run and vectors_from is not None:
         raise OptionError("--dry-run does not go with --vectors-from", "leave out one of them")
-    who = {
-        "runner": runner,
-        "ray_address": ray_address,
-        "workers": workers,
-        "gpus_per_worker": gpus_per_worker,
-        "out": target,
-        "part_rows": part_rows,
-    }
-    given = {"vectors_from": vectors_from, "encoder": encoder}
-    index = session.preview if dry_run else partial(session.index, **given, **who)  # type: ignore[arg-type]
+    really = partial(
+        session.index,
+        vectors_from=vectors_from,
+        encoder=encoder,
+        runner=runner,
+        ray_address=ray_address,
+        workers=workers,
+        gpus_per_worker=gpus_per_worker,
+        out=target,
+        part_rows=part_rows,
+    )
+    index = session.preview if dry_run else really
     try:
         done = index(
             source,
