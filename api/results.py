@@ -168,6 +168,21 @@ class SearchResult(Tabular[Hit]):
             )
         return [str(path) for path in linked.paths]
 
+    def save(self, name: str) -> None:
+        """Save the hits as a named selection: `@name` in a filter, `like="name"` in a search.
+
+        Args:
+            name: letters, digits, `_`, `-` and `.`.
+
+        Raises:
+            OptionError: the name is taken or cannot be one, or there are no hits. StoreLocked.
+        """
+        from shotdex.store.selections import save_selection
+
+        assert self._store is not None
+        with self._store.writing() as con:
+            save_selection(con, name, [hit.image_id for hit in self._hits], self.query)
+
     def open(self) -> list[str]:
         """Open the hits in the system's image viewer, the first `OPENED` of them, and return their paths.
 

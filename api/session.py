@@ -23,6 +23,7 @@ from .interchange import Interchange
 from .maintenance import Maintenance
 from .prompts import Prompts
 from .results import SearchResult, SqlResult
+from .tabular import Records
 from .trying import Trying
 
 ImageSource = str | os.PathLike[str] | bytes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from shotdex.models.own_encoder import OwnModel
     from shotdex.models.protocols import ImageEncoder
     from shotdex.query.sql import SqlLimits
+    from shotdex.store.selections import Selection
 
     from .plots import Plots
 
@@ -113,7 +115,8 @@ def parse_query(words: str | Sequence[str]) -> list[Part]:
 
     Args:
         words: the words, or a line of them with quotes as in a shell. `+` and `-` add and subtract what follows;
-            `2:dog` counts twice; `#12` is the indexed image with that id; URLs and paths of images are images.
+            `2:dog` counts twice; `#12` is the indexed image with that id, `@dogs` a saved selection; URLs and paths of
+            images are images.
 
     Raises:
         EmptyQuery: nothing follows a sign. OptionError: a quote is not closed.
@@ -131,6 +134,10 @@ def parse_query(words: str | Sequence[str]) -> list[Part]:
         except ValueError as error:
             raise OptionError(f"{words!r} has a quote that is not closed", "close it, or leave it out") from error
     return parse(words)
+
+
+def _like(of: int | str) -> Part:
+    return Part(of, PartKind.LIKE) if isinstance(of, int) else Part(of.removeprefix("@"), PartKind.SELECTION)
 
 
 class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interchange, Maintenance):
@@ -152,7 +159,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         *parts: str | tuple[str, float] | Part,
         minus: str | Sequence[str] = (),
         image: ImageSource | Sequence[ImageSource] = (),
-        like: int | Sequence[int] = (),
+        like: int | str | Sequence[int | str] = (),
         where: str | None = None,
         k: int = 10,
         least: bool = False,
@@ -175,8 +182,8 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
                 makes parts of words as the command line takes them: `horse + stripes - "a zoo"`.
             minus: texts to subtract.
             image: a path, a URL or the bytes of an image file to look for, or several.
-            like: the id of an indexed image to look for, or several.
-            where: a SQL condition on the columns of `images`.
+            like: the id of an indexed image to look for, the name of a saved selection, or several.
+            where: a SQL condition on the columns of `images`; `@name` in it stands for a saved selection.
             k: how many hits, at least 1; fewer come only where the filter or a threshold leaves fewer.
             least: find the least similar images instead, lowest cosine first.
             min_score: leave out hits with a lower cosine, in [-1, 1].
@@ -212,7 +219,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
                 *(Part(part[0], weight=float(part[1])) if isinstance(part, tuple) else part for part in parts),
                 *(Part(text, weight=-1.0) for text in ((minus,) if isinstance(minus, str) else minus)),
                 *(Part(one if isinstance(one, bytes) else os.fspath(one), PartKind.IMAGE) for one in images),
-                *(Part(one, PartKind.LIKE) for one in ((like,) if isinstance(like, int) else like)),
+                *map(_like, (like,) if isinstance(like, (int, str)) else like),
             ),
             where,
             k,
@@ -225,6 +232,32 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         )
         found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), Through(engine, exact))
         return SearchResult(found, str(query), self.store)
+
+    def selections(self) -> Records[Selection]:
+        """Return the saved selections, oldest first: what `SearchResult.save` saved.
+
+        >>> store.search("a hat", k=5).save("hats")
+        >>> [(one.name, one.images) for one in store.selections()]
+        [('hats', 5)]
+        >>> len(store.search("red", where="@hats")), len(store.search(like="hats", k=3))
+        (5, 3)
+        >>> store.remove_selection("hats")
+        """
+        from shotdex.store.selections import Selection, list_selections
+
+        with self.store.reading() as con:
+            return Records(list_selections(con), Selection)
+
+    def remove_selection(self, name: str) -> None:
+        """Forget a saved selection; its images stay.
+
+        Raises:
+            OptionError: there is no selection of that name. StoreLocked.
+        """
+        from shotdex.store.selections import remove_selection
+
+        with self.store.writing() as con:
+            remove_selection(con, name)
 
     def sql(
         self,

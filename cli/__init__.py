@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Index the images of a folder, a zip archive or IDX files."),
     "encode": ("encode", "Encode a part of a source to files that index takes, on any machine."),
     "search": ("search", "Find the images that match a text or an image."),
+    "selections": ("selections", "List the saved selections, or remove some."),
     "approximate": ("approximate", "Build an index that makes searches among very many images faster."),
     "engine": ("engine", "Add, list or remove a search engine outside this process: Milvus."),
     "classify": ("classify", "Classify images zero-shot and print accuracy per condition and category."),

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,11 @@ import shotdex
 from shotdex.engines import SEARCHED
 from shotdex.formatting import plain, shown_path, z_cell
 from shotdex.store.errors import OptionError
+from shotdex.store.selections import check_name
 from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Hit
+
+if TYPE_CHECKING:
+    from shotdex import SearchResult
 
 from .options import (
     SectionedCommand,
@@ -48,17 +52,19 @@ class SearchCommand(SectionedCommand):
         return super().parse_args(ctx, [re.sub(r"^-(?=[\d.]+:)", "\u2212", word) for word in args])
 
 
-def _id(text: str) -> int:
-    """Return an image id, as it is written in the options.
+def _like(text: str) -> int | str:
+    """Return an image id, or the name of a selection with its `@`, as they are written in the options.
 
     Raises:
-        OptionError: it is not a number.
+        OptionError: it is neither.
     """
+    if text.startswith("@"):
+        return text
     bare = text.removeprefix("#")
     if not bare.isdecimal() or len(bare) > 18:
         raise OptionError(
             f"{text!r} is not the id of an image",
-            "pass a number of the column image_id, as --like 12; for an image file: --image FILE",
+            "pass a number of the column image_id, as --like 12, or --like @NAME; for an image file: --image FILE",
         )
     return int(bare)
 
@@ -87,15 +93,73 @@ SECTIONS = {
     "Filter": ("where", "min_score", "min_z"),
     "Order": ("k", "least", "exact", "engine"),
     "Output": ("form", "nul", "fields", "opened"),
-    "Files": ("sheet", "copy_to", "link_to", "changed"),
+    "Files": ("sheet", "copy_to", "link_to", "changed", "save"),
 }
+
+
+def _new_name(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    if name is not None:
+        check_name(name)
+    return name
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What is to become of the hits, as the options say."""
+
+    form: str | None
+    nul: bool
+    fields: str | None
+    opened: bool
+    sheet: Path | None
+    copy_to: Path | None
+    link_to: Path | None
+    save: str | None
+    changed: bool
+
+    def check(self) -> None:
+        """Refuse options that do not go together, before any work is done.
+
+        Raises:
+            OptionError: some do not, or there is no such field.
+        """
+        if self.nul and self.form not in (None, PATHS):
+            raise OptionError(f"--print0 prints paths, --format {self.form} something else", "leave out one of them")
+        if self.fields is not None and (self.nul or self.form == PATHS):
+            raise OptionError("paths have no fields", "leave out --fields, or choose another --format")
+        chosen_fields(self.fields, FIELDS)
+
+    def write(self, found: SearchResult) -> None:
+        """Print the hits, and draw, copy, link, save and open them."""
+        render(found, PATHS if self.nul else self.form or "table", self.fields, nul=self.nul)
+        if not found and self.form in (None, "table"):
+            note("no image passes the filter, or reaches the threshold")
+        for one in found.notes:
+            note(one)
+        if self.sheet is not None:
+            for hit in [] if self.changed else found.changed():
+                note(f"left out of {self.sheet}: {shown_path(hit.path)} (changed since indexed; --changed shows it)")
+            save_figure(found.sheet(changed=self.changed), self.sheet)
+        if self.copy_to is not None:
+            copied = found.copy_to(self.copy_to, changed=self.changed)
+            note(f"copied {len(copied):,} of {len(found):,} images to {self.copy_to}")
+        if self.link_to is not None:
+            note(f"linked {len(found.link_to(self.link_to)):,} of {len(found):,} images in {self.link_to}")
+        if self.save is not None:
+            found.save(self.save)
+            note(f"saved {len(found):,} images as @{self.save}")
+        if self.opened:
+            found.open()
 
 
 @click.command("search", cls=SearchCommand, sections=SECTIONS)
 @click.argument("words", nargs=-1, metavar="[WORDS]...")
 @click.option("--image", "images", multiple=True, metavar="FILE|URL|-", help="An image to search for; repeatable.")
 @click.option(
-    "--like", multiple=True, metavar="ID", help="Find images like this indexed one, by its image_id; repeatable."
+    "--like",
+    multiple=True,
+    metavar="ID|@NAME",
+    help="Find images like this indexed one, by its image_id, or like a saved selection; repeatable.",
 )
 @click.option(
     "--space",
@@ -147,6 +211,12 @@ SECTIONS = {
     help="Make symbolic links to the images found there, named like copies.",
 )
 @click.option(
+    "--save",
+    metavar="NAME",
+    callback=_new_name,
+    help="Save the images found as a selection: @NAME in --where and --like, in any command.",
+)
+@click.option(
     "--max-pixels",
     type=click.IntRange(0),
     default=PIXEL_LIMIT,
@@ -172,14 +242,6 @@ def command(
     words: tuple[str, ...],
     images: tuple[str, ...],
     like: tuple[str, ...],
-    form: str | None,
-    nul: bool,
-    fields: str | None,
-    opened: bool,
-    sheet: Path | None,
-    copy_to: Path | None,
-    link_to: Path | None,
-    changed: bool,
     device: str,
     store_path: Path | None,
     **how: Any,
@@ -187,8 +249,8 @@ def command(
     """Find the images nearest to WORDS, to images, or to both: best first, ties by id.
 
     Words make one text; + and - between them add and subtract. 2:dog counts twice. The path or URL of an image is that
-    image, and '#12' the indexed image with that id. z says how many standard deviations a cosine is above the mean of
-    all images for this query.
+    image, '#12' the indexed image with that id, and @NAME a saved selection. z says how many standard deviations a
+    cosine is above the mean of all images for this query.
 
     The search is exact, unless an approximate index was built (shotdex approximate, or shotdex engine add with a --kind
     other than FLAT), which may miss some; the cosines are exact in any case.
@@ -200,33 +262,14 @@ def command(
     shotdex search "a dog" -k 20 --where "condition = 'silhouettes'" --sheet dogs.png
     shotdex search --like 1845 --space vision --format paths
     shotdex search "a boat" -k 50 --copy-to boats/
+    shotdex search "a boat" --min-z 3 -k 500 --save boats; shotdex search sunset --where @boats
     """
-    if nul and form not in (None, PATHS):
-        raise OptionError(f"--print0 prints paths, and --format {form} something else", "leave out one of them")
-    if fields is not None and (nul or form == PATHS):
-        raise OptionError("paths have no fields", "leave out --fields, or choose another --format")
-    chosen_fields(fields, FIELDS)
+    output = Output(**{field.name: how.pop(field.name) for field in dataclasses.fields(Output)})
+    output.check()
     found = open_session(store_path, device).search(
-        *shotdex.parse_query(words), image=[_image(one) for one in images], like=[_id(one) for one in like], **how
+        *shotdex.parse_query(words), image=[_image(one) for one in images], like=[_like(one) for one in like], **how
     )
-    render(found, PATHS if nul else form or "table", fields, nul=nul)
-    if not found and form in (None, "table"):
-        bounded = how["min_score"] is not None or how["min_z"] is not None
-        note("no image reaches the threshold" if bounded else "no image passes the filter")
-    for one in found.notes:
-        note(one)
-    if sheet is not None:
-        for hit in [] if changed else found.changed():
-            note(f"left out of {sheet}: {shown_path(hit.path)} (changed since it was indexed; --changed shows it)")
-        save_figure(found.sheet(changed=changed), sheet)
-    if copy_to is not None:
-        copied = found.copy_to(copy_to, changed=changed)
-        note(f"copied {len(copied):,} of {len(found):,} images to {copy_to}")
-    if link_to is not None:
-        linked = found.link_to(link_to)
-        note(f"linked {len(linked):,} of {len(found):,} images in {link_to}")
-    if opened:
-        found.open()
+    output.write(found)
 
 
 def render(hits: Sequence[Hit], form: str, fields: str | None = None, *, nul: bool = False) -> None:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,8 +17,9 @@ from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import among, nearest
 from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
-from shotdex.store.errors import QueryError
+from shotdex.store.errors import EmptyQuery, QueryError
 from shotdex.store.ids import encoded_ids, filtered_ids, images_generation
+from shotdex.store.selections import selected_ids
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Ids, Space, Vectors
@@ -52,7 +53,7 @@ MOST_FILTERS = 8
 
 _UNSURE = re.compile(
     r"\b(?!(?:in|and|or|not|select|where|from|lower|upper|length|contains|starts_with|ends_with|coalesce)\b)\w+\s*\("
-    r"|\"\s*\(|/\*|--|\b(current_|local|now|today|tomorrow|yesterday|sample|tablesample)",
+    r"|@|\"\s*\(|/\*|--|\b(current_|local|now|today|tomorrow|yesterday|sample|tablesample)",
     re.IGNORECASE,
 )
 """What a filter must not have if its images are kept: anything whose value may differ the next time, as now()."""
@@ -188,10 +189,31 @@ class Own:
     by_content: Mapping[str, Vectors]
     by_id: Mapping[int, Vectors]
     ids: Ids
+    by_name: Mapping[str, Vectors] = field(default_factory=dict)
 
 
-def read_own(con: Connection, place: Place, space: Space, contents: Sequence[str], ids: Sequence[int]) -> Own:
-    """Read what `View.own` returns.
+def _mean(name: str, vectors: Sequence[Vectors]) -> Vectors:
+    """Return the mean of unit vectors of the images of a selection, made unit."""
+    if not vectors:
+        raise QueryError(
+            f"no image of the selection {name!r} has a vector", "index the images again, or save another one"
+        )
+    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    length = float(np.linalg.norm(mean))
+    if length < 1e-6:
+        raise EmptyQuery(f"the images of the selection {name!r} cancel each other out", "save a smaller selection")
+    return np.asarray(mean / length, np.float32)
+
+
+def read_own(
+    con: Connection,
+    place: Place,
+    space: Space,
+    contents: Sequence[str],
+    ids: Sequence[int],
+    selected: Sequence[int] = (),
+) -> Own:
+    """Read what `View.own` returns; of `selected` images some may have no vector.
 
     Raises:
         QueryError: no image in the store has one of the ids, or it has no usable vector.
@@ -202,7 +224,7 @@ def read_own(con: Connection, place: Place, space: Space, contents: Sequence[str
         "SELECT image_id, content_sha256, removed_at IS NULL FROM stored_images "
         "WHERE image_id IN (SELECT image_id FROM asked) OR len(content_sha256) = 64 AND (content_sha256 IN "
         "(SELECT unnest($contents::VARCHAR[])) OR content_sha256 IN (SELECT content_sha256 FROM asked))",
-        {"contents": list(contents), "ids": list(ids)},
+        {"contents": list(contents), "ids": [*ids, *selected]},
     )
     content_of = {image_id: content for image_id, content, present in rows}
     present = {image_id for image_id, _, there in rows if there}
@@ -224,7 +246,8 @@ def read_own(con: Connection, place: Place, space: Space, contents: Sequence[str
                 f"encode it: shotdex index SOURCE --model {place.encoder.name}",
             )
     by_content = {content_of[image_id]: vector for image_id, vector in vectors.items() if content_of[image_id]}
-    return Own(by_content, {one: vectors[one] for one in ids}, np.array(sorted(content_of), np.int64))
+    by_id = {one: vectors[one] for one in (*ids, *selected) if one in vectors}
+    return Own(by_content, by_id, np.array(sorted(content_of), np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +305,22 @@ class View:
             found |= usable
         return found
 
-    def own(self, place: Place, space: Space, contents: Sequence[str], ids: Sequence[int]) -> Own:
-        """Return what the store has of images that are part of a query, by the SHA-256 of their content or their id."""
-        if not contents and not ids:
+    def own(
+        self, place: Place, space: Space, contents: Sequence[str], ids: Sequence[int], names: Sequence[str] = ()
+    ) -> Own:
+        """Return what the store has of images that are part of a query, by the SHA-256 of their content or their id.
+
+        `names` are those of saved selections.
+        """
+        if not contents and not ids and not names:
             return Own({}, {}, np.empty(0, np.int64))
-        return read_own(self._catalog(), place, space, contents, ids)
+        con = self._catalog()
+        selected = {name: selected_ids(con, name) for name in names}
+        own = read_own(con, place, space, contents, ids, sorted({one for some in selected.values() for one in some}))
+        by_name = {
+            name: _mean(name, [own.by_id[one] for one in some if one in own.by_id]) for name, some in selected.items()
+        }
+        return replace(own, by_name=by_name)
 
     def vision(self, place: Place, vector: Vectors) -> tuple[Ids, Vectors]:
         """Return the ids of all present images, and cosines (N,) of their vision vectors with a unit vector (V,)."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shotdex.store.errors import EmptyQuery, OptionError
 from shotdex.store.location import user_path
+from shotdex.store.selections import NAME
 from shotdex.store.types import Part, PartKind
 
 SIGNS = {"+": 1.0, "-": -1.0, "\u2212": -1.0, "\u2013": -1.0}
@@ -19,6 +20,7 @@ _WEIGHT = re.compile(r"([-+\u2212]?(?:\d+(?:\.\d*)?|\.\d+)):\s*(?=[^\s\d])(.+)",
 """A number, a colon and what it counts for. After the colon no digit: `16:9 photo` and `10:30 train` are texts."""
 
 _ID = re.compile(r"#(\d{1,18})")
+_SELECTION = re.compile(f"@({NAME})")
 _URL = re.compile(r"(https?|s3|gs|file)://\S", re.IGNORECASE)
 _IMAGE_FILE = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|ppm|pgm|ico|jp2)", re.IGNORECASE)
 
@@ -27,8 +29,8 @@ def parse(words: Sequence[str]) -> list[Part]:
     """Return the parts that the words of a command line stand for.
 
     `+` and `-` as words of their own stand before a part that is added or subtracted. Words between two of them are
-    one text. A number with a colon before a part is its weight; `#12` is the indexed image with that id; a URL, and the
-    path of an image, is that image.
+    one text. A number with a colon before a part is its weight; `#12` is the indexed image with that id and
+    `@name` a saved selection; a URL, and the path of an image, is that image.
 
     Raises:
         EmptyQuery: nothing follows a sign.
@@ -78,10 +80,12 @@ def signs_inside(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _image(word: str) -> Part | None:
-    """Return the part that a word is if it is not a text: an indexed image, a URL, or the path of an image."""
+    """Return the part that a word is if it is not a text: an indexed image, a selection, a URL, or an image's path."""
     weight, bare = _weighed(word)
     if found := _ID.fullmatch(bare.strip()):
         return Part(int(found.group(1)), PartKind.LIKE, weight)
+    if found := _SELECTION.fullmatch(bare.strip()):
+        return Part(found.group(1), PartKind.SELECTION, weight)
     return Part(bare, PartKind.IMAGE, weight) if is_image(bare) else None
 
 

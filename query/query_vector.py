@@ -110,7 +110,9 @@ def image_files(store: Store, query: Query) -> dict[Part, ImageFile]:
 def resolve(view: View, place: Place, query: Query, files: Mapping[Part, ImageFile], load: LoadEncoder) -> Resolved:
     """Return what the store, or a kept text tower, has of a query's parts."""
     ids = [int(part.value) for part in query.weighted if part.kind is PartKind.LIKE]
-    own = view.own(place, query.space, sorted({file.sha256 for file in files.values()}), sorted(set(ids)))
+    names = [str(part.value) for part in query.weighted if part.kind is PartKind.SELECTION]
+    contents = sorted({file.sha256 for file in files.values()})
+    own = view.own(place, query.space, contents, sorted(set(ids)), sorted(set(names)))
     resolved = Resolved(own=own.ids[:0] if query.with_itself else own.ids)
     resolved.texts = view.texts(place, query.texts)
     found = encoded_texts(place.encoder, query.texts, load, resolved.texts, late=True)
@@ -123,6 +125,8 @@ def resolve(view: View, place: Place, query: Query, files: Mapping[Part, ImageFi
             vector = texts.get(str(part.value))
         elif part.kind is PartKind.LIKE:
             vector = own.by_id[int(part.value)]
+        elif part.kind is PartKind.SELECTION:
+            vector = own.by_name[str(part.value)]
         else:
             vector = own.by_content.get(files[part].sha256)
         if vector is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from .connection import Connection
 from .errors import BadSql
 from .schema import vectors_table
+from .selections import with_selections
 from .sql_guard import QUERY_SECONDS, check_condition, sql_errors
 from .types import Ids
 
@@ -63,14 +64,15 @@ _ONE_FORM = ", ".join(
 
 
 def filtered_ids(con: Connection, where: str) -> Ids:
-    """Return the ids of the images that a filter keeps, rising.
+    """Return the ids of the images that a filter keeps, rising; `@name` in it stands for a saved selection.
 
     Raises:
+        OptionError: there is no such selection.
         BadSql: the filter is not a condition on the columns of `images`.
     """
     if not where.strip():
         raise BadSql("the filter is empty", "pass a condition such as --where \"condition = 'realistic'\"")
-    rows = "images"
+    where, rows = with_selections(con, where), "images"
     if not where.isascii():  # labels are in this form; paths are as the file system has them
         where = normalize("NFC", where)
         rows = f"(SELECT * REPLACE ({_ONE_FORM}) FROM images) AS images"

@@ -134,6 +134,10 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE vectors_N SET content_hash = {short_hash("content_sha256")} FROM stored_images s
     WHERE vectors_N.image_id = s.image_id;
     """,
+    """
+    CREATE TABLE selections (name VARCHAR, query VARCHAR, saved_at TIMESTAMP);
+    CREATE TABLE selection_images (selection VARCHAR, rank INTEGER, image_id BIGINT);
+    """,
 )
 """What brings the schema from each version to the next. One that names `vectors_N` is run for each encoder's table."""
 

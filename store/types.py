@@ -200,18 +200,20 @@ class IndexReport:
 
 
 class PartKind(StrEnum):
-    """What a part of a query is: a text, an image that may not be indexed, or one that is (by its id)."""
+    """What a part of a query is: a text, an image, an indexed image by its id, or a selection by its name."""
 
     TEXT = "text"
     IMAGE = "image"
     LIKE = "like"
+    SELECTION = "selection"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a query. Its unit vector counts `weight` times; a weight below 0 subtracts it.
 
-    `value` is the text, the address of an image or the bytes of its file, or the id of an indexed image.
+    `value` is the text, the address of an image or the bytes of its file, the id of an indexed image, or the name of
+    a saved selection, whose vector is the mean of those of its images, made unit.
     """
 
     value: str | int | bytes
@@ -221,7 +223,7 @@ class Part:
     def __str__(self) -> str:
         named = "an image" if isinstance(self.value, bytes) else str(self.value)
         counted = "" if abs(self.weight) == 1 else f"{abs(self.weight):g}:"
-        return f"{counted}{'#' if self.kind is PartKind.LIKE else ''}{named}"
+        return f"{counted}{ {PartKind.LIKE: '#', PartKind.SELECTION: '@'}.get(self.kind, '') }{named}"
 
 
 @dataclass(frozen=True, slots=True)
