@@ -168,6 +168,31 @@ class SearchResult(Tabular[Hit]):
             )
         return [str(path) for path in linked.paths]
 
+    def terminal(self, columns: int = 80, protocol: str = "blocks") -> str:
+        """Return the hits as small images for a terminal, each with its rank, cosine and name below.
+
+        Args:
+            columns: how wide the terminal is.
+            protocol: "blocks" (half-blocks in 24-bit colours), "blocks-256", "kitty" or "iterm".
+
+        Raises:
+            OptionError: there is no such protocol. UnreadableImage: none of the images can be read any more.
+
+        >>> print(store.search("a hat", k=2).terminal(40).splitlines()[-1])  # doctest: +ELLIPSIS
+        1 ... 2 ...
+        """
+        from shotdex.analysis.thumbnails import read_small
+        from shotdex.store.errors import OptionError
+
+        from .terminal_images import Protocol, drawn
+
+        if protocol not in set(Protocol):
+            raise OptionError(f"there is no protocol {protocol!r}", f"choose one of {', '.join(Protocol)}")
+        images = read_small([hit.path for hit in self._hits], 2 * THUMBNAIL_SIDE)
+        names = [hit.path.rstrip("/").rsplit("/", 1)[-1] for hit in self._hits]
+        captions = [f"{hit.rank} {hit.cosine:.3f} {name}" for hit, name in zip(self._hits, names, strict=True)]
+        return drawn(images, captions, columns, Protocol(protocol))
+
     def save(self, name: str) -> None:
         """Save the hits as a named selection: `@name` in a filter, `like="name"` in a search.
 

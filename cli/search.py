@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from shotdex.formatting import plain, shown_path, z_cell
 from shotdex.store.errors import OptionError
 from shotdex.store.selections import check_name
 from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Hit
+from shotdex.terminal_images import protocol_of
 
 if TYPE_CHECKING:
     from shotdex import SearchResult
@@ -32,7 +35,7 @@ from .options import (
     store_option,
     where_option,
 )
-from .render import note
+from .render import note, out_styled
 from .rows import FORMATS, PATHS, chosen_fields, print_paths, print_rows
 
 
@@ -92,7 +95,7 @@ SECTIONS = {
     "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device"),
     "Filter": ("where", "min_score", "min_z"),
     "Order": ("k", "least", "exact", "engine"),
-    "Output": ("form", "nul", "fields", "opened"),
+    "Output": ("form", "nul", "fields", "show", "opened"),
     "Files": ("sheet", "copy_to", "link_to", "changed", "save"),
 }
 
@@ -103,6 +106,16 @@ def _new_name(context: click.Context, option: click.Parameter, name: str | None)
     return name
 
 
+def _show(found: SearchResult) -> None:
+    """Draw the hits in the terminal as it takes images; into a pipe nothing is drawn."""
+    protocol = protocol_of(os.environ)
+    if not sys.stdout.isatty() or protocol is None:
+        where = "a terminal with colours" if sys.stdout.isatty() else "a terminal"
+        note(f"--show draws only in {where}; for a file: --sheet hits.png")
+        return
+    out_styled(found.terminal(shutil.get_terminal_size().columns, protocol))
+
+
 @dataclasses.dataclass(frozen=True)
 class Output:
     """What is to become of the hits, as the options say."""
@@ -110,6 +123,7 @@ class Output:
     form: str | None
     nul: bool
     fields: str | None
+    show: bool
     opened: bool
     sheet: Path | None
     copy_to: Path | None
@@ -134,6 +148,8 @@ class Output:
         render(found, PATHS if self.nul else self.form or "table", self.fields, nul=self.nul)
         if not found and self.form in (None, "table"):
             note("no image passes the filter, or reaches the threshold")
+        if self.show and found:
+            _show(found)
         for one in found.notes:
             note(one)
         if self.sheet is not None:
@@ -188,6 +204,7 @@ class Output:
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("-0", "--print0", "nul", is_flag=True, help="Print paths with a NUL after each, for xargs -0.")
 @click.option("--fields", metavar="NAMES", help="Which fields to print, such as path,cosine.")
+@click.option("--show", is_flag=True, help="Also show the images found in the terminal; nothing of them in a pipe.")
 @click.option("--open", "opened", is_flag=True, help="Open the images found, at most 20, in the system's viewer.")
 @click.option(
     "--sheet",

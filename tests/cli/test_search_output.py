@@ -27,6 +27,12 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
+def test_nothing_of_an_image_reaches_a_pipe(named: Store) -> None:
+    command = [sys.executable, "-m", "shotdex", "search", "--like", "1", "--show", "--store", named.root]
+    ran = subprocess.run(command, env=os.environ | {"TERM": "xterm-kitty"}, capture_output=True, check=True)
+    assert b"\x1b" not in ran.stdout and b"only in a terminal" in ran.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_paths_are_the_file_system_s_bytes_in_any_locale(named: Store, locale: str) -> None:

@@ -1,0 +1,1 @@
+../../api/terminal_images.py
