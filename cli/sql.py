@@ -102,8 +102,9 @@ def command(
 ) -> None:
     """Run a SQL STATEMENT over the store. Nothing is written, and no other file is read.
 
-    STATEMENT is the text itself, or -, which reads standard input. Several statements, separated by semicolons, print
-    one result each: tables and CSV with an empty line between them, --json as an array of results.
+    STATEMENT is the text itself, or -, which reads standard input; without one a prompt opens in a terminal. Several
+    statements, separated by semicolons, print one result each: tables and CSV with an empty line between them, --json
+    as an array of results.
 
     It gets 300 seconds, half of the memory, and no disk. Ctrl-C ends it. With --allow-external it may also read other
     files, such as a CSV to join, through what this version of DuckDB reads.
@@ -128,21 +129,27 @@ def command(
     form = form or ("table" if target is None else form_of(target))
     if form in FILES and target is None and sys.stdout.isatty():
         raise OptionError(f"{form} is not for a terminal", f"write it to a file: -o rows.{form}")
+    session = open_session(store_path)
+    if statement is None and file is None and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        from .sql_prompt import run_prompt
+
+        def answers(text: str) -> list[SqlResult]:
+            return list(session.sql(text, dict(parameters), allow_external=allow_external).results)
+
+        run_prompt(session, render, form if form in FORMATS else "table", wide, answers)
+        return
     text = _statements(context, statement, file, parameters)
-    found = open_session(store_path).sql(text, dict(parameters), allow_external=allow_external)
+    found = session.sql(text, dict(parameters), allow_external=allow_external)
     if target is not None:
         write_bytes(target, content_of(found.results, form), overwrite=overwrite)
         count = sum(map(len, found.results))
         note(f"wrote {count:,} {'row' if count == 1 else 'rows'} to {target}")
+        _hint(found.results)
     elif form in FILES:
         out_bytes(content_of(found.results, form))
+        _hint(found.results)
     else:
         render(found.results, form, wide)
-    for result in found.results:
-        if result.near:
-            note(f"near: {', '.join(result.near)}")
-        for one in result.notes:
-            note(f"note: {one}")
 
 
 def _statements(
@@ -201,13 +208,21 @@ def several_text(results: Sequence[SqlResult], form: str) -> str:
 
 
 def render(results: Sequence[SqlResult], form: str, wide: bool) -> None:
-    """Print the rows of each statement."""
+    """Print the rows of each statement, and what may be a mistake in it."""
     if form == "json" and len(results) > 1:
         out(several_text(results, form))
-        return
-    for number, result in enumerate(results):
+    for number, result in enumerate(results if form != "json" or len(results) == 1 else ()):
         if number and form not in ("json", "jsonl"):
             out()
         print_rows(result.columns, list(result), form, headings=result.headings, wide=wide)
         if form == "table" and not is_drawing(result.columns):
             note(f"{len(result):,} rows" if len(result) != 1 else "1 row")
+    _hint(results)
+
+
+def _hint(results: Sequence[SqlResult]) -> None:
+    for result in results:
+        if result.near:
+            note(f"near: {', '.join(result.near)}")
+        for one in result.notes:
+            note(f"note: {one}")

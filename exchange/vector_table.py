@@ -171,7 +171,7 @@ def _batches(opened: Any) -> Iterator[pa.Table]:
 
 
 def _numbers(column: pa.ChunkedArray) -> list[Any]:
-    """Return the vectors of a column, None where there is none."""
+    """Return the vectors of a column, None for a row without one."""
     kind = column.type.value_type
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
