@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from shotdex.formatting import shown_path, visible
+from shotdex.store.errors import OptionError
 
 from .options import UserPath, json_option, model_option, open_session, store_option, where_option
 from .render import as_json as to_json
 from .render import note, out
 
-FORMATS = ("parquet", "csv", "jsonl", "numpy", "atlas", "hf", "fiftyone", "imagefolder")
+FORMATS = ("parquet", "csv", "jsonl", "numpy", "atlas", "hf", "fiftyone", "imagefolder", "page")
 
 NAMED = 5
 """Images that were left out which are named one by one."""
@@ -54,6 +55,8 @@ def command(
     hf           a folder for Hugging Face datasets: images/ and metadata.parquet
     fiftyone     a folder for FiftyOne: data/ and labels.json
     imagefolder  a folder for torchvision's ImageFolder: category/file
+    page         the page of shotdex serve as one HTML file: gallery, evaluation
+                 and map of up to 20,000 images, without a server
 
     Nothing is overwritten unasked. Where images were taken stays out, also of copied files, without --with-gps.
 
@@ -61,7 +64,11 @@ def command(
     shotdex export parquet images.parquet --run names
     shotdex export csv mistakes.csv --run names --where "condition = 'blurred'"
     shotdex export imagefolder dogs/ --where "category = 'dog'" --link
+    shotdex export page results.html
     """
+    if form == "page":
+        _export_page(target, as_json, store_path, **options)
+        return
     done = open_session(store_path).export(form, target, progress=True, **options)
     if as_json:
         out(to_json(done))
@@ -73,3 +80,21 @@ def command(
         note(f"left out: {len(done.failed) - NAMED:,} more; --json names all")
     for one in done.notes:
         note(one)
+
+
+def _export_page(target: Path, as_json: bool, store_path: Path | None, *, overwrite: bool, **others: Any) -> None:
+    """Write the page as one file; it holds the whole store, so only --overwrite goes with it."""
+    used = [name for name, value in others.items() if value not in (None, False, "joint")]
+    if used:
+        raise OptionError(f"--{used[0].replace('_', '-')} does not go with page", "a page holds the whole store")
+    try:
+        from shotdex.web.page_file import export_page
+    except ModuleNotFoundError as error:
+        raise OptionError(f"the page needs {error.name}", "install it: pip install 'shotdex[web]'") from error
+    done = export_page(open_session(store_path), target, overwrite=overwrite)
+    if as_json:
+        out(to_json(done))
+        return
+    out(f"wrote {done.images:,} {'image' if done.images == 1 else 'images'} to {visible(shown_path(str(done.path)))}")
+    if done.missing:
+        note(f"without their image, since the file is gone or broken: {done.missing:,}")

@@ -6,10 +6,10 @@ const unpack = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0))
 const places = new Map(data.images.map((one, at) => [one.image_id, at]));
 const addresses = new Map();
 
-// As the exporter writes them: the path, then the parameters that are set, in the order of the alphabet.
+// As the exporter writes them: the path, then the parameters that are set, by name; two runs stay in their order.
 function key(path, params = {}) {
-  const said = Object.entries(params).flatMap(([name, value]) => [value].flat().filter((one) => one !== undefined && one !== null && one !== "").map((one) => `${name}=${one}`));
-  return decodeURIComponent(path) + (said.length ? "?" + said.sort().join("&") : "");
+  const said = Object.entries(params).sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, value]) => [value].flat().filter((one) => one !== undefined && one !== null && one !== "").map((one) => `${name}=${one}`));
+  return decodeURIComponent(path) + (said.length ? "?" + said.join("&") : "");
 }
 
 // What a run made of an image, in the words of the server; columns are in the order of the images.
