@@ -15,6 +15,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from shotdex.store.engines.many import products
 from shotdex.store.types import Combine, Ids, PromptSet, Vectors
 
 from .metrics.metric import Flags
@@ -29,6 +30,11 @@ COLUMN_BYTES = 512 * 1024 * 1024
 
 CLOSE = 2e-6
 """Cosines that differ by less may change places with the order in which a product is summed up."""
+
+AGAIN = 2_048
+"""Images that are scored again together, and what is left at the end of a part with them. From 1,024 on the products of
+OpenBLAS do not depend on how many there are; of fewer it computes them in another way.
+"""
 
 CHANGES = 512
 """Columns that are computed in one product, at most."""
@@ -157,7 +163,7 @@ class LiveClassifier:
         keys = [vector.tobytes() for vector in vectors]
         new = [number for number, key in enumerate(keys) if key not in self._columns]
         if new:
-            made = vectors[new] @ self.images.vectors.T
+            made = products(vectors[new], self.images.vectors)
             self.products += len(new)
             for number, column in zip(new, made, strict=True):
                 self._columns[keys[number]] = np.ascontiguousarray(column)
@@ -187,12 +193,18 @@ def _rows_of(truth: Ids, classes: int) -> list[Ids]:
 
 
 def _parts(count: int, dim: int, prompts: int) -> Iterator[slice]:
-    """Yield the parts of the images in which `classify` scores them: see `ImageParts` and `Scorer.score`."""
+    """Yield the parts of the images in which `classify` scores them: see `ImageParts` and `Scorer.score`.
+
+    They are cut into smaller ones, of which the products have the same bits.
+    """
     held, step = max(1, HELD_BYTES // (4 * dim)), max(1, CELLS // prompts)
     for first, last in ((0, min(held, count)), (held, count)):
         for start in range(first, last, CHUNK):
             end = min(start + CHUNK, last)
-            yield from (slice(at, min(at + step, end)) for at in range(start, end, step))
+            for at in range(start, end, step):
+                stop = min(at + step, end)
+                bounds = [*range(at, max(at + 1, stop - AGAIN + 1), AGAIN), stop]
+                yield from map(slice, bounds[:-1], bounds[1:])
 
 
 def exploring_half(images: LiveImages, seed: int = 0) -> Flags:

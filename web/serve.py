@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from threadpoolctl import threadpool_limits
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shotdex import Session
@@ -70,6 +71,9 @@ def serve(session: Session, options: ServeOptions, listening: socket.socket, rea
     Raises:
         StoreNotFound, StoreLocked, StoreCorrupt, SchemaTooNew: the store cannot be read.
     """
+    # Requests are answered by threads. With threads of its own in each product, OpenBLAS makes them wait for each other:
+    # on two busy cores a product of 70,000 vectors took 0.12 s of processor time instead of 0.006.
+    threadpool_limits(1, user_api="blas")
     with session.following() as follower:
         served = Served(session, options, follower)
         config = uvicorn.Config(

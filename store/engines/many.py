@@ -18,8 +18,8 @@ MARGIN = 1e-5
 FEW = 10
 """A filter that keeps fewer than one image in ten is searched by itself, over those images alone."""
 
-BLOCK_CELLS = 2**25
-"""Products that are in memory at a time: 128 MB of them."""
+BLOCK_BYTES = 2**20
+"""Vectors that are multiplied at a time: they stay in the cache of a core."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,11 +44,25 @@ def best_of_many(rows: Rows, requests: Sequence[Request]) -> list[tuple[Ids, Vec
             found[number] = rows.best(np.ascontiguousarray(request.vector, np.float32), k, positions)
     if together:
         queries = np.stack([requests[number].vector for number, *_ in together]).astype(np.float32, copy=False)
-        step = max(1, BLOCK_CELLS // len(queries))
-        products = [queries @ rows.vectors[start : start + step].T for start in range(0, len(rows.ids), step)]
-        scores = products[0] if len(products) == 1 else np.concatenate(products, axis=1)
+        scores = products(queries, rows.vectors)
         for (number, k, within), query, own in zip(together, queries, scores, strict=True):
             found[number] = _refined(rows, query, k, own, within)
+    return found
+
+
+def products(queries: Vectors, vectors: Vectors) -> Vectors:
+    """Return the inner products (Q, N) of some queries (Q, D) with vectors (N, D), which may be mapped from a file.
+
+    There the vectors are not aligned, and numpy would copy all of them at once: into fresh memory, which costs ten
+    times what multiplying does. They are copied part by part into the same place.
+    """
+    found = np.empty((len(queries), len(vectors)), np.float32)
+    block = min(len(vectors), max(64, BLOCK_BYTES // (4 * vectors.shape[1])))
+    place = np.empty((block, vectors.shape[1]), np.float32)
+    for start in range(0, len(vectors), max(1, block)):
+        part = vectors[start : start + block]
+        np.copyto(place[: len(part)], part)
+        found[:, start : start + len(part)] = queries @ place[: len(part)].T
     return found
 
 

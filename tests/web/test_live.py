@@ -14,6 +14,8 @@ from starlette.testclient import TestClient
 from shotdex.analysis.classify import Classification, answer
 from shotdex.analysis.live import LiveClassifier, LiveImages, Looks, exploring_half
 from shotdex.analysis.prompts.build import make_prompt_set
+from shotdex.analysis.scorer import CHUNK
+from shotdex.analysis.scoring import ClassTexts
 from shotdex.analysis.stats.paired import holm
 from shotdex.store.store import Store
 from shotdex.store.types import Combine
@@ -77,6 +79,22 @@ def test_only_what_changed_is_computed(combine: Combine) -> None:
     found = live.classify(make_prompt_set("x", {"a": ("p", "q"), "b": ("u",), "c": ("s", "t")}, combine=combine), texts)
     assert live.products == first + 1
     assert found.truth.tolist() == images.codes.tolist()
+
+
+@pytest.mark.parametrize("combine", list(Combine))
+def test_where_rounding_decides_it_decides_as_in_classify(combine: Combine) -> None:
+    images = random_images(20_000, 32, 8)
+    near = images.vectors[:6] + np.random.default_rng(9).normal(scale=2e-5, size=(6, 32)).astype(np.float32)
+    texts = dict(zip("pqrstu", near / np.linalg.norm(near, axis=1, keepdims=True), strict=True))
+    texts |= {name.upper(): vector for name, vector in zip("pqrstu", images.vectors[:6], strict=True)}
+    prompts = make_prompt_set(
+        "x", {"a": ("p", "Q"), "b": ("P", "q"), "c": ("r", "S"), "d": ("R", "s")}, combine=combine
+    )
+    matrix = np.stack([texts[text] for own in prompts.classes.values() for text in own])
+    classes = ClassTexts(matrix, [2] * 4, combine)
+    parts = [images.vectors[start : start + CHUNK] for start in range(0, 20_000, CHUNK)]
+    expected = np.concatenate([classes.scores(part)[0].argmax(axis=1) for part in parts])
+    assert LiveClassifier(images).classify(prompts, texts).predicted.tolist() == expected.tolist()
 
 
 def test_columns_are_dropped_where_there_is_no_room() -> None:
