@@ -20,6 +20,7 @@ from shotdex.models.protocols import LoadEncoder
 from shotdex.query.text_lookup import encoded_texts, texts_cut
 from shotdex.store.arrow import to_arrow
 from shotdex.store.connection import Connection, now
+from shotdex.store.counts import recount
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError
 from shotdex.store.ids import encoded_ids, filtered_ids, present_ids
@@ -170,6 +171,7 @@ def classify_in_full(store: Store, options: Classification, load: LoadEncoder) -
         for table, rows in (("predictions", answers.predictions), ("truths", answers.truths)):
             number = to_arrow(np.full(len(rows), run.run_id, dtype=np.int32))
             con.append(table, rows.append_column("run_id", number))
+        recount(con, [run.run_id])
         vectors = vectors_table(work.encoder_id)
         gone = f"SELECT count(*) FROM truths ANTI JOIN {vectors} USING (image_id) WHERE run_id = $run"
         if con.value(gone, {"run": run.run_id}):

@@ -34,6 +34,7 @@ import pyarrow as pa
 
 from .arrow import mask, to_arrow, to_numpy, vectors_from_arrow
 from .connection import Connection, now
+from .counts import recount, runs_of_relabelled
 from .encoders import add_encoder
 from .errors import StoreError
 from .ids import renew_images_generation
@@ -96,7 +97,9 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None) 
         if new.any():
             con.run(_NEW, at)
         if (~new & (image_id >= 0)).any():
+            counted = runs_of_relabelled(con, "rows")
             con.run(_KNOWN)
+            recount(con, counted)
     if own.any():
         vectors = batch.select(["sha256", *spaces]).append_column("image_id", placement.column("image_id"))
         with con.holding("rows", (vectors if own.all() else vectors.filter(pa.array(own))).combine_chunks()):

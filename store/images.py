@@ -9,6 +9,7 @@ from unicodedata import normalize
 import pyarrow as pa
 
 from .connection import Connection, now
+from .counts import recount, runs_of_relabelled
 from .ids import renew_images_generation
 from .schema import vectors_table
 
@@ -114,10 +115,12 @@ def move_table(con: Connection, places: pa.Table) -> None:
     """
     settings = ", ".join(f"{name} = places.{name}" for name in PLACES.names if name != "image_id")
     with con.holding("places", places):
+        counted = runs_of_relabelled(con, "places")
         con.run(
             f"UPDATE stored_images SET {settings}, removed_at = NULL FROM places "
             "WHERE stored_images.image_id = places.image_id"
         )
+    recount(con, counted)
     renew_images_generation(con)
 
 

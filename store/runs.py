@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from .connection import Connection
+from .counts import COUNTS
 from .errors import OptionError
 from .types import Run
 
@@ -43,7 +44,7 @@ def save_run(con: Connection, run: Run) -> None:
 
 def remove_run(con: Connection, run: Run) -> None:
     """Delete a run with its predictions, within a transaction; its prompt set stays on record."""
-    for table in ("predictions", "truths", "runs"):
+    for table in ("predictions", "truths", *COUNTS, "runs"):
         con.run(f"DELETE FROM {table} WHERE run_id = $run", {"run": run.run_id})
 
 

@@ -20,6 +20,28 @@ def short_hash(content: str) -> str:
     return f"TRY_CAST('0x' || substr({content}, 1, 16) AS UBIGINT)"
 
 
+OUTCOMES = """
+    SELECT r.run_id, r.name AS run, i.image_id, i.path, t.category, i.condition, i.split,
+           p.category AS predicted, p.prompt, p.cosine, p.probability,
+           t.true_rank, t.true_cosine, t.true_probability,
+           CASE WHEN t.true_rank IS NOT NULL THEN p.category = t.category END AS correct
+    FROM predictions p
+    JOIN truths t USING (run_id, image_id)
+    JOIN runs r USING (run_id)
+    JOIN stored_images i USING (image_id)
+    WHERE p.rank = 1
+"""
+# Views over outcomes take them from here: DuckDB would sort what a sorted view gives, also under an aggregate.
+
+COUNT_OUTCOMES = f"""
+    INSERT INTO outcome_counts
+    SELECT run_id, category, condition, predicted, correct, count(*) FROM ({OUTCOMES}) WHERE {{where}} GROUP BY ALL;
+
+    INSERT INTO rank_counts
+    SELECT run_id, true_rank, count(*) FROM ({OUTCOMES}) WHERE true_rank IS NOT NULL AND {{where}} GROUP BY ALL;
+"""
+"""What counts the outcomes of the runs that a condition `where` keeps."""
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key VARCHAR, value VARCHAR);
@@ -138,6 +160,13 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE selections (name VARCHAR, query VARCHAR, saved_at TIMESTAMP);
     CREATE TABLE selection_images (selection VARCHAR, rank INTEGER, image_id BIGINT);
     """,
+    f"""
+    CREATE TABLE outcome_counts (
+        run_id INTEGER, category VARCHAR, condition VARCHAR, predicted VARCHAR, correct BOOLEAN, images BIGINT
+    );
+    CREATE TABLE rank_counts (run_id INTEGER, true_rank INTEGER, images BIGINT);
+    {COUNT_OUTCOMES.format(where="true")}
+    """,
 )
 """What brings the schema from each version to the next. One that names `vectors_N` is run for each encoder's table."""
 
@@ -175,18 +204,19 @@ def encoder_tables(encoder_id: int, dim: int, vision_dim: int) -> str:
     """
 
 
-_OUTCOMES = """
-    SELECT r.run_id, r.name AS run, i.image_id, i.path, t.category, i.condition, i.split,
-           p.category AS predicted, p.prompt, p.cosine, p.probability,
-           t.true_rank, t.true_cosine, t.true_probability,
-           CASE WHEN t.true_rank IS NOT NULL THEN p.category = t.category END AS correct
-    FROM predictions p
-    JOIN truths t USING (run_id, image_id)
-    JOIN runs r USING (run_id)
-    JOIN stored_images i USING (image_id)
-    WHERE p.rank = 1
-"""
-# Views over outcomes take them from here: DuckDB would sort what a sorted view gives, also under an aggregate.
+def _accuracy(column: str = "") -> str:
+    """Return the view of the accuracies of each run, or of each run's images by a column of `outcome_counts`."""
+    by, where = (f", {column}", "WHERE correct IS NOT NULL") if column else ("", "")
+    return f"""
+        SELECT run_id, r.name AS run{by}, n, hits AS correct, hits / nullif(n, 0) AS accuracy,
+               wilson_low(hits, n) AS low, wilson_high(hits, n) AS high
+        FROM (
+            SELECT run_id{by}, coalesce(sum(images) FILTER (correct IS NOT NULL), 0)::BIGINT AS n,
+                   coalesce(sum(images) FILTER (correct), 0)::BIGINT AS hits
+            FROM outcome_counts {where} GROUP BY run_id{by}
+        ) JOIN runs r USING (run_id) ORDER BY run_id{by}{" NULLS LAST" if column else ""}
+        """
+
 
 VIEWS: tuple[tuple[str, str], ...] = (
     (
@@ -199,61 +229,38 @@ VIEWS: tuple[tuple[str, str], ...] = (
     ),
     (
         "outcomes",
-        f"SELECT * FROM ({_OUTCOMES}) ORDER BY run_id, image_id",
+        f"SELECT * FROM ({OUTCOMES}) ORDER BY run_id, image_id",
     ),
-    (
-        "accuracy",
-        f"""
-        SELECT run_id, run, count(correct) AS n, count(*) FILTER (correct) AS correct,
-               count(*) FILTER (correct) / nullif(count(correct), 0) AS accuracy,
-               wilson_low(count(*) FILTER (correct), count(correct)) AS low,
-               wilson_high(count(*) FILTER (correct), count(correct)) AS high
-        FROM ({_OUTCOMES}) GROUP BY run_id, run ORDER BY run_id
-        """,
-    ),
-    (
-        "accuracy_by_condition",
-        f"""
-        SELECT run_id, run, condition, count(correct) AS n, count(*) FILTER (correct) AS correct,
-               count(*) FILTER (correct) / nullif(count(correct), 0) AS accuracy,
-               wilson_low(count(*) FILTER (correct), count(correct)) AS low,
-               wilson_high(count(*) FILTER (correct), count(correct)) AS high
-        FROM ({_OUTCOMES}) WHERE correct IS NOT NULL GROUP BY run_id, run, condition
-        ORDER BY run_id, condition NULLS LAST
-        """,
-    ),
-    (
-        "accuracy_by_category",
-        f"""
-        SELECT run_id, run, category, count(correct) AS n, count(*) FILTER (correct) AS correct,
-               count(*) FILTER (correct) / nullif(count(correct), 0) AS accuracy,
-               wilson_low(count(*) FILTER (correct), count(correct)) AS low,
-               wilson_high(count(*) FILTER (correct), count(correct)) AS high
-        FROM ({_OUTCOMES}) WHERE correct IS NOT NULL GROUP BY run_id, run, category ORDER BY run_id, category
-        """,
-    ),
+    ("accuracy", _accuracy()),
+    ("accuracy_by_condition", _accuracy("condition")),
+    ("accuracy_by_category", _accuracy("category")),
     (
         "topk_accuracy",
-        f"""
-        SELECT o.run_id, o.run, k.k, count(*) AS n, count(*) FILTER (o.true_rank <= k.k) AS correct,
-               count(*) FILTER (o.true_rank <= k.k) / count(*) AS accuracy,
-               wilson_low(count(*) FILTER (o.true_rank <= k.k), count(*)) AS low,
-               wilson_high(count(*) FILTER (o.true_rank <= k.k), count(*)) AS high
-        FROM ({_OUTCOMES}) o
-        JOIN (
-            SELECT r.run_id, unnest(range(1, 1 + count(DISTINCT p.category))) AS k
-            FROM runs r JOIN prompts p USING (prompt_set_id) GROUP BY r.run_id
-        ) k ON k.run_id = o.run_id
-        WHERE o.true_rank IS NOT NULL GROUP BY o.run_id, o.run, k.k ORDER BY o.run_id, k.k
+        """
+        SELECT run_id, run, k, n, correct, correct / n AS accuracy, wilson_low(correct, n) AS low,
+               wilson_high(correct, n) AS high
+        FROM (
+            SELECT k.run_id, k.run, k.k, sum(c.images)::BIGINT AS n,
+                   coalesce(sum(c.images) FILTER (c.true_rank <= k.k), 0)::BIGINT AS correct
+            FROM rank_counts c
+            JOIN (
+                SELECT r.run_id, r.name AS run, unnest(range(1, 1 + count(DISTINCT p.category))) AS k
+                FROM runs r JOIN prompts p USING (prompt_set_id) GROUP BY r.run_id, r.name
+            ) k USING (run_id)
+            GROUP BY k.run_id, k.run, k.k
+        ) ORDER BY run_id, k
         """,
     ),
     (
         "confusion",
-        f"""
-        SELECT run_id, run, category, predicted, count(*) AS images,
-               count(*) / sum(count(*)) OVER (PARTITION BY run_id, category) AS share
-        FROM ({_OUTCOMES}) WHERE correct IS NOT NULL GROUP BY run_id, run, category, predicted
-        ORDER BY run_id, category, predicted
+        """
+        SELECT run_id, r.name AS run, c.category, c.predicted, c.images,
+               c.images / sum(c.images) OVER (PARTITION BY run_id, c.category) AS share
+        FROM (
+            SELECT run_id, category, predicted, sum(images)::BIGINT AS images FROM outcome_counts
+            WHERE correct IS NOT NULL GROUP BY run_id, category, predicted
+        ) c JOIN runs r USING (run_id)
+        ORDER BY run_id, c.category, c.predicted
         """,
     ),
     (
@@ -261,7 +268,7 @@ VIEWS: tuple[tuple[str, str], ...] = (
         f"""
         SELECT a.run AS run_a, b.run AS run_b, a.image_id, a.path, a.category, a.condition, a.split,
                a.predicted AS predicted_a, b.predicted AS predicted_b, a.correct AS correct_a, b.correct AS correct_b
-        FROM ({_OUTCOMES}) a JOIN ({_OUTCOMES}) b ON a.image_id = b.image_id AND a.run_id < b.run_id
+        FROM ({OUTCOMES}) a JOIN ({OUTCOMES}) b ON a.image_id = b.image_id AND a.run_id < b.run_id
         WHERE a.predicted <> b.predicted ORDER BY a.run_id, b.run_id, a.image_id
         """,
     ),

@@ -12,6 +12,7 @@ from shotdex.store.connection import Connection
 from shotdex.store.projections import digest_ids
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import list_runs
+from shotdex.store.schema import OUTCOMES
 from shotdex.store.types import Ids, Run
 
 from .check import LOST, REPAIR, Check, Fault, verdict
@@ -53,9 +54,18 @@ def runs(con: Connection) -> list[Check]:
                 _fault(rows, 2, "runs that do not have one truth for each scored image"),
                 _fault(rows, 3, "runs whose counts of images are not those of their rows"),
                 _fault(rows, 4, "runs whose encoder or prompts are unknown", LOST),
+                Fault("runs whose outcomes are not counted", len(uncounted(con)), REPAIR),
             ],
         )
     ]
+
+
+def uncounted(con: Connection) -> list[int]:
+    """Return the runs that have outcomes and no counts of them."""
+    rows = con.rows(
+        f"SELECT DISTINCT run_id FROM ({OUTCOMES}) WHERE run_id NOT IN (SELECT run_id FROM outcome_counts) ORDER BY ALL"
+    )
+    return [row[0] for row in rows]
 
 
 def _fault(rows: list[tuple[str, bool, bool, bool, bool]], column: int, what: str, hint: str = AGAIN) -> Fault:

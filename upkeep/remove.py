@@ -16,6 +16,7 @@ import numpy as np
 from shotdex.analysis.run_digests import data_digests
 from shotdex.media.files.places import absolute
 from shotdex.store.connection import Connection
+from shotdex.store.counts import COUNTS, recount
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.engines.milvus_rows import read_record, write_record
 from shotdex.store.engines.milvus_upload import drop_quietly
@@ -175,6 +176,9 @@ class _Leaving:
             con.run(_SHORTEN, {"run": number})
         for table in ("predictions", "truths"):
             con.run(f"DELETE FROM {table} WHERE {_OF_RUNS}")
+        for table in COUNTS:
+            con.run(f"DELETE FROM {table} WHERE run_id IN (SELECT run_id FROM losing)")
+        recount(con, shortened)
         con.run("DELETE FROM runs WHERE run_id IN (SELECT run_id FROM losing WHERE whole)")
         for table in ("projection_points", "projections"):
             con.run(f"DELETE FROM {table} WHERE projection_id IN (SELECT projection_id FROM outdated)")

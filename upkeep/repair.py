@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from shotdex.store import schema
 from shotdex.store.connection import STORAGE, Connection
+from shotdex.store.counts import recount
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.faiss_file import remove_file
 from shotdex.store.engines.ivf import inverted_file_path
@@ -24,7 +25,7 @@ from .check_catalog import all_views
 from .check_engines import check_index, check_inverted_file, leftovers
 from .check_files import as_recorded
 from .check_images import OF_ANOTHER, OLDER_ROWS, PRESENT, not_unit, unlike, unusable
-from .check_runs import broken_maps
+from .check_runs import broken_maps, uncounted
 from .check_texts import drop_broken_towers, unusable_text
 from .engines import repair_collections
 
@@ -83,6 +84,9 @@ def _repair_catalog(con: Connection) -> list[str]:
     if maps:
         con.run("DELETE FROM projections WHERE projection_id IN (SELECT unnest($maps))", {"maps": maps})
         done.append(f"took away maps that were not whole; they are made again when they are drawn: {len(maps):,}")
+    if wrong := uncounted(con):
+        recount(con, wrong)
+        done.append(f"counted the outcomes of runs again: {len(wrong):,}")
     stray = con.value(
         "DELETE FROM projection_points WHERE projection_id NOT IN (SELECT projection_id FROM projections)"
     )
