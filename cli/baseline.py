@@ -15,6 +15,7 @@ from shotdex.formatting import describe, table, visible
 from .options import UserPath, json_option, open_session, run_option, store_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.analysis.baselines.compare import BaselineComparison, ConditionVerdict
@@ -72,10 +73,13 @@ def import_(
 @command.command("list")
 @store_option
 @json_option
-def list_(store_path: Path | None, as_json: bool) -> None:
+@format_option
+def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
     """List the baselines, oldest first."""
     found = open_session(store_path).baselines()
-    if as_json:
+    if rows_printed(found, form):
+        return
+    if as_json or form == "json":
         out(to_json([_as_dict(one) for one in found.details]))
         return
     if not found:

@@ -14,6 +14,7 @@ from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells
 from .options import anyway_option, by_option, json_option, open_session, resamples_option, seed_option, store_option
 from .render import as_json as to_json
 from .render import out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.analysis.compare import ComparedRuns, Comparison
@@ -33,6 +34,7 @@ ALL = "all"
 @anyway_option
 @store_option
 @json_option
+@format_option
 def command(
     runs: tuple[str, ...],
     by: str | None,
@@ -42,6 +44,7 @@ def command(
     anyway: bool,
     store_path: Path | None,
     as_json: bool,
+    form: str | None,
 ) -> None:
     """Compare runs on the images that they share: models, prompt sets; or the conditions of one run.
 
@@ -55,8 +58,10 @@ def command(
     shotdex compare names --by condition
     """
     session = open_session(store_path)
-    found = session.compare(*runs, by=by or (), resamples=resamples, seed=seed, show=show, anyway=anyway).details
-    out(to_json(_as_dict(found)) if as_json else as_text(found, show))
+    compared = session.compare(*runs, by=by or (), resamples=resamples, seed=seed, show=show, anyway=anyway)
+    found = compared.details
+    if not rows_printed(compared, form):
+        out(to_json(_as_dict(found)) if as_json or form == "json" else as_text(found, show))
 
 
 def _as_dict(found: ComparedRuns) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from shotdex.formatting import table, visible
 from .options import anyway_option, json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.analysis.rerun import RunDiff
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 @anyway_option
 @store_option
 @json_option
-def command(first: str, second: str, anyway: bool, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def command(first: str, second: str, anyway: bool, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show how two runs differ: encoder, prompts, filter, images, versions, and how many predictions.
 
     Whether one is better is for `shotdex compare`.
     """
-    found = open_session(store_path).diff(first, second, anyway=anyway).details
-    out(to_json(found) if as_json else as_text(found))
+    found = open_session(store_path).diff(first, second, anyway=anyway)
+    if not rows_printed(found, form):
+        out(to_json(found.details) if as_json or form == "json" else as_text(found.details))
 
 
 def as_text(found: RunDiff) -> str:

@@ -28,6 +28,7 @@ from .options import (
 )
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.duplicates import Show
@@ -71,6 +72,7 @@ class Common:
     model: str | None
     store_path: Path | None
     as_json: bool
+    form: str | None
 
 
 _COMMON: tuple[Callable[[Any], Any], ...] = (
@@ -114,6 +116,7 @@ _COMMON: tuple[Callable[[Any], Any], ...] = (
     model_option,
     store_option,
     json_option,
+    format_option,
 )
 
 
@@ -227,8 +230,9 @@ def _check_unused(context: click.Context) -> None:
 
 def run_task(common: Common, show: Show, across: str = "split", weakest: bool = False) -> None:
     """Search, then print, write and draw what a command shows."""
-    if common.as_filter and common.as_json:
-        raise OptionError("--as-filter prints a condition, not JSON", "leave out --as-filter or --json")
+    as_json = common.as_json or common.form == "json"
+    if common.as_filter and (as_json or common.form is not None):
+        raise OptionError("--as-filter prints a condition, not rows", "leave out --as-filter, --json or --format")
     found = open_session(common.store_path).duplicates(
         show,
         threshold=common.threshold,
@@ -244,8 +248,8 @@ def run_task(common: Common, show: Show, across: str = "split", weakest: bool = 
     title = _TITLES["weakest" if weakest else show].format(across=across)
     if common.as_filter:
         print_filter(found)
-    else:
-        out(to_json(as_dict(found)) if common.as_json else as_text(found, title))
+    elif not rows_printed(found, common.form):
+        out(to_json(as_dict(found)) if as_json else as_text(found, title))
     if common.target is not None:
         write_pairs(found.all_pairs(), common.target)
     if common.sheet is not None and not found:

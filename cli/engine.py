@@ -13,6 +13,7 @@ from shotdex.formatting import shown_path, table, visible
 from .options import json_option, model_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.upkeep.engines import EngineStatus
@@ -62,10 +63,13 @@ def add(engine: str, uri: str, kind: str, model: str | None, store_path: Path | 
 @command.command("list")
 @store_option
 @json_option
-def list_(store_path: Path | None, as_json: bool) -> None:
+@format_option
+def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
     """List the engines that were added, and whether each is ready to be searched."""
-    found = list(open_session(store_path).engines())
-    if as_json:
+    found = open_session(store_path).engines()
+    if rows_printed(found, form):
+        return
+    if as_json or form == "json":
         out(to_json(found))
         return
     if not found:

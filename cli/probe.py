@@ -17,6 +17,7 @@ from shotdex.store.types import Space
 from .options import UserPath, drawable, json_option, model_option, open_session, save_figure, store_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.analysis.probe.compare import ProbeComparison
@@ -68,6 +69,7 @@ METHOD = 43
 @model_option
 @store_option
 @json_option
+@format_option
 def command(
     train_where: str | None,
     test_where: str | None,
@@ -81,6 +83,7 @@ def command(
     model: str | None,
     store_path: Path | None,
     as_json: bool,
+    form: str | None,
 ) -> None:
     """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors, on the same test images.
 
@@ -110,7 +113,8 @@ def command(
     found: ProbeComparison = probed.details
     if found.split.assumed:
         note("no image has a split, so random halves were drawn; choose with --train-where and --test-where")
-    out(to_json(as_dict(found)) if as_json else as_text(found))
+    if not rows_printed(probed, form):
+        out(to_json(as_dict(found)) if as_json or form == "json" else as_text(found))
     if target is not None:
         save_figure(session.plot.probe(probed), target)
 

@@ -18,6 +18,7 @@ from .options import device_option, json_option, model_option, open_session, sto
 from .prompt_options import classes_option, prompts_option, template_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, print_rows
 
 if TYPE_CHECKING:
     from shotdex.analysis.prompt_sweep import Sweep, Trial
@@ -42,17 +43,19 @@ def _store_if_any(store_path: Path | None) -> Store | None:
 @command.command("list")
 @store_option
 @json_option
-def list_(store_path: Path | None, as_json: bool) -> None:
+@format_option
+def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
     """List the prompt sets that ship with shotdex and those that runs in the store used."""
     found = list_prompts(_store_if_any(store_path))
-    if as_json:
+    if as_json or form == "json":
         out(to_json(list(found)))
         return
     rows = [
         [where, name, len(p.classes), sum(map(len, p.classes.values())), len(p.templates), p.combine, p.sha256[:12]]
         for where, name, p in ((one.where, one.name, one.prompts) for one in found)
     ]
-    out(table(["where", "name", "classes", "prompts", "templates", "combine", "sha256"], rows))
+    columns = ["where", "name", "classes", "prompts", "templates", "combine", "sha256"]
+    print_rows(columns, rows, form or "table", wide=True)
 
 
 @command.command()

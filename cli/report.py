@@ -26,6 +26,7 @@ from shotdex.formatting import (
 from .options import anyway_option, by_option, json_option, open_session, resamples_option, store_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.analysis.report import GroupRow, Report
@@ -93,6 +94,7 @@ shotdex report names --style course --out report.ipynb
 )
 @store_option
 @json_option
+@format_option
 def command(
     runs: tuple[str, ...],
     by: str | None,
@@ -107,6 +109,7 @@ def command(
     coverage: float,
     store_path: Path | None,
     as_json: bool,
+    form: str | None,
 ) -> None:
     """Print the report, or write it."""
     session = open_session(store_path)
@@ -126,7 +129,8 @@ def command(
         for sentence in found.written.notes:
             note(sentence)
         note(f"wrote {shown_path(str(found.written.path))} ({size(found.written.bytes)})")
-    if found.written is None or as_json:
+    as_json = as_json or form == "json"
+    if not rows_printed(found, form) and (found.written is None or as_json):
         further = None
         if selective:
             chosen = session.run(found.details.run.name)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from shotdex.formatting import cell, cut, plain, visible, width
 from shotdex.store.errors import OptionError
 
@@ -19,6 +21,7 @@ from .render import as_json, as_json_line, coloured, note, out, out_bytes, out_s
 
 if TYPE_CHECKING:
     from shotdex import SqlResult
+    from shotdex.tabular import Tabular
 
 FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown")
 """What `print_rows` and `rows_text` know."""
@@ -62,6 +65,24 @@ def print_rows(
             note(f"{hidden} columns are not shown, as they do not fit; --wide shows them")
     elif rows or form != "jsonl":
         out(rows_text(columns, rows, form, headings), exact=form in ("csv", "tsv"))
+
+
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="How to print the rows; json also has what stands around them.  [default: table]",
+)
+
+
+def rows_printed(found: Tabular[Any], form: str | None) -> bool:
+    """Print the rows of a result as CSV, TSV, Markdown or JSON lines; tell whether `form` is one of these."""
+    if form in (None, "table", "json"):
+        return False
+    rows = [[plain(value) for value in record.values()] for record in found.to_dicts()]
+    if found.columns:
+        print_rows(found.columns, rows, str(form))
+    return True
 
 
 def chosen_fields(fields: str | None, known: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from shotdex.formatting import describe, estimate_cells, shown_path, table, visi
 from .options import json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex import Run
@@ -45,12 +46,16 @@ def command() -> None:
 @click.argument("run", required=False, metavar="[RUN]")
 @store_option
 @json_option
-def show(run: str | None, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def show(run: str | None, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """List the runs, oldest first, each with its accuracy; or show the record of one RUN.
 
     The record is what it takes to repeat the run: command, encoder, prompts, digests of the data, versions, seed.
     """
     session = open_session(store_path)
+    as_json = as_json or form == "json"
+    if run is None and rows_printed(session.runs(), form):
+        return
     if run is not None:
         one = session.run(run)
         accuracy, encoder = one.accuracy(), one.encoder

@@ -37,9 +37,10 @@ def command(remove: tuple[str, ...], form: str | None, store_path: Path | None) 
     if remove:
         return
     found = session.selections()
-    if not found and form is None:
+    person = form in (None, "table")
+    if not found and person:
         note('no selections yet; save one with: shotdex search "a dog" --save dogs')
         return
-    times = [f"{one.saved_at:%Y-%m-%d %H:%M}" if form is None else one.saved_at.isoformat() for one in found]
+    times = [f"{one.saved_at:%Y-%m-%d %H:%M}" if person else one.saved_at.isoformat() for one in found]
     rows = [[one.name, one.images, one.query, saved_at] for one, saved_at in zip(found, times, strict=True)]
-    print_rows(["name", "images", "query", "saved (UTC)" if form is None else "saved_at"], rows, form or "table")
+    print_rows(["name", "images", "query", "saved (UTC)" if person else "saved_at"], rows, form or "table")

@@ -68,7 +68,7 @@ MANY = {
 }
 
 FIGURES = {"title", "size", "dpi", "theme", "percent", "order"}
-SHARED = {"store_path", "as_json", "model", "device", "where", "run", *FIGURES}
+SHARED = {"store_path", "as_json", "form", "model", "device", "where", "run", *FIGURES}
 
 
 @pytest.mark.parametrize("words", [words for words in every_command() if words])

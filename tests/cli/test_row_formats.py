@@ -1,0 +1,43 @@
+"""One list of formats for every command that prints rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+
+import pytest
+
+from shotdex.store.store import Store
+from tests.conftest import Ran
+
+COMMANDS = (
+    "runs",
+    "prompts list",
+    "baseline list",
+    "compare names words --by condition --resamples 100",
+    "diff names words",
+    "report names --resamples 100",
+    "duplicates --run names",
+    "selections",
+    "search --like 1 -k 3",
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_same_rows_in_every_format(words: str, evaluated: Store, shotdex: Callable[..., Ran]) -> None:
+    def run(form: str) -> str:
+        ran = shotdex(*words.split(), "--store", evaluated.root, "--format", form)
+        assert ran.status == 0, ran
+        return ran.out
+
+    records = [json.loads(line) for line in run("jsonl").splitlines()]
+    for form, delimiter in (("csv", ","), ("tsv", "\t")):
+        rows = list(csv.reader(run(form).splitlines(), delimiter=delimiter))
+        assert len(rows) == 1 + len(records)
+        if records:
+            assert rows[0] == list(records[0])
+    lines = run("markdown").splitlines()
+    assert len(lines) == 2 + len(records) and all(line.startswith("|") for line in lines if len(lines) > 2)
+    json.loads(run("json"))
+    assert run("table") == shotdex(*words.split(), "--store", evaluated.root).out
