@@ -71,7 +71,7 @@ def serve(session: Session, options: ServeOptions, listening: socket.socket, rea
     Raises:
         StoreNotFound, StoreLocked, StoreCorrupt, SchemaTooNew: the store cannot be read.
     """
-    # Requests are answered by threads. With threads of its own in each product, OpenBLAS makes them wait for each other:
+    # Threads answer requests. With threads of its own in each product, OpenBLAS makes them wait for each other:
     # on two busy cores a product of 70,000 vectors took 0.12 s of processor time instead of 0.006.
     threadpool_limits(1, user_api="blas")
     with session.following() as follower:
