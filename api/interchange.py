@@ -16,6 +16,7 @@ from .progress import shown
 
 if TYPE_CHECKING:
     from shotdex.exchange.export import Exported
+    from shotdex.models.protocols import ImageEncoder
     from shotdex.store.types import EncoderId, IndexReport
 
 
@@ -71,6 +72,57 @@ class Interchange(Opened):
         with shown(progress, "placing", " rounds") as bar:
             target = user_path(path).absolute()
             return export(self.store, format, target, selection, ExportOptions(link, overwrite, bar))
+
+    def label(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        columns: Mapping[str, str] | None = None,
+        labels_as_written: bool | None = None,
+    ) -> IndexReport:
+        """Give images that are indexed the labels of a table, and return how many have others now; no image is read.
+
+        The labels stay when the images' own source is indexed again. Images that are not indexed are not added.
+
+        Args:
+            file: a CSV, Parquet or JSONL file that names images by path, and labels them.
+            columns: which columns have which role: {"image": "file", "category": "label"}; usual names are found.
+            labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3.
+
+        Raises:
+            SourceError: it does not list images. EmptyStore: nothing has been indexed yet.
+            OptionError, StoreLocked.
+
+        >>> file = store.export("csv", "/tmp/labels.csv", overwrite=True).path
+        >>> store.label(file).relabelled
+        0
+        """
+        from shotdex.indexer.inventory import scan_source
+        from shotdex.indexer.run import Indexing, IndexOptions
+        from shotdex.media.sources import open_known_source
+        from shotdex.models.late_encoder import LateEncoder
+        from shotdex.store.encoders import list_encoders
+        from shotdex.store.errors import EmptyStore, ShotdexError
+        from shotdex.store.progress import NoProgress
+        from shotdex.store.source_records import source_record
+
+        from .indexing import reading_of
+
+        def never() -> ImageEncoder:
+            raise ShotdexError("no image is encoded for its labels")
+
+        place = str(user_path(file).absolute())
+        with self.store.reading() as con:
+            known = list_encoders(con)
+            before = source_record(con, place)
+        if not known:
+            raise EmptyStore("nothing has been indexed yet", "index images first: shotdex index FOLDER")
+        reading = {**(before.reading if before is not None else {}), **reading_of(labels_as_written, None, None)}
+        source = open_known_source(place, columns or {}, reading, before, True)
+        options = IndexOptions(columns=columns or {}, reading=reading, labels_only=True)
+        encoder = LateEncoder(next(iter(known.values())), never)
+        with scan_source(source) as inventory:
+            return Indexing(self.store, encoder, options, NoProgress()).run(inventory)
 
 
 def import_vectors(

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prompts": ("prompts", "List, show, check and compare prompt sets."),
     "duplicates": ("duplicates", "Find exact and near duplicates, leaks between splits and conflicting labels."),
     "baseline": ("baseline", "Import accuracies of people or other models, and compare."),
+    "label": ("label", "Label indexed images from a CSV, Parquet or JSONL file."),
     "export": ("export", "Write images, labels, vectors and outcomes for other programs."),
     "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),

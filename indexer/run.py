@@ -56,7 +56,7 @@ class IndexOptions:
     `batch_size` images go through the model at once, on which the last bits of the vectors depend; None: the encoder's.
     `columns` and `reading` (the further fields of `Reading`) are those that the source was opened with. More than
     `max_failures` images that cannot be used end the indexing; None for no end. Unless `gone`, a source that lost most
-    of its images is an error: see `check_losses`.
+    of its images is an error: see `check_losses`. With `labels_only` no image is read.
     """
 
     layout: Layout | None = None
@@ -68,6 +68,7 @@ class IndexOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, bool | str] = field(default_factory=dict)
     gone: bool = True
+    labels_only: bool = False
 
 
 class Indexing:
@@ -153,7 +154,7 @@ class Indexing:
         return plan, placer, labelling
 
     def _work_through(self, plan: Plan, placer: Placer) -> None:
-        if not plan.work:
+        if not plan.work or self._options.labels_only:
             return
         source, encoder = plan.inventory.source, self._encoder
         portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
@@ -242,6 +243,12 @@ class Indexing:
                 move_table(con, places)
         self._counts.update(removed=removed, relabelled=plan.relabelled)
 
+    def _not_labelled(self, plan: Plan) -> tuple[str, ...]:
+        if not plan.work or not self._options.labels_only:
+            return ()
+        images = "1 image in it is" if plan.work == 1 else f"{plan.work:,} images in it are"
+        return (f"{images} not indexed yet, or changed since: index them first",)
+
     def _report(self, plan: Plan, interrupted: bool, started: float) -> IndexReport:
         counts, inventory = self._counts, plan.inventory
         with self._store.reading() as con:
@@ -259,7 +266,7 @@ class Indexing:
             ignored=inventory.ignored,
             seconds=time.monotonic() - started,
             failures=tuple(self._tally.first),
-            notes=plan.notes,
+            notes=(*plan.notes, *self._not_labelled(plan)),
             interrupted=interrupted,
             relabelled=counts["relabelled"],
             encoded=counts["encoded"],
