@@ -69,10 +69,18 @@ bench: $(VENV)/.developed
 # Each engine has an environment in $(ENGINES), made once: its packages would not go with ours. A new one is a target
 # here and a name in ENGINE_ENVIRONMENTS.
 ENGINES ?= .engines
-ENGINE_ENVIRONMENTS := milvus
+ENGINE_ENVIRONMENTS := milvus ray
 
 engines: $(VENV)/.developed $(ENGINE_ENVIRONMENTS:%=$(ENGINES)/%/.installed)
 	SHOTDEX_ENGINES=$(abspath $(ENGINES)) SHOTDEX_TESTS_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n 0 -m engine tests/engines
+
+# Ray's workers import shotdex, so its environment has the packages of ours, too; Ray itself comes first, with what it needs.
+$(ENGINES)/ray/.installed: $(VENV)/.installed
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check ray==2.60.0
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shotdex.pth
+	touch $@
 
 # The wheel needs pkg_resources, which setuptools has until version 80.
 $(ENGINES)/milvus/.installed:

@@ -177,6 +177,7 @@ def _encode(
         bar.start(None if job.progress is True else 0)
         inventory = scan_source(source, bar.advance)
     with inventory, shown(job.progress, "encoding") as progress:
+        place.make()
         pool = EncoderPool(Store(Path(os.devnull) / "no store"), device)
         if model is not None and not isinstance(model, str):
             model = pool.use(model)
@@ -252,7 +253,9 @@ def shards_of(store: Store, job: Job) -> ShardSet | None:
         raise OptionError(f"{job.source} has shards, which are encoded already", "leave out --runner ray")
     encoder, named = shards.header.encoder, job.model.model
     if named is not None and loader_of(named).canonical_name(named) != encoder.name:
-        raise EncoderMismatch(f"the shards at {shards.place} have vectors of {encoder}, not of {named}")
+        raise EncoderMismatch(
+            f"the shards at {shards.place} have vectors of {encoder}, not of {named}", "leave out --model"
+        )
     known = _encoders(store)
     if known and named is None and all(one.key() != encoder.key() for one in known.values()):
         raise EncoderMismatch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,8 @@ def check_runner(job: Job) -> None:
     if runner.part_rows is not None and not 1 <= runner.part_rows <= 1 << 18:
         raise OptionError(f"{runner.part_rows:,} images cannot be in a shard", "pass --part-rows from 1 to 262,144")
     check_address(runner.address)
+    if importlib.util.find_spec("ray") is None:
+        raise OptionError("--runner ray needs Ray", "install it: pip install 'shotdex[ray]'")
 
 
 def index_with_ray(
@@ -97,7 +100,7 @@ def index_with_ray(
         before = source_record(con, inventory.source.root)
     labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
     given_up: list[int] = []
-    with shown(job.progress, "indexing") as bar, probe(place) as mark:
+    with shown(job.progress, "indexing") as bar, probe(place, str(store.root.absolute())) as mark:
 
         def shards(plan: Plan) -> Iterator[Shard]:
             bar.start(plan.work)

@@ -7,6 +7,7 @@ and renamed, in a bucket it appears when the whole of it was sent.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import uuid
@@ -54,6 +55,19 @@ class Place:
     def named(self, name: str) -> str:
         """Return where a file lies, for messages."""
         return f"{self}/{name}"
+
+    def make(self) -> None:
+        """Make the folder, and see that it can be written to, before there is anything to write; a bucket is as it is.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        if self.in_bucket:
+            return
+        with self._named_errors("written to"):
+            Path(self.url).mkdir(parents=True, exist_ok=True)
+            if not os.access(self.url, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def tables(self) -> list[str]:
         """Return the names of the Parquet files that lie here, not below, in order; none where the place is not there.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import uuid
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -123,17 +124,18 @@ def part_rows(images: int) -> int:
 
 
 @contextmanager
-def probe(place: Place) -> Iterator[str]:
-    """Lay a file into a folder by which a worker sees that it has the same; empty for a bucket, which all can see."""
+def probe(place: Place, store: str) -> Iterator[str]:
+    """Put a file into a folder by which a worker sees that it has the same; no name for a bucket, which all can see.
+
+    A store always has the same one, which an indexing that was killed leaves to the next.
+    """
     if place.in_bucket:
         yield ""
         return
-    folder, name = Path(place.url), f".probe-{uuid.uuid4().hex[:12]}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    except OSError as error:
-        raise StoreError(f"{place} cannot be written to: {error.strerror}", "choose another: --out PLACE") from error
+    whose = f"{socket.gethostname()} {store}"
+    folder, name = Path(place.url), f".probe-{hashlib.sha256(whose.encode()).hexdigest()[:12]}"
+    place.make()
+    (folder / name).touch()
     try:
         yield name
     finally:
