@@ -260,7 +260,7 @@ def test_no_room(python: Path, folder: Path, tmp_path: Path, environment: dict[s
     assert done.returncode == 1, said
     assert "no worker could start" in said
     assert "each worker needs 1 CPU and 3 GPU, the cluster has" in said
-    assert time.monotonic() - started < 180  # two minutes, and the time in which Python and Ray start
+    assert time.monotonic() - started < 300  # two minutes, and the time in which Python and Ray start on a busy machine
 
 
 def test_addresses_beyond_this_machine_need_a_token(python: Path, folder: Path, tmp_path: Path) -> None:
