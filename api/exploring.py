@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shotdex.store.engines.base import Filter
 from shotdex.store.errors import EmptyQuery, OptionError
 from shotdex.store.ids import images_generation
 from shotdex.store.types import Ids, Vectors
 
-from .opened import Opened
+from .facts import Facts
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,7 +45,7 @@ class QueryParts:
         return bool(self.texts or self.image_ids or self.images)
 
 
-class Exploring(Opened):
+class Exploring(Facts):
     """Mixed into `Session`."""
 
     @cached_property
@@ -285,33 +283,6 @@ class Exploring(Opened):
             total = total + weight * rows.vectors[place[0]].astype(np.float64)
         return np.asarray(total / np.linalg.norm(total), np.float32)
 
-    def image_facts(self, image_id: int) -> dict[str, Any] | None:
-        """Return everything on record about a present image; None if the store has no such image.
-
-        `runs` has for each run its k best classes with cosine and probability, and the rank of the true class.
-
-        >>> store.image_facts(1)["image_id"]
-        1
-        """
-        with self.store.reading() as con:
-            found = con.described("FROM images WHERE image_id = $id", parameters={"id": image_id})
-            if not found[2]:
-                return None
-            facts = dict(zip(found[0], found[2][0], strict=True))
-            facts["metadata"] = json.loads(facts["metadata"] or "{}")
-            predictions = con.rows(
-                "SELECT r.name, p.rank, p.category, p.prompt, p.cosine, p.probability, t.category, t.true_rank, "
-                "t.true_cosine, t.true_probability FROM predictions p JOIN runs r USING (run_id) "
-                "LEFT JOIN truths t USING (run_id, image_id) WHERE p.image_id = $id ORDER BY r.run_id, p.rank",
-                {"id": image_id},
-            )
-        runs: dict[str, dict[str, Any]] = {}
-        for name, rank, category, prompt, cosine, probability, *truth in predictions:
-            known = dict(zip(("category", "true_rank", "true_cosine", "true_probability"), truth, strict=True))
-            one = {"rank": rank, "category": category, "prompt": prompt, "cosine": cosine, "probability": probability}
-            runs.setdefault(name, {"run": name, **known, "predictions": []})["predictions"].append(one)
-        return facts | {"runs": list(runs.values())}
-
     def _image_vector(self, number: int, image_id: int) -> Vectors:
         index = self.index_of(str(number))
         vector = index.vector(image_id)
@@ -331,8 +302,3 @@ def _warm(view: View) -> None:
 
     for number, encoder in _snapshot(view).encoders.items():
         view.index(Place(number, encoder))
-
-
-def filter_of(ids: Ids | None) -> Filter:
-    """Return the filter that keeps only some ids, or all images."""
-    return Filter() if ids is None else Filter(ids=ids)

@@ -8,8 +8,9 @@ import numpy as np
 from fastapi import APIRouter, Depends, File, Query, Response, UploadFile
 from pydantic import Field
 
-from shotdex.exploring import QueryParts, filter_of
+from shotdex.exploring import QueryParts
 from shotdex.snapshot import RunOutcomes, Snapshot
+from shotdex.store.engines.base import Filter
 from shotdex.store.engines.many import Request
 from shotdex.store.engines.vector_index import VectorIndex
 from shotdex.store.types import Ids, Vectors
@@ -111,11 +112,11 @@ def _nearest(
     if query.space == "vision" or index is None:
         rows = session.vision_rows(query.model)
         vector = session.vision_vector(parts, query.model)
-        positions = rows.positions(filter_of(kept))
+        positions = rows.positions(Filter(ids=kept))
         ids, cosines = rows.best(vector, min(count, len(positions)), positions)
     else:
         vector = session.query_vector(parts, query.model)
-        ids, cosines = served.batcher.search(index, Request(vector, count, filter_of(kept)))
+        ids, cosines = served.batcher.search(index, Request(vector, count, Filter(ids=kept)))
     over = ~np.isin(ids, query.image_id)
     if query.min_score is not None:
         over &= cosines >= query.min_score

@@ -15,6 +15,7 @@ MODULES = [
     "session",
     "evaluation",
     "exploring",
+    "facts",
     "outcomes",
     "selecting",
     "trying",
