@@ -213,7 +213,7 @@ class Collection:
     def search(self, vector: Vectors, count: int, expression: str) -> tuple[Ids, Vectors]:
         """Return ids and cosines, as Milvus computes them, of its best rows for a vector (D,), best first."""
         params = {
-            "HNSW": {"ef": min(max(128, count), 32_768)},
+            "HNSW": {"ef": max(400, count)},
             "IVF_FLAT": {"nprobe": 64},
             "IVF_SQ8": {"nprobe": 64},
             "DISKANN": {"search_list": max(100, count)},

@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a Milvus server and give its address."""
+    """Start a Milvus server and give its address; the wheel runs one on a machine at a time."""
     folder, python = tmp_path_factory.mktemp("milvus"), python_of("milvus")
     command = [str(python), str(Path(__file__).with_name("milvus_server.py")), str(folder), str(free_port())]
     with (folder / "log").open("wb") as log:

@@ -43,12 +43,12 @@ def unit(rows: Vectors) -> Vectors:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def clustered(count: int, dim: int, rng: np.random.Generator) -> Vectors:
-    """Return unit vectors around a few centres, as those of photographs are; a few dozen are nearly equal."""
+def clustered(count: int, dim: int, near: int, rng: np.random.Generator) -> Vectors:
+    """Return unit vectors around a few centres, as those of photographs are; about `near` are nearly equal."""
     centres = unit(rng.normal(size=(12, dim)))
     rows = unit(centres[rng.integers(len(centres), size=count)] + rng.normal(scale=0.5 / dim**0.5, size=(count, dim)))
-    near = rng.random(count) < 60 / count
-    rows[near] = unit(centres[0] + rng.normal(scale=1e-7, size=(int(near.sum()), dim)))
+    close = rng.random(count) < near / count
+    rows[close] = unit(centres[0] + rng.normal(scale=1e-7, size=(int(close.sum()), dim)))
     return rows
 
 
@@ -89,11 +89,11 @@ class Filled:
         return np.concatenate([own, self.vectors[:2], unit(rng.normal(size=(count // 2, self.vectors.shape[1])))])
 
 
-def filled(root: Path, count: int, dim: int, copies: int) -> Filled:
-    """Make a store of `count` different contents, and `copies` copies of the first and a few of the second."""
+def filled(root: Path, count: int, dim: int, copies: int, near: int = 60) -> Filled:
+    """Make a store of `count` contents, `near` of them alike, and `copies` copies of the first, a few of the second."""
     rng, store, encoder = np.random.default_rng(2), Store.create(root), fake_id(dim=dim, vision_dim=2)
     which = rng.permutation(np.concatenate([np.arange(count), np.zeros(copies, int), np.ones(40, int)]))
-    vectors = np.ascontiguousarray(clustered(count, dim, rng)[which])
+    vectors = np.ascontiguousarray(clustered(count, dim, near, rng)[which])
     ids = np.sort(rng.choice(9 * len(which), len(which), replace=False) + 1).astype(np.int64)
     rows = [
         ImageRow(
