@@ -152,6 +152,9 @@ def test_the_wheel_holds_the_code_and_nothing_at_the_top_but_shotdex(wheel: list
     wanted = [f"shotdex/{p.relative_to(ROOT).as_posix()}" for p in sources()]
     wanted += [f"shotdex/{p.name}" for p in (ROOT / "api").iterdir() if p.suffix in (".py", ".typed")]
     wanted += [f"shotdex/analysis/document/{name}" for name in ("document.css", "explore.js")]
+    page = [path for path in (ROOT / "web" / "page").rglob("*") if path.is_file()]
+    assert len(page) > 25
+    wanted += [f"shotdex/{path.relative_to(ROOT).as_posix()}" for path in page]
     assert sorted(set(wanted) - set(wheel)) == []
 
 

@@ -43,7 +43,7 @@ def _chosen(page: Page) -> None:
 
 
 SHOTS: list[tuple[str, str, Scheme, Callable[[Page], None] | None]] = [
-    ("search", "?view=search&text=a+red+cup&minus=food", "light", None),
+    ("search", "?view=search&text=a+bird&minus=a+duck", "light", None),
     ("image", "?view=search&text=cup&open=30", "light", None),
     ("evaluate", "?view=evaluate&run=names&against=words&by=condition&baseline=toddlers", "light", None),
     ("try", "?view=live&run=words", "light", _tried),
@@ -66,7 +66,8 @@ def main(store: Path) -> None:
                 page.wait_for_timeout(500)
                 file = FOLDER / f"page-{name}.png"
                 page.screenshot(path=file)
-            Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(file, optimize=True)
+            if file.stat().st_size > 150_000:
+                Image.open(file).convert("RGB").quantize(256).save(file, optimize=True)
 
 
 if __name__ == "__main__":

@@ -19,17 +19,17 @@ export const THUMBNAILS = 260; // with fewer images in view than this they are d
 
 const packed = (hex) => (0xff000000 | (parseInt(hex.slice(5, 7), 16) << 16) | (parseInt(hex.slice(3, 5), 16) << 8) | parseInt(hex.slice(1, 3), 16)) >>> 0;
 
-// The pixels of a disc: their offsets and how much of each it covers, in 255ths.
+// The pixels of a disc as flat triples: their offsets, and how much of each it covers, in 255ths.
 function disc(radius) {
   const found = [];
   const reach = Math.ceil(radius);
   for (let dy = -reach; dy <= reach; dy++) {
     for (let dx = -reach; dx <= reach; dx++) {
       const cover = Math.round(255 * Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(dx, dy))));
-      if (cover > 0) found.push([dx, dy, cover]);
+      if (cover > 0) found.push(dx, dy, cover);
     }
   }
-  return found;
+  return Int32Array.from(found);
 }
 
 export class Painter {
@@ -51,7 +51,7 @@ export class Painter {
 
   // Points are kept in a square from 0 to 1, so that a transform means the same for every map.
   open(points) {
-    const span = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+    const span = (values) => [values.reduce((low, value) => Math.min(low, value), Infinity), values.reduce((high, value) => Math.max(high, value), -Infinity)];
     const [left, right] = span(points.x);
     const [low, high] = span(points.y);
     const side = Math.max(right - left, high - low) || 1;
@@ -111,10 +111,13 @@ export class Painter {
   }
 
   paint() {
+    const began = performance.now();
     const { canvas, context, ratio } = this;
     const { width, height } = canvas;
-    const image = context.createImageData(width, height);
+    if (this.image?.width !== width || this.image?.height !== height) this.image = context.createImageData(width, height);
+    const { image } = this;
     const pixels = new Uint32Array(image.data.buffer);
+    pixels.fill(0);
     const { side, left, top } = this.base;
     const { k, x: moveX, y: moveY } = this.transform;
     const scale = side * k * ratio;
@@ -126,7 +129,8 @@ export class Painter {
     const shades = this.palette.map(packed);
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     const dim = packed(dark ? "#3d4047" : "#d8d9de");
-    const inView = [];
+    const places = new Int32Array(x.length);
+    let found = 0;
     // Chosen points lie above the others.
     for (const pass of this.bright ? [false, true] : [true]) {
       for (let at = 0; at < x.length; at++) {
@@ -136,19 +140,20 @@ export class Painter {
         const px = Math.round(originX + x[at] * scale);
         const py = Math.round(originY + y[at] * scale);
         if (px < -margin || py < -margin || px >= width + margin || py >= height + margin) continue;
-        if (px >= 0 && py >= 0 && px < width && py < height) inView.push(at);
+        if (px >= 0 && py >= 0 && px < width && py < height) places[found++] = at;
         const shade = pass ? (shades[kind] ?? shades[shades.length - 1]) : dim;
-        for (const [dx, dy, cover] of stamp) {
-          const qx = px + dx;
-          const qy = py + dy;
+        for (let one = 0; one < stamp.length; one += 3) {
+          const qx = px + stamp[one];
+          const qy = py + stamp[one + 1];
           if (qx < 0 || qy < 0 || qx >= width || qy >= height) continue;
           const place = qy * width + qx;
-          if (cover === 255) pixels[place] = shade;
-          else pixels[place] = blend(pixels[place], shade, cover);
+          pixels[place] = stamp[one + 2] === 255 ? shade : blend(pixels[place], shade, stamp[one + 2]);
         }
       }
     }
+    const inView = Array.from(places.subarray(0, found));
     context.putImageData(image, 0, 0);
+    this.milliseconds = performance.now() - began;
     this.inView = inView;
     this.painted += 1;
     context.save();
@@ -259,6 +264,8 @@ function blend(under, over, cover) {
   const alpha = under >>> 24;
   if (alpha === 0) return ((cover << 24) | (over & 0xffffff)) >>> 0;
   const keep = 255 - cover;
-  const mix = (shift) => Math.round((((under >>> shift) & 255) * keep + ((over >>> shift) & 255) * cover) / 255) << shift;
-  return ((Math.max(alpha, cover) << 24) | mix(16) | mix(8) | mix(0)) >>> 0;
+  const blue = ((((under >>> 16) & 255) * keep + ((over >>> 16) & 255) * cover) / 255) | 0;
+  const green = ((((under >>> 8) & 255) * keep + ((over >>> 8) & 255) * cover) / 255) | 0;
+  const red = (((under & 255) * keep + (over & 255) * cover) / 255) | 0;
+  return (((alpha > cover ? alpha : cover) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }

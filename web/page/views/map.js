@@ -53,6 +53,7 @@ function Canvas({ painter, gestures, found, coloured, hidden, keys, acts, words 
     painter.current.resize();
     painter.current.onPaint = () => {
       canvas.current.dataset.painted = painter.current.painted;
+      canvas.current.dataset.milliseconds = painter.current.milliseconds.toFixed(1);
       canvas.current.dataset.view = painter.current.inView.length;
       acts.painted();
     };

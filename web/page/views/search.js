@@ -115,7 +115,8 @@ async function fromMap(asked, cursor, options) {
 export function useHits(asked) {
   const [pages, setPages] = useState({ key: null, hits: [], cursor: null });
   const generation = store.value.generation;
-  const key = JSON.stringify([asked, uploaded.value?.url, chosen.value, generation]);
+  const question = JSON.stringify([asked, uploaded.value?.url, chosen.value]);
+  const key = question + generation;
   const ask = (cursor, options) => {
     if (uploaded.value) return upload("search", { ...asked, k: PAGE, cursor }, uploaded.value.blob, options);
     if (chosen.value && !asked.text.length && !asked.image_id) return fromMap(asked, cursor, options);
@@ -123,7 +124,10 @@ export function useHits(asked) {
   };
   const first = useLoaded(key, (options) => ask(undefined, options));
   useEffect(() => {
-    if (first.value) setPages({ key: first.key, hits: first.value.hits, cursor: first.value.cursor, total: first.value.total });
+    if (!first.value) return;
+    const { hits, cursor, total } = first.value;
+    // Whoever has scrolled on while images are being indexed keeps their place.
+    setPages((now) => (now.question === question && now.hits.length > PAGE ? { ...now, key: first.key, total } : { key: first.key, question, hits, cursor, total }));
   }, [first.value]);
   const more = async () => {
     if (!pages.cursor) return;
