@@ -15,6 +15,9 @@ import click
 
 from shotdex.store.errors import ShotdexError
 
+from .common import completion_command, help_command, prepared, shared_options, store_before
+from .render import INTERRUPTED
+
 # Command -> (module, one line of help), so that `shotdex --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Index the images of a folder, a zip archive or IDX files."),
@@ -61,17 +64,17 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, or None if no command has that name."""
         if cmd_name not in COMMANDS:
-            return None
+            return {"help": help_command, "completion": completion_command}.get(cmd_name)
         module = importlib.import_module(f"shotdex.cli.{COMMANDS[cmd_name][0]}")
         command = module.command
         assert isinstance(command, click.Command)
-        return command
+        return prepared(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command. Words that are not one are searched for where they look like that; else say so."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in (*COMMANDS, "help", "completion") and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             if not _searched_for(args):
                 ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
@@ -85,7 +88,8 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            listed = [(name, line) for name, (_, line) in COMMANDS.items()]
+            formatter.write_dl([*listed, ("completion", "Print what makes a shell complete commands and names.")])
 
 
 def _searched_for(args: list[str]) -> bool:
@@ -103,6 +107,7 @@ def _searched_for(args: list[str]) -> bool:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@store_before
 @click.version_option(package_name="shotdex", message="shotdex %(version)s")
 def group() -> None:
     """Index images once; then search them by text or image, and evaluate CLIP models on them with SQL.
@@ -115,9 +120,12 @@ def group() -> None:
     """
 
 
+group.params += shared_options(hidden=False)
+
+
 def main() -> None:
-    """Run the command line and exit: 0 for done, 1 for an error, 2 for a wrong option or value."""
-    from .render import VisibleFormatter, note, reopen_closed_streams, show_error
+    """Run the command line and exit: 0 for done, 1 for an error, 2 for a wrong option or value, 130 after Ctrl-C."""
+    from .render import VisibleFormatter, complain, out, reopen_closed_streams, show_error
 
     reopen_closed_streams()
     if not faulthandler.is_enabled():  # a disk that fails under a mapped file ends the process: not without a word
@@ -125,6 +133,7 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("shotdex.waiting").setLevel(logging.INFO)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizers warns about forks otherwise
     for name in FOLDERS:  # no shell expands `~` in a .env file or a unit, and not every library does
         if os.environ.get(name, "").startswith("~"):
@@ -133,14 +142,17 @@ def main() -> None:
         # Without its standalone mode click returns the status of an Exit, and otherwise what the command returned.
         status = group.main(standalone_mode=False, prog_name="shotdex")
         sys.exit(status if isinstance(status, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        out(error.message)
+        sys.exit(0)
     except click.ClickException as error:
         show_error(error)
         sys.exit(2 if isinstance(error, click.UsageError) else 1)
     except (click.Abort, KeyboardInterrupt):
-        note("interrupted")
-        sys.exit(1)
+        complain("interrupted")
+        sys.exit(INTERRUPTED)
     except ShotdexError as error:
-        note(f"error: {error}")
+        complain(f"error: {error}")
         if error.hint:
-            note(f"  try: {error.hint}")
+            complain(f"  try: {error.hint}")
         sys.exit(error.exit_status)

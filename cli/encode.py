@@ -11,8 +11,8 @@ from shotdex.encoding import PART_ROWS
 from shotdex.formatting import shown_path, visible
 
 from .options import SectionedCommand, json_option
+from .render import INTERRUPTED, complain, note, out
 from .render import as_json as to_json
-from .render import note, out
 from .source_options import LABELS, label_options, limit_options, model_options, web_options
 
 SECTIONS = {
@@ -114,8 +114,8 @@ def command(
             note=note,
         )
     except KeyboardInterrupt:
-        note("interrupted; shards that are whole are kept. Go on with the same command.")
-        sys.exit(1)
+        complain("interrupted; shards that are whole are kept. Go on with the same command.")
+        sys.exit(INTERRUPTED)
     if as_json:
         out(to_json(report))
         return

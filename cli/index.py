@@ -21,8 +21,8 @@ from shotdex.store.store import Store
 from shotdex.store.types import IndexReport
 
 from .options import SectionedCommand, json_option, store_option
+from .render import INTERRUPTED, complain, note, one_stream, out
 from .render import as_json as to_json
-from .render import note, one_stream, out
 from .source_options import LABELS, label_options, limit_options, model_options, web_options
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
@@ -218,8 +218,8 @@ def command(
     except KeyboardInterrupt:  # before the first image, or after the last
         if dry_run:
             raise
-        note(GO_ON)
-        sys.exit(1)
+        complain(GO_ON)
+        sys.exit(INTERRUPTED)
     except ShotdexError as error:
         if error.report is not None:
             show(error.report)
@@ -229,8 +229,8 @@ def command(
         return
     show(done)
     if done.interrupted:
-        note(GO_ON)
-        sys.exit(1)
+        complain(GO_ON)
+        sys.exit(INTERRUPTED)
 
 
 def as_dict(report: IndexReport) -> dict[str, Any]:

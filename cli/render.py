@@ -18,6 +18,9 @@ import click
 from shotdex.formatting import UNSEEN, plain, visible_lines
 from shotdex.store.errors import ShotdexError
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
 
 def out(text: str = "", *, exact: bool = False) -> None:
     """Write a line of the result; where the reader, `head` say, has seen enough, end the command without complaint.
@@ -72,8 +75,23 @@ def coloured() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+_quiet = False
+
+
+def say_less(quiet: bool) -> None:
+    """Choose whether `note` is silent from here on; errors are written anyway."""
+    global _quiet
+    _quiet = quiet
+
+
 def note(text: str) -> None:
     """Write a line about the work, to standard error; where that is not possible, the work goes on in silence."""
+    if not _quiet:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Write what is wrong, to standard error."""
     with suppress(OSError):
         _write(visible_lines(text), sys.stderr)
 
@@ -115,18 +133,19 @@ def _write(text: str, stream: TextIO) -> None:
 
 
 def show_error(error: click.ClickException) -> None:
-    """Write what click says about a wrong option or value, which may hold what the user pasted."""
-    said = io.StringIO()
-    error.show(file=said)
-    note(said.getvalue().removesuffix("\n"))
+    """Write what click says about a wrong option or value, which may hold what the user pasted, as our own errors."""
+    message = error.format_message()
+    complain(f"error: {message[:1].lower() + message[1:] if message[1:2].islower() else message}")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        complain(f"  try: {error.ctx.command_path} --help")
 
 
 class VisibleFormatter(logging.Formatter):
     """Formats log lines, in which files are named, so that they cannot drive the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        return visible_lines(super().format(record))
+        """Return the line; that of a message which is no warning has no level before it."""
+        return visible_lines(record.getMessage() if record.levelno == logging.INFO else super().format(record))
 
 
 def as_json(value: Any) -> str:

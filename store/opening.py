@@ -5,6 +5,7 @@ DuckDB locks the whole file between processes: a writer keeps out every reader a
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -18,6 +19,12 @@ from .connection import Connection, attach_to_write, detach, quoted, writer_of
 from .errors import StoreCorrupt, StoreError, StoreLocked
 from .gate import Gate, Leave, file_id, gate_of, hold_turnstile, pass_turnstile
 from .lock import ownership, who_may_write
+
+log = logging.getLogger("shotdex.waiting")
+"""Says at the level INFO what is waited for."""
+
+TELL_SECONDS = 0.7
+"""After which it is said that somebody is waited for."""
 
 WAIT_SECONDS = 15.0
 """How long to wait for another process to let go: an indexer holds the catalog for a second or two a commit."""
@@ -144,6 +151,7 @@ class _Waiting:
         self._catalog = catalog
         self._seconds = WAIT_SECONDS if seconds is None else seconds
         self.deadline = time.monotonic() + self._seconds
+        self._told = False
 
     @contextmanager
     def for_others(self) -> Iterator[None]:
@@ -155,6 +163,9 @@ class _Waiting:
                 raise _unreadable(self._catalog, error) from error
             if time.monotonic() > self.deadline:
                 raise self.over(error) from error
+            if not self._told and self.deadline - time.monotonic() < self._seconds - TELL_SECONDS:
+                self._told = True
+                log.info("waiting up to %.0f s for %s, which has the store open", self._seconds, _holder(error))
 
     def entered(self, leave: Leave | None) -> Leave:
         """Return how to leave again, where somebody was let in.
@@ -168,13 +179,17 @@ class _Waiting:
 
     def over(self, error: duckdb.Error | None = None) -> StoreLocked:
         """Return the error for a time that is up; in it is who holds the catalog."""
-        holder = re.search(r"PID (\d+)", str(error))
-        other = "another part of this program" if error is None or re.search(_HERE, str(error)) else "another process"
-        who = f"process {holder.group(1)}" if holder else other
+        who = _holder(error)
         return StoreLocked(
             f"{self._catalog} is held by {who}; waited {self._seconds:.0f} s",
             f"wait for it or end it, then try again ({who})",
         )
+
+
+def _holder(error: duckdb.Error | None) -> str:
+    if found := re.search(r"PID (\d+)", str(error)):
+        return f"process {found.group(1)}"
+    return "another part of this program" if error is None or re.search(_HERE, str(error)) else "another process"
 
 
 @contextmanager

@@ -383,7 +383,7 @@ class TestItEnds:
         timer = threading.Timer(0.6, lambda: os.kill(os.getpid(), signal.SIGINT))
         timer.start()
         ran = shotdex("sql", ENDLESS, "--store", store.root)
-        assert (ran.status, ran.out, ran.err.strip()) == (1, "", "interrupted")
+        assert (ran.status, ran.out, ran.err.strip()) == (130, "", "interrupted")
 
     def test_the_clock_ends_it(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sql_module, "QUERY_SECONDS", 0.2)

@@ -149,7 +149,7 @@ class Signals:
         shown = ended.error.split("Exception ignored in")
         self.tally.ignored += len(shown) - 1
         self._check(name, "Traceback" not in shown[0] and (len(shown) == 1 or name != "SIGINT"), ended.error)
-        self._check(name, ended.status in (0, 1), f"status {ended.status}: {ended.error}")
+        self._check(name, ended.status in (0, 130), f"status {ended.status}: {ended.error}")
         if ended.status == 0:
             return False
         last = (ended.error.strip().splitlines() or [""])[-1]
