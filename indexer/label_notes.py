@@ -30,7 +30,7 @@ def doubtful_names(con: Connection) -> tuple[str, ...]:
     """Return sentences on categories that are numbers, and on those that differ only in upper and lower case."""
     ours = f"SELECT DISTINCT category FROM candidates WHERE category IS NOT NULL LIMIT {CLASSES}"
     names = sorted(row[0] for row in con.rows(ours))
-    everywhere = f"SELECT DISTINCT category FROM known WHERE present AND category IS NOT NULL LIMIT {CLASSES}"
+    everywhere = f"SELECT category FROM categories LIMIT {CLASSES}"
     spellings = defaultdict(set)
     for name in {*names, *(row[0] for row in con.rows(everywhere))}:
         spellings[name.casefold()].add(name)

@@ -27,6 +27,7 @@ from .scratch import (
     COMPARED,
     COPIES,
     COUNTS,
+    ELSEWHERE,
     LOST,
     NEW_FAILURES,
     NEWEST,
@@ -173,15 +174,15 @@ def make_plan(
     """
     con, root = inventory.con, inventory.source.root
     place = {"source": root, "below": root.rstrip("/") + "/", "complete": inventory.source.complete}
-    for name, query in COPIES.items():
-        _copy(con, name, catalog, query.format(known=known_query(encoder_id)))
+    sources = catalog.rows("SELECT DISTINCT source FROM images WHERE source IS NOT NULL")
+    lost = [name for (name,) in sources if is_gone(name)]
+    _copy_all(con, catalog, {"source": root, "prefix": root.rstrip("/"), "lost": lost}, encoder_id)
     classes = label(inventory, labelling.layout)
     con.run(NEWEST)
     con.run(COMPARED, {"source": root, "explicit": labelling.explicit})
     con.run(SETTLED, {"decoder": decoder})
     con.run(WORK)
     con.run(VANISHED, place)
-    lost = [row[0] for row in con.rows("SELECT DISTINCT source FROM known WHERE present") if is_gone(row[0])]
     con.run(LOST, {"lost": lost})
     con.run(NEW_FAILURES)
     con.run(PAST_FAILURES, place)
@@ -192,18 +193,17 @@ def make_plan(
     return plan
 
 
-def _copy(scratch: Connection, name: str, catalog: Connection, query: str) -> None:
-    made = False
-    for rows in catalog.batches(query):
-        if made:
-            scratch.append(name, rows)
-        else:
-            with scratch.holding("arrived", rows):
+def _copy_all(scratch: Connection, catalog: Connection, values: Mapping[str, Any], encoder_id: int | None) -> None:
+    """Make the tables of `COPIES` in the scratch database."""
+    elsewhere = scratch.table(ELSEWHERE, {"prefix": values["prefix"]})
+    with catalog.holding("elsewhere", elsewhere):
+        for name, query in COPIES.items():
+            sql = query.format(known=known_query(encoder_id))
+            used = {key: value for key, value in values.items() if f"${key}" in sql}
+            with scratch.holding("arrived", catalog.table(f"FROM ({sql}) LIMIT 0", used)):
                 scratch.run(f"CREATE TABLE {name} AS FROM arrived")
-        made = True
-    if not made:
-        with scratch.holding("arrived", catalog.table(f"FROM ({query}) LIMIT 0")):
-            scratch.run(f"CREATE TABLE {name} AS FROM arrived")
+            for rows in catalog.batches(sql, used):
+                scratch.append(name, rows)
 
 
 def label(inventory: Inventory, layout: Layout) -> list[ClassExample]:

@@ -41,15 +41,28 @@ ARRIVING = {
 }
 """The tables that rows are added to, with their columns."""
 
+CONCERNED = "(source = $source OR starts_with(path, $prefix) OR hash(path) IN (FROM elsewhere))"
+"""Rows of the catalog that a source may say something about: its own, those at or below its root, and those at other
+places that it names, by their hashes."""
+
 COPIES = {
-    # Every row of `stored_images`, with whether this encoder has encoded it.
-    "known": "{known}",
+    # Rows of `stored_images`, concerned or of lost sources, with whether this encoder has encoded them.
+    "known": f"FROM ({{known}}) WHERE {CONCERNED} OR present AND source IN (SELECT unnest($lost::VARCHAR[]))",
+    # The categories of all present images.
+    "categories": "SELECT DISTINCT category FROM images WHERE category IS NOT NULL",
     # Which kind each source is.
     "kinds": "SELECT source, kind FROM sources",
     # What failed in earlier runs.
-    "failed": "FROM failures",
+    "failed": f"FROM failures WHERE {CONCERNED}",
 }
-"""The tables that are copied from the catalog, with the query there."""
+"""The tables that are copied from the catalog, with the query there. A source costs what it has, not what the catalog
+has of others."""
+
+ELSEWHERE = """
+    SELECT hash(place) AS place FROM (SELECT address AS place FROM ordered UNION ALL SELECT path FROM scan_failures)
+    WHERE NOT starts_with(place, $prefix)
+"""
+"""The hashes of the places that a scan named and that are not below its source's root: of the entries of lists."""
 
 # A folder or archive that could not be entered hides its images, and a file that could not be looked at itself; that
 # does not make them gone.

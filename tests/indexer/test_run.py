@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import shotdex.indexer.run as run_module
 from shotdex.indexer.decode_pool import Decoder
 from shotdex.indexer.decoder_processes import KILLED
 from shotdex.indexer.run import IndexOptions, index_source
@@ -155,6 +156,21 @@ def test_a_source_of_another_folder_removes_nothing(store: Store, folder: Path, 
     index(store, folder / "cat", fake)
     assert counts(index(store, folder / "dog", fake)) == {"added": 2}
     assert len(present(store)) == 4
+
+
+def test_a_plan_copies_only_rows_that_concern_its_source(
+    store: Store, folder: Path, fake: FakeEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(3):
+        save_noise(tmp_path / "other" / f"{i}.png", seed=40 + i)
+    index(store, tmp_path / "other", fake)
+    index(store, folder, fake)
+    copied = []
+    monkeypatch.setattr(
+        run_module, "check_losses", lambda plan: copied.append(plan.inventory.con.value("SELECT count(*) FROM known"))
+    )
+    index_source(store, open_source(folder), fake, IndexOptions(gone=False))
+    assert copied == [4]
 
 
 def test_removed_below_a_folder_indexed_by_itself(store: Store, folder: Path, fake: FakeEncoder) -> None:
