@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from threading import Event, Thread
 
 from shotdex.query.search import Searcher
-from shotdex.store.errors import ShotdexError
+from shotdex.store.errors import ShotdexError, StoreError
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 """Between two looks."""
@@ -31,6 +34,9 @@ class Follower:
             self.trouble = None
         except ShotdexError as error:  # what was read before stays
             self.trouble = error
+        except Exception as error:  # such as a disk that fails: the thread must go on
+            log.exception("the catalog cannot be read")
+            self.trouble = StoreError(f"the catalog cannot be read: {error}", "look for damage: shotdex verify")
 
     def stop(self) -> None:
         """End the thread."""

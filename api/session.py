@@ -354,6 +354,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         """Drop the loaded models and what searches keep, and free the memory; the session can still be used."""
         self.encoders.close()
         self._searcher.forget()
+        self.forget_tried()
 
     def __enter__(self) -> Session:
         return self

@@ -122,6 +122,11 @@ class Trying(Exploring):
         found = classify_in_full(self.store, wanted, lambda encoder: _Tried(self, encoder, str(number)))
         return Run(self, found.run, found.prompts, found)  # type: ignore[arg-type]
 
+    def forget_tried(self) -> None:
+        """Drop the vectors of tried texts and what was computed with them."""
+        self._classifiers.clear()
+        self._text_memory.clear()
+
     @cached_property
     def looks(self) -> Looks:
         """How many prompt sets were tried in this session, and which of them were confirmed."""

@@ -7,6 +7,7 @@ import sys
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
+from socket import gethostname
 
 import click
 
@@ -60,7 +61,8 @@ def command(
     options = ServeOptions(host, allow_hosts, read_only, fetch_remote, root_path)
     session = open_session(store_path, device)
     listening = bound_socket(host, port)
-    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0") else f"[{host}]" if ":" in host else host
+    name = gethostname() if options.everywhere else host
+    shown = "localhost" if name == "127.0.0.1" else f"[{name}]" if ":" in name else name
     address = f"http://{shown}:{listening.getsockname()[1]}{root_path}/"
     link = f"{address}?token={options.token}" if options.needs_token else address
 

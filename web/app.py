@@ -50,7 +50,6 @@ def create_app(served: Served) -> App:
         docs_url=None,  # they load from another host
         redoc_url=None,
         openapi_url=None,
-        root_path=served.options.root_path,
         responses=PROBLEM,
         redirect_slashes=False,
     )

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 from secrets import compare_digest
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -72,7 +73,7 @@ class Guard:
             return await self._app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        request = _Request(scope)
+        request = _Request(scope, self._options.root_path)
         send = _with_headers(send, request)
         try:
             if (link := self._check(request)) is not None:
@@ -92,7 +93,7 @@ class Guard:
             raise Problem(405, f"{request.method} is not allowed", "", {"Allow": "GET, HEAD, POST"})
         if not request.path.startswith("/"):
             raise Problem(400, "the request line must hold a path")
-        _check_host(request, self._options.names)
+        _check_host(request, self._options)
         _check_origin(request)
         if request.method == "POST":
             _check_body_type(request)
@@ -148,10 +149,13 @@ class Guard:
 class _Request:
     """What the guard reads of a request."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, root_path: str = "") -> None:
         self.scope = scope
         self.method = str(scope["method"])
         self.path = str(scope["path"])
+        inside = root_path and self.path.startswith(f"{root_path}/")  # a proxy may take it away or leave it
+        self._address = self.path.removeprefix(root_path) if inside else self.path
+        self._root_path = root_path
         self.query = bytes(scope.get("query_string", b"")).decode("latin-1")
 
     def headers(self, name: str) -> list[str]:
@@ -171,21 +175,33 @@ class _Request:
 
     @property
     def is_api(self) -> bool:
-        return self.path == "/api" or self.path.startswith("/api/")
+        return self._address == "/api" or self._address.startswith("/api/")
 
     def as_get(self) -> Scope:
         """Return the scope for the app: a HEAD is answered as a GET whose body is left away."""
-        return {**self.scope, "method": "GET"} if self.method == "HEAD" else self.scope
+        method = "GET" if self.method == "HEAD" else self.method
+        path = f"{self._root_path}{self._address}"
+        return {**self.scope, "method": method, "path": path, "root_path": self._root_path}
 
 
-def _check_host(request: _Request, names: frozenset[str]) -> None:
+def _check_host(request: _Request, options: ServeOptions) -> None:
     hosts = request.headers("host")
     if len(hosts) > 1:
         raise Problem(400, "the request has two Host headers")
     found = _HOST.fullmatch(hosts[0].lower()) if hosts else None
     # The port is not compared: tunnels of SSH and editors change it.
-    if found is None or found.group(1).strip("[]") not in names:
+    name = "" if found is None else found.group(1).strip("[]")
+    if name not in options.names and not (options.everywhere and _is_address(name)):
         raise Problem(421, "this server does not answer to that host name", "allow it: shotdex serve --allow-host NAME")
+
+
+def _is_address(name: str) -> bool:
+    """Tell whether a host is an address and not a name, which alone could be made to lead here (DNS rebinding)."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_origin(request: _Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from socket import gethostname
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -40,7 +41,12 @@ class ServeOptions:
         return self.host not in LOOPBACK
 
     @property
+    def everywhere(self) -> bool:
+        """Whether the server listens at all addresses of this computer; then it answers to each of them."""
+        return self.host in ("", "0.0.0.0", "::")
+
+    @property
     def names(self) -> frozenset[str]:
         """The host names that requests may be for."""
-        own = () if self.host in ("", "0.0.0.0", "::") else (self.host,)
+        own = (gethostname(),) if self.everywhere else (self.host,)
         return frozenset(name.lower().strip("[]") for name in (*LOOPBACK, *own, *self.allow_hosts))

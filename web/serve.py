@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from anyio import to_thread
 from threadpoolctl import threadpool_limits
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -24,6 +25,9 @@ PORTS = 100
 
 KEEP_ALIVE = 75
 """Seconds for which an idle connection stays: a reader's thinking, for which uvicorn's 5 are too few."""
+
+THREADS = 96
+"""Requests that are worked on at a time: more than the guard lets in, so that each has a thread."""
 
 HEADER_SECONDS = 10.0
 """Seconds that a client may take to send the header of its first request."""
@@ -103,5 +107,6 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
         await super().startup(sockets=sockets)
         self._ready()

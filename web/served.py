@@ -20,9 +20,13 @@ from shotdex.snapshot import Snapshot
 from .batching import Batcher
 from .options import ServeOptions
 from .previews import Previews
+from .problems import Problem
 
 PAUSE = 0.05
 """Seconds without a reader of the catalog between two: an indexer takes its turn then."""
+
+WAITING = 16
+"""Requests that may wait for the catalog: fewer than there are threads, so that searches go on."""
 
 MOST_ANSWERS = 64
 
@@ -40,7 +44,7 @@ class Served:
         self.follower = follower
         self.batcher = Batcher()
         self.previews = Previews()
-        self._catalog = threading.Lock()
+        self._catalog, self._queue = threading.Lock(), threading.BoundedSemaphore(WAITING)
         self._answers: OrderedDict[Hashable, Any] = OrderedDict()
 
     @property
@@ -68,11 +72,16 @@ class Served:
     @contextmanager
     def catalog(self) -> Iterator[Session]:
         """Give the session to one reader or writer of the catalog at a time, with a pause before the next."""
-        with self._catalog:
-            try:
-                yield self.session
-            finally:
-                time.sleep(PAUSE)
+        if not self._queue.acquire(blocking=False):
+            raise Problem(503, "too many requests wait for the catalog", "try again", {"Retry-After": "2"})
+        try:
+            with self._catalog:
+                try:
+                    yield self.session
+                finally:
+                    time.sleep(PAUSE)
+        finally:
+            self._queue.release()
 
     def kept(self, key: Hashable, make: Callable[[Session], Any]) -> Any:
         """Return what `make` reads from the catalog, kept for as long as the generation stays; the last few are."""

@@ -156,12 +156,24 @@ def test_tokens(serve: Callable[..., tuple[TestClient, Served]], own: Store) -> 
     assert client.get("/api/store").status_code == 401
     assert client.get("/").status_code == 401
     assert client.get("/api/store", headers={"authorization": "Bearer wrong"}).status_code == 401
-    assert client.get("/api/store", headers={"authorization": "Bearer right-token"}).status_code == 200
+    bearer = {"authorization": "Bearer right-token"}
+    assert client.get("/api/store", headers=bearer).status_code == 200
+    assert client.get("/api/store", headers=bearer | {"host": "192.168.0.7:8317"}).status_code == 200
+    assert client.get("/api/store", headers=bearer | {"host": "evil.example"}).status_code == 421
     assert client.get("/?token=wrong", follow_redirects=False).status_code == 401
     link = client.get("/?token=right-token&view=map", follow_redirects=False)
     assert (link.status_code, link.headers["location"]) == (303, "/?view=map")
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(link.headers["set-cookie"].split("; "))
     assert client.get("/api/store").status_code == 200  # the client keeps the cookie
+
+
+def test_behind_a_proxy_with_a_path(serve: Callable[..., tuple[TestClient, Served]], own: Store) -> None:
+    client, _ = serve(own, root_path="/lab")
+    for path in ("/api/store", "/lab/api/store"):
+        assert client.get(path).status_code == 200
+        headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+        assert client.get(path, headers=headers).status_code == 403
+    assert client.get("/lab/").status_code == 200
 
 
 def test_a_link_with_a_token_leads_nowhere_else(serve: Callable[..., tuple[TestClient, Served]], own: Store) -> None:
