@@ -52,7 +52,14 @@ class SearchCommand(SectionedCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line."""
-        return super().parse_args(ctx, [re.sub(r"^-(?=[\d.]+:)", "\u2212", word) for word in args])
+        try:
+            return super().parse_args(ctx, [re.sub(r"^-(?=[\d.]+:)", "\u2212", word) for word in args])
+        except click.NoSuchOption as error:
+            meant = next((word for word in args if re.match(r"-[^\W\d]{2}", word)), None)
+            if error.option_name.startswith("--") or meant is None:
+                raise
+            message = f"No such option: {meant}. To subtract, put a blank after the sign: - {meant[1:]}"
+            raise click.UsageError(message, ctx) from error
 
 
 def _like(text: str) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,24 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store.create(folder / "store")
     index(store, folder / "images", FakeEncoder(), "*")
     return store
+
+
+def test_an_image_from_standard_input(named: Store) -> None:
+    command = [sys.executable, "-m", "shotdex", "search", "--image", "-", "--json", "--store", named.root]
+    data = (named.root.parent / "images" / NAMES[0]).read_bytes()
+    found = json.loads(subprocess.run(command, input=data, capture_output=True, check=True).stdout)
+    like = [sys.executable, "-m", "shotdex", "search", "--like", "1", "--json", "--store", named.root]
+    assert len(found) == len(NAMES) - 1
+    first = json.loads(subprocess.run(like, capture_output=True, check=True).stdout)
+    with named.reading() as con:
+        (number,) = con.rows("SELECT image_id FROM images WHERE path = $path", {"path": _path(named, NAMES[0])})[0]
+    assert number not in [hit["image_id"] for hit in found] and (number != 1 or found == first)
+    empty = subprocess.run(command, input=b"", capture_output=True, check=False)
+    assert empty.returncode == 2 and b"nothing in standard input" in empty.stderr
+
+
+def _path(store: Store, name: str) -> str:
+    return str(store.root.parent / "images" / name)
 
 
 def test_nothing_of_an_image_reaches_a_pipe(named: Store) -> None:
