@@ -57,13 +57,6 @@ def main() -> None:
         line("bare imports", taken["bare"])
         limits = {"--help": 1.3, "status": 1.3, "sql": 1.3, "search, asked before": 1.5}
         limits |= {"search, an indexed image": 1.6, "search, never asked": 2.0}
-            "--help": 1.3,
-            "status": 1.3,
-            "sql": 1.3,
-            "search, asked before": 1.5,
-            "search, an indexed image": 1.6,
-            "search, never asked": 2.0,
-        }
         for name, limit in limits.items():
             line(name, taken[name])
             ratio("  to the bare imports", taken[name].median, taken["bare"].median, f"at most {limit}")
