@@ -72,7 +72,7 @@ def test_help_by_name(shotdex: Shotdex) -> None:
     [
         (("status", "--jsn"), ("error: no such option '--jsn'", "try: shotdex status --help")),
         (("plot", "mop"), ("error: no such command 'mop'", "try: shotdex plot --help")),
-        (("sql",), ("error: ", "try: shotdex sql --help")),
+        (("report", "--bins", "x"), ("error: invalid value for '--bins'", "try: shotdex report --help")),
     ],
 )
 def test_clicks_errors_look_like_ours(shotdex: Shotdex, typed: tuple[str, ...], words: tuple[str, ...]) -> None:
@@ -125,20 +125,22 @@ def test_it_is_said_who_is_waited_for(evaluated: Store, tmp_path: Path) -> None:
     own = tmp_path / "store"
     shutil.copytree(evaluated.root, own)
     code = f"""
-import time
+import sys
 from pathlib import Path
 from shotdex.store.store import Store
 with Store.open(Path({str(own)!r})).writing():
     print("held", flush=True)
-    time.sleep(3)
+    sys.stdin.readline()
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        ran = subprocess.run(
-            [sys.executable, "-c", "from shotdex.cli import main; main()", "status", "--store", str(own)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert ran.returncode == 0
-    assert f"waiting up to 15 s for process {holder.pid}, which has the store open" in ran.stderr
+    pipe = subprocess.PIPE
+    waits = [sys.executable, "-c", "from shotdex.cli import main; main()", "status", "--store", str(own)]
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdin is not None and holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with subprocess.Popen(waits, stdout=pipe, stderr=pipe, text=True) as waiting:
+            assert waiting.stdout is not None and waiting.stderr is not None
+            said = waiting.stderr.readline()  # while the store is held
+            holder.stdin.close()
+            assert waiting.stdout.read().startswith("store ")
+    assert said == f"waiting up to 15 s for process {holder.pid}, which has the store open\n"
+    assert waiting.returncode == 0
