@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.support.browser import chromium
-from tests.support.visits import Scheme, Visit, serving
+from tests.support.visits import Scheme, Visit, serving, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,15 @@ FOLDER = ROOT / "docs" / "images"
 
 
 def _tried(page: Page) -> None:
-    page.get_by_label("Prompts of hat").fill("hat\ncap\na drawing of a hat")
+    page.get_by_label("Template for all classes").fill("a photo of a {}.")
+    page.get_by_role("button", name="Apply").click()
+    page.locator(".numbers[aria-busy=true]").wait_for()
     page.locator(".numbers[aria-busy=false] .headline").wait_for()
+
+
+def _low(page: Page) -> None:
+    """Leave out the path of the file, which is that of this machine."""
+    page.set_viewport_size({"width": 1280, "height": 720})
 
 
 def _chosen(page: Page) -> None:
@@ -43,8 +50,8 @@ def _chosen(page: Page) -> None:
 
 
 SHOTS: list[tuple[str, str, Scheme, Callable[[Page], None] | None]] = [
-    ("search", "?view=search&text=a+bird&minus=a+duck", "light", None),
-    ("image", "?view=search&text=cup&open=30", "light", None),
+    ("search", "?view=search&text=fruit", "light", None),
+    ("image", "?view=search&text=cup&open=30", "light", _low),
     ("evaluate", "?view=evaluate&run=names&against=words&by=condition&baseline=toddlers", "light", None),
     ("try", "?view=live&run=words", "light", _tried),
     ("map", "?view=map&map=1&run=words&color=category", "dark", _chosen),
@@ -61,6 +68,9 @@ def main(store: Path) -> None:
                 page.wait_for_load_state("networkidle")
                 if act is not None:
                     act(page)
+                page.locator(".waiting").wait_for(state="detached")
+                if page.locator(".total[data-busy]").count():
+                    settled(page)
                 page.mouse.move(5, 500)
                 page.wait_for_load_state("networkidle")
                 page.wait_for_timeout(500)
