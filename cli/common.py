@@ -111,7 +111,7 @@ def prepared(command: click.Command) -> click.Command:
     command.params += [one for one in shared_options() if not taken & set(one.opts)]
     for param in command.params:
         if (names := _names(param)) is not None:
-            param.shell_complete = _completed(names)  # type: ignore[method-assign]
+            param.shell_complete = _completed(names)  # type: ignore[method-assign, assignment]
     return command
 
 
