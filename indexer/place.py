@@ -133,7 +133,13 @@ class Place:
         if self._found is None:
             from pyarrow import fs
 
-            if self.in_bucket:
+            server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+            if server and scheme_of(self.url) == "s3":  # which botocore reads by itself, and pyarrow does not
+                scheme, _, host = server.rpartition("://")
+                region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+                files = fs.S3FileSystem(endpoint_override=host.rstrip("/"), scheme=scheme or "https", region=region)
+                self._found = files, self.url.partition("://")[2]
+            elif self.in_bucket:
                 files, path = fs.FileSystem.from_uri(self.url)
                 self._found = files, path.rstrip("/")
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from shotdex.media.files.places import Listed, is_url
 from shotdex.media.files.urls import scheme_of
 from shotdex.media.sources.base import Found
 from shotdex.media.sources.kinds import PARQUET_ENDINGS
-from shotdex.store.errors import SourceError
+from shotdex.store.errors import SourceError, StoreError
 from shotdex.store.images import Labels
 from shotdex.store.source_records import SourceRecord
 
@@ -126,7 +127,11 @@ def _may_have_shards(place: str) -> bool:
         try:
             found = islice(places.walk(place), LOOK)
             return any(isinstance(one, Listed) and one.url.lower().endswith(PARQUET_ENDINGS) for one in found)
-        except (OSError, SourceError):  # what is wrong there is said by whoever opens it as a source
+        except SourceError:  # the library that lists images there is not installed; for shards it is not needed
+            with suppress(StoreError):
+                return bool(Place(place).tables())
+            return False
+        except OSError:  # what is wrong there is said by whoever opens it as a source
             return False
     has_some = False
     try:
