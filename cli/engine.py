@@ -70,7 +70,7 @@ def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
     if rows_printed(found, form):
         return
     if as_json or form == "json":
-        out(to_json(found))
+        out(to_json(list(found)))
         return
     if not found:
         note("no engines yet; add one with: shotdex engine add milvus --uri URI")
