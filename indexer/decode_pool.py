@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import threading
 from collections import deque
@@ -15,10 +16,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
+from shotdex.media.decoding.exif import read_exif
 from shotdex.media.files.places import EXCHANGE, TooManyBytes
 from shotdex.models.protocols import Prepared
 from shotdex.store.errors import ContainerFailure, ImageFailure, ShotdexError
-from shotdex.store.types import Failure, Limits, Reason
+from shotdex.store.types import NOTHING_SAID, Failure, Limits, Photo, Reason
 
 from .decode_worker import WHOLE
 from .decoder_process import Reply
@@ -71,13 +73,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Decoded(Generic[Item]):
-    """An image ready for the encoder. `prepared` is None where its content is known and need not be encoded."""
+    """An image ready for the encoder. `prepared` is None where its content is known and need not be encoded.
+
+    `photo` is what a camera wrote into its file.
+    """
 
     item: Item
     content_sha256: str
     width: int
     height: int
     prepared: Prepared | None
+    photo: Photo = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +207,10 @@ class _Run(Generic[Item]):
         self._turns.await_decoding()
         content = hashlib.sha256(data).hexdigest()
         if self._decoder.is_known(content):
-            return Decoded(item, content, 0, 0, None)
+            return Decoded(item, content, 0, 0, None, read_exif(io.BytesIO(data)))
         try:
             reply = self._workers.decode(data)
-            return Decoded(item, content, reply.width, reply.height, self._prepared(reply))
+            return Decoded(item, content, reply.width, reply.height, self._prepared(reply), reply.photo)
         except ImageFailure as error:
             return _failed(item, "decode", error.reason, error.detail)
         except ShotdexError:

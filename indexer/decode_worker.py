@@ -7,7 +7,8 @@ On standard input comes a frame of JSON, {"limits": ..., "portable": ...}, and t
 a frame is its length in 8 bytes (little-endian) and that many bytes. On standard output go one empty frame when the
 process is ready, and for each image a frame of JSON and one of pixels:
 
-    {"width": W, "height": H, "arrays": [[name, shape], ...]}    the arrays' bytes, uint8, one after the other
+    {"width": W, "height": H, "arrays": [[name, shape], ...],    the arrays' bytes, uint8, one after the other
+     "photo": {...}}                                             what its EXIF block says, the fields of a `Photo`
     {"reason": name, "detail": text}                             an empty frame
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import json
 import os
 import signal
@@ -27,6 +29,7 @@ from typing import IO, Any
 import numpy as np
 
 from shotdex.media.decoding.decode import decode
+from shotdex.media.decoding.exif import read_exif
 from shotdex.models.preprocessing import FixedSize
 from shotdex.models.protocols import Prepared
 from shotdex.store.errors import ImageFailure
@@ -79,7 +82,7 @@ def main() -> None:
     while (data := read_frame(requests)) is not None:
         with _alarm(limits.seconds):
             header, pixels = answer(data, limits, prepare)
-        write_frame(replies, json.dumps(header).encode())
+        write_frame(replies, json.dumps(header, default=str).encode())  # times as their ISO texts
         write_frame(replies, pixels)
         replies.flush()
 
@@ -96,7 +99,8 @@ def answer(data: bytes, limits: Limits, prepare: FixedSize | None) -> tuple[dict
     except Exception as error:
         return {"reason": Reason.CORRUPT.name, "detail": f"{type(error).__name__}: {error}"}, b""
     arrays = [[name, list(array.shape)] for name, array in prepared.items()]
-    header = {"width": image.width, "height": image.height, "arrays": arrays}
+    photo = asdict(read_exif(io.BytesIO(data)))
+    header = {"width": image.width, "height": image.height, "arrays": arrays, "photo": photo}
     parts = [np.ascontiguousarray(array, dtype=np.uint8).reshape(-1).data for array in prepared.values()]
     return header, parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -12,13 +12,14 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import IO
+from datetime import datetime
+from typing import IO, Any
 
 import numpy as np
 
 from shotdex.models.protocols import Prepared
 from shotdex.store.errors import ImageFailure, ShotdexError
-from shotdex.store.types import Reason
+from shotdex.store.types import Photo, Reason
 
 from .decode_worker import read_frame, write_frame
 
@@ -28,11 +29,12 @@ PIPE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A decoded image: its size in pixels, and its arrays."""
+    """A decoded image: its size in pixels, its arrays, and what a camera wrote into its file."""
 
     width: int
     height: int
     arrays: Prepared
+    photo: Photo
 
 
 class Died(Exception):
@@ -96,7 +98,7 @@ class Worker:
             raise Died(self._ended(), early=False)
         if "reason" in said:
             raise ImageFailure(Reason[said["reason"]], said["detail"])
-        return Reply(said["width"], said["height"], arrays)
+        return Reply(said["width"], said["height"], arrays, _photo(said["photo"]))
 
     def _ended(self) -> int:
         with contextlib.suppress(OSError):  # what could not be written is written again when the pipe is closed
@@ -154,6 +156,11 @@ def _arrays(file: IO[bytes], told: list[tuple[str, list[int]]]) -> Prepared | No
         arrays[name] = values[start : start + length].reshape(shape)
         start += length
     return arrays
+
+
+def _photo(said: dict[str, Any]) -> Photo:
+    time = said["taken_at"]
+    return Photo(**said | {"taken_at": None if time is None else datetime.fromisoformat(time)})
 
 
 def _no_start(why: str) -> ShotdexError:

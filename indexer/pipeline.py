@@ -17,11 +17,12 @@ import pyarrow as pa
 
 from shotdex.models.protocols import ImageEncoder, Launching, Prepared, launch
 from shotdex.store.arrow import to_arrow, vectors_to_arrow
-from shotdex.store.types import ImageVectors, Reason
+from shotdex.store.images import PHOTO
+from shotdex.store.types import ImageVectors, Photo, Reason
 
 from .decode_pool import Decoded, FailedItem, Item
 
-RESULTS = ("sha256", "width", "height", "joint", "vision", "failure")
+RESULTS = ("sha256", "width", "height", *PHOTO.names, "joint", "vision", "failure")
 """The columns of an encoded batch that come out of a pipeline; the others are those of its source."""
 
 NOT_FINITE = {"reason": Reason.MODEL_OUTPUT.value, "stage": "encode", "detail": "the vector is not finite"}
@@ -34,6 +35,7 @@ class _Batch:
 
     contents: list[str | None] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    photos: list[Photo | None] = field(default_factory=list)
     failures: dict[int, dict[str, str]] = field(default_factory=dict)
     prepared: list[Prepared] = field(default_factory=list)
     own: list[int] = field(default_factory=list)
@@ -66,19 +68,20 @@ class Pipeline:
     def add(self, result: Decoded[Item] | FailedItem[Item]) -> Iterator[pa.Table]:
         """Take in an image; yield the batches that are due now, as tables of the columns `RESULTS`."""
         batch, row = self._batch, len(self._batch.contents)
-        content, size = None, (0, 0)
+        content, size, photo = None, (0, 0), None
         if isinstance(result, FailedItem):
             failure = result.failure
             said = {"reason": failure.reason.value, "stage": failure.stage, "detail": failure.detail}
             batch.failures[row] = said
         else:
-            content, size = result.content_sha256, (result.width, result.height)
+            content, size, photo = result.content_sha256, (result.width, result.height), result.photo
             if result.prepared is not None and not self.is_known(content):
                 self._sent.add(content)
                 batch.own.append(row)
                 batch.prepared.append(result.prepared)
         batch.contents.append(content)
         batch.sizes.append(size)
+        batch.photos.append(photo)
         # Copies and failures need no encoder, so a batch of nothing else ends by its rows.
         if len(batch.own) >= self._size or len(batch.contents) >= self._most_rows:
             yield from self.push()
@@ -115,6 +118,7 @@ class Pipeline:
             "sha256": batch.contents,
             "width": to_arrow(sizes[:, 0], sizes[:, 0] == 0),
             "height": to_arrow(sizes[:, 1], sizes[:, 1] == 0),
+            **{name: [getattr(photo, name, None) for photo in batch.photos] for name in PHOTO.names},
             "joint": _spread(rows, own, None if vectors is None else vectors.joint, self._dim("joint")),
             "vision": _spread(rows, own, None if vectors is None else vectors.vision, self._dim("vision")),
             "failure": [failures.get(row) for row in range(rows)] if failures else [None] * rows,

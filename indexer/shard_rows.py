@@ -101,8 +101,14 @@ _WRONG = {
         f"failure IS NOT NULL AND NOT coalesce(failure.reason IN ({_REASONS}) AND failure.detail IS NOT NULL"
         " AND failure.stage IN ('scan', 'read', 'decode', 'encode'), false)"
     ),
-    "have metadata that is not a JSON object": (
-        "metadata IS NOT NULL AND NOT coalesce(json_valid(metadata) AND json_type(metadata) = 'OBJECT', false)"
+    **{
+        f"have {name} that is not a JSON object": (
+            f"{name} IS NOT NULL AND NOT coalesce(json_valid({name}) AND json_type({name}) = 'OBJECT', false)"
+        )
+        for name in ("metadata", "exif")
+    },
+    "have a latitude or longitude that is not on Earth, or one without the other": (
+        "(latitude IS NULL) <> (longitude IS NULL) OR NOT coalesce(abs(latitude) <= 90 AND abs(longitude) <= 180, true)"
     ),
 }
 
@@ -161,8 +167,13 @@ def _as_batch(table: pa.Table, schema: pa.Schema, root: str, vectors: bool) -> p
 
 def _plain(column: pa.ChunkedArray, wanted: pa.Field) -> pa.ChunkedArray:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    fits = (pa.types.is_integer(kind) and pa.types.is_integer(wanted.type)) or (
-        (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and pa.types.is_string(wanted.type)
+    fits = (pa.types.is_floating(kind) and pa.types.is_floating(wanted.type)) or (
+        pa.types.is_timestamp(kind) and kind.tz is None and pa.types.is_timestamp(wanted.type)
+    )
+    fits = (
+        fits
+        or (pa.types.is_integer(kind) and pa.types.is_integer(wanted.type))
+        or ((pa.types.is_string(kind) or pa.types.is_large_string(kind)) and pa.types.is_string(wanted.type))
     )
     if not fits:
         raise TypeError(f"its column {wanted.name} is {kind}, not {wanted.type}")

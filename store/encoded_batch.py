@@ -9,6 +9,11 @@ made by indexing here or comes as a Parquet file from elsewhere. An address stan
 | `source` | string | the folder, archive or list that it belongs to |
 | `category`, `condition`, `split` | string | its labels; null where the source says nothing |
 | `metadata` | string | everything else that the source says, as the text of a JSON object, or null |
+| `taken_at` | timestamp[us] | when the image was taken, as the camera's clock showed it; this field and the next |
+| | | five are what the file's EXIF block says, and null where it does not |
+| `camera`, `lens` | string | what it was taken with |
+| `latitude`, `longitude` | double | where, in degrees, south and west below zero; both or neither |
+| `exif` | string | the rest of the block, as the text of a JSON object; null where the file was not looked at for it |
 | `sha256` | string | SHA-256 of the file's bytes, 64 hex digits; null for a failure |
 | `width`, `height` | int32 | pixels after EXIF orientation; null for a failure |
 | `size_bytes` | int64 | size of the file, by which a later run sees whether it changed |
@@ -38,11 +43,12 @@ from .counts import recount, runs_of_relabelled
 from .encoders import add_encoder
 from .errors import StoreError
 from .ids import renew_images_generation
-from .images import next_image_id
+from .images import PHOTO, next_image_id
 from .schema import short_hash, vectors_table
 from .types import EncoderId, Pooling, Precision
 
-VERSION = b"1"
+VERSION = b"2"
+"""The first had no `taken_at`, `camera`, `lens`, `latitude`, `longitude` and `exif`; it can still be committed."""
 _FORM, _ENCODER, _DECODER = b"shotdex.encoded_batch", b"shotdex.encoder", b"shotdex.decoder"
 
 PLACEMENT = pa.schema(
@@ -61,6 +67,7 @@ def batch_schema(encoder: EncoderId, decoder: str = "") -> pa.Schema:
     return pa.schema(
         [
             *texts,
+            *PHOTO,
             ("sha256", pa.string()),
             *numbers,
             *((name, pa.list_(pa.float32(), dim)) for name, dim in spaces),
@@ -80,6 +87,7 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None) 
         StoreError: it is not an encoded batch, has an address twice, or an image without vectors that the store lacks.
     """
     encoder, decoder = _identities(batch)
+    batch = _present_form(batch, encoder, decoder)
     number = add_encoder(con, encoder)
     if placement is None:
         _check(batch, encoder)
@@ -120,16 +128,16 @@ _REPLACED = """
 _NEW = """
     INSERT INTO stored_images BY NAME
     SELECT image_id, address AS path, source, category, condition, split, sha256 AS content_sha256, width, height,
-        size_bytes, modified_ns, metadata, $now AS added_at
+        size_bytes, modified_ns, metadata, taken_at, camera, lens, latitude, longitude, exif, $now AS added_at
     FROM rows WHERE is_new
 """
 
 _KNOWN = """
     UPDATE stored_images SET path = b.address, source = b.source, size_bytes = b.size_bytes,
         modified_ns = b.modified_ns, category = b.category, condition = b.condition, split = b.split,
-        metadata = b.metadata, removed_at = NULL
+        metadata = b.metadata, removed_at = NULL, {photo}
     FROM rows b WHERE NOT b.is_new AND stored_images.image_id = b.image_id
-"""
+""".format(photo=", ".join(f"{name} = coalesce(b.{name}, stored_images.{name})" for name in PHOTO.names))
 
 _OWN = f"""
     INSERT INTO {{vectors}} BY NAME
@@ -150,10 +158,21 @@ _FAILED = """
 """
 
 
+def _present_form(batch: pa.Table, encoder: EncoderId, decoder: str) -> pa.Table:
+    """Return a batch of an earlier form as one of this."""
+    schema = batch_schema(encoder, decoder)
+    if batch.schema.metadata[_FORM] == VERSION:
+        return batch
+    for field in PHOTO:
+        batch = batch.append_column(field, pa.nulls(len(batch), field.type))
+    names = sorted(batch.column_names, key=lambda name: schema.get_field_index(name) % (len(schema) + 1))
+    return batch.select(names).replace_schema_metadata(schema.metadata)
+
+
 def _identities(batch: pa.Table) -> tuple[EncoderId, str]:
     """Return the encoder and the decoder of a batch."""
     metadata = batch.schema.metadata or {}
-    if metadata.get(_FORM) != VERSION:
+    if metadata.get(_FORM) not in (b"1", VERSION):
         raise StoreError(
             "this table is not an encoded batch of the form that this version reads",
             "its schema is described in shotdex/store/encoded_batch.py; `batch_schema` makes it",

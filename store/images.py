@@ -96,6 +96,26 @@ def mark_removed(con: Connection, image_ids: Collection[int]) -> None:
         renew_images_generation(con)
 
 
+PHOTO = pa.schema(
+    [
+        ("taken_at", pa.timestamp("us")),
+        ("camera", pa.string()),
+        ("lens", pa.string()),
+        ("latitude", pa.float64()),
+        ("longitude", pa.float64()),
+        ("exif", pa.string()),
+    ]
+)
+"""What a camera wrote into a file, the fields of a `Photo`; all are null where the file has not been looked at."""
+
+PRIVATE = ("latitude", "longitude")
+"""Columns of `images` that say where somebody was; so does what begins with `PRIVATE_EXIF` in `metadata->'exif'`.
+
+Exports leave both out unless they are asked for.
+"""
+
+PRIVATE_EXIF = "GPS"
+
 PLACES = pa.schema(
     [
         ("image_id", pa.int64()),
@@ -128,3 +148,11 @@ def clear_failures(con: Connection, paths: Sequence[str]) -> None:
     """Forget the failures of these paths: the files are gone, or were indexed after all."""
     if paths:
         con.run("DELETE FROM failures WHERE path IN (SELECT unnest($paths))", {"paths": list(paths)})
+
+
+def photo_table(con: Connection, photos: pa.Table) -> None:
+    """Give images what was read from their files again: a table with `image_id` and the columns of `PHOTO`."""
+    settings = ", ".join(f"{name} = photos.{name}" for name in PHOTO.names)
+    with con.holding("photos", photos):
+        con.run(f"UPDATE stored_images SET {settings} FROM photos WHERE stored_images.image_id = photos.image_id")
+    renew_images_generation(con)

@@ -34,7 +34,7 @@ def near_misses(con: Connection, sql: str) -> list[str]:
         known = sorted(row[0] for row in con.rows(PLACES[column]) if row[0] is not None)
         if value not in known:
             phrases.append(f"no {column.split('_')[0]} `{value}`{_instead(value, known)}")
-    return phrases
+    return phrases + _near_in_part(con, tree) + _near_in_numbers(con, tree)
 
 
 def near_a_filter(con: Connection, where: str | None) -> str:
@@ -43,11 +43,102 @@ def near_a_filter(con: Connection, where: str | None) -> str:
     return f"{', '.join(found)}; " if found else ""
 
 
-def _instead(value: str, known: list[str]) -> str:
+_FOLDERS = "SELECT DISTINCT regexp_replace(path, '[/!][^/!]*$', '') AS folder FROM images LIMIT 100000"
+
+
+def _near_in_part(con: Connection, tree: Any) -> list[str]:
+    """Say which parts of cameras and beginnings of paths occur nowhere, with the cameras and folders that are alike."""
+    phrases: dict[str, None] = {}
+    for name, arguments in _calls(tree):
+        columns = [column for part in arguments for column in _columns(part)]
+        value = next((text for part in arguments if (text := _text(part)) is not None), None)
+        if not value or len(columns) != 1:
+            continue
+        if name == "contains" and columns == ["camera"]:
+            known = sorted(row[0] for row in con.rows("SELECT DISTINCT camera FROM images WHERE camera IS NOT NULL"))
+            if not any(value in camera.lower() for camera in known):
+                phrases[f"no camera `{value}`{_instead(value, known, ends=True)}"] = None
+        elif name in ("contains", "starts_with") and columns == ["path"] and value[-1] in "/!":
+            folder = value[:-1].strip("/") if name == "contains" else value[:-1]
+            asked = {"start": value[:-1]}
+            if not con.value(f"SELECT EXISTS (FROM images WHERE {name}(path, $start))", asked):
+                names = sorted({row[0].rstrip("/").rpartition("/")[2] for row in con.rows(_FOLDERS)})
+                phrases[f"no image in `{folder}`{_instead(folder.rpartition('/')[2], names)}"] = None
+    return list(phrases)
+
+
+_SIGNS = {
+    "COMPARE_GREATERTHANOREQUALTO": ">=",
+    "COMPARE_GREATERTHAN": ">",
+    "COMPARE_LESSTHAN": "<",
+    "COMPARE_LESSTHANOREQUALTO": "<=",
+}
+
+
+def _near_in_numbers(con: Connection, tree: Any) -> list[str]:
+    """Say between which times images were taken where none was then, and how far the nearest place is."""
+    phrases = []
+    bounds = [(sign, text) for sign, column, text in _ranges(tree) if column == "taken_at"]
+    if bounds:
+        then = " AND ".join(f"taken_at {sign} TRY_CAST($at_{n} AS TIMESTAMP)" for n, (sign, _) in enumerate(bounds))
+        found = con.rows(
+            f"SELECT count(*) FILTER ({then}), min(taken_at), max(taken_at) FROM images",
+            {f"at_{n}": text for n, (_, text) in enumerate(bounds)},
+        )[0]
+        if not found[0]:
+            when = f"taken from {found[1]} to {found[2]}" if found[1] else "no image says when it was taken"
+            phrases.append(f"no image was taken then ({when})")
+    for name, arguments in _calls(tree):
+        place = [float(number) for part in arguments if (number := _number(part)) is not None]
+        if name == "distance_km" and len(place) == 2:
+            least = con.value(
+                "SELECT min(distance_km(latitude, longitude, $latitude, $longitude)) FROM images",
+                {"latitude": place[0], "longitude": place[1]},
+            )
+            near = "no image says where it was taken" if least is None else f"the nearest image is {least:,.1f} km away"
+            phrases.append(f"{near}")
+    return phrases
+
+
+def _calls(node: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the functions that a parse tree calls, with their arguments."""
+    for part in _parts(node):
+        if part.get("class") == "FUNCTION":
+            yield str(part["function_name"]).lower(), [one["expression"] for one in part.get("arguments", ())]
+
+
+def _ranges(node: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield sign, column and text of the bounds in a parse tree."""
+    for part in _parts(node):
+        sign, text = _SIGNS.get(part.get("type", "")), _text(part.get("right"))
+        if sign is not None and text is not None:
+            yield from ((sign, column, text) for column in _columns(part.get("left")))
+
+
+def _parts(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _parts(part)
+
+
+def _columns(node: Any) -> list[str]:
+    return [part["column_names"][-1].lower() for part in _parts(node) if "column_names" in part]
+
+
+def _number(node: Any) -> str | None:
+    literal = node.get("literal") if isinstance(node, dict) else None
+    return str(literal["text"]) if literal and literal.get("kind") == "NUMERIC" else None
+
+
+def _instead(value: str, known: list[str], ends: bool = False) -> str:
     by_folded = {name.casefold(): name for name in known}
+    if ends:  # EOS R5 is Canon EOS R5
+        words = {name: name.casefold().split() for name in known}
+        by_folded |= {" ".join(found[start:]): name for name, found in words.items() for start in range(len(found))}
     near = difflib.get_close_matches(value.casefold(), by_folded, n=3, cutoff=0.7)
     if near:
-        return f" ({', '.join(by_folded[name] for name in near)})"
+        return f" ({', '.join(dict.fromkeys(by_folded[name] for name in near))})"
     more = f" and {len(known) - SHOWN:,} more" if len(known) > SHOWN else ""
     return f" (there are: {', '.join(known[:SHOWN])}{more})" if known else " (there is none)"
 

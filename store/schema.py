@@ -167,6 +167,19 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE rank_counts (run_id INTEGER, true_rank INTEGER, images BIGINT);
     {COUNT_OUTCOMES.format(where="true")}
     """,
+    # What was indexed before has NULL in `exif` until its file is read again.
+    """
+    ALTER TABLE stored_images ADD COLUMN taken_at TIMESTAMP;
+    ALTER TABLE stored_images ADD COLUMN camera VARCHAR;
+    ALTER TABLE stored_images ADD COLUMN lens VARCHAR;
+    ALTER TABLE stored_images ADD COLUMN latitude DOUBLE;
+    ALTER TABLE stored_images ADD COLUMN longitude DOUBLE;
+    ALTER TABLE stored_images ADD COLUMN exif JSON;
+
+    CREATE MACRO distance_km(latitude_a, longitude_a, latitude_b, longitude_b) AS
+        2 * 6371.0088 * asin(sqrt(least(1.0, sin(radians(latitude_b - latitude_a) / 2) ** 2
+            + cos(radians(latitude_a)) * cos(radians(latitude_b)) * sin(radians(longitude_b - longitude_a) / 2) ** 2)));
+    """,
 )
 """What brings the schema from each version to the next. One that names `vectors_N` is run for each encoder's table."""
 
@@ -223,7 +236,10 @@ VIEWS: tuple[tuple[str, str], ...] = (
         "images",
         """
         SELECT image_id, path, source, category, condition, split, content_sha256, width, height, size_bytes,
-               modified_ns, added_at, metadata
+               modified_ns, added_at,
+               CASE WHEN exif IS NULL OR exif = '{}' THEN metadata
+                    ELSE json_merge_patch(coalesce(metadata, '{}'::JSON), json_object('exif', exif)) END AS metadata,
+               taken_at, camera, lens, latitude, longitude
         FROM stored_images WHERE removed_at IS NULL
         """,
     ),

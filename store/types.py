@@ -125,6 +125,26 @@ class EncoderId:
 
 
 @dataclass(frozen=True, slots=True)
+class Photo:
+    """What a camera wrote into an image's file (EXIF); None where it says nothing, or nothing that can be true.
+
+    `taken_at` is what the camera's clock showed, without a zone. `latitude` and `longitude` are in degrees, south and
+    west below zero; both are there, or neither. `exif` is the rest, as the text of a JSON object.
+    """
+
+    taken_at: datetime | None = None
+    camera: str | None = None
+    lens: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    exif: str = "{}"
+
+
+NOTHING_SAID = Photo()
+"""Of a file without a block that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """An image that could not be indexed: a row, not a log line. `stage` is scan, read, decode or encode."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,10 @@ def old(template: Store, tmp_path: Path) -> Store:
         con.execute(schema.MIGRATIONS[0])
         con.execute(schema.encoder_tables(1, *dims))
         con.execute("ALTER TABLE vectors_1 DROP COLUMN content_hash")
-        assert ", metadata\n" in schema.view_statements()
         for name, body in schema.VIEWS:
             if "_counts" not in body:
-                con.execute(f"CREATE VIEW {name} AS {body}".replace(", metadata\n", "\n"))
+                earlier = re.sub(r",\s*CASE WHEN exif.*?longitude\n", "\n", body, flags=re.DOTALL)
+                con.execute(f"CREATE VIEW {name} AS {earlier}")
         con.execute("INSERT INTO meta VALUES ('store_id', ?), ('schema_version', '1')", [store_id])
         con.execute("INSERT INTO meta VALUES ('shotdex_version', '0.1.0')")
         con.execute(f"ATTACH '{template.catalog}' AS made (READ_ONLY)")
