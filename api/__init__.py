@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from . import errors
     from .encoding import EncodeReport, encode
+    from .filters import where
     from .images import ClassifiedImages, classify_images
     from .reproduction import Reproduction, benchmarks, reproduce
     from .results import Estimates, Findings, IndexPreview, SearchResult, SqlResult
@@ -48,6 +49,7 @@ _MODULES = {
     "parse_query": "session",
     "reproduce": "reproduction",
     "schema": "query.sql_pages",
+    "where": "filters",
 }
 """Public name -> the module that has it."""
 
@@ -79,6 +81,7 @@ __all__ = [
     "parse_query",
     "reproduce",
     "schema",
+    "where",
 ]
 
 # A type checker that saw this function would believe in every name.

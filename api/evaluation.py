@@ -6,13 +6,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from shotdex.store.errors import OptionError
 from shotdex.store.location import user_path
 from shotdex.store.progress import Progress
 from shotdex.store.types import Estimate, PromptSet, Space
 
+from .filters import FilterKeywords
+from .filters import where as all_of
 from .opened import Opened
 from .progress import shown
 from .results import Findings
@@ -49,6 +51,7 @@ class Evaluation(Opened):
         replace: bool = False,
         partial: bool = False,
         command: str = "",
+        **filters: Unpack[FilterKeywords],
     ) -> Run:
         """Score every image against every class, record the predictions as a run, and return it.
 
@@ -65,6 +68,7 @@ class Evaluation(Opened):
             replace: delete the run that has this name once the new one is complete.
             partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
             command: how the run was started, for its record.
+            filters: `after`, `camera`, `near` and the other keywords of `shotdex.where`, which must hold, too.
 
         Returns:
             The run. Its `summary` has the accuracies by category, condition and split and the images that could not be
@@ -83,6 +87,7 @@ class Evaluation(Opened):
 
         from .prompts import choose_prompts
 
+        where = all_of(where, **filters)
         chosen = choose_prompts(prompts, templates, classes)
         options = {
             "prompts": prompts if isinstance(prompts, str) else None,

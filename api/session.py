@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write, user_path
@@ -18,6 +18,8 @@ from shotdex.store.types import PIXEL_LIMIT, Ids, Part, PartKind, Query, Space, 
 from .baselines import Baselines
 from .engines import Engines
 from .evaluation import Evaluation
+from .filters import FilterKeywords
+from .filters import where as all_of
 from .indexing import Indexing
 from .interchange import Interchange
 from .maintenance import Maintenance
@@ -171,6 +173,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         exact: bool = False,
         engine: str = "auto",
         max_pixels: int = PIXEL_LIMIT,
+        **filters: Unpack[FilterKeywords],
     ) -> SearchResult:
         """Find the images nearest to texts, images, or a weighted sum of both: best first, ties by image id.
 
@@ -196,6 +199,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
             engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS,
                 which `notes` of the result say.
             max_pixels: a larger `image` is an error, unless it or one as large is indexed; 0 lifts the limit.
+            filters: `after`, `camera`, `near` and the other keywords of `shotdex.where`, which must hold, too.
 
         Raises:
             EmptyQuery: nothing to look for, or its parts cancel each other out. EmptyStore: nothing is indexed.
@@ -213,6 +217,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
 
         if space not in set(Space):
             raise OptionError(f"there is no space {space!r}", "choose joint or vision")
+        where = all_of(where, **filters)
         images = (image,) if isinstance(image, (str, bytes, os.PathLike)) else tuple(image)
         query = Query(
             (

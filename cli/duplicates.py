@@ -18,13 +18,13 @@ from .duplicates_output import as_dict, as_text, is_table_of_pairs, print_filter
 from .options import (
     UserPath,
     drawable,
+    filter_options,
     json_option,
     model_option,
     open_session,
     replaced_option,
     save_figure,
     store_option,
-    where_option,
 )
 from .render import as_json as to_json
 from .render import note, out
@@ -112,7 +112,7 @@ _COMMON: tuple[Callable[[Any], Any], ...] = (
         help="Print only a condition for --where that leaves these images out; of copies the first stays.",
     ),
     click.option("--run", multiple=True, metavar="RUN", help="Its accuracy; repeatable. [default: the newest, if any]"),
-    where_option,
+    filter_options("runs"),
     model_option,
     store_option,
     json_option,

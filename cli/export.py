@@ -10,7 +10,7 @@ import click
 from shotdex.formatting import shown_path, visible
 from shotdex.store.errors import OptionError
 
-from .options import UserPath, json_option, model_option, open_session, store_option, where_option
+from .options import UserPath, filter_options, json_option, model_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
 
@@ -23,7 +23,7 @@ NAMED = 5
 @click.command("export")
 @click.argument("form", metavar="FORMAT", type=click.Choice(FORMATS))
 @click.argument("target", metavar="PATH", type=UserPath(path_type=Path))
-@where_option
+@filter_options("run")
 @click.option("--run", metavar="RUN", help="Add a run's outcomes as columns: predicted, probability, correct, ...")
 @model_option
 @click.option(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
 import shotdex
+from shotdex.filters import FilterKeywords
 from shotdex.store.location import user_path
 
 from .render import note
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from shotdex import Session
+
+log = logging.getLogger("shotdex.filters")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,9 +56,57 @@ device_option = click.option(
     show_default=True,
     help="Where the model runs.",
 )
-where_option = click.option(
-    "--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."
+_FILTERS = (
+    click.option("--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."),
+    click.option("--category", multiple=True, metavar="X", help="Only images of this category; of several, any."),
+    click.option("--condition", multiple=True, metavar="X", help="Only images of this condition; of several, any."),
+    click.option(
+        "--in", "folder", multiple=True, metavar="FOLDER", help="In this folder, archive or @selection; repeatable."
+    ),
+    click.option("--after", metavar="TIME", help="Only images taken from this year, month, day or time on: 2021-07."),
+    click.option("--before", metavar="TIME", help="Only images taken before it: 2021-08-15."),
+    click.option("--camera", multiple=True, metavar="NAME", help="Only by a camera with this in its name: 'EOS R5'."),
+    click.option("--near", metavar="LAT,LON", help="Only images taken near this place: 48.86,2.29."),
+    click.option("--within", metavar="DISTANCE", help="How near: 2km, 500m, 1mi.  [default: 1km]"),
 )
+_RUN = click.option("--run", metavar="RUN", help="Only images that this run classified, by its name or number.")
+_OUTCOME = (
+    click.option("--wrong", is_flag=True, help="Only images about which the run was wrong. [default run: the newest]"),
+    click.option("--right", is_flag=True, help="Only images about which the run was right."),
+)
+
+
+def filter_options(own_run: Literal["run", "runs"] | None = None) -> Callable[[Command], Command]:
+    """Return a decorator that adds `--where` and the filters that need no SQL; `where` then means all of them.
+
+    A command with a `--run` of its own says under which name: `run` is then also the one of `--wrong` and `--right`,
+    and with `runs`, of which there may be several, these two are left out.
+    """
+    options = (*_FILTERS, *({"run": _OUTCOME, "runs": ()}.get(own_run or "", (_RUN, *_OUTCOME))))
+
+    def decorated(command: Command) -> Command:
+        @functools.wraps(command)
+        def called(*arguments: Any, **given: Any) -> Any:
+            filters = {
+                name: given.pop(name) for name in FilterKeywords.__annotations__ if name in given and name != "run"
+            }
+            if own_run is None:
+                filters["run"] = given.pop("run")
+            elif filters.get("wrong") or filters.get("right"):
+                filters["run"] = given["run"]
+            condition = shotdex.where(given.pop("where"), **filters)
+            if condition is not None:
+                log.info("filter: %s", condition)
+            return command(*arguments, where=condition, **given)
+
+        for option in reversed(options):
+            called = option(called)
+        return cast("Command", called)
+
+    return decorated
+
+
+where_option = filter_options()
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 by_option = click.option(
     "--by", metavar="COLUMNS", help="Group the images by columns of `images`, such as condition or condition,category."

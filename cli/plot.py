@@ -17,6 +17,7 @@ from .options import (
     anyway_option,
     device_option,
     drawable,
+    filter_options,
     model_option,
     open_session,
     run_option,
@@ -88,7 +89,7 @@ def _draw(kind: str, target: Path, store_path: Path | None, how: dict[str, Any])
 @click.option("--random", is_flag=True, help="Images drawn at random. [16 without -n]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for --random.")
 @click.option("--run", metavar="RUN", help="A run, whose predictions stand below the images.")
-@where_option
+@filter_options("run")
 @store_option
 def samples(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw a sample image for each category and condition, or some images with their labels."""
@@ -107,7 +108,7 @@ def samples(target: Path, store_path: Path | None, **how: Any) -> None:
 )
 @click.option("--by", default="", metavar="COLUMNS", help="Group the mistakes by columns of `images`.")
 @run_option
-@where_option
+@filter_options("run")
 @store_option
 def mistakes(target: Path, store_path: Path | None, **how: Any) -> None:
     """Draw the surest mistakes of a run as images, with the true and the predicted category."""
@@ -174,7 +175,7 @@ def accuracy(target: Path, store_path: Path | None, **how: Any) -> None:
     help="What each cell shows.",
 )
 @click.option("--by", default="", metavar="COLUMNS", help="A matrix for each group, such as each condition.")
-@where_option
+@filter_options("run")
 @run_option
 @store_option
 def confusion(target: Path, store_path: Path | None, **how: Any) -> None:
@@ -188,7 +189,7 @@ def confusion(target: Path, store_path: Path | None, **how: Any) -> None:
 @click.option(
     "--bins", type=click.IntRange(1, 100), default=15, show_default=True, help="Number of bins of equal width."
 )
-@where_option
+@filter_options("runs")
 @anyway_option
 @store_option
 def reliability(target: Path, store_path: Path | None, **how: Any) -> None:
@@ -200,7 +201,7 @@ def reliability(target: Path, store_path: Path | None, **how: Any) -> None:
 @click.argument("named", nargs=-1, metavar="[RUN]...")
 @figure_options("selective")
 @runs_option
-@where_option
+@filter_options("runs")
 @anyway_option
 @store_option
 def selective(named: tuple[str, ...], runs: tuple[str, ...], target: Path, store_path: Path | None, **how: Any) -> None:
@@ -263,7 +264,7 @@ MAP_OPTIONS = (
     ),
     click.option("--against", metavar="RUN", help="The second run, for --color agreement."),
     run_option,
-    where_option,
+    filter_options("run"),
     model_option,
     device_option,
     store_option,

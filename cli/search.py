@@ -100,9 +100,10 @@ FIELDS = (*(field.name for field in dataclasses.fields(Hit)), "score")
 
 SECTIONS = {
     "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device"),
-    "Filter": ("where", "min_score", "min_z"),
-    "Order": ("k", "least", "exact", "engine"),
+    "Filter": ("where", "category", "condition", "folder", "run", "wrong", "right"),
+    "Order": ("k", "least", "min_score", "min_z", "exact", "engine"),
     "Output": ("form", "nul", "fields", "show", "opened"),
+    "Filter by what the camera wrote": ("after", "before", "camera", "near", "within"),
     "Files": ("sheet", "copy_to", "link_to", "changed", "save"),
 }
 

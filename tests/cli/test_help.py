@@ -11,6 +11,7 @@ import click
 import pytest
 
 from shotdex.cli import COMMANDS, group
+from shotdex.filters import FilterKeywords
 from tests.conftest import Ran
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -68,7 +69,8 @@ MANY = {
 }
 
 FIGURES = {"title", "size", "dpi", "theme", "percent", "order"}
-SHARED = {"store_path", "as_json", "form", "model", "device", "where", "run", *FIGURES}
+FILTERS = {"where", *FilterKeywords.__annotations__}
+SHARED = {"store_path", "as_json", "form", "model", "device", *FILTERS, *FIGURES}
 
 
 @pytest.mark.parametrize("words", [words for words in every_command() if words])
