@@ -2,6 +2,7 @@
 # make test    set up and run the tests, on up to four cores at once
 # make quick   set up and run lint and the tests that take under a minute on two cores
 # make check   set up and run what needs no running: format, lint, types, layers, language
+# make docs    the documentation as a site, in build/site
 # make bench   the short benchmarks
 # make engines the tests that need real engines outside this process, each in an environment of its own
 # PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
@@ -33,7 +34,7 @@ define CPU_TORCH
 fi
 endef
 
-.PHONY: demo test quick check bench engines clean
+.PHONY: demo test quick check bench engines clean docs
 
 demo: $(VENV)/.installed
 	$(BIN)/shotdex demo --out demo-out
@@ -55,6 +56,11 @@ check: $(VENV)/.developed
 	$(BIN)/mypy -p shotdex
 	PYTHONPATH=typings $(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 0 tests/test_language.py
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m making.reference
+	$(PYTHON) -m venv $(VENV)/site && $(VENV)/site/bin/python -m pip install --quiet --disable-pip-version-check zensical==0.1.3
+	$(VENV)/site/bin/zensical build -f zensical.toml
 
 bench: $(VENV)/.developed
 	test -f demo-out/store/catalog.duckdb || $(BIN)/shotdex demo --out demo-out

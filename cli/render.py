@@ -144,7 +144,7 @@ class VisibleFormatter(logging.Formatter):
     """Formats log lines, in which files are named, so that they cannot drive the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; that of a message which is no warning has no level before it."""
+        """Return the line; that of a mere message has no level before it."""
         return visible_lines(record.getMessage() if record.levelno == logging.INFO else super().format(record))
 
 

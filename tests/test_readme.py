@@ -13,10 +13,11 @@ import click
 import pytest
 from PIL import Image
 
-from shotdex.cli import group
+from shotdex.cli import COMMANDS, group
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+DEMO = ROOT / "docs" / "demo.md"
 MARK = "tests/test_readme.py compares it"
 IMAGES = (
     "sheet", "samples", "counts", "accuracy", "confusion", "topk", "reliability",
@@ -40,11 +41,11 @@ def _block(text: str) -> re.Match[str]:
     return found
 
 
-def test_the_demo_prints_what_the_readme_says(demo: tuple[Path, str]) -> None:
-    text, printed = README.read_text(), demo[1]
+def test_the_demo_prints_what_its_page_says(demo: tuple[Path, str]) -> None:
+    text, printed = DEMO.read_text(), demo[1]
     block = _block(text)
     if os.environ.get("SHOTDEX_REGENERATE"):
-        README.write_text(text[: block.start(1)] + printed + text[block.end(1) :])
+        DEMO.write_text(text[: block.start(1)] + printed + text[block.end(1) :])
         return
     expected, got = block.group(1).splitlines(), printed.splitlines()
     assert len(expected) == len(got)
@@ -76,15 +77,26 @@ def test_the_demo_leaves_its_store_and_images(demo: tuple[Path, str]) -> None:
             assert len(sample.getcolors(1 << 24) or ()) > 20
 
 
+def test_the_first_program_of_the_readme_runs(demo: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(demo[0].parent)
+    program = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert program is not None and "demo-out/store" in program.group(1)
+    exec(program.group(1), {})
+
+
 def commands() -> list[str]:
-    """Return the command lines in the README's indented blocks."""
-    lines = [line.split("#")[0].strip() for line in README.read_text().splitlines() if line.startswith("    shotdex ")]
-    return [line for line in lines if " | " not in line]
+    """Return the command lines in the indented blocks of the README and of docs/."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (README, *sorted((ROOT / "docs").glob("*.md"))))
+    shown = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    lines = [line.split(" #")[0].strip() for line in shown.splitlines() if line.startswith("    shotdex ")]
+    return sorted({line for line in lines if " | " not in line and not line.endswith("\\")})
 
 
 @pytest.mark.parametrize("line", commands())
-def test_every_command_in_the_readme_parses(line: str) -> None:
+def test_every_command_in_the_documentation_parses(line: str) -> None:
     words = shlex.split(line)[1:]
+    if words[0] not in COMMANDS:  # words alone are searched for
+        words.insert(0, "search")
     context = click.Context(group, **group.context_settings)
     command: click.Command | None = group
     while isinstance(command, click.Group) and words:  # `shotdex duplicates` is a group that does something by itself
