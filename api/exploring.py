@@ -142,6 +142,20 @@ class Exploring(Facts):
         known = self._searcher.read(lambda view: view.kept(("column", column), read))
         return [known.get(one) for one in ids.tolist()]
 
+    def passing(self, where: str, seconds: float | None = None) -> Ids:
+        """Return the ids of the images that a SQL condition keeps, rising; it may take `seconds`, 300 if None.
+
+        Raises:
+            BadSql: it is not a condition on the columns of `images`, or takes too long.
+
+        >>> len(store.passing("category = 'duck'"))
+        40
+        """
+        from shotdex.store.ids import filtered_ids
+
+        with self.store.reading() as con:
+            return filtered_ids(con, where, seconds)
+
     def select(self, selection: Selection, snapshot: Snapshot | None = None) -> Ids | None:
         """Return the ids of the images that a selection keeps, rising; None where it keeps all of them.
 
@@ -166,12 +180,9 @@ class Exploring(Facts):
                 place = {None: -1} | {name: number for number, name in enumerate(names)}
                 kept &= np.isin(codes, [place.get(one, -2) for one in wanted])
         if selection.ids is not None:
-            kept &= np.isin(images.ids, np.array(selection.ids, np.int64))
+            kept &= np.isin(images.ids, np.asarray(selection.ids, np.int64))
         if selection.where is not None:
-            where = selection.where
-            passing = self._searcher.read(lambda view: view.filter(where)).ids
-            assert passing is not None
-            kept &= np.isin(images.ids, passing)
+            kept &= np.isin(images.ids, self.passing(selection.where))
         if (found := judged(snapshot, selection)) is not None:
             kept &= np.isin(images.ids, found)
         return None if kept.all() else images.ids[kept]

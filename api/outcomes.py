@@ -37,7 +37,7 @@ class Selection:
     against: str | None = None
     flip: str | None = None
     where: str | None = None
-    ids: tuple[int, ...] | None = None
+    ids: tuple[int, ...] | Ids | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,11 +20,20 @@ from .render import note, out
 
 @click.command("serve")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=8317, show_default=True, help="The next free one if taken."
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8317,
+    show_default=True,
+    help="Or the next one that is free.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="On another one, a token is needed.")
 @click.option(
-    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="A further name of this server; repeatable."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Elsewhere requests need a token.",
+)
+@click.option(
+    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="A further host name to answer to; repeatable."
 )
 @click.option("--root-path", default="", metavar="PATH", help="What a proxy puts before every path.")
 @click.option("--read-only", is_flag=True, help="Runs cannot be saved.")

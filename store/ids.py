@@ -63,8 +63,10 @@ _ONE_FORM = ", ".join(
 )
 
 
-def filtered_ids(con: Connection, where: str) -> Ids:
+def filtered_ids(con: Connection, where: str, seconds: float | None = None) -> Ids:
     """Return the ids of the images that a filter keeps, rising; `@name` in it stands for a saved selection.
+
+    It may take `seconds`, `QUERY_SECONDS` if None.
 
     Raises:
         OptionError: there is no such selection.
@@ -79,7 +81,7 @@ def filtered_ids(con: Connection, where: str) -> Ids:
     query = f"SELECT image_id FROM {rows} WHERE ({where}\n)"  # the line break ends a comment at the filter's end
     with sql_errors(f"the filter {where!r} does not work"):
         check_condition(con, where)
-        return con.watched(lambda: _ids(con, query), QUERY_SECONDS)
+        return con.watched(lambda: _ids(con, query), QUERY_SECONDS if seconds is None else seconds)
 
 
 def _ids(con: Connection, query: str) -> Ids:

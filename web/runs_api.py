@@ -75,7 +75,7 @@ def router(served: Served) -> APIRouter:
         """Return how many images of each category a run takes for what; with `against` for two runs."""
         chosen = find_run(served, run)
         other = None if query.against is None else find_run(served, query.against)
-        kept = served.session.select(query.selection())
+        kept = served.select(query.selection())
         found = confusion_of(chosen, other, kept)
         own = {"truths": found.truths, "classes": found.classes}
         against = None if found.against is None else own | {"cells": found.against}
@@ -143,6 +143,6 @@ def _filtered(served: Served, run: RunOutcomes, query: ReportQuery) -> dict[str,
     selection = query.selection()
     if selection == Selection():
         return None
-    kept = served.session.select(selection)
+    kept = served.select(selection)
     within = run.known if kept is None else run.known & np.isin(run.ids, kept)
     return {"accuracy": wilson(int((run.correct & within).sum()), int(within.sum()))}

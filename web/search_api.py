@@ -79,7 +79,7 @@ def find(served: Served, query: SearchQuery, parts: QueryParts) -> dict[str, Any
     session, start = served.session, int(query.cursor or 0)
     # Another thread may renew both meanwhile: the images and their vectors are those of one moment.
     snapshot, index = session.snapshot_with_index(query.model) if parts else (session.snapshot(), None)
-    kept = session.select(query.selection(), snapshot)
+    kept = served.select(query.selection(), snapshot)
     if parts:
         ids, cosines = _nearest(served, query, parts, kept, index)
         ids, cosines = ids[: start + query.k], cosines[: start + query.k]

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
@@ -15,7 +16,9 @@ from fastapi import Request, Response
 from shotdex import Session
 from shotdex.follower import Follower
 from shotdex.formatting import plain
+from shotdex.outcomes import Selection
 from shotdex.snapshot import Snapshot
+from shotdex.store.types import Ids
 
 from .batching import Batcher
 from .options import ServeOptions
@@ -27,6 +30,9 @@ PAUSE = 0.05
 
 WAITING = 16
 """Requests that may wait for the catalog: fewer than there are threads, so that searches go on."""
+
+WHERE_SECONDS = 10.0
+"""How long a SQL condition may take."""
 
 MOST_ANSWERS = 64
 
@@ -82,6 +88,17 @@ class Served:
                     time.sleep(PAUSE)
         finally:
             self._queue.release()
+
+    def select(self, selection: Selection, snapshot: Snapshot | None = None) -> Ids | None:
+        """Return the ids that a selection keeps, rising; None for all. A SQL condition has some seconds."""
+        if (where := selection.where) is not None:
+            if "@" in where:  # a saved selection, which may change without the images
+                with self.catalog() as session:
+                    passing = session.passing(where, WHERE_SECONDS)
+            else:
+                passing = self.kept(("where", where), lambda session: session.passing(where, WHERE_SECONDS))
+            selection = replace(selection, where=None, ids=passing)
+        return self.session.select(selection, snapshot)
 
     def kept(self, key: Hashable, make: Callable[[Session], Any]) -> Any:
         """Return what `make` reads from the catalog, kept for as long as the generation stays; the last few are."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,12 @@ from starlette.testclient import TestClient
 
 from shotdex.store.engines.many import Request
 from shotdex.store.engines.vector_index import VectorIndex
+from shotdex.web import served as served_module
+from shotdex.web import sql_api
 from shotdex.web.batching import Batcher
 from shotdex.web.served import Served
+from tests.query.test_sql_safety import ENDLESS, REFUSED
+from tests.query.test_sql_safety import FILTERS as WHERES
 from tests.support.fakes import FakeEncoder
 
 COLOURS = ("red", "green", "blue", "yellow", "tomato", "olive", "purple", "navy", "orange", "teal", "gold", "snow")
@@ -125,6 +132,25 @@ def test_waiting_searches_share_a_product(served: Served, monkeypatch: pytest.Mo
 def test_what_cannot_be_is_said(client: TestClient, asked: dict[str, Any]) -> None:
     answer = client.get("/api/search", params=asked)
     assert answer.status_code == 422 and answer.json()["detail"]
+
+
+def test_sql_and_conditions_only_ask_and_end(
+    client: TestClient, served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(served_module, "WHERE_SECONDS", 0.5)
+    monkeypatch.setattr(sql_api, "LIMITS", replace(sql_api.LIMITS, seconds=0.5))
+    (tmp_path / "f.csv").write_text("a,b\n1,2\n")
+    before = hashlib.sha256(served.session.store.catalog.read_bytes()).hexdigest()
+    for where in [*WHERES, f"EXISTS ({ENDLESS})"]:
+        asked = {"where": where.format(root=served.session.path, here=tmp_path)}
+        answer = client.get("/api/search", params=asked)
+        assert answer.status_code == 422, (where, answer.text)
+    for statement in [*REFUSED, ENDLESS]:
+        body = {"statement": statement.format(root=served.session.path, here=tmp_path)}
+        answer = client.post("/api/sql", json=body)
+        assert answer.status_code == 422, (statement, answer.text)
+    assert hashlib.sha256(served.session.store.catalog.read_bytes()).hexdigest() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.csv"]
 
 
 def test_cells_are_the_images_behind_them(client: TestClient) -> None:
