@@ -55,7 +55,7 @@ class Visit:
         self.context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=axe, **context
         )
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(60_000)  # the first upload loads the model
         self.page: Page = self.context.new_page()
         self.requests: list[str] = []
         self.said: list[str] = []
