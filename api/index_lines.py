@@ -77,6 +77,9 @@ def _left_out_line(left: LeftOut, source: str) -> str:
         does = "1 other file does" if one else f"{left.count:,} other files do"
         kinds = f"{ends}: " if len(left.extensions) > 1 else ""
         return f"{does} not have an image's name and {'was' if one else 'were'} left out: {kinds}{named}"
+    if left.kind in ("RAW files", "live photo videos"):
+        whose = "belongs to the image" if one else "belong to the images"
+        return f"{left.count:,} {kind} {whose} of the same name, counted once: {named}"
     head = f"{left.count:,} {kind} {'was' if one else 'were'} left out: {named}"
     if left.kind in ("system folders", "hidden folders"):
         return f"{head} (--all-folders takes {'it' if one else 'them'})"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -71,6 +71,7 @@ class Indexing(Opened):
         labels_as_written: bool | None = None,
         all_folders: bool | None = None,
         zip_names: str | None = None,
+        exclude: str | Sequence[str] | None = None,
         precision: str | None = None,
         batch_size: int | None = None,
         compile: bool = False,
@@ -91,6 +92,7 @@ class Indexing(Opened):
         gpus_per_worker: float | None = None,
         out: str | os.PathLike[str] | None = None,
         part_rows: int | None = None,
+        refresh: str | None = None,
         progress: bool | Progress = False,
         note: Note | None = None,
     ) -> IndexReport:
@@ -108,7 +110,10 @@ class Indexing(Opened):
             columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
             labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3.
             all_folders: also enter hidden folders and those that NAS, phones and desktops keep for themselves.
-            zip_names: the encoding of names in zip files that do not say theirs: "gbk". None: these three as last time.
+            zip_names: the encoding of names in zip files that do not say theirs: "gbk".
+            exclude: glob patterns of images to leave out, as in .gitignore: "*.png" and "drafts" fit names anywhere,
+                "2021/raw/*" begins at the source, `**` fits slashes, too; "" excludes none. None: these four as last
+                time.
             precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
             batch_size: images that go through the model at once; None chooses.
             compile: compile the model first, which pays on a GPU.
@@ -137,6 +142,8 @@ class Indexing(Opened):
                 `shards` of the store where None.
             part_rows: images that a worker takes at once, from 1 to 262,144; a 64th of the source, from 256 to 16,384,
                 where None.
+            refresh: "metadata" reads only the headers of files that are indexed already, for what cameras wrote into
+                them, and encodes nothing; other options, but for `exclude`, make no difference then.
             progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
             note: called with sentences about the work: which model is loaded, how the first images are labelled.
 
@@ -150,6 +157,8 @@ class Indexing(Opened):
             from .interchange import import_vectors
 
             return import_vectors(self, os.fspath(source), os.fspath(vectors_from), encoder, columns or {}, progress)
+        if refresh not in (None, "metadata"):
+            raise OptionError(f"{refresh!r} cannot be refreshed", "only metadata can: --refresh metadata")
         if encoder is not None:
             raise OptionError("an encoder is named without its vectors", "say where they are: --vectors-from COLUMN")
         options = IndexOptions(
@@ -158,7 +167,7 @@ class Indexing(Opened):
             limits=limits_of(max_pixels, max_seconds, all_formats),
             max_failures=0 if strict else max_failures,
             columns=columns or {},
-            reading=reading_of(labels_as_written, all_folders, zip_names),
+            reading=reading_of(labels_as_written, all_folders, zip_names, exclude),
             gone=gone,
         )
         how = self._model(model, precision, compile)
@@ -167,7 +176,8 @@ class Indexing(Opened):
         who = Runner(runner, ray_address, workers, gpus_per_worker, place, part_rows, self._device)
         own = model is not None and not isinstance(model, str)
         said = note or (lambda _: None)
-        return self._run(Job(os.fspath(source), options, how, prune, progress, said, web, who, own))
+        job = Job(os.fspath(source), options, how, prune, progress, said, web, who, own)
+        return self._run(job) if refresh is None else self._refresh(job)
 
     def preview(
         self,
@@ -183,6 +193,7 @@ class Indexing(Opened):
         labels_as_written: bool | None = None,
         all_folders: bool | None = None,
         zip_names: str | None = None,
+        exclude: str | Sequence[str] | None = None,
         precision: str | None = None,
         batch_size: int | None = None,
         compile: bool = False,
@@ -195,6 +206,7 @@ class Indexing(Opened):
         web_files: int = WEB_FILES,
         prune: bool = False,
         gone: bool = False,
+        refresh: str | None = None,
         progress: bool | Progress = False,
         note: Note | None = None,
     ) -> IndexPreview:
@@ -217,7 +229,7 @@ class Indexing(Opened):
             layout_of(layout, categories, (category, condition, split)),
             limits=limits_of(max_pixels, max_seconds, all_formats),
             columns=columns or {},
-            reading=reading_of(labels_as_written, all_folders, zip_names),
+            reading=reading_of(labels_as_written, all_folders, zip_names, exclude),
             gone=gone,
         )
         how = self._model(model, precision)
@@ -245,9 +257,24 @@ class Indexing(Opened):
     @contextmanager
     def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder, IndexOptions]]:
         """List the images of a source and choose the encoder; what is wrong with the source comes before a model."""
+        from shotdex.indexer.trial_images import sample_images
+
+        with self._listed(job) as (inventory, options):
+            samples = partial(sample_images, inventory, options.limits)
+            yield inventory, self.encoders.for_indexing(job.model, job.note, samples), options
+
+    def _refresh(self, job: Job) -> IndexReport:
+        from shotdex.indexer.refresh import refresh_metadata
+
+        bar = shown(job.progress, "reading headers")
+        with job.web.in_effect(), self._listed(job) as (inventory, _), bar as progress:
+            return refresh_metadata(Store.open(self.path), inventory, progress)
+
+    @contextmanager
+    def _listed(self, job: Job) -> Iterator[tuple[Inventory, IndexOptions]]:
+        """List the images of a source, read as it was the last time where the options do not say otherwise."""
         from shotdex.indexer.inventory import scan_source
         from shotdex.indexer.preflight import check_place
-        from shotdex.indexer.trial_images import sample_images
         from shotdex.media.files.places import absolute
         from shotdex.media.sources import open_known_source
         from shotdex.store.source_records import source_record
@@ -265,10 +292,10 @@ class Indexing(Opened):
         source = open_known_source(job.source, job.options.columns, job.options.reading, before, job.options.gone)
         with Bar("looking") as bar:
             bar.start(None if job.progress is True else 0)
-            inventory = scan_source(source, bar.advance, may_be_empty=before is not None)
+            exclude = job.options.reading.get("exclude", ())
+            inventory = scan_source(source, bar.advance, may_be_empty=before is not None, exclude=exclude)
         with inventory:
-            samples = partial(sample_images, inventory, job.options.limits)
-            yield inventory, self.encoders.for_indexing(job.model, job.note, samples), job.options
+            yield inventory, job.options
 
     def _run(self, job: Job) -> IndexReport:
         def announce(plan: Plan, labelling: Labelling) -> None:
@@ -327,7 +354,12 @@ def layout_of(
     return parse_layout(pattern, listed, Labels(*fixed))
 
 
-def reading_of(as_written: bool | None, all_folders: bool | None, zip_names: str | None) -> dict[str, bool | str]:
+def reading_of(
+    as_written: bool | None,
+    all_folders: bool | None,
+    zip_names: str | None,
+    exclude: str | Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Return the options that say how a source is read, those that were given.
 
     Raises:
@@ -337,7 +369,18 @@ def reading_of(as_written: bool | None, all_folders: bool | None, zip_names: str
         from shotdex.media.archives.zip_names import check_encoding
 
         zip_names = check_encoding(zip_names)
-    given = {"labels_as_written": as_written, "all_folders": all_folders, "zip_names": zip_names}
+    patterns = None if exclude is None else [exclude] if isinstance(exclude, str) else list(exclude)
+    if patterns is not None:
+        from shotdex.media.sources.left_out import excluding
+
+        excluding(patterns)
+        patterns = [pattern for pattern in patterns if pattern]
+    given = {
+        "labels_as_written": as_written,
+        "all_folders": all_folders,
+        "zip_names": zip_names,
+        "exclude": patterns,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,26 @@ GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
 SECTIONS = {
     "Labels (kept for the next time)": LABELS,
+    "Which images": ("exclude",),
     "Model": ("model", "precision", "device", "batch_size", "compile_model"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "Web servers": ("web_timeout", "web_files"),
     "Vectors made elsewhere": ("vectors_from", "encoder"),
     "Who computes": ("runner", "ray_address", "workers", "gpus_per_worker", "target", "part_rows"),
-    "What to do": ("dry_run", "prune", "gone"),
+    "What to do": ("refresh", "dry_run", "prune", "gone"),
 }
 
 
 @click.command("index", cls=SectionedCommand, sections=SECTIONS)
 @click.argument("source")
 @label_options
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out images whose names, folders or paths fit, as in .gitignore: '*.png', drafts, '2021/raw/*'; "
+    "repeatable, and kept for the next time. '' excludes none.",
+)
 @model_options(
     "Else the store's; a new store takes openai/clip-vit-base-patch32.",
     "the store's, else float32",
@@ -99,6 +107,11 @@ SECTIONS = {
 @click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
 @click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
 @click.option(
+    "--refresh",
+    type=click.Choice(["metadata"]),
+    help="metadata: only read again what cameras wrote into the files of indexed images; nothing is encoded.",
+)
+@click.option(
     "--gone",
     is_flag=True,
     help="Accept that SOURCE, or a folder in it, is gone or lost most of its images; otherwise that is an error, as a "
@@ -117,6 +130,7 @@ def command(
     labels_as_written: bool | None,
     all_folders: bool | None,
     zip_names: str | None,
+    exclude: tuple[str, ...],
     model: str | None,
     precision: str | None,
     device: str,
@@ -140,6 +154,7 @@ def command(
     dry_run: bool,
     prune: bool,
     gone: bool,
+    refresh: str | None,
     store_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -173,8 +188,7 @@ def command(
     def show(report: IndexReport) -> None:
         out(to_json(as_dict(report)) if as_json else report_text(report, session.path, said if one_stream() else ()))
 
-    if dry_run and vectors_from is not None:
-        raise OptionError("--dry-run does not go with --vectors-from", "leave out one of them")
+    _check_dry_run(dry_run, {"--vectors-from": vectors_from, "--refresh": refresh})
     really = partial(
         session.index,
         vectors_from=vectors_from,
@@ -185,6 +199,7 @@ def command(
         gpus_per_worker=gpus_per_worker,
         out=target,
         part_rows=part_rows,
+        refresh=refresh,
     )
     index = session.preview if dry_run else really
     try:
@@ -200,6 +215,7 @@ def command(
             labels_as_written=labels_as_written,
             all_folders=all_folders,
             zip_names=zip_names,
+            exclude=exclude or None,
             precision=precision,
             batch_size=batch_size,
             compile=compile_model,
@@ -233,6 +249,12 @@ def command(
         sys.exit(INTERRUPTED)
 
 
+def _check_dry_run(dry_run: bool, others: Mapping[str, str | None]) -> None:
+    for name, value in others.items():
+        if dry_run and value is not None:
+            raise OptionError(f"--dry-run does not go with {name}", "leave out one of them")
+
+
 def as_dict(report: IndexReport) -> dict[str, Any]:
     """Return a report as JSON has it: the number of failures has been called `rejected` there since the beginning."""
     said = {name: value for name, value in plain(report).items() if name not in ("source", "kind", "encoder")}
@@ -253,5 +275,6 @@ def report_text(report: IndexReport, root: Path, said: Sequence[str] = ()) -> st
         first = next((failure for failure in report.failures if failure.reason == reason), None)
         example = f", such as {visible(shown_path(first.path))} ({visible(first.detail)})" if first is not None else ""
         lines.append(f"  failed, {reason}: {count:,}{example}")
-    lines.append(f"  store {shown_path(str(root))}, encoder {report.encoder}")
+    encoder = f", encoder {report.encoder}" if report.encoder is not None else ""
+    lines.append(f"  store {shown_path(str(root))}{encoder}")
     return "\n".join(lines)

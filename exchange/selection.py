@@ -13,6 +13,7 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore
 from shotdex.store.ids import filtered_ids, present_ids
+from shotdex.store.images import PRIVATE
 from shotdex.store.near import near_a_filter
 from shotdex.store.runs import find_run
 from shotdex.store.schema import vectors_table
@@ -21,8 +22,6 @@ from shotdex.store.types import EncoderId, Ids
 ROWS = 8192
 """Rows that are in memory at a time: 16 MB of 512 numbers each."""
 
-PLACE = ("latitude", "longitude")
-"""Columns of `images` that say where an image was taken."""
 
 OUTCOME = (
     "run",
@@ -69,7 +68,7 @@ class Selected:
             hint = f"{near_a_filter(con, selection.where)}index images first, or loosen --where"
             raise EmptyStore("there is no image to export", hint)
         names = [str(row[0]) for row in con.rows("DESCRIBE images")]
-        self.columns = [name for name in names if selection.with_gps or name not in PLACE]
+        self.columns = [name for name in names if selection.with_gps or name not in PRIVATE]
         self.run = None if selection.run is None else find_run(con, selection.run)
         self.encoder_id = 0
         self.encoder: EncoderId | None = None
@@ -123,12 +122,14 @@ def without_place(table: pa.Table) -> pa.Table:
 
 def _cleaned(text: str) -> str:
     return (
-        text if not any(word in text.lower() for word in ("gps", *PLACE)) else json.dumps(_placeless(json.loads(text)))
+        text
+        if not any(word in text.lower() for word in ("gps", *PRIVATE))
+        else json.dumps(_placeless(json.loads(text)))
     )
 
 
 def _placeless(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {name: part for name, part in value.items() if "gps" not in name.lower() and name.lower() not in PLACE}
+        kept = {name: part for name, part in value.items() if "gps" not in name.lower() and name.lower() not in PRIVATE}
         return {name: _placeless(part) for name, part in kept.items()}
     return [_placeless(part) for part in value] if isinstance(value, list) else value

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from shotdex.media.sources.base import Candidate, FailedFolder, Found, Note, Source
 from shotdex.media.sources.label_cells import LabelCells
-from shotdex.media.sources.left_out import Ignored, Left
+from shotdex.media.sources.left_out import Ignored, Left, excluding
 from shotdex.store.connection import Connection
 from shotdex.store.errors import SourceError, StoreError
 from shotdex.store.images import Labels
@@ -50,8 +50,11 @@ class Inventory:
     `repeated` candidates had an address that came again later in the scan; the last one counts.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, exclude: Sequence[str] = ()) -> None:
+        """`exclude` are glob patterns of images to leave out: see `left_out.excluding`."""
         self.source = source
+        root = source.root.rstrip("/") + "/"
+        self._excluded = excluding([pattern.removeprefix(root) for pattern in exclude])
         self.candidates = self.failed = self.ignored = self.repeated = self.without_metadata = 0
         spill = Path(tempfile.gettempdir()) / f"shotdex-scan-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -68,7 +71,12 @@ class Inventory:
         self._extensions: Counter[str] = Counter()
         self._cells = LabelCells()
         self._characters = 0
-        self._rows: dict[str, list[tuple[Any, ...]]] = {"found": [], "scan_failures": [], "not_entered": []}
+        self._rows: dict[str, list[tuple[Any, ...]]] = {
+            "found": [],
+            "scan_failures": [],
+            "not_entered": [],
+            "excluded": [],
+        }
 
     def walk(self, seen: Callable[[int], None] | None = None) -> None:
         """Take in all that the source has; `seen` is called now and then with how many more were met.
@@ -177,6 +185,10 @@ class Inventory:
             self._extensions[_utf8(PurePath(found.path).suffix.lower())] += 1
 
     def _add_candidate(self, found: Candidate) -> None:
+        if self._excluded is not None and self._excluded.fullmatch(found.relative):
+            self._leave_out(Ignored(found.address, Left.EXCLUDED))
+            self._rows["excluded"].append((_utf8(found.address),))
+            return
         try:
             (found.address + found.relative).encode()
         except UnicodeEncodeError:
@@ -215,15 +227,22 @@ class Inventory:
                 rows.clear()
 
 
-def scan_source(source: Source, seen: Callable[[int], None] | None = None, *, may_be_empty: bool = False) -> Inventory:
+def scan_source(
+    source: Source,
+    seen: Callable[[int], None] | None = None,
+    *,
+    may_be_empty: bool = False,
+    exclude: Sequence[str] = (),
+) -> Inventory:
     """Look for images at a source, before a model is loaded or a store made; `seen` is called with how many more.
 
+    What fits one of the glob patterns `exclude` is left out.
     `may_be_empty` is for a source that had images once: that they are gone is what there is to find.
 
     Raises:
         SourceError: there are none, or the source as a whole cannot be read.
     """
-    inventory = Inventory(source)
+    inventory = Inventory(source, exclude)
     try:
         inventory.walk(seen)
         if not inventory.candidates and not may_be_empty:
@@ -239,6 +258,10 @@ def _nothing_there(inventory: Inventory) -> SourceError:
     if inventory.failed:
         first = the_first(inventory.failures(1))
         return SourceError(f"no image in {root} can be used; {first}", "check the source")
+    if excluded := inventory.left_out.get(Left.EXCLUDED):
+        raise SourceError(
+            f"all {excluded.count:,} images in {root} are excluded", "exclude fewer, or none: --exclude ''"
+        )
     others = f" ({inventory.ignored:,} files there are no images by their names)" if inventory.ignored else ""
     return SourceError(f"there are no images in {root}{others}", "pass the folder that contains the images")
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 from unicodedata import category as kind_of
 
 from shotdex.store.errors import OptionError
@@ -254,7 +255,7 @@ def choose_labelling(
     columns: Mapping[str, str],
     before: SourceRecord | None,
     inventory: Inventory,
-    reading: Mapping[str, bool | str],
+    reading: Mapping[str, Any],
 ) -> Labelling:
     """Return how to label what a scan found.
 

@@ -21,7 +21,8 @@ FEW = 2
 # with --all-folders, or before such folders were left out.
 _LOST = f"""
     SELECT path FROM vanished
-    WHERE (size_bytes IS NULL OR size_bytes NOT IN (SELECT size_bytes FROM work WHERE image_id IS NULL))
+    WHERE path NOT IN (SELECT address FROM excluded)
+        AND (size_bytes IS NULL OR size_bytes NOT IN (SELECT size_bytes FROM work WHERE image_id IS NULL))
         AND NOT regexp_matches(lower(path), '[/!](\\.[^/]*|{"|".join(map(re.escape, sorted(SYSTEM_FOLDERS)))})/')
 """
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any
 
 import pyarrow as pa
 
@@ -66,7 +67,7 @@ class IndexOptions:
     limits: Limits = field(default_factory=Limits)
     max_failures: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
-    reading: Mapping[str, bool | str] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
     gone: bool = True
     labels_only: bool = False
 

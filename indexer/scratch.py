@@ -34,6 +34,8 @@ ARRIVING = {
     "scan_failures": pa.schema([(name, pa.string()) for name in ("path", "stage", "reason", "detail")]),
     # Folders and archives that could not be entered, and files that could not be looked at.
     "not_entered": pa.schema([("path", pa.string())]),
+    # Images that the user leaves out.
+    "excluded": pa.schema([("address", pa.string())]),
     # The labels that the user, the source or the layout gives to each step of `ordered`; merged into `candidates`.
     "labelled": pa.schema([("step", pa.int64()), *((name, pa.string()) for name in _TEXTS[:3])]),
     # Images that have turned up again during this run, elsewhere than where they were.

@@ -36,7 +36,7 @@ class Origin:
     condition: str | None = None
     split: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
-    reading: Mapping[str, bool | str] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
     not_entered: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()

@@ -109,12 +109,7 @@ PHOTO = pa.schema(
 """What a camera wrote into a file, the fields of a `Photo`; all are null where the file has not been looked at."""
 
 PRIVATE = ("latitude", "longitude")
-"""Columns of `images` that say where somebody was; so does what begins with `PRIVATE_EXIF` in `metadata->'exif'`.
-
-Exports leave both out unless they are asked for.
-"""
-
-PRIVATE_EXIF = "GPS"
+"""Columns of `images` that say where somebody was: exports leave them out, and GPS tags elsewhere, unless asked."""
 
 PLACES = pa.schema(
     [
@@ -150,9 +145,20 @@ def clear_failures(con: Connection, paths: Sequence[str]) -> None:
         con.run("DELETE FROM failures WHERE path IN (SELECT unnest($paths))", {"paths": list(paths)})
 
 
-def photo_table(con: Connection, photos: pa.Table) -> None:
-    """Give images what was read from their files again: a table with `image_id` and the columns of `PHOTO`."""
-    settings = ", ".join(f"{name} = photos.{name}" for name in PHOTO.names)
+def photo_table(con: Connection, photos: pa.Table) -> int:
+    """Give images what was read from their files again, a table with `image_id` and the columns of `PHOTO`.
+
+    Return of how many images that says something else than before; the others are not written.
+    """
+    settings = ", ".join(f"{name} = p.{name}" for name in PHOTO.names)
+    other = " OR ".join(f"s.{name}::VARCHAR IS DISTINCT FROM p.{name}::VARCHAR" for name in PHOTO.names)
     with con.holding("photos", photos):
-        con.run(f"UPDATE stored_images SET {settings} FROM photos WHERE stored_images.image_id = photos.image_id")
-    renew_images_generation(con)
+        con.run(
+            f"CREATE TEMP TABLE others AS SELECT p.* FROM photos p JOIN stored_images s USING (image_id) WHERE {other}"
+        )
+        changed = int(con.value("SELECT count(*) FROM others"))
+        con.run(f"UPDATE stored_images SET {settings} FROM others p WHERE stored_images.image_id = p.image_id")
+        con.run("DROP TABLE others")
+    if changed:
+        renew_images_generation(con)
+    return changed

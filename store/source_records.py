@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .connection import Connection, now
 from .images import Labels
@@ -25,7 +26,7 @@ class SourceRecord:
     categories: tuple[str, ...] = ()
     fixed: Labels = field(default_factory=Labels)
     columns: Mapping[str, str] = field(default_factory=dict)
-    reading: Mapping[str, bool | str] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def is_labelled(self) -> bool:
         """Tell whether any option says how to label."""

@@ -156,7 +156,7 @@ class Failure:
 
 @dataclass(slots=True)
 class LeftOut:
-    """What an indexing left out: `kind` is other files, archives, tables, system folders, hidden folders or images.
+    """What an indexing left out: `kind` is a value of `media.sources.left_out.Left`.
 
     `paths` are the first ten thousand; `extensions` counts other files by the ends of their names, the most frequent.
     """

@@ -6,7 +6,7 @@ A scan is a stream. Nothing here may hold a list of all images: a source may hav
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,6 +62,7 @@ class Reading:
     labels_as_written: bool = False
     all_folders: bool = False
     zip_names: str | None = None
+    exclude: Sequence[str] = ()
 
 
 class Source(Protocol):

@@ -14,7 +14,7 @@ from shotdex.media.files import places
 from shotdex.store.types import Failure, Reason
 
 from .base import Candidate, FailedFolder, Found, Reading
-from .left_out import Ignored, Left, left_file, left_folder
+from .left_out import Ignored, Left, counted_already, left_file, left_folder
 from .remote import SingleImageSource
 
 
@@ -102,7 +102,7 @@ class FolderSource:
 def _left_file(entry: os.DirEntry[str], hidden: bool) -> Iterator[Ignored]:
     """Name a file that is left out; of hidden ones only images, and not what macOS adds to each (`._1.jpg`)."""
     if not hidden:
-        yield Ignored(entry.path, left_file(entry.name))
+        yield Ignored(entry.path, counted_already(entry.path) or left_file(entry.name))
     elif looks_like_image(entry.name) and not entry.name.startswith("._"):
         yield Ignored(entry.path, Left.HIDDEN)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shotdex.media.archives import TAR_ENDINGS, ZIP_ENDINGS
 from shotdex.media.decoding.decode import looks_like_image
+from shotdex.store.errors import OptionError
 
 from .kinds import MANIFEST_ENDINGS
 
@@ -20,6 +24,9 @@ class Left(StrEnum):
     SYSTEM = "system folders"
     HIDDEN_FOLDER = "hidden folders"
     HIDDEN = "hidden images"
+    RAW = "RAW files"
+    LIVE = "live photo videos"
+    EXCLUDED = "excluded images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,59 @@ def left_file(name: str) -> Left:
     if lower.endswith(ZIP_ENDINGS + TAR_ENDINGS):
         return Left.ARCHIVE
     return Left.TABLE if lower.endswith(MANIFEST_ENDINGS) else Left.OTHER
+
+
+RAW_ENDINGS = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef"}
+    | {".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
+)
+_IMAGES = (".jpg", ".jpeg", ".heic", ".heif", ".hif")
+
+
+def counted_already(path: str) -> Left | None:
+    """Return what a file is that comes with an image of the same name: a camera's RAW file, a phone's moving part."""
+    dot = path.rfind(".")
+    stem, ending = path[:dot], path[dot:].lower()
+    kind = Left.RAW if ending in RAW_ENDINGS else Left.LIVE if ending == ".mov" else None
+    if kind is None:
+        return None
+    names = (stem + case(image) for image in _IMAGES for case in (str.lower, str.upper))
+    return kind if any(map(os.path.isfile, names)) else None
+
+
+def excluding(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    """Return an expression that matches paths within a source, with `/`, that some glob patterns exclude.
+
+    As in .gitignore: a pattern without a slash fits a file or folder of that name anywhere, one with a slash begins at
+    the source; `*` and `?` do not fit a slash, `**` does; what lies in a folder that fits is excluded with it.
+
+    Raises:
+        OptionError: one of them is not a pattern.
+    """
+    found = [_expression(pattern) for pattern in patterns if pattern.strip("/")]
+    try:
+        return re.compile(f"(?:{'|'.join(found)})(?:/.*)?", re.DOTALL) if found else None
+    except re.error as error:
+        raise OptionError(
+            f"--exclude {' '.join(patterns)} is not a pattern: {error}", "for example: --exclude '*.png' or drafts/"
+        ) from error
+
+
+def _expression(pattern: str) -> str:
+    only_folders = "(?=/)" if pattern.endswith("/") else ""
+    anywhere = "" if "/" in pattern.rstrip("/") else "(?:.*/)?"
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]/]+\])", pattern.strip("/").removeprefix("./"))
+    return anywhere + "".join(map(_meaning, parts)) + only_folders
+
+
+def _meaning(part: str) -> str:
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    if part in wild:
+        return wild[part]
+    if len(part) > 2 and part[0] == "[" and part[-1] == "]":
+        inner = part[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+        return f"[^/{inner[1:]}]" if inner[0] == "!" and len(inner) > 1 else f"[{inner}]"
+    return re.escape(part)
 
 
 # In lower case. Of a NAS: @eaDir, #recycle, #snapshot (Synology), @Recycle, @Recently-Snapshot, .@__thumb (QNAP).
