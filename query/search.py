@@ -16,7 +16,6 @@ from shotdex.models.protocols import LoadEncoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import among, faiss_ahead, in_order
 from shotdex.store.engines.inverted_file import LEAST, Figures
-from shotdex.store.engines.milvus import MilvusEngine
 from shotdex.store.engines.vector_index import VectorIndex
 from shotdex.store.errors import EmptyStore, EngineUnavailable, OptionError, StoreNotFound
 from shotdex.store.near import near_misses
@@ -287,6 +286,8 @@ def _milvus(view: View, place: Place, through: Through, query: Query) -> tuple[V
         if by_name:
             raise OptionError("the index in Milvus may miss images", "leave out --exact, or search with --engine faiss")
         return None, ()
+    from shotdex.store.engines.milvus import MilvusEngine  # for those who have one
+
     if isinstance(engine, MilvusEngine):
         engine.patience = BUILD_SECONDS if by_name else 0.0
     until, note = view.known.not_ready.get(place, (0.0, ""))

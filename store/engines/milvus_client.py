@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -101,6 +100,8 @@ def checked_uri(uri: str) -> str:
 
 def sends_in_clear(uri: str) -> bool:
     """Tell whether a token would go over a network unencrypted."""
+    from ipaddress import ip_address
+
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "tcp") or not os.environ.get(TOKEN):
         return False

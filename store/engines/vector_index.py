@@ -28,8 +28,7 @@ from .flat import FlatEngine, Rows, among, in_order, no_rows, warn_unused
 from .inverted_file import Figures
 from .ivf import IvfEngine, drop_inverted_file
 from .many import Request, best_of_many
-from .milvus import open_milvus
-from .milvus_upload import bring_up_quietly
+from .milvus_rows import read_record
 from .registry import faiss_file, forget_stamps, leftovers, open_engines, record_stamp
 from .validation import note_file
 
@@ -275,7 +274,11 @@ def open_milvus_index(con: Connection, encoder_id: int, index: VectorIndex) -> V
     That is where Milvus was not added for this encoder, or the FAISS file, whose vectors decide, is not there.
     """
     flat = index.engine(exact=True)
-    milvus = open_milvus(con, encoder_id, flat) if isinstance(flat, FlatEngine) else None
+    if read_record(con, encoder_id) is None or not isinstance(flat, FlatEngine):
+        return None
+    from .milvus import open_milvus  # for those who have one
+
+    milvus = open_milvus(con, encoder_id, flat)
     return None if milvus is None else index.with_engine(milvus)
 
 
@@ -345,6 +348,7 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
     with store.reading() as con:
         engine = open_engines(store, con, encoder_id, encoder, ("flat", name))[name]
         before, stored = engine.stamp, stored_ids(con, encoder_id)
+        in_milvus = read_record(con, encoder_id) is not None
     try:
         try:
             _bring_up(store, engine, encoder_id, encoder, stored)
@@ -357,7 +361,10 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
                 record_stamp(con, encoder_id, engine)
     finally:
         sweep(store)
-    bring_up_quietly(store, encoder_id, encoder)
+    if in_milvus:
+        from .milvus_upload import bring_up_quietly
+
+        bring_up_quietly(store, encoder_id, encoder)
 
 
 def _bring_up(store: Store, engine: VectorEngine, encoder_id: int, encoder: EncoderId, stored: Ids) -> None:
