@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shotdex.media.decoding.exif import read_exif
 from shotdex.media.files.places import absolute
 from shotdex.media.sources import facts, read_bytes
 from shotdex.models.own_encoder import PYTHON, identity_of
@@ -28,10 +29,11 @@ from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import number_of
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.errors import SourceError
+from shotdex.store.images import PHOTO
 from shotdex.store.progress import Progress
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Failure, IndexReport, Reason, Vectors
+from shotdex.store.types import EncoderId, Failure, IndexReport, Photo, Reason, Vectors
 
 from .selection import OUTCOME
 from .vector_table import Part, VectorTable
@@ -57,6 +59,7 @@ class _Good:
     modified_ns: int
     joint: Vectors
     vision: Vectors
+    photo: Photo
 
 
 class Importing:
@@ -179,6 +182,7 @@ class Importing:
             0 if known is None else known.modified_ns,
             joint / np.linalg.norm(joint),
             self._vision(row, joint),
+            read_exif(io.BytesIO(data)),
         )
 
     def _address(self, name: str) -> str:
@@ -228,6 +232,7 @@ class Importing:
             [one.row["address"] for one in good] + [failure.path for failure in failures],
             [label[0] for label in labels] + [self._table.root] * len(failures),
             *([label[i] for label in labels] + nothing for i in range(1, 5)),
+            *([getattr(one.photo, name) for one in good] + nothing for name in PHOTO.names),
             [one.content for one in good] + nothing,
             [one.size[0] for one in good] + nothing,
             [one.size[1] for one in good] + nothing,
@@ -252,16 +257,17 @@ class Importing:
         left = {name: value for name, value in row.items() if name not in (*roles.names(), "address", "vision")}
         if self._own:
             text = left.get("metadata")
-            left = {name: value for name, value in left.items() if name not in OWN | set(OUTCOME)}
+            left = {name: value for name, value in left.items() if name not in OWN | set(OUTCOME) | set(PHOTO.names)}
             left |= json.loads(text) if text else {}
+            left.pop("exif", None)  # which is read from the file again
         kept = {name: value for name, value in left.items() if value is not None}
         text = json.dumps(kept, ensure_ascii=False, default=str) if kept else None
         return named[0], named[1], named[2], text
 
 
 _KNOWN = """
-    SELECT path, source, category, condition, split, metadata::VARCHAR FROM images
-    WHERE path IN (SELECT unnest($paths::VARCHAR[]))
+    SELECT path, source, category, condition, split, metadata::VARCHAR FROM stored_images
+    WHERE removed_at IS NULL AND path IN (SELECT unnest($paths::VARCHAR[]))
 """
 
 

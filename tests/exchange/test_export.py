@@ -184,6 +184,8 @@ def test_where_an_image_was_taken_stays_out_unless_it_is_wanted(store: shotdex.S
     store.export("imagefolder", tmp_path / "with", with_gps=True, link=True)
     assert [place[1] for place in places(tmp_path / "with")] == ["N"] * 3
     assert all(file.is_symlink() for file in (tmp_path / "with").rglob("*.jpg"))
+    store.export("csv", tmp_path / "places.csv", with_gps=True)
+    assert "48.858" in (tmp_path / "places.csv").read_text(encoding="utf-8")
     store.export("hf", tmp_path / "linked", link=True)
     assert {file.is_symlink() for file in (tmp_path / "linked" / "images").glob("*.jpg")} == {False}
     assert {file.is_symlink() for file in (tmp_path / "linked" / "images").glob("*.png")} == {True}
