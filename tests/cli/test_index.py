@@ -217,7 +217,9 @@ def test_members_of_archives_are_searched_shown_and_copied_out(shotdex: Run, cli
     root = tmp_path / "s"
     assert shotdex("index", tmp_path / "set.zip", "--model", clip_folder, "--store", root).status == 0
     address = f"{tmp_path}/set.zip!in/1.png"
-    ran = shotdex("search", "--image", address, "-k", 1, "--store", root, "--copy-to", tmp_path / "out", "--json")
+    ran = shotdex(
+        "search", "--image", address, "--with-itself", "-k", 1, "--store", root, "--copy-to", tmp_path / "out", "--json"
+    )
     assert strict_json(ran.out)[0]["path"] == address
     copied = list((tmp_path / "out").iterdir())
     assert [path.read_bytes() for path in copied] == [encoded(noise(1), "PNG")]
