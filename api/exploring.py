@@ -142,20 +142,6 @@ class Exploring(Facts):
         known = self._searcher.read(lambda view: view.kept(("column", column), read))
         return [known.get(one) for one in ids.tolist()]
 
-    def passing(self, where: str, seconds: float | None = None) -> Ids:
-        """Return the ids of the images that a SQL condition keeps, rising; it may take `seconds`, 300 if None.
-
-        Raises:
-            BadSql: it is not a condition on the columns of `images`, or takes too long.
-
-        >>> len(store.passing("category = 'duck'"))
-        40
-        """
-        from shotdex.store.ids import filtered_ids
-
-        with self.store.reading() as con:
-            return filtered_ids(con, where, seconds)
-
     def select(self, selection: Selection, snapshot: Snapshot | None = None) -> Ids | None:
         """Return the ids of the images that a selection keeps, rising; None where it keeps all of them.
 

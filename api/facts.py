@@ -1,9 +1,11 @@
-"""The part of a session that says everything about one image."""
+"""The part of a session that reads what is not kept: everything about an image, and what a condition keeps."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
+from shotdex.store.types import Ids
 
 from .opened import Opened
 
@@ -37,3 +39,17 @@ class Facts(Opened):
             one = {"rank": rank, "category": category, "prompt": prompt, "cosine": cosine, "probability": probability}
             runs.setdefault(name, {"run": name, **known, "predictions": []})["predictions"].append(one)
         return facts | {"runs": list(runs.values())}
+
+    def passing(self, where: str, seconds: float | None = None) -> Ids:
+        """Return the ids of the images that a SQL condition keeps, rising; it may take `seconds`, 300 if None.
+
+        Raises:
+            BadSql: it is not a condition on the columns of `images`, or takes too long.
+
+        >>> len(store.passing("category = 'duck'"))
+        40
+        """
+        from shotdex.store.ids import filtered_ids
+
+        with self.store.reading() as con:
+            return filtered_ids(con, where, seconds)
