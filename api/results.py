@@ -50,16 +50,19 @@ class SearchResult(Tabular[Hit]):
     `query` says in words what was searched for, `images` how many images were searched and `seconds` how long that
     took without opening the store. `approximate` is None where every image was looked at, or Milvus did it. `notes` say
     which texts are longer than the model reads, how to search faster, and why Milvus was not searched; `engine` is what
-    was: "faiss" or "milvus".
+    was: "faiss" or "milvus". `more` says, with `collapse`, how many near-duplicates stand behind a hit, by image id.
     """
 
-    def __init__(self, found: Ranking, query: str, store: Store | None = None) -> None:
+    def __init__(
+        self, found: Ranking, query: str, store: Store | None = None, more: Mapping[int, int] | None = None
+    ) -> None:
         self.query = query
         self.images = found.images
         self.seconds = found.seconds
         self.approximate = found.approximate
         self.notes = found.notes
         self.engine = found.engine
+        self.more = dict(more or {})
         self._hits = tuple(found.hits)
         self._store = store
 

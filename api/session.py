@@ -6,6 +6,7 @@ import html
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,6 +16,7 @@ from shotdex.store.location import find_store, store_to_write, user_path
 from shotdex.store.store import Store
 from shotdex.store.types import PIXEL_LIMIT, Ids, Part, PartKind, Query, Space, Vectors
 
+from .arranged import Arrangement, arranged
 from .baselines import Baselines
 from .engines import Engines
 from .evaluation import Evaluation
@@ -173,6 +175,10 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         exact: bool = False,
         engine: str = "auto",
         max_pixels: int = PIXEL_LIMIT,
+        skip: int = 0,
+        sort: str = "score",
+        group_by: str | None = None,
+        collapse: bool = False,
         **filters: Unpack[FilterKeywords],
     ) -> SearchResult:
         """Find the images nearest to texts, images, or a weighted sum of both: best first, ties by image id.
@@ -199,6 +205,11 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
             engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS,
                 which `notes` of the result say.
             max_pixels: a larger `image` is an error, unless it or one as large is indexed; 0 lifts the limit.
+            skip: leave out so many of the best hits, for the next page.
+            sort: the order of the k hits: "score", "taken_at" (oldest first) or "path".
+            group_by: "category", "condition" or "split": hits of one stand together, the group of the best hit first.
+            collapse: of near-duplicates show the best hit, once; `more` of the result says how many stand behind it.
+                They are hits whose cosine with it reaches the threshold of `duplicates`.
             filters: `after`, `camera`, `near` and the other keywords of `shotdex.where`, which must hold, too.
 
         Raises:
@@ -235,8 +246,25 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
             min_z,
             with_itself,
         )
-        found = self._searcher.search(query, self.encoders, self.encoders.recognised(model), Through(engine, exact))
-        return SearchResult(found, str(query), self.store)
+        named, through = self.encoders.recognised(model), Through(engine, exact)
+        how = Arrangement(skip, sort, group_by, collapse)
+        found, more = arranged(
+            self.store,
+            lambda count: self._searcher.search(replace(query, k=count), self.encoders, named, through),
+            k,
+            how,
+            lambda ids: self._vectors_of(ids, query.space, named),
+            query.space,
+        )
+        return SearchResult(found, str(query), self.store, more)
+
+    def _vectors_of(self, ids: Ids, space: Space, model: str | None) -> tuple[Ids, Vectors]:
+        from shotdex.store.encoders import choose_encoder
+        from shotdex.store.vectors import load_vectors
+
+        with self.store.reading() as con:
+            number, encoder = choose_encoder(con, model)
+            return load_vectors(con, number, encoder, space, ids)
 
     def selections(self) -> Records[Selection]:
         """Return the saved selections, oldest first: what `SearchResult.save` saved.

@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import shotdex
+from shotdex.arranged import GROUPS, SORTS
 from shotdex.engines import SEARCHED
 from shotdex.formatting import plain, shown_path, z_cell
 from shotdex.store.errors import OptionError
@@ -99,10 +100,10 @@ FIELDS = (*(field.name for field in dataclasses.fields(Hit)), "score")
 """What `--fields` knows."""
 
 SECTIONS = {
-    "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device"),
+    "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device", "exact"),
     "Filter": ("where", "category", "condition", "folder", "run", "wrong", "right"),
-    "Order": ("k", "least", "min_score", "min_z", "exact", "engine"),
-    "Output": ("form", "nul", "fields", "show", "opened"),
+    "Order": ("k", "skip", "least", "min_score", "min_z", "sort", "group_by", "collapse"),
+    "Output": ("form", "nul", "fields", "show", "opened", "engine"),
     "Filter by what the camera wrote": ("after", "before", "camera", "near", "within"),
     "Files": ("sheet", "copy_to", "link_to", "changed", "save"),
 }
@@ -153,7 +154,7 @@ class Output:
 
     def write(self, found: SearchResult) -> None:
         """Print the hits, and draw, copy, link, save and open them."""
-        render(found, PATHS if self.nul else self.form or "table", self.fields, nul=self.nul)
+        render(found, PATHS if self.nul else self.form or "table", self.fields, nul=self.nul, more=found.more)
         if not found and self.form in (None, "table"):
             note("no image passes the filter, or reaches the threshold")
         if self.show and found:
@@ -194,6 +195,10 @@ class Output:
 )
 @click.option("--with-itself", is_flag=True, help="Also find the images that are searched for, and their exact copies.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
+@click.option("--skip", type=click.IntRange(0), default=0, metavar="N", help="Leave out the best N, for the next page.")
+@click.option("--sort", type=click.Choice(SORTS), default=SORTS[0], show_default=True, help="Order of the k images.")
+@click.option("--group-by", type=click.Choice(GROUPS), help="Show images of one label together.")
+@click.option("--collapse", is_flag=True, help="Show near-duplicates once, with +N for N more of them.")
 @click.option("--least", is_flag=True, help="Find the least similar images instead, lowest cosine first.")
 @click.option("--min-score", type=float, metavar="X", help="Only images with at least this cosine.")
 @click.option(
@@ -297,7 +302,14 @@ def command(
     output.write(found)
 
 
-def render(hits: Sequence[Hit], form: str, fields: str | None = None, *, nul: bool = False) -> None:
+def render(
+    hits: Sequence[Hit],
+    form: str,
+    fields: str | None = None,
+    *,
+    nul: bool = False,
+    more: Mapping[int, int] | None = None,
+) -> None:
     """Print hits in one of the formats; `fields` are those of `--fields`.
 
     Raises:
@@ -315,6 +327,11 @@ def render(hits: Sequence[Hit], form: str, fields: str | None = None, *, nul: bo
     person = form in ("table", "markdown")
     # `score` is the name that the cosine had until version 0.1.
     rows = [[_cell(hit, name) if person else plain(_value(hit, name)) for name in names] for hit in hits]
+    if more and fields is None:
+        names = [*names[:-1], "more", names[-1]]
+        behind = [more.get(hit.image_id, 0) for hit in hits]
+        marks = [f"+{count}" if count and person else "" if person else count for count in behind]
+        rows = [[*row[:-1], mark, row[-1]] for row, mark in zip(rows, marks, strict=True)]
     print_rows(names, rows, form, wide=True)
 
 

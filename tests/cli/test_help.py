@@ -60,7 +60,7 @@ def parameters(words: str) -> list[click.Parameter]:
 MANY = {
     "index": 33,
     "encode": 19,
-    "search": 40,
+    "search": 44,
     "sql": 11,
     "plot map": 18,
     "plot umap": 18,
