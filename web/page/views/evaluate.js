@@ -148,7 +148,7 @@ export function Evaluate() {
     ${fits && (against ? html`<${TwoRuns} compared=${numbers.value} baseline=${baseline} run=${run} against=${against} />` : html`<${OneRun} report=${numbers.value} baseline=${baseline} />`)}
     ${fits && html`<${AsCommand} command=${against ? `shotdex compare ${shell(run)} ${shell(against)} --by ${by}` : `shotdex report ${shell(run)} --by ${by}`} sql=${by.includes(",") || by === "split" ? `SELECT ${by}, count(*) AS n, avg(correct::INT) AS accuracy FROM outcomes\nWHERE run = ${literal(run)} AND correct IS NOT NULL GROUP BY ALL ORDER BY ALL` : `FROM accuracy_by_${by} WHERE run IN (${[run, against].filter(Boolean).map(literal).join(", ")})`} />`}
     <${Trouble} problem=${matrix.problem} />
-    ${matrix.value && html`<${Matrices} run=${run} against=${against} found=${matrix.value} /><${AsCommand} command=${`shotdex plot confusion ${shell(run)}`} sql=${`SELECT category, predicted, images FROM confusion WHERE run = ${literal(run)}`} />`}
+    ${matrix.value && html`<${Matrices} run=${run} against=${against} found=${matrix.value} /><${AsCommand} command=${`shotdex plot confusion --run ${shell(run)} --out confusion.png`} sql=${`SELECT category, predicted, images FROM confusion WHERE run = ${literal(run)}`} />`}
     <${Behind} run=${run} against=${against} />
     ${baseline && html`<${People} run=${run} name=${baseline.name} />`}
     ${fits && !against && html`<${Classes} report=${numbers.value} />`}

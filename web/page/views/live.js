@@ -2,8 +2,9 @@
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { look, post, store, useLoaded } from "../api.js";
 import { go, state } from "../state.js";
+import { AsCommand } from "../parts/command.js";
 import { Confusion } from "../parts/confusion.js";
-import { between, count, counted, p, share, signed } from "../parts/format.js";
+import { between, count, counted, literal, p, share, shell, signed } from "../parts/format.js";
 import { Gallery } from "../parts/gallery.js";
 import { Bar, Number_ } from "../parts/interval.js";
 import { Empty, Trouble } from "../parts/problem.js";
@@ -115,8 +116,18 @@ function Trying({ run, readOnly }) {
       <div role="status" class="hidden">${value && found.current ? `Accuracy ${share(value.accuracy.value)}` : ""}</div>
       ${value && html`<${Headline} value=${value} ms=${found.ms} run=${run} /><${Conditions} value=${value} run=${run} />
         <${Confusion} matrix=${value.confusion} caption="Exploring half: rows are the true categories, columns what they are taken for" /><${LeaveOut} run=${run} />
-        <${Confirm} run=${run} /><${Flips} value=${value} run=${run} />`}
+        <${Confirm} run=${run} /><${Flips} value=${value} run=${run} />
+        <${AsCommand} command=${commandLine(run)} sql=${run ? `SELECT prompt FROM prompts JOIN runs USING (prompt_set_id) WHERE runs.name = ${literal(run)}` : ""} />`}
     </div></div>`;
+}
+
+// The prompts as a file, and what classifies all images with them.
+function commandLine(run) {
+  const { classes, combine } = promptSet(draft.value);
+  const lines = Object.entries(classes).map(([name, prompts]) => `${JSON.stringify(name)} = ${JSON.stringify(prompts)}`);
+  const file = [`name = "tried"`, `combine = "${combine}"`, "", "[classes]", ...lines].join("\n");
+  const compare = run ? `\nshotdex compare ${shell(run)} tried --by condition` : "";
+  return `cat > tried.toml <<'END'\n${file}\nEND\nshotdex classify --prompts tried.toml --name tried${compare}`;
 }
 
 function Save({ readOnly }) {

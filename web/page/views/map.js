@@ -14,6 +14,17 @@ import { Verdict } from "../map/verdict.js";
 
 const JUDGED = ["predicted", "correct", "true_rank", "probability"]; // columns of a run
 
+// Colours as `plot map` names them; it has none for the others.
+const NAMED = { category: "category", condition: "condition", split: "split", correct: "correct", predicted: "predicted", probability: "confidence" };
+
+function commandLine(map, color, run) {
+  const words = ["shotdex plot map --out map.png --method", map.method, "--space", map.space];
+  if (map.where) words.push("--where", shell(map.where));
+  if (NAMED[color]) words.push("--color", NAMED[color]);
+  if (JUDGED.includes(color)) words.push("--run", shell(run));
+  return words.join(" ");
+}
+
 async function points(id, options) {
   const table = tableFromIPC(new Uint8Array(await bytes(`maps/${id}`, {}, options)));
   const column = (name, kind) => kind.from(table.getChild(name).toArray());
@@ -213,7 +224,7 @@ export function MapView() {
       </div>
     </div>
     <p id="map-keys" class="muted keys">Drag to move, scroll to zoom, click an image to open it. Keys: arrows move, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>0</kbd> fits, <kbd>L</kbd> selects what is in view, <kbd>Esc</kbd> clears. Shift and drag draws a lasso.</p>
-    <${AsCommand} command=${`shotdex plot map --out map.png --color ${color}${JUDGED.includes(color) ? ` --run ${shell(run)}` : ""}`} sql=${`SELECT image_id, x, y FROM projection_points WHERE projection_id = ${id}`} />
+    <${AsCommand} command=${commandLine(maps.find((one) => String(one.map) === id), color, run)} sql=${`SELECT image_id, x, y FROM projection_points WHERE projection_id = ${id}`} />
   </div>`;
 }
 

@@ -1,6 +1,6 @@
 // Search and look through: texts, minus terms, an image, filters; the answer as a gallery.
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
-import { get, imageAddress, offline, post, store, upload, useLoaded } from "../api.js";
+import { address, get, imageAddress, offline, post, store, upload, useLoaded } from "../api.js";
 import { choose, chosen, go, state, uploaded } from "../state.js";
 import { AsCommand } from "../parts/command.js";
 import { Chips, Filters, splitCell } from "../parts/filters.js";
@@ -139,8 +139,10 @@ export function useHits(asked) {
   return { ...pages, problem: first.problem, busy: first.busy || (!first.problem && pages.key !== key), more: pages.cursor ? more : null };
 }
 
+// The command takes one text; what it cannot say, the HTTP API can.
 function commandLine(asked) {
-  const words = ["shotdex search", ...asked.text.map(shell), ...asked.minus.flatMap((text) => ["--minus", shell(text)])];
+  if (asked.text.length !== 1 || asked.minus.length || asked.image_id) return `curl ${shell(address("search", { ...asked, k: PAGE }))}`;
+  const words = ["shotdex search", shell(asked.text[0]), "-k", PAGE];
   const where = conditionOf(asked);
   return [...words, ...(where ? ["--where", shell(where)] : [])].join(" ");
 }
@@ -179,7 +181,7 @@ export function Found({ asked, label = "Images" }) {
 export function Search() {
   const asked = parameters();
   const { images } = store.value;
-  const ranked = asked.text.length > 0;
+  const ranked = (asked.text.length > 0 || asked.image_id) && !offline.answers && !uploaded.value;
   return html`<div class="with-side">
     <details class="side" open=${matchMedia("(min-width: 56rem)").matches}><summary>Filters</summary><div class="filters"><${Filters} /></div></details>
     <div class="content">
