@@ -75,7 +75,7 @@ bench: $(VENV)/.developed
 # Each engine has an environment in $(ENGINES), made once: its packages would not go with ours. A new one is a target
 # here and a name in ENGINE_ENVIRONMENTS.
 ENGINES ?= .engines
-ENGINE_ENVIRONMENTS := milvus ray
+ENGINE_ENVIRONMENTS := milvus ray fiftyone
 
 engines: $(VENV)/.developed $(ENGINE_ENVIRONMENTS:%=$(ENGINES)/%/.installed)
 	SHOTDEX_ENGINES=$(abspath $(ENGINES)) SHOTDEX_TESTS_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n 0 -m engine tests/engines
@@ -92,6 +92,12 @@ $(ENGINES)/ray/.installed: $(VENV)/.installed
 $(ENGINES)/milvus/.installed:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<80' milvus==2.3.5
+	touch $@
+
+# It reads an export back.
+$(ENGINES)/fiftyone/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check fiftyone
 	touch $@
 
 $(VENV)/.created:
