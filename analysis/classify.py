@@ -7,6 +7,7 @@ a model is loaded and images are scored, others may write to it.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from shotdex.models.protocols import LoadEncoder
 from shotdex.query.text_lookup import encoded_texts, texts_cut
@@ -37,7 +37,7 @@ from .coverage import Unscored, find_unscored
 from .prompts.build import class_of_label
 from .results import Labels, accuracies, image_labels
 from .run_digests import data_digests, versions
-from .scorer import ImageParts, Part, Scorer
+from .scorer import TABLES, ImageParts, Part, Scorer, Spool
 
 FromCatalog = Callable[[Connection], PromptSet]
 """Makes a prompt set of what an open catalog says."""
@@ -88,15 +88,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Rows for the tables `predictions` and `truths`, but for the run's number, and what was scored.
+    """Rows for the tables `predictions` and `truths`, but for the run's number, `spooled`, and what was scored.
 
     `ranks` (N,) are those of the true classes, 0 where they are unknown; `new_texts` the vectors of prompts that the
     store does not know; `notes` say which texts were cut and which classes the model does not distinguish.
     """
 
     work: Work
-    predictions: pa.Table
-    truths: pa.Table
+    spooled: Spool
     ranks: Ids
     new_texts: Mapping[str, Vectors]
     notes: tuple[str, ...]
@@ -168,9 +167,10 @@ def classify_in_full(store: Store, options: Classification, load: LoadEncoder) -
         for old in [old for old in list_runs(con) if old.name == run.name]:
             remove_run(con, old)
         save_run(con, run)
-        for table, rows in (("predictions", answers.predictions), ("truths", answers.truths)):
-            number = to_arrow(np.full(len(rows), run.run_id, dtype=np.int32))
-            con.append(table, rows.append_column("run_id", number))
+        for table in TABLES:
+            for rows in answers.spooled.parts(table):
+                number = to_arrow(np.full(len(rows), run.run_id, dtype=np.int32))
+                con.append(table, rows.append_column("run_id", number))
         recount(con, [run.run_id])
         vectors = vectors_table(work.encoder_id)
         gone = f"SELECT count(*) FROM truths ANTI JOIN {vectors} USING (image_id) WHERE run_id = $run"
@@ -197,27 +197,27 @@ def answer(
     matrix, new = encoded
     codes, categories = work.labels["category"]
     scorer = Scorer(work.prompts, matrix, work.encoder, min(options.k, len(work.prompts.classes)), categories)
-    scored: list[Future[Part]] = []
+    waiting: deque[Future[Part]] = deque()
+    spooled, ranks = Spool(), np.zeros(len(work.ids), np.int64)
+
+    def take(part: Part) -> None:
+        spooled.add(part)
+        ranks[np.searchsorted(work.ids, part.ids)] = part.ranks
+
     # Some images are scored while the next are read: no more, so that memory stays bounded.
     with ThreadPoolExecutor(1) as beside:
         for ids, vectors in work.vectors:
-            if len(scored) > 1:
-                scored[-2].result()
-            scored.append(beside.submit(scorer.score, ids, vectors, codes[np.searchsorted(work.ids, ids)]))
-    found = [part.result() for part in scored]
-    if sum(len(part.ids) for part in found) != len(work.ids):
+            if len(waiting) > 1:
+                take(waiting.popleft().result())
+            waiting.append(beside.submit(scorer.score, ids, vectors, codes[np.searchsorted(work.ids, ids)]))
+    list(map(take, (part.result() for part in waiting)))
+    if spooled.images != len(work.ids):
         raise _changed()
-    ranks = np.zeros(len(work.ids), np.int64)
-    for part in found:
-        ranks[np.searchsorted(work.ids, part.ids)] = part.ranks
-    predictions, truths = (
-        pa.concat_tables(getattr(part, name) for part in found) for name in ("predictions", "truths")
-    )
     notes = (
         *texts_cut(work.encoder, texts, load),
         *alike_notes(scorer.class_texts.alike(), list(work.prompts.classes)),
     )
-    return Answers(work, predictions, truths, ranks, new, notes)
+    return Answers(work, spooled, ranks, new, notes)
 
 
 def _changed() -> StoreError:

@@ -123,7 +123,7 @@ def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
         )
         changes = [*_changes(con, run, made), *texts.changes, *version_changes(run.versions, versions())]
     unchecked = [*texts.unchecked]
-    same, different, gone, new, largest = _matched(kept, made.predictions, run.k)
+    same, different, gone, new, largest = _matched(kept, made.spooled.table("predictions"), run.k)
     if not run.data_sha256:
         unchecked.append("the run was recorded before data digests existed, so the images could not be compared")
     return Rerun(run, same, different, gone, new, largest, tuple(changes), tuple(unchecked))
@@ -147,7 +147,7 @@ def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
         changes.append(
             f"the images: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, with differences"
         )
-    relabelled = _relabelled(con, run, made.truths)
+    relabelled = _relabelled(con, run, made.spooled.table("truths"))
     if relabelled:
         changes.append(f"the labels of {relabelled:,} image{'s' * (relabelled != 1)}")
     elif run.labels_sha256 not in ("", made.work.labels_sha256) and run.data_sha256 == made.work.data_sha256:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +18,7 @@ from shotdex.store.connection import Connection
 from shotdex.store.engines.base import EngineDamaged, VectorEngine
 from shotdex.store.engines.flat import FlatEngine, among
 from shotdex.store.engines.registry import open_engines
+from shotdex.store.errors import StoreError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
@@ -130,6 +133,54 @@ class Scorer:
             own[:, -1],
             chances[:, -1],
         )
+
+
+TABLES = ("predictions", "truths")
+
+SPOOL_BYTES = 1 << 24
+"""Bytes of each table's rows that wait in memory; more go to a temporary file, about 160 bytes an image."""
+
+
+class Spool:
+    """Rows of predictions and truths of so many `images` that wait to be recorded, part by part."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._files = {name: tempfile.SpooledTemporaryFile(SPOOL_BYTES) for name in TABLES}  # noqa: SIM115, as it stays
+        self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
+        for file in self._files.values():
+            weakref.finalize(self, file.close)
+
+    def add(self, part: Part) -> None:
+        """Take in a part.
+
+        Raises:
+            StoreError: there is no room for it.
+        """
+        self.images += len(part.ids)
+        try:
+            for name in TABLES:
+                rows: pa.Table = getattr(part, name)
+                if name not in self._writers:
+                    self._writers[name] = pa.ipc.new_stream(self._files[name], rows.schema)
+                self._writers[name].write_table(rows)
+        except OSError as error:
+            raise StoreError(
+                f"not enough room for temporary files in {tempfile.gettempdir()}: {error}",
+                "make room there, or choose another folder with the environment variable TMPDIR",
+            ) from error
+
+    def parts(self, name: str) -> Iterator[pa.Table]:
+        """Yield the rows of a table, part by part; nothing is added any more."""
+        if name in self._writers:
+            self._writers[name].close()
+            self._files[name].seek(0)
+            for batch in pa.ipc.open_stream(self._files[name]):
+                yield pa.Table.from_batches([batch])
+
+    def table(self, name: str) -> pa.Table:
+        """Return all rows of a table."""
+        return pa.concat_tables(self.parts(name))
 
 
 HELD_BYTES = 1 << 27

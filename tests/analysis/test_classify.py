@@ -329,6 +329,7 @@ def test_more_images_than_are_held(many: Store, monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setattr("shotdex.indexer.run.write_index", lambda *_: None)
         conftest_index(many, many.root / "new", FakeEncoder())
     monkeypatch.setattr(scorer, "CHUNK", 7)
+    monkeypatch.setattr(scorer, "SPOOL_BYTES", 100)
     monkeypatch.setattr(scorer, "HELD_BYTES", 4 * 32 * held)
     monkeypatch.setattr(scorer, "CELLS", 5 * sum(map(len, CLASSES.values())))
     monkeypatch.setattr(scorer, "BLOCK_CELLS", 2 * len(CLASSES))
