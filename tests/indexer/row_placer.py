@@ -178,8 +178,9 @@ def encoded(rows: Sequence[Row], vectors: ImageVectors | None, source: str, sche
             for one in (row.failure for row in rows)
         ],
     }
+    columns |= {name: [None] * len(rows) for name in schema.names if name not in columns}
     return Encoded(
-        pa.table(columns, schema),
+        pa.table({name: columns[name] for name in schema.names}, schema),
         pa.table({name: [getattr(row, name) for row in rows] for name in PLACEMENT.names}, PLACEMENT),
         [row.image_id for row in rows if row.image_id is not None and not row.is_new],
         failures,
