@@ -20,7 +20,7 @@ from shotdex.indexer.reconcile import KNOWN, Placer, failures_of
 from shotdex.models.protocols import Prepared
 from shotdex.store.encoded_batch import PLACEMENT, batch_schema
 from shotdex.store.errors import StoreError
-from shotdex.store.images import Labels
+from shotdex.store.images import PHOTO, Labels
 from shotdex.store.types import Failure, Ids, ImageVectors, Reason
 from tests.support.fakes import DIM, VISION_DIM, fake_id
 
@@ -222,7 +222,8 @@ def test_against_the_row_placer(case: Case) -> None:
     assert placement.to_pylist() == places.to_pylist()
     assert batch.schema == table.schema
     vectors = ["joint", "vision"]
-    assert batch.drop_columns(vectors).to_pylist() == table.drop_columns(vectors).to_pylist()
+    apart = [*vectors, *PHOTO.names]  # what cameras wrote goes through untouched
+    assert batch.drop_columns(apart).to_pylist() == table.drop_columns(apart).to_pylist()
     # A shard has vectors, too, of what the store knows already; they are not committed.
     ours = [row["image_id"] is not None and row["image_id"] == row["vectors_of"] for row in places.to_pylist()]
     for name in vectors:
@@ -236,7 +237,7 @@ def test_against_the_row_placer(case: Case) -> None:
 def test_a_copy_of_what_nobody_has_is_refused() -> None:
     case = Case((), (Item(0, 1, None, False),), frozenset(), (1,), False)
     source, known = said(case, case.items)
-    nothing = {"joint": None, "vision": None, "failure": None, "sha256": content(1), "width": 1, "height": 1}
+    nothing = dict.fromkeys(SCHEMA.names) | {"sha256": content(1), "width": 1, "height": 1}
     columns = [
         (source.column(name) if name in source.column_names else pa.chunked_array([[nothing[name]]])).cast(
             SCHEMA.field(name).type
