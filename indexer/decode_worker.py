@@ -145,9 +145,11 @@ def _step_back() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):  # there is none on Windows
         os.nice(NICE)
-    # A process in a session of its own is weighed against other sessions, where Linux groups them, by this instead.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
+    # A process in a session of its own is weighed against other sessions, where Linux groups them, by this instead. In
+    # somebody else's session it would slow that down, a user's shell say, and stay so.
+    with contextlib.suppress(OSError, AttributeError):
+        if os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
 
 
 @contextlib.contextmanager

@@ -517,3 +517,17 @@ def frames_of(data: bytes) -> Iterator[bytes]:
         length = int.from_bytes(data[:8], "little")
         yield data[8 : 8 + length]
         data = data[8 + length :]
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="only Linux weighs sessions against each other")
+def test_a_worker_in_the_session_of_others_slows_nobody_down() -> None:
+    child = "from shotdex.indexer.decode_worker import _step_back; _step_back()"
+    code = f"""
+import subprocess, sys
+subprocess.run([sys.executable, "-P", "-c", {child!r}], check=True)
+print(open("/proc/self/autogroup").read())
+"""
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", code], start_new_session=True, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip().endswith("nice 0")
