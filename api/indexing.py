@@ -334,7 +334,8 @@ class Indexing(Opened):
         from shotdex.indexer.run import Indexing
 
         with self._scanned(job) as (inventory, choice, options), shown(job.progress, "indexing") as bar:
-            return Indexing(Store.create(self.path), choice.encoder(), options, bar, announce).run(inventory)
+            encoder = choice.encoder()  # before there is a store, which a model that is not there must not leave behind
+            return Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
 
 
 def layout_of(
