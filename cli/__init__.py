@@ -125,7 +125,7 @@ group.params += shared_options(hidden=False)
 
 def main() -> None:
     """Run the command line and exit: 0 for done, 1 for an error, 2 for a wrong option or value, 130 after Ctrl-C."""
-    from .render import VisibleFormatter, complain, out, reopen_closed_streams, show_error
+    from .render import VisibleFormatter, complain, out, reopen_closed_streams, settle_errors, show_error
 
     reopen_closed_streams()
     if not faulthandler.is_enabled():  # a disk that fails under a mapped file ends the process: not without a word
@@ -156,3 +156,5 @@ def main() -> None:
         if error.hint:
             complain(f"  try: {error.hint}")
         sys.exit(error.exit_status)
+    finally:
+        settle_errors()

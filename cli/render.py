@@ -132,6 +132,15 @@ def _write(text: str, stream: TextIO) -> None:
     stream.flush()
 
 
+def settle_errors() -> None:
+    """Drop what standard error has not taken, so that it fails nothing when Python writes it once more at its exit."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def show_error(error: click.ClickException) -> None:
     """Write what click says about a wrong option or value, which may hold what the user pasted, as our own errors."""
     message = error.format_message()

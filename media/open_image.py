@@ -68,7 +68,7 @@ def _unusable(address: str, error: Exception) -> UnreadableImage:
     if isinstance(error, ImageFailure):
         return UnreadableImage(f"{address} cannot be used: {error}", "pass an image that opens in an image viewer")
     if isinstance(error, FileNotFoundError) and not is_url(address):
-        return UnreadableImage(f"there is no image at {address}", "check the path")
+        return UnreadableImage(f"{address} cannot be read: there is no such file", "check the path")
     message = str(error) if address in str(error) else f"{address} cannot be read: {error}"
     if is_url(address):
         return UnreadableImage(message, "check the address, and that its server can be reached")

@@ -22,9 +22,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_preview_takes_what_index_takes() -> None:
-    assert [*inspect.signature(shotdex.Session.preview).parameters] == [
-        *inspect.signature(shotdex.Session.index).parameters
-    ]
+    spread = ("vectors_from", "encoder", "runner", "ray_address", "workers", "gpus_per_worker", "out", "part_rows")
+    taken = [one for one in inspect.signature(shotdex.Session.index).parameters if one not in spread]
+    assert [*inspect.signature(shotdex.Session.preview).parameters] == taken
 
 
 def test_a_preview_shows_itself_and_writes_nothing(photos: Path, tmp_path: Path) -> None:

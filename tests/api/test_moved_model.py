@@ -31,14 +31,15 @@ def name_of(store: shotdex.Session) -> str:
 
 def test_search_by_its_new_place(folder: Path) -> None:
     image = folder / "p" / "1.png"
+    new = save_noisy_colour(folder / "new.png", "red", 0.45, 1)  # whose vector is not in the store
     with shotdex.open(folder / "store") as store:
         with pytest.raises(ModelUnavailable) as caught:
-            store.search(image=image)
+            store.search(image=new)
         assert "hf download" not in caught.value.hint
-        assert [hit.path for hit in store.search(image=image, k=1, model=str(folder / "renamed"))] == [str(image)]
+        assert [hit.path for hit in store.search(image=new, k=1, model=str(folder / "renamed"))] == [str(image)]
         assert name_of(store) == str(folder / "renamed")
     with shotdex.open(folder / "store") as store:
-        assert store.search(image=image, k=1)[0].path == str(image)
+        assert store.search(image=new, k=1)[0].path == str(image)
         assert all(check.ok for check in store.verify())
 
 

@@ -197,7 +197,7 @@ class TestSearch:
         failed(shotdex("search", "red", "-", "red"), 1, "cancel each other out")
         failed(shotdex("search", "red", "-"), 1, "nothing follows the -")
         failed(shotdex("search", "--like", "red"), 2, "not the id of an image")
-        failed(shotdex("search", "nowhere.png"), 1, "there is no image at nowhere.png")
+        failed(shotdex("search", "nowhere.png"), 1, "nowhere.png cannot be read: there is no such file")
         assert "to subtract" in shotdex("search", "red - blue").err
 
     def test_one_list_of_formats_and_fields(self, shotdex: Run, here: Path) -> None:

@@ -219,3 +219,18 @@ class TestStreamsThatCannotBeWrittenTo:
         if status and "2>" not in redirection:
             assert "the result cannot be written to standard output" in ran.stderr
             assert "Traceback" not in ran.stderr
+
+
+def test_what_standard_error_did_not_take_changes_no_status() -> None:
+    code = """
+import contextlib, sys
+with contextlib.suppress(OSError):
+    print("a warning of a library", file=sys.stderr)
+from shotdex.cli import main
+sys.argv = ["shotdex", "--version"]
+main()
+"""
+    ran = subprocess.run(
+        ["bash", "-c", f"exec '{sys.executable}' -c '{code}' 2>/dev/full"], capture_output=True, check=False
+    )
+    assert ran.returncode == 0

@@ -486,7 +486,9 @@ class TestWorker:
         frames = list(frames_of(out))
         assert frames[0] == b""
         assert [json.loads(frame).get("reason") for frame in frames[1::2]] == ["CORRUPT", "UNSUPPORTED", None]
-        assert json.loads(frames[5]) == {"width": 40, "height": 30, "arrays": [["rgb", [30, 40, 3]]]}
+        reply = json.loads(frames[5])
+        assert set(reply.pop("photo")) >= {"taken_at", "camera", "exif"}
+        assert reply == {"width": 40, "height": 30, "arrays": [["rgb", [30, 40, 3]]]}
         assert frames[6] == np.asarray(gradient()).tobytes()
         assert len(frames) == 7
 

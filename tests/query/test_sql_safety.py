@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from shotdex.analysis.results import category_counts, count_by
-from shotdex.query import sql as sql_module
-from shotdex.query.sql import Rows, run_statements
+from shotdex.query.sql import Rows, SqlLimits, run_statements
 from shotdex.store import ids as ids_module
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import BadSql
@@ -124,7 +123,7 @@ FROM '/dev/stdin'
 SELECT * FROM duckdb_extensions()
 SELECT getenv('HOME')
 FROM ours
-FROM sql_module
+FROM ids_module
 SELECT * FROM pandas_scan(1)
 SELECT * FROM arrow_scan(1, 1, 1)
 SELECT * FROM query('SELECT ' || 'sleep_ms(1)')
@@ -355,7 +354,7 @@ class TestAllowExternal:
         assert (ran.status, ran.out) == (0, "image_id\n2\n")
         where = ("--where", "path IN (SELECT a FROM 'f.csv')", "--store", store.root)
         failed(shotdex("plot", "counts", "--out", "c.png", *where), 1, "shotdex sql --allow-external")
-        failed(shotdex("plot", "counts", "--out", "c.png", "--allow-external", *where), 2, "No such option")
+        failed(shotdex("plot", "counts", "--out", "c.png", "--allow-external", *where), 2, "no such option")
         assert not (here / "c.png").exists()
 
 
@@ -386,21 +385,20 @@ class TestItEnds:
         assert (ran.status, ran.out, ran.err.strip()) == (130, "", "interrupted")
 
     def test_the_clock_ends_it(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sql_module, "QUERY_SECONDS", 0.2)
         monkeypatch.setattr(ids_module, "QUERY_SECONDS", 0.2)
         started = time.monotonic()
         with pytest.raises(BadSql, match=r"longer than 0\.2 s"):
-            run_sql(store, ENDLESS)
+            run_statements(store, ENDLESS, limits=SqlLimits(seconds=0.2))
         with store.reading() as con, pytest.raises(BadSql, match=r"longer than 0\.2 s"):
             filtered_ids(con, f"image_id < ({ENDLESS})")
         assert time.monotonic() - started < 5
 
-    def test_a_result_is_bounded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sql_module, "RESULT_BYTES", 1_000_000)
-        assert len(run_sql(store, "FROM range(1000)").rows) == 1000
+    def test_a_result_is_bounded(self, store: Store) -> None:
+        limits = SqlLimits(bytes=1_000_000)
+        assert len(run_statements(store, "FROM range(1000)", limits=limits)[0].rows) == 1000
         for statement in ("FROM range(1000000000)", "SELECT repeat('x', 100000) FROM range(100)"):
             with pytest.raises(BadSql, match=r"more than 1,000,000 bytes"):
-                run_sql(store, statement)
+                run_statements(store, statement, limits=limits)
 
 
 def test_kept_secrets_are_not_seen(store: Store) -> None:

@@ -102,7 +102,9 @@ def test_texts_that_are_remembered(made: Path, tmp_path: Path) -> None:
 
 REFUSED: dict[str, Callable[[shotdex.Session, Path], Any]] = {
     "search": lambda session, _: session.search("a text that is new"),
-    "search by image": lambda session, folder: session.search(image=str(folder / "p" / "red" / "0.png")),
+    "search by image": lambda session, folder: session.search(
+        image=save_noisy_colour(folder / "new.png", "red", 0.5, 99)
+    ),
     "classify": lambda session, _: session.classify(templates=["the {}"], name="second"),
     "sweep": lambda session, _: session.sweep_prompts(["the {}", "a {}"]),
     "rerun": lambda session, _: session.rerun("first"),

@@ -36,7 +36,9 @@ def test_a_kind_is_one_file_and_one_line(tmp_path: Path, shotdex: Callable[..., 
         ran = shotdex("index", place, "--model", "demo", "--store", root, "--json")
         assert ran.status == 0, ran.err
         assert json.loads(ran.out)["added"] == 2
-        ran = shotdex("search", "--image", f"{place}!red.png", "-k", 1, "--store", root, "--copy-to", out)
+        ran = shotdex(
+            "search", "--image", f"{place}!red.png", "-k", 1, "--store", root, "--with-itself", "--copy-to", out
+        )
         assert ran.status == 0, ran.err
         assert [path.read_bytes() for path in out.iterdir()] == [png("red")]
         assert shotdex("verify", "--files", "--store", root).status == 0
