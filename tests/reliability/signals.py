@@ -112,7 +112,10 @@ class Signals:
     def _once(self) -> None:
         ended = self._disturb(signal.SIGINT)
         if self._interrupted("SIGINT", ended) and KEPT in ended.error:
-            kept = ask(partial(_contents, self._home / "store"))
+            # A Ctrl-C while the model is loaded comes before there is a store.
+            catalog = self._home / "store" / "catalog.duckdb"
+            there = catalog.exists() and catalog.stat().st_size > 0
+            kept = ask(partial(_contents, self._home / "store")) if there else 0
             # Ctrl-C between the model's answer and taking it in loses that one batch.
             self._check("SIGINT", kept >= ended.encoded - BATCH, f"{ended.encoded} encoded, {kept} kept")
 
