@@ -152,17 +152,20 @@ class SearchResult(Tabular[Hit]):
             )
         return [str(path) for path in copied.paths]
 
-    def link_to(self, folder: str | os.PathLike[str]) -> list[str]:
+    def link_to(self, folder: str | os.PathLike[str], *, changed: bool = False) -> list[str]:
         """Make symbolic links to the hits in a folder, named by rank, and return their paths; nothing is overwritten.
+
+        Args:
+            changed: also link images that changed since they were indexed, which may no longer be what was found.
 
         Raises:
             OptionError: the folder cannot be written to.
-            UnreadableImage: a hit is not a file here, as in an archive or on the web; the others are linked.
+            UnreadableImage: a hit changed, or is not a file here but in an archive, say; the others are linked.
         """
         from shotdex.query.copying import link_images
         from shotdex.store.errors import UnreadableImage
 
-        linked = link_images([hit.path for hit in self._hits], user_path(folder))
+        linked = link_images([hit.path for hit in self._hits], user_path(folder), None if changed else self._contents())
         if linked.failed:
             done = f"linked {len(linked.paths):,} of {len(self):,} images in {linked.folder}"
             raise UnreadableImage(
@@ -192,7 +195,8 @@ class SearchResult(Tabular[Hit]):
         if protocol not in set(Protocol):
             raise OptionError(f"there is no protocol {protocol!r}", f"choose one of {', '.join(Protocol)}")
         images = read_small([hit.path for hit in self._hits], 2 * THUMBNAIL_SIDE)
-        names = [hit.path.rstrip("/").rsplit("/", 1)[-1] for hit in self._hits]
+        others = self.changed()
+        names = ["(changed) " * (hit in others) + hit.path.rstrip("/").rsplit("/", 1)[-1] for hit in self._hits]
         captions = [f"{hit.rank} {hit.cosine:.3f} {name}" for hit, name in zip(self._hits, names, strict=True)]
         return drawn(images, captions, columns, Protocol(protocol))
 
@@ -211,8 +215,11 @@ class SearchResult(Tabular[Hit]):
         with self._store.writing() as con:
             save_selection(con, name, [hit.image_id for hit in self._hits], self.query)
 
-    def open(self) -> list[str]:
+    def open(self, *, changed: bool = False) -> list[str]:
         """Open the hits in the system's image viewer, the first `OPENED` of them, and return their paths.
+
+        Args:
+            changed: also open images that changed since they were indexed, which may no longer be what was found.
 
         Raises:
             ShotdexError: there is no program that opens files (xdg-open on Linux).
@@ -224,7 +231,11 @@ class SearchResult(Tabular[Hit]):
 
         from shotdex.store.errors import ShotdexError, UnreadableImage
 
-        paths = [hit.path for hit in self._hits if os.path.isfile(hit.path)][:OPENED]  # noqa: PTH113
+        others = () if changed else self.changed()
+        hits = [hit for hit in self._hits if hit not in others]
+        paths = [hit.path for hit in hits if os.path.isfile(hit.path)][:OPENED]  # noqa: PTH113
+        if others and not paths:
+            raise UnreadableImage("all of the images changed since they were indexed", "index them again")
         if not paths:
             raise UnreadableImage("none of the images is a file here", "copy them first: --copy-to DIR")
         if sys.platform == "win32":

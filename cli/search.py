@@ -161,20 +161,25 @@ class Output:
             _show(found)
         for one in found.notes:
             note(one)
+        self._name_left_out(found)
         if self.sheet is not None:
-            for hit in [] if self.changed else found.changed():
-                note(f"left out of {self.sheet}: {shown_path(hit.path)} (changed since indexed; --changed shows it)")
             save_figure(found.sheet(changed=self.changed), self.sheet)
         if self.copy_to is not None:
             copied = found.copy_to(self.copy_to, changed=self.changed)
             note(f"copied {len(copied):,} of {len(found):,} images to {self.copy_to}")
         if self.link_to is not None:
-            note(f"linked {len(found.link_to(self.link_to)):,} of {len(found):,} images in {self.link_to}")
+            linked = found.link_to(self.link_to, changed=self.changed)
+            note(f"linked {len(linked):,} of {len(found):,} images in {self.link_to}")
         if self.save is not None:
             found.save(self.save)
             note(f"saved {len(found):,} images as @{self.save}")
         if self.opened:
-            found.open()
+            found.open(changed=self.changed)
+
+    def _name_left_out(self, found: SearchResult) -> None:
+        if (self.sheet is not None or self.opened) and not self.changed:
+            for hit in found.changed():
+                note(f"left out: {shown_path(hit.path)} (changed since indexed; --changed shows it)")
 
 
 @click.command("search", cls=SearchCommand, sections=SECTIONS)
@@ -255,7 +260,9 @@ class Output:
     help="Reject a larger --image, unless one as large is indexed; 0 lifts this limit and the one on a file's bytes.",
 )
 @click.option(
-    "--changed", is_flag=True, help="Also draw and copy images that changed since they were indexed; else left out."
+    "--changed",
+    is_flag=True,
+    help="Also show and copy images that changed since they were indexed; else left out.",
 )
 @click.option("--exact", is_flag=True, help="Compare with every image even if there is an approximate index.")
 @click.option(

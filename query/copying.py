@@ -98,10 +98,10 @@ def copy_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
     return Copied(folder, tuple(paths), tuple(failed))
 
 
-def link_images(found: Sequence[str], folder: Path) -> Copied:
+def link_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] | None = None) -> Copied:
     """Make symbolic links to the files at some addresses in a folder, named as `copy_images` names copies.
 
-    Images inside archives and on the web are not files, so they get no link.
+    Images inside archives and on the web are not files, so they get no link; nor do those that changed (`contents`).
 
     Raises:
         OptionError: there is a file of the folder's name.
@@ -116,6 +116,9 @@ def link_images(found: Sequence[str], folder: Path) -> Copied:
         for rank, address in enumerate(found, start=1):
             if not Path(address).is_file():
                 failed.append((address, "not a file here; --copy-to also copies out of archives and from the web"))
+                continue
+            if has_changed(read_bytes(address) if contents else b"", (contents or {}).get(address)):
+                failed.append((address, CHANGED))
                 continue
             target = _free(folder, f"{rank:0{digits}}_", safe_name(address, b""))
             aside = target.with_name(f".linking-{os.getpid()}-{rank}")

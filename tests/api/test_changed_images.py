@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,26 @@ def test_copies(found: shotdex.SearchResult, tmp_path: Path) -> None:
         found.copy_to(tmp_path / "copies")
     assert [path.name[:3] for path in (tmp_path / "copies").iterdir()] == ["01_"]
     assert len(found.copy_to(tmp_path / "all", changed=True)) == 2
+
+
+def test_links(found: shotdex.SearchResult, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match=r"linked 1 of 2 images.*changed since it was indexed"):
+        found.link_to(tmp_path / "links")
+    assert [path.name[:3] for path in (tmp_path / "links").iterdir()] == ["01_"]
+    assert len(found.link_to(tmp_path / "all", changed=True)) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what opens files is called xdg-open there")
+def test_viewers(found: shotdex.SearchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "xdg-open").write_text("#!/bin/sh\n")
+    (tmp_path / "xdg-open").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert found.open() == [found[0].path]
+    assert found.open(changed=True) == [hit.path for hit in found]
+
+
+def test_terminals(found: shotdex.SearchResult) -> None:
+    assert found.terminal(200).count("(changed)") == 1
 
 
 def test_sheets(found: shotdex.SearchResult) -> None:
