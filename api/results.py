@@ -141,16 +141,9 @@ class SearchResult(Tabular[Hit]):
         """
 
         from shotdex.query.copying import copy_images
-        from shotdex.store.errors import UnreadableImage
 
         copied = copy_images([hit.path for hit in self._hits], user_path(folder), None if changed else self._contents())
-        if copied.failed:
-            done = f"copied {len(copied.paths):,} of {len(self):,} images to {copied.folder}"
-            raise UnreadableImage(
-                f"{done}; not copied: {_first(copied)}",
-                "check the files with: shotdex verify --files",
-            )
-        return [str(path) for path in copied.paths]
+        return self._all_of(copied, "copied")
 
     def link_to(self, folder: str | os.PathLike[str], *, changed: bool = False) -> list[str]:
         """Make symbolic links to the hits in a folder, named by rank, and return their paths; nothing is overwritten.
@@ -163,16 +156,22 @@ class SearchResult(Tabular[Hit]):
             UnreadableImage: a hit changed, or is not a file here but in an archive, say; the others are linked.
         """
         from shotdex.query.copying import link_images
-        from shotdex.store.errors import UnreadableImage
 
         linked = link_images([hit.path for hit in self._hits], user_path(folder), None if changed else self._contents())
-        if linked.failed:
-            done = f"linked {len(linked.paths):,} of {len(self):,} images in {linked.folder}"
+        return self._all_of(linked, "linked")
+
+    def _all_of(self, made: Copied, done: str) -> list[str]:
+        """Return the paths of copies or links, or raise an error that names the images without one."""
+        from shotdex.store.errors import UnreadableImage
+
+        if made.failed:
+            first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in made.failed[:FAILED])
+            more = f"; and {len(made.failed) - FAILED:,} more" if len(made.failed) > FAILED else ""
             raise UnreadableImage(
-                f"{done}; not linked: {_first(linked)}",
+                f"{done} {len(made.paths):,} of {len(self):,} images to {made.folder}; not {done}: {first}{more}",
                 "check the files with: shotdex verify --files",
             )
-        return [str(path) for path in linked.paths]
+        return [str(path) for path in made.paths]
 
     def terminal(self, columns: int = 80, protocol: str = "blocks") -> str:
         """Return the hits as small images for a terminal, each with its rank, cosine and name below.
@@ -257,12 +256,6 @@ class SearchResult(Tabular[Hit]):
         more = f"<p>... and {len(self) - THUMBNAILS:,} more</p>" if len(self) > THUMBNAILS else ""
         style = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end"
         return f'<p>{html.escape(self._headline())}</p><div style="{style}">{figures}</div>{more}'
-
-
-def _first(copied: Copied) -> str:
-    """Return the first images that were not copied or linked, each with its reason."""
-    first = "; ".join(f"{shown_path(address)} ({reason})" for address, reason in copied.failed[:FAILED])
-    return first + (f"; and {len(copied.failed) - FAILED:,} more" if len(copied.failed) > FAILED else "")
 
 
 def _thumbnail(hit: Hit, source: str | None) -> str:

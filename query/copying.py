@@ -98,6 +98,16 @@ def copy_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
     return Copied(folder, tuple(paths), tuple(failed))
 
 
+def _not_as_indexed(address: str, content: str | None) -> str | None:
+    """Return why a file is not known to be the one with this content, if a content is known at all."""
+    if content is None:
+        return None
+    try:
+        return CHANGED if has_changed(read_bytes(address), content) else None
+    except Exception as error:  # whatever is wrong with one image, the others are linked
+        return f"{type(error).__name__}: {error}"
+
+
 def link_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] | None = None) -> Copied:
     """Make symbolic links to the files at some addresses in a folder, named as `copy_images` names copies.
 
@@ -117,8 +127,8 @@ def link_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
             if not Path(address).is_file():
                 failed.append((address, "not a file here; --copy-to also copies out of archives and from the web"))
                 continue
-            if has_changed(read_bytes(address) if contents else b"", (contents or {}).get(address)):
-                failed.append((address, CHANGED))
+            if (reason := _not_as_indexed(address, (contents or {}).get(address))) is not None:
+                failed.append((address, reason))
                 continue
             target = _free(folder, f"{rank:0{digits}}_", safe_name(address, b""))
             aside = target.with_name(f".linking-{os.getpid()}-{rank}")
