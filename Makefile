@@ -75,18 +75,22 @@ bench: $(VENV)/.developed
 # Each engine has an environment in $(ENGINES), made once: its packages would not go with ours. A new one is a target
 # here and a name in ENGINE_ENVIRONMENTS.
 ENGINES ?= .engines
-ENGINE_ENVIRONMENTS := milvus ray fiftyone
+ENGINE_ENVIRONMENTS := milvus ray fiftyone atlas
 
 engines: $(VENV)/.developed $(ENGINE_ENVIRONMENTS:%=$(ENGINES)/%/.installed)
 	SHOTDEX_ENGINES=$(abspath $(ENGINES)) SHOTDEX_TESTS_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n 0 -m engine tests/engines
 
-# Ray's workers import shotdex, so its environment has the packages of ours, too; Ray itself comes first, with what it needs.
-$(ENGINES)/ray/.installed: $(VENV)/.installed
-	$(BIN)/python -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check ray==2.60.0
+# Programs there import shotdex, so the environment has the packages of ours, too; its own come first, with what they need.
+define SHARE_PACKAGES
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 		> $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shotdex.pth
 	touch $@
+endef
+
+$(ENGINES)/ray/.installed: $(VENV)/.installed
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check ray==2.60.0
+	$(SHARE_PACKAGES)
 
 # The wheel needs pkg_resources, which setuptools has until version 80.
 $(ENGINES)/milvus/.installed:
@@ -94,10 +98,18 @@ $(ENGINES)/milvus/.installed:
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<80' milvus==2.3.5
 	touch $@
 
-# It reads an export back.
-$(ENGINES)/fiftyone/.installed:
-	$(PYTHON) -m venv $(@D)
+# It reads an export back, and makes samples.
+$(ENGINES)/fiftyone/.installed: $(VENV)/.installed
+	$(BIN)/python -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check fiftyone
+	$(SHARE_PACKAGES)
+
+# It serves an export. Without what only computes vectors, which the export brings: that would install torch again.
+$(ENGINES)/atlas/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps embedding-atlas==0.26.0
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check click duckdb fastapi inquirer narwhals 'pandas>=3' \
+		platformdirs pyarrow tqdm uvicorn uvloop websockets cryptography umap-learn
 	touch $@
 
 $(VENV)/.created:

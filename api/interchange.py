@@ -15,6 +15,8 @@ from .opened import Opened
 from .progress import shown
 
 if TYPE_CHECKING:
+    import fiftyone
+
     from shotdex.exchange.export import Exported
     from shotdex.models.protocols import ImageEncoder
     from shotdex.store.types import EncoderId, IndexReport
@@ -72,6 +74,31 @@ class Interchange(Opened):
         with shown(progress, "placing", " rounds") as bar:
             target = user_path(path).absolute()
             return export(self.store, format, target, selection, ExportOptions(link, overwrite, bar))
+
+    def to_fiftyone(self, *, where: str | None = None, run: str | None = None) -> list[fiftyone.Sample]:
+        """Return images as samples of FiftyOne: `ground_truth`, and a run's `prediction` with its confidence.
+
+        Nothing is copied: a sample names the image file. `fiftyone.Dataset("mine").add_samples(samples)` makes a data
+        set of them, for which FiftyOne starts its own database.
+
+        Args:
+            where: a SQL condition on the columns of `images`.
+            run: the name or number of a run, which becomes `prediction`, `correct` and `true_rank`.
+
+        Raises:
+            ShotdexError: FiftyOne is not installed.
+            UnreadableImage: none of the images is a file here, but all in archives, say.
+            EmptyStore: there is no image. BadSql.
+
+        >>> samples = store.to_fiftyone(where="category = 'hat'", run="names")  # doctest: +SKIP
+        """
+        from shotdex.exchange.samples import need_fiftyone, samples
+        from shotdex.exchange.selection import Selected, Selection
+
+        need_fiftyone()
+        with self.store.reading() as con:
+            selected = Selected(con, Selection(where, run), vectors=False)
+            return samples(row for table in selected.tables() for row in table.to_pylist())
 
     def label(
         self,

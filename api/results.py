@@ -21,6 +21,7 @@ from .tabular import Records, Tabular
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import fiftyone
     import pyarrow
     from matplotlib.figure import Figure
 
@@ -248,6 +249,20 @@ class SearchResult(Tabular[Hit]):
         for some in [paths] if sys.platform == "darwin" else [[path] for path in paths]:
             subprocess.run([program, *some], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         return paths
+
+    def to_fiftyone(self) -> list[fiftyone.Sample]:
+        """Return the hits as samples of FiftyOne, with `cosine`, `z` and the category as `ground_truth`.
+
+        `fiftyone.Dataset("hits").add_samples(found.to_fiftyone())` makes a data set of them, for which FiftyOne starts
+        its own database.
+
+        Raises:
+            ShotdexError: FiftyOne is not installed.
+            UnreadableImage: none of the hits is a file here, but all in archives, say.
+        """
+        from shotdex.exchange.samples import samples
+
+        return samples(self.to_dicts())
 
     def _repr_html_(self) -> str:
         """Return the hits as thumbnails with rank, cosine and path; every text is escaped."""
