@@ -9,6 +9,8 @@
 # TORCH=default installs the build of torch that pip chooses; without it, the CPU build where there is no NVIDIA GPU.
 
 PYTHON ?= python3
+# Commands that tests start compile their modules once, not each time.
+export PYTHONDONTWRITEBYTECODE :=
 VENV ?= .venv
 BIN := $(VENV)/bin
 # constraints.txt holds the versions that the tests last passed with; pyproject.toml says what is allowed.

@@ -23,7 +23,7 @@ import shotdex
 from shotdex.store.arrow import vectors_to_arrow
 from shotdex.store.encoded_batch import commit
 from shotdex.store.engines.vector_index import write_index
-from shotdex.store.images import PHOTO
+from shotdex.store.image_columns import PHOTO
 from shotdex.store.store import Store
 
 DIM, PART, BURST, RUNS = 512, 8192, 5, 3

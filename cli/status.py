@@ -41,7 +41,7 @@ def left_out_text(found: Status) -> str:
     """Return every file and folder that the store's sources left out, by kind, and the images without a category."""
     lines = []
     for left in found.left_out:
-        lines.append(f"{left.count:,} {left.kind}")
+        lines.append(_count(left.count, left.kind))
         lines += [f"  {shown_path(visible(path))}" for path in left.paths]
         lines += [f"  and {left.count - len(left.paths):,} more"] if left.count > len(left.paths) else []
     if found.unlabelled:
@@ -76,9 +76,13 @@ def as_text(found: Status) -> str:
         lines += [f"encoder {one.encoder} in {engine_text(one)}" for one in found.engines]
     lines.append(f"runs {len(found.runs):,}" + (": " + ", ".join(run.name for run in found.runs) if found.runs else ""))
     if found.left_out:
-        lines.append("left out: " + ", ".join(f"{n:,} {kind}" for kind, n in _by_kind(found.left_out).items()))
+        lines.append("left out: " + ", ".join(_count(n, kind) for kind, n in _by_kind(found.left_out).items()))
     lines.append(f"catalog {size(found.catalog_bytes)}")
     return "\n".join(lines)
+
+
+def _count(number: int, kind: str) -> str:
+    return f"{number:,} {kind if number != 1 else kind.removesuffix('s')}"
 
 
 def _by_kind(left_out: list[LeftOut]) -> dict[str, int]:

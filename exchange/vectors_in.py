@@ -29,7 +29,7 @@ from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import number_of
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.errors import SourceError
-from shotdex.store.images import PHOTO
+from shotdex.store.image_columns import PHOTO
 from shotdex.store.progress import Progress
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store

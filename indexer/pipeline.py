@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from shotdex.models.protocols import ImageEncoder, Launching, Prepared, launch
 from shotdex.store.arrow import to_arrow, vectors_to_arrow
-from shotdex.store.images import PHOTO
+from shotdex.store.image_columns import PHOTO
 from shotdex.store.types import ImageVectors, Photo, Reason
 
 from .decode_pool import Decoded, FailedItem, Item

@@ -16,7 +16,7 @@ from shotdex.media.decoding.exif import read_exif
 from shotdex.media.files.places import is_url
 from shotdex.media.sources import Source
 from shotdex.store.errors import SourceError
-from shotdex.store.images import PHOTO, photo_table
+from shotdex.store.image_columns import PHOTO, photo_table
 from shotdex.store.progress import Progress
 from shotdex.store.store import Store
 from shotdex.store.types import BYTES_LIMIT, IndexReport, Photo

@@ -23,7 +23,8 @@ from shotdex.store.encoders import add_encoder, number_of
 from shotdex.store.engines.vector_index import write_index
 from shotdex.store.errors import StoreError
 from shotdex.store.ids import images_generation
-from shotdex.store.images import clear_failures, mark_removed, move_table, next_image_id, unlabelled
+from shotdex.store.image_columns import move_table
+from shotdex.store.images import clear_failures, mark_removed, next_image_id, unlabelled
 from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.source_records import left_out, record_left_out, record_source, source_record
 from shotdex.store.store import Store

@@ -43,7 +43,8 @@ from .counts import recount, runs_of_relabelled
 from .encoders import add_encoder
 from .errors import StoreError
 from .ids import renew_images_generation
-from .images import PHOTO, next_image_id
+from .image_columns import PHOTO
+from .images import next_image_id
 from .schema import short_hash, vectors_table
 from .types import EncoderId, Pooling, Precision
 

@@ -15,7 +15,7 @@ from shotdex.filters import where
 from shotdex.store.encoded_batch import commit
 from shotdex.store.errors import OptionError
 from shotdex.store.ids import filtered_ids
-from shotdex.store.images import PHOTO
+from shotdex.store.image_columns import PHOTO
 from shotdex.store.near import near_a_filter
 from shotdex.store.store import Store
 from tests.store.test_encoded_batch import rows

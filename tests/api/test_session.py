@@ -26,6 +26,14 @@ def test_importing_it_imports_nothing_heavy() -> None:
     assert done.stdout == "[] True True\n"
 
 
+@pytest.mark.parametrize("command", ["status()", "sql('SELECT count(*) FROM images')"])
+def test_what_answers_from_the_catalog_alone_imports_no_pyarrow(command: str, tmp_path: Path) -> None:
+    shotdex.open(tmp_path / "s", create=True)
+    code = f"import sys, shotdex; len([shotdex.open({str(tmp_path / 's')!r}).{command}]); print('pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "False\n"
+
+
 def test_every_public_name_is_there_and_no_other() -> None:
     assert [name for name in shotdex.__all__ if not hasattr(shotdex, name)] == []
     with pytest.raises(AttributeError, match="serch"):

@@ -20,7 +20,8 @@ from shotdex.indexer.reconcile import KNOWN, Placer, failures_of
 from shotdex.models.protocols import Prepared
 from shotdex.store.encoded_batch import PLACEMENT, batch_schema
 from shotdex.store.errors import StoreError
-from shotdex.store.images import PHOTO, Labels
+from shotdex.store.image_columns import PHOTO
+from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Ids, ImageVectors, Reason
 from tests.support.fakes import DIM, VISION_DIM, fake_id
 

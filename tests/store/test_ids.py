@@ -10,7 +10,8 @@ from shotdex.store.encoded_batch import commit
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import BadSql
 from shotdex.store.ids import encoded_ids, filtered_ids, images_generation, present_ids, stored_ids
-from shotdex.store.images import PLACES, clear_failures, mark_removed, move_table
+from shotdex.store.image_columns import PLACES, move_table
+from shotdex.store.images import clear_failures, mark_removed
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
 from tests.support.fakes import fake_id

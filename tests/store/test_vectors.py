@@ -15,7 +15,8 @@ from shotdex.store import vectors as vectors_module
 from shotdex.store.arrow import vectors_from_arrow, vectors_to_arrow
 from shotdex.store.encoders import add_encoder, choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, OptionError
-from shotdex.store.images import PLACES, known_query, mark_removed, move_table, next_image_id
+from shotdex.store.image_columns import PLACES, move_table
+from shotdex.store.images import known_query, mark_removed, next_image_id
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, ImageVectors, Pooling, Precision, Space
