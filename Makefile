@@ -57,7 +57,7 @@ check: $(VENV)/.developed
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p shotdex
 	PYTHONPATH=typings $(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 0 tests/test_language.py
+	$(BIN)/python -m pytest -q -n 0 -m 'not engine' tests/test_language.py tests/test_typed_program.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m making.reference

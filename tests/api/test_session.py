@@ -29,7 +29,9 @@ def test_importing_it_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("command", ["status()", "sql('SELECT count(*) FROM images')"])
 def test_what_answers_from_the_catalog_alone_imports_no_pyarrow(command: str, tmp_path: Path) -> None:
     shotdex.open(tmp_path / "s", create=True)
-    code = f"import sys, shotdex; len([shotdex.open({str(tmp_path / 's')!r}).{command}]); print('pyarrow' in sys.modules)"
+    code = (
+        f"import sys, shotdex; len([shotdex.open({str(tmp_path / 's')!r}).{command}]); print('pyarrow' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "False\n"
 
@@ -192,30 +194,6 @@ class TestEvaluation:
         with pytest.raises(shotdex.errors.OptionError, match="pie"):
             session.plot("pie")
         assert isinstance(session.search("a hat", k=2).sheet(), Figure)
-
-
-def test_a_program_of_a_user_passes_mypy_and_misspellings_do_not(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import shotdex\n\n"
-        "store = shotdex.open(create=True)\n"
-        'store.index("photos/", model="demo")\n'
-        'hits = store.search("a purple fish", k=3)\n'
-        "names: list[str] = [hit.path for hit in hits]\n"
-        'run = store.classify(templates=["a photo of a {}."], name="photo")\n'
-        'n: int = run.accuracy(by="condition")[0].n\n'
-        "value: float = run.accuracy().value\n"
-        'frame = store.sql("FROM outcomes WHERE NOT correct").to_pandas()\n'
-    )
-    wrong = tmp_path / "wrong.py"
-    wrong.write_text('import shotdex\n\nshotdex.nope()\nshotdex.open().serch("x")\n')
-    environment = {"MYPYPATH": str(ROOT / "typings"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
-    command += ["--cache-dir", str(ROOT / ".mypy_cache"), str(program), str(wrong)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
-    assert "program.py" not in done.stdout, done.stdout
-    assert '"nope"' in done.stdout
-    assert '"serch"' in done.stdout
 
 
 class TestPrompts:
