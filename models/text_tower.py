@@ -17,7 +17,11 @@ from .families import without_punctuation
 
 @dataclass(frozen=True, slots=True)
 class TowerShape:
-    """What the weights do not say. `legacy_end`: the text ends at its highest token id, as in early CLIP files."""
+    """What the weights do not say. `legacy_end`: the text ends at its highest token id, as in early CLIP files.
+
+    `pool` is set for open_clip: the token that a text's vector is read off, which is its `first`, its `last`, the one
+    with the highest id (`argmax`) or the end token (`eos`), or a token that is appended to every text (`class`).
+    """
 
     layers: int
     heads: int
@@ -26,6 +30,13 @@ class TowerShape:
     sigmoid: bool
     end_token: int = 0
     legacy_end: bool = False
+    pool: str = ""
+    causal: bool = True
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a token's vector depends on those that follow it."""
+        return self.sigmoid or not self.causal
 
 
 class Weights(Protocol):
@@ -42,8 +53,14 @@ def text_vectors(weights: Weights, shape: TowerShape, tokens: np.ndarray) -> Vec
     """Return (N, D) float32 unit rows for (N, L) token ids, every row of which is a whole text of L tokens."""
     count, length = tokens.shape
     hidden = weights.rows("embeddings.token_embedding.weight", tokens.reshape(-1)).reshape(count, length, -1)
+    if shape.pool == "class":
+        appended = np.broadcast_to(weights.tensor("embeddings.class_embedding"), (count, 1, hidden.shape[-1]))
+        hidden, length = np.concatenate([hidden, appended], axis=1), length + 1
     hidden = hidden + weights.tensor("embeddings.position_embedding.weight")[:length]
-    mask = None if shape.sigmoid else np.triu(np.full((length, length), -np.inf, np.float32), k=1)
+    mask = None if shape.looks_ahead else np.triu(np.full((length, length), -np.inf, np.float32), k=1)
+    if mask is not None and shape.pool == "class":  # as CoCa was trained: what hides the padding is one token late
+        seen = np.concatenate([np.ones((count, 1), bool), tokens != 0], axis=1)
+        mask = np.where(seen[:, None, None, :], mask, np.float32(-np.inf))
     for layer in range(shape.layers):
         hidden = _block(weights, f"encoder.layers.{layer}.", shape, hidden, mask)
     hidden = _normalised(weights, "final_layer_norm.", hidden, shape.epsilon)
@@ -53,10 +70,16 @@ def text_vectors(weights: Weights, shape: TowerShape, tokens: np.ndarray) -> Vec
 
 
 def _pooled(weights: Weights, shape: TowerShape, hidden: Vectors, tokens: np.ndarray) -> Vectors:
-    if shape.sigmoid:
+    if shape.sigmoid or shape.pool in ("last", "class"):
         return _linear(weights, "head.", hidden[:, -1])
-    ends = tokens.argmax(axis=1) if shape.legacy_end else (tokens == shape.end_token).argmax(axis=1)
-    projected: Vectors = hidden[np.arange(len(tokens)), ends] @ weights.tensor("text_projection.weight").T
+    if shape.pool == "first":
+        return _linear(weights, "head.", hidden[:, 0])
+    highest = shape.legacy_end or shape.pool == "argmax"
+    ends = tokens.argmax(axis=1) if highest else (tokens == shape.end_token).argmax(axis=1)
+    read = hidden[np.arange(len(tokens)), ends]
+    if shape.pool:
+        return _linear(weights, "head.", read)
+    projected: Vectors = read @ weights.tensor("text_projection.weight").T
     return projected
 
 
@@ -150,12 +173,32 @@ class TextRules:
 
     It is cut to `most` tokens, begin and end included; filled up to as many with `padding`, unless that is None, at the
     end or, with `padded_left`, the beginning; and, where `canonical`, lower-cased and without punctuation first.
+    `clean` is how open_clip cleans it instead: lower, whitespace or canonicalize. The token `zeroed` becomes 0.
     """
 
     most: int
     padding: int | None
     canonical: bool
     padded_left: bool = False
+    clean: str = ""
+    zeroed: int | None = None
+
+
+def cleaned(text: str, how: str) -> str:
+    """Return a text as open_clip cleans it before its tokenizer gets it.
+
+    Source: open_clip/tokenizer.py, `basic_clean` and what follows it. Text in ASCII comes through ftfy as it is, unless
+    it has entities of HTML or control characters.
+    """
+    if not (text.isascii() and text.isprintable()) or "&" in text:
+        import html
+        import importlib
+
+        text = html.unescape(html.unescape(importlib.import_module("ftfy").fix_text(text)))
+    if how == "canonicalize":
+        return without_punctuation(text.replace("_", " "))
+    text = " ".join(text.split())
+    return text.lower() if how == "lower" else text
 
 
 class Tokens:
@@ -175,7 +218,11 @@ class Tokens:
         return tokenizer
 
     def _encoded(self, texts: Sequence[str]) -> list[Any]:
-        wanted = [without_punctuation(text) for text in texts] if self._rules.canonical else list(texts)
+        rules, wanted = self._rules, list(texts)
+        if rules.clean:
+            wanted = [cleaned(text, rules.clean) for text in texts]
+        elif rules.canonical:
+            wanted = [without_punctuation(text) for text in texts]
         found: list[Any] = self._tokenizer.encode_batch(wanted)
         return found
 
@@ -194,6 +241,8 @@ class Tokens:
         """Return the token ids of each text."""
         rules = self._rules
         ids = [list(encoding.ids) for encoding in self._encoded(texts)]
+        if rules.zeroed is not None:
+            ids = [[0 if one == rules.zeroed else one for one in row] for row in ids]
         if rules.padding is None:
             return ids
         filled = [[rules.padding] * (rules.most - len(row)) for row in ids]

@@ -86,7 +86,9 @@ class TextTower:
         from threadpoolctl import threadpool_limits
 
         ids = self.tokens.of(texts)
-        if len(ids) <= FEW and not self.shape.sigmoid:  # nothing looks beyond a text's end, so they can be filled up
+        if (
+            len(ids) <= FEW and not self.shape.looks_ahead
+        ):  # nothing looks beyond a text's end, so they can be filled up
             longest = max(map(len, ids))
             ids = [row + [0] * (longest - len(row)) for row in ids]
         parts: dict[int, Vectors] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,19 +14,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from shotdex.models.loaders import load_encoder, loader_of
 from shotdex.models.open_clip_files import OpenClipLoader
 from shotdex.models.preprocessing import FixedSize
 from shotdex.models.protocols import EncoderOptions
+from shotdex.models.text_tower import TextRules, Tokens
+from shotdex.models.text_tower_export import _simple_tokenizer, keep_tower
+from shotdex.models.text_tower_file import open_tower
+from shotdex.models.transformers_encoder import TransformersEncoder
 from shotdex.store.errors import ModelUnavailable
+from shotdex.store.store import Store
 from tests.conftest import Ran
 from tests.support.beside import open_clip_on_path
 from tests.support.hub import Hub, Repo, folder_files
 from tests.support.images import noise
 from tests.support.models import save_random_clip
-from tests.support.open_clips import SETTINGS, save_open_clip
+from tests.support.open_clips import SETTINGS, TEXT, save_open_clip, save_settings
 
 from .test_hub import hub, offline  # noqa: F401
 
@@ -81,6 +89,60 @@ def test_equal_to_the_reference(name: str, open_clip: Any, folder_of: Callable[[
     assert encoder.id.sigmoid == ("SigLIP" in name)
     # Our own pixels, which other processes can prepare, wherever they are the same numbers.
     assert (encoder.portable is None) == (name == "convnext_base")
+
+
+ODD = ["<start_of_text> x", "it's \ufb01ne\u2019s &lt;b&gt; &amp;lt;", "\x1b[31mred\x00 \x1c a\tline\n", "a_b, C-D!"]
+
+READ = {"context_length": 16, "vocab_size": 400, "hf_tokenizer_name": "timm/ViT-B-16-SigLIP", "proj_bias": True}
+ENDS: dict[str, dict[str, Any]] = {
+    "eos": READ | {"pool_type": "eos", "eos_id": 3, "tokenizer_kwargs": {"clean": "lower"}},
+    "first": READ | {"pool_type": "first", "act_kwargs": {"approximate": "tanh"}, "norm_kwargs": {"eps": 1e-3}},
+    "CLIPA": READ | {"pool_type": "last", "no_causal_mask": True, "tokenizer_kwargs": {"strip_sep_token": True}},
+    "no projection": {"proj_type": "none", "width": 32, "mlp_ratio": 3.7362, "no_causal_mask": True},
+}
+"""Text towers that end, or are cut, as in architectures that are not among `SETTINGS`."""
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32", "ViT-B-32-quickgelu", "ViT-B-16-SigLIP", "coca_ViT-B-32", *ENDS])
+def test_the_kept_text_tower(name: str, open_clip: Any, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    if name in SETTINGS:
+        folder = folder_of(name)
+    else:
+        settings = SETTINGS["ViT-B-32"] | {"custom_text": True, "text_cfg": TEXT | ENDS[name]}
+        folder = save_settings(open_clip, settings, tmp_path / name)
+    encoder, store = load_encoder(str(folder), CPU), Store.create(tmp_path / "store")
+    assert isinstance(encoder, TransformersEncoder)
+    assert keep_tower(store, encoder)
+    tower = open_tower(store, encoder.id)
+    assert tower is not None
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    texts = [*TEXTS, *ODD]
+    with torch.no_grad():
+        wanted = np.concatenate([unit(model.encode_text(tokenizer([text]))) for text in texts])
+    assert np.abs(tower.encode(texts) - wanted).max() < 1e-5
+    assert np.abs(tower.encode(texts[:1]) - wanted[:1]).max() < 1e-5, "alone"
+
+
+@pytest.fixture(scope="module")
+def readers(open_clip: Any) -> list[tuple[Any, Tokens]]:
+    """The tokenizer of open_clip with each way to clean a text, and what is kept of it."""
+    of = open_clip.tokenizer.SimpleTokenizer
+    theirs = {clean: of(context_length=24, clean=clean) for clean in ("lower", "whitespace", "canonicalize")}
+    kept = _simple_tokenizer(theirs["lower"])
+    return [(one, Tokens(kept, TextRules(24, 0, False, clean=clean))) for clean, one in theirs.items()]
+
+
+# Without characters newer than Python's Unicode, of which the two libraries need not know the same, and without the
+# only other one that one of them takes for a letter.
+CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cn", "Co", "Cs"], exclude_characters="\u0345")
+
+
+@given(st.lists(st.text(CHARACTERS, max_size=40), min_size=1, max_size=4))
+def test_any_text_has_the_tokens_of_open_clip(readers: list[tuple[Any, Tokens]], texts: list[str]) -> None:
+    for theirs, ours in readers:
+        assert ours.of(texts) == theirs(texts).tolist()
 
 
 def test_the_crop_of_torchvision_is_ours(open_clip: Any, folder_of: Callable[[str], Path]) -> None:
@@ -222,3 +284,16 @@ def test_the_commands(
     assert shotdex("index", colours, *at).status == 0
     found = shotdex("search", "a dog", "--json", *at)
     assert len(json.loads(found.out)) == 10, found.err
+    # A process that has neither torch nor open_clip: the text tower is next to the index.
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(('torch', 'transformers', 'open_clip')); "
+        "from shotdex.cli.__main__ import main; main()"
+    )
+    cold = subprocess.run(
+        [sys.executable, "-c", program, "search", "a dog", "--json", *map(str, at)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert cold.returncode == 0, cold.stderr
+    assert [hit["path"] for hit in json.loads(cold.stdout)] == [hit["path"] for hit in json.loads(found.out)]

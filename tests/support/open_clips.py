@@ -83,14 +83,22 @@ def random_model(open_clip: Any, settings: dict[str, Any], seed: int = 0) -> Any
 
 def save_open_clip(open_clip: Any, name: str, folder: Path) -> Path:
     """Save a small model as open_clip lays it out for the hub."""
+    return save_settings(open_clip, SETTINGS[name], folder, PREPROCESSING.get(name, {}))
+
+
+def save_settings(
+    open_clip: Any, settings: dict[str, Any], folder: Path, preprocessing: Mapping[str, Any] | None = None
+) -> Path:
+    """Save a model of a configuration with random weights."""
     folder.mkdir(parents=True)
-    model = random_model(open_clip, SETTINGS[name])
     save_file(
-        {key: value.contiguous().clone() for key, value in model.state_dict().items()},
+        {key: value.contiguous().clone() for key, value in random_model(open_clip, settings).state_dict().items()},
         folder / "open_clip_model.safetensors",
     )
-    settings = {"model_cfg": SETTINGS[name], "preprocess_cfg": PREPROCESSING.get(name, {})}
-    (folder / "open_clip_config.json").write_text(json.dumps(settings))
-    if "hf_tokenizer_name" in SETTINGS[name]["text_cfg"]:
-        _tokenizer().save_pretrained(folder)
+    written = {"model_cfg": settings, "preprocess_cfg": dict(preprocessing or {})}
+    (folder / "open_clip_config.json").write_text(json.dumps(written))
+    if "hf_tokenizer_name" in settings["text_cfg"]:
+        tokenizer = _tokenizer()
+        tokenizer.sep_token = tokenizer.eos_token
+        tokenizer.save_pretrained(folder)
     return folder
