@@ -5,29 +5,26 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from shotdex.media.files.places import Exchange
 from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import EncoderMismatch, OptionError
-from shotdex.store.progress import Progress
 from shotdex.store.store import Store
-from shotdex.store.types import WEB_FILES, WEB_SECONDS, EncoderId, IndexReport, Limits
+from shotdex.store.types import EncoderId, IndexReport
 
+from .keywords import SourceKeywords, filled, takes
 from .progress import Bar, shown
 from .results import IndexPreview
 
 if TYPE_CHECKING:
     from shotdex.indexer.run import IndexOptions
     from shotdex.indexer.shard_set import ShardSet
-    from shotdex.models.own_encoder import OwnModel
-    from shotdex.models.protocols import ImageEncoder
 
-    from .indexing import Announce, Job, Note
+    from .indexing import Announce, Job
 
 PART_ROWS = 16_384
 """Images of a shard at most, unless the user says otherwise: 86 MB of vectors of a ViT-B/32."""
@@ -70,32 +67,15 @@ class EncodeReport:
         return f"<EncodeReport of {self.source!r}: {self.counts}>"
 
 
+@takes(SourceKeywords)
 def encode(
     source: str | os.PathLike[str],
     *,
     part: str | tuple[int, int],
     out: str | os.PathLike[str],
-    model: str | OwnModel | ImageEncoder | None = None,
     part_rows: int = PART_ROWS,
-    layout: str | None = None,
-    categories: Sequence[str] | None = None,
-    category: str | None = None,
-    condition: str | None = None,
-    split: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    labels_as_written: bool | None = None,
-    all_folders: bool | None = None,
-    zip_names: str | None = None,
-    precision: str | None = None,
     device: str = "auto",
-    batch_size: int | None = None,
-    max_pixels: int = Limits().pixels or 0,
-    max_seconds: float = Limits().seconds or 0,
-    all_formats: bool = False,
-    web_timeout: float = WEB_SECONDS,
-    web_files: int = WEB_FILES,
-    progress: bool | Progress = False,
-    note: Note | None = None,
+    **options: Unpack[SourceKeywords],
 ) -> EncodeReport:
     """Encode one part of a source to shards, Parquet files that `Session.index` takes; needs no store.
 
@@ -106,12 +86,9 @@ def encode(
         source: what `Session.index` takes; every machine must see it under the same path or URL.
         part: which part: "0/8" to "7/8", or (0, 8).
         out: where the shards go: a folder, made if it is not there, or an s3:// or gs:// prefix.
-        model: a hub name, a local folder, "demo", or an object as in `Session.index`; the default model of `index`
-            where None.
         part_rows: images of one shard at most, from 1 to 262,144; a longer part has several.
         device: where the model runs: auto, cpu, cuda or mps.
-
-    The other arguments are those of `Session.index`.
+        options: the keywords of `SourceKeywords`.
 
     Returns:
         What was done, with the names of the shards.
@@ -126,25 +103,17 @@ def encode(
     >>> shotdex.encode(demo.EVALUATION, part="0/40", out=tempfile.mkdtemp(), model="demo").images
     8
     """
-    from shotdex.indexer.run import IndexOptions
+    from .indexing import index_options
 
-    from .indexing import layout_of, limits_of, reading_of
-
+    given = filled(encode, options)
     which = parse_part(part)
     if not 1 <= part_rows <= 1 << 18:
         raise OptionError(f"{part_rows:,} images cannot be in a shard", "pass --part-rows from 1 to 262,144")
     if not os.fspath(source):
         raise OptionError("SOURCE is empty", "pass what to encode: shotdex encode photos/ --part 0/8 --out shards/")
-    options = IndexOptions(
-        layout_of(layout, categories, (category, condition, split)),
-        batch_size,
-        limits=limits_of(max_pixels, max_seconds, all_formats),
-        columns=columns or {},
-        reading=reading_of(labels_as_written, all_folders, zip_names),
-    )
-    job = _Part(os.fspath(source), which, os.fspath(out), part_rows, options, progress, note or (lambda _: None))
-    with Exchange.of_options(web_timeout, web_files).in_effect():
-        return _encode(job, model, precision, device)
+    job = _Part(os.fspath(source), which, os.fspath(out), part_rows, device, index_options(given), given)
+    with Exchange.of_options(given["web_timeout"], given["web_files"]).in_effect():
+        return _encode(job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +122,12 @@ class _Part:
     which: tuple[int, int]
     out: str
     rows: int
+    device: str
     options: IndexOptions
-    progress: bool | Progress
-    note: Note
+    given: SourceKeywords
 
 
-def _encode(
-    job: _Part, model: str | OwnModel | ImageEncoder | None, precision: str | None, device: str
-) -> EncodeReport:
+def _encode(job: _Part) -> EncodeReport:
     from shotdex.indexer.encode_parts import encode_part, make_recipe
     from shotdex.indexer.inventory import scan_source
     from shotdex.indexer.place import Place
@@ -169,24 +136,25 @@ def _encode(
     from shotdex.media.sources import open_known_source
     from shotdex.models.encoder_pool import EncoderPool, ModelOptions
 
-    started = time.monotonic()
+    started, progress, note = time.monotonic(), job.given["progress"], job.given["note"] or (lambda _: None)
     quiet_pillow()
     place = Place(job.out)
     source = open_known_source(job.source, job.options.columns, job.options.reading, None, False)
     with Bar("looking") as bar:
-        bar.start(None if job.progress is True else 0)
+        bar.start(None if progress is True else 0)
         inventory = scan_source(source, bar.advance)
-    with inventory, shown(job.progress, "encoding") as progress:
+    with inventory, shown(progress, "encoding") as bar:
         place.make()
-        pool = EncoderPool(Store(Path(os.devnull) / "no store"), device)
+        pool = EncoderPool(Store(Path(os.devnull) / "no store"), job.device)
+        model = job.given["model"]
         if model is not None and not isinstance(model, str):
             model = pool.use(model)
         samples = partial(sample_images, inventory, job.options.limits)
-        encoder = pool.for_indexing(ModelOptions(model, precision), job.note, samples).encoder()
+        encoder = pool.for_indexing(ModelOptions(model, job.given["precision"]), note, samples).encoder()
         recipe = make_recipe(inventory, encoder, job.options)
         for line in recipe.origin.notes:
-            job.note(line)
-        done = encode_part(inventory, recipe, job.which, place, job.rows, progress)
+            note(line)
+        done = encode_part(inventory, recipe, job.which, place, job.rows, bar)
     return EncodeReport(
         source.root,
         *job.which,

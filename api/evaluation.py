@@ -13,8 +13,8 @@ from shotdex.store.location import user_path
 from shotdex.store.progress import Progress
 from shotdex.store.types import Estimate, PromptSet, Space
 
-from .filters import FilterKeywords
 from .filters import where as all_of
+from .keywords import FilterKeywords, filled, takes
 from .opened import Opened
 from .progress import shown
 from .results import Findings
@@ -38,6 +38,7 @@ class Metric:
 class Evaluation(Opened):
     """Mixed into `Session`."""
 
+    @takes(FilterKeywords)
     def classify(
         self,
         classes: Sequence[str] | str | None = None,
@@ -68,7 +69,7 @@ class Evaluation(Opened):
             replace: delete the run that has this name once the new one is complete.
             partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
             command: how the run was started, for its record.
-            filters: `after`, `camera`, `near` and the other keywords of `shotdex.where`, which must hold, too.
+            filters: the keywords of `FilterKeywords`.
 
         Returns:
             The run. Its `summary` has the accuracies by category, condition and split and the images that could not be
@@ -87,7 +88,7 @@ class Evaluation(Opened):
 
         from .prompts import choose_prompts
 
-        where = all_of(where, **filters)
+        where = all_of(where, **filled(Evaluation.classify, filters))
         chosen = choose_prompts(prompts, templates, classes)
         options = {
             "prompts": prompts if isinstance(prompts, str) else None,

@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import Unpack
 
 from shotdex.media.files import places
 from shotdex.store.errors import OptionError
 from shotdex.store.location import user_path
+
+from .keywords import FilterKeywords, filled, takes
 
 NEAR_KM = 1.0
 """How far from a place images are near it, unless that is said, in kilometres."""
@@ -19,52 +21,13 @@ _UNITS = {"": 1.0, "km": 1.0, "m": 0.001, "mi": 1.609344, "ft": 0.0003048}
 _TIMES = ("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
 
 
-class FilterKeywords(TypedDict, total=False):
-    """The keywords of `where`, which `Session.search` and `Session.classify` take, too."""
-
-    after: str | datetime | None
-    before: str | datetime | None
-    camera: str | Sequence[str]
-    near: str | tuple[float, float] | None
-    within: str | float | None
-    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-    category: str | Sequence[str]
-    condition: str | Sequence[str]
-    run: str | int | None
-    wrong: bool
-    right: bool
-
-
-def where(
-    sql: str | None = None,
-    *,
-    after: str | datetime | None = None,
-    before: str | datetime | None = None,
-    camera: str | Sequence[str] = (),
-    near: str | tuple[float, float] | None = None,
-    within: str | float | None = None,
-    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
-    category: str | Sequence[str] = (),
-    condition: str | Sequence[str] = (),
-    run: str | int | None = None,
-    wrong: bool = False,
-    right: bool = False,
-) -> str | None:
+@takes(FilterKeywords)
+def where(sql: str | None = None, **options: Unpack[FilterKeywords]) -> str | None:
     """Return the SQL condition for which all of this holds, as every method's `where` takes it; None without any.
 
     Args:
         sql: a further condition on the columns of `images`.
-        after: the earliest time at which an image may have been taken, as its camera's clock showed it: a year, month,
-            day or time, such as "2021", "2021-07", "2021-07-04" or "2021-07-04T12:30", from its first moment on.
-        before: the time before which it was taken; that year, month or day itself is left out.
-        camera: a part of the camera's name, in any case; of several, one must fit.
-        near: a latitude and a longitude in degrees, south and west below zero: "48.86,2.29".
-        within: how far from there, a number of kilometres or a text with a unit: "2km", "500m", "1mi". 1 km where None.
-        folder: a folder or archive; of one that is not here, the name or the end of its path; or "@name", a saved
-            selection. Several: any of them.
-        category, condition: the label, or several of which one must fit.
-        run: a run that classified the image, by name or number.
-        wrong, right: that the run was wrong, or right, about it; the newest run where none is named.
+        options: the keywords of `FilterKeywords`.
 
     Raises:
         OptionError: a time, place or distance that makes no sense, `within` without `near`, `wrong` and `right`.
@@ -74,14 +37,15 @@ def where(
     >>> shotdex.where(category="hat", run="names", wrong=True)
     "category = 'hat' AND image_id IN (SELECT image_id FROM outcomes WHERE run = 'names' AND NOT correct)"
     """
+    given = filled(where, options)
     parts = [
-        *_times(after, before),
-        _any(f"contains(lower(camera), {_text(name.lower())})" for name in _several(camera)),
-        _place(near, within),
-        _any(_in_folder(name) for name in _several(folder)),
-        _label("category", category),
-        _label("condition", condition),
-        _outcome(run, wrong, right),
+        *_times(given["after"], given["before"]),
+        _any(f"contains(lower(camera), {_text(name.lower())})" for name in _several(given["camera"])),
+        _place(given["near"], given["within"]),
+        _any(_in_folder(name) for name in _several(given["folder"])),
+        _label("category", given["category"]),
+        _label("condition", given["condition"]),
+        _outcome(given["run"], given["wrong"], given["right"]),
     ]
     kept = [part for part in parts if part is not None]
     if not kept or (sql is not None and not sql.strip()):

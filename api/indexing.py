@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import duckdb
 
@@ -17,10 +17,11 @@ from shotdex.store.errors import OptionError, ShotdexError, StoreError
 from shotdex.store.progress import Progress
 from shotdex.store.relocation import remember_place
 from shotdex.store.store import Store
-from shotdex.store.types import WEB_FILES, WEB_SECONDS, IndexReport, Limits
+from shotdex.store.types import IndexReport, Limits
 
 from .encoding import index_shards, preview_shards, shards_of
 from .index_lines import plan_lines
+from .keywords import IndexKeywords, Note, PreviewKeywords, SourceKeywords, filled, takes
 from .opened import Opened
 from .progress import Bar, shown
 from .results import IndexPreview
@@ -28,14 +29,11 @@ from .spreading import Runner, check_runner, index_with_ray
 
 if TYPE_CHECKING:
     from shotdex.indexer.inventory import Inventory
-    from shotdex.indexer.layout import Labelling, Layout
+    from shotdex.indexer.layout import Labelling
     from shotdex.indexer.plan import Plan
     from shotdex.indexer.run import IndexOptions
     from shotdex.models.encoder_pool import IndexEncoder, ModelOptions
-    from shotdex.models.own_encoder import OwnModel
-    from shotdex.models.protocols import ImageEncoder
 
-Note = Callable[[str], None]
 Announce = Callable[["Plan", "Labelling"], None]
 
 
@@ -57,159 +55,38 @@ class Job:
 class Indexing(Opened):
     """Mixed into `Session`."""
 
-    def index(
-        self,
-        source: str | os.PathLike[str],
-        *,
-        model: str | OwnModel | ImageEncoder | None = None,
-        layout: str | None = None,
-        categories: Sequence[str] | None = None,
-        category: str | None = None,
-        condition: str | None = None,
-        split: str | None = None,
-        columns: Mapping[str, str] | None = None,
-        labels_as_written: bool | None = None,
-        all_folders: bool | None = None,
-        zip_names: str | None = None,
-        exclude: str | Sequence[str] | None = None,
-        precision: str | None = None,
-        batch_size: int | None = None,
-        compile: bool = False,
-        max_pixels: int = Limits().pixels or 0,
-        max_seconds: float = Limits().seconds or 0,
-        max_failures: int | None = None,
-        strict: bool = False,
-        all_formats: bool = False,
-        web_timeout: float = WEB_SECONDS,
-        web_files: int = WEB_FILES,
-        prune: bool = False,
-        gone: bool = False,
-        vectors_from: str | os.PathLike[str] | None = None,
-        encoder: str | None = None,
-        runner: str = "local",
-        ray_address: str | None = None,
-        workers: int | None = None,
-        gpus_per_worker: float | None = None,
-        out: str | os.PathLike[str] | None = None,
-        part_rows: int | None = None,
-        refresh: str | None = None,
-        progress: bool | Progress = False,
-        note: Note | None = None,
-    ) -> IndexReport:
+    @takes(SourceKeywords, PreviewKeywords, IndexKeywords)
+    def index(self, source: str | os.PathLike[str], **options: Unpack[IndexKeywords]) -> IndexReport:
         """Index the images of a source, and return what was done; unchanged images cost only a look at their files.
 
         Args:
             source: a folder, archive, manifest, data set or URL; see docs/sources.md. Or the place of shards that
                 `shotdex.encode` made; their images come with labels and vectors, and are not read.
-            model: a hub name, a local folder, "demo", or an object with `id`, `encode_images` and `encode_texts`; the
-                store's own where None.
-            layout: what path parts mean, such as "{condition}/{category}*".
-            categories: the category is the longest of these that a file's name starts with as a word, else the nearest
-                folder of that name; with a layout, what its {category} may be.
-            category, condition, split: the label of all images.
-            columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
-            labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3.
-            all_folders: also enter hidden folders and those that NAS, phones and desktops keep for themselves.
-            zip_names: the encoding of names in zip files that do not say theirs: "gbk".
-            exclude: glob patterns of images to leave out, as in .gitignore: "*.png" and "drafts" fit names anywhere,
-                "2021/raw/*" begins at the source, `**` fits slashes, too; "" excludes none. None: these four as last
-                time.
-            precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
-            batch_size: images that go through the model at once; None chooses.
-            compile: compile the model first, which pays on a GPU.
-            max_pixels: larger images become failures; 0 lifts the limit.
-            max_seconds: the time to decode one image; 0 lifts the limit.
-            max_failures: stop after more than this many failures; `strict` stops at the first.
-            all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
-            web_timeout: the seconds in which a web server must begin to answer, and then go on at 10 kB a second; a
-                whole answer may take 120 times as long. 0 lifts these limits.
-            web_files: the files and folders that a folder on a web server may list, in all; 0 lifts the limit, and
-                those on the size of a page, on nested folders and on archives whose size the server does not state.
-            prune: afterwards delete what has disappeared from its source.
-            gone: accept that the source, or a folder in it, has disappeared or lost most of its images. Without it that
-                is an error and nothing changes, since a disk may not be mounted; and `prune` never deletes most of a
-                source.
-            vectors_from: vectors that were made elsewhere: a column of `source`, which is then a Parquet, CSV or JSONL
-                file of images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the
-                other arguments only `encoder`, `columns` and `progress` count; see docs/exchange.md.
-            encoder: whose vectors these are: the name of an encoder of the store, of a model, or any new one.
-            runner: who computes: "local" is this process, "ray" the workers of a Ray cluster; see docs/shards.md.
-            ray_address: where that cluster is: "127.0.0.1:6379", "auto"; None is one on this machine, for this call.
-                An address beyond this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).
-            workers: how many workers at most, from 1; as many as there is room for where None.
-            gpus_per_worker: GPUs of each worker, from 0, also a fraction; None is 1 if the cluster has GPUs, else 0.
-            out: where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix; the folder
-                `shards` of the store where None.
-            part_rows: images that a worker takes at once, from 1 to 262,144; a 64th of the source, from 256 to 16,384,
-                where None.
-            refresh: "metadata" reads only the headers of files that are indexed already, for what cameras wrote into
-                them, and encodes nothing; other options, but for `exclude`, make no difference then.
-            progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
-            note: called with sentences about the work: which model is loaded, how the first images are labelled.
+            options: the keywords of `IndexKeywords`.
 
         Raises:
             SourceError: there is nothing to index, or too many images fail.
             OptionError, ModelUnavailable, StoreLocked, StoreError: with the `report` if only the pruning fails.
         """
-        from shotdex.indexer.run import IndexOptions
-
+        given = filled(Indexing.index, options)
+        encoder, vectors_from, refresh = given["encoder"], given["vectors_from"], given["refresh"]
         if vectors_from is not None:
             from .interchange import import_vectors
 
-            return import_vectors(self, os.fspath(source), os.fspath(vectors_from), encoder, columns or {}, progress)
+            columns, progress = given["columns"] or {}, given["progress"]
+            return import_vectors(self, os.fspath(source), os.fspath(vectors_from), encoder, columns, progress)
         if refresh not in (None, "metadata"):
             raise OptionError(f"{refresh!r} cannot be refreshed", "only metadata can: --refresh metadata")
         if encoder is not None:
             raise OptionError("an encoder is named without its vectors", "say where they are: --vectors-from COLUMN")
-        options = IndexOptions(
-            layout_of(layout, categories, (category, condition, split)),
-            batch_size,
-            limits=limits_of(max_pixels, max_seconds, all_formats),
-            max_failures=0 if strict else max_failures,
-            columns=columns or {},
-            reading=reading_of(labels_as_written, all_folders, zip_names, exclude),
-            gone=gone,
-        )
-        how = self._model(model, precision, compile)
-        web = Exchange.of_options(web_timeout, web_files)
-        place = None if out is None else os.fspath(out)
-        who = Runner(runner, ray_address, workers, gpus_per_worker, place, part_rows, self._device)
-        own = model is not None and not isinstance(model, str)
-        said = note or (lambda _: None)
-        job = Job(os.fspath(source), options, how, prune, progress, said, web, who, own)
+        job = self._job(source, given)
+        place = None if given["out"] is None else os.fspath(given["out"])
+        cluster = given["ray_address"], given["workers"], given["gpus_per_worker"]
+        job = replace(job, runner=Runner(given["runner"], *cluster, place, given["part_rows"], self._device))
         return self._run(job) if refresh is None else self._refresh(job)
 
-    def preview(
-        self,
-        source: str | os.PathLike[str],
-        *,
-        model: str | OwnModel | ImageEncoder | None = None,
-        layout: str | None = None,
-        categories: Sequence[str] | None = None,
-        category: str | None = None,
-        condition: str | None = None,
-        split: str | None = None,
-        columns: Mapping[str, str] | None = None,
-        labels_as_written: bool | None = None,
-        all_folders: bool | None = None,
-        zip_names: str | None = None,
-        exclude: str | Sequence[str] | None = None,
-        precision: str | None = None,
-        batch_size: int | None = None,
-        compile: bool = False,
-        max_pixels: int = Limits().pixels or 0,
-        max_seconds: float = Limits().seconds or 0,
-        max_failures: int | None = None,
-        strict: bool = False,
-        all_formats: bool = False,
-        web_timeout: float = WEB_SECONDS,
-        web_files: int = WEB_FILES,
-        prune: bool = False,
-        gone: bool = False,
-        refresh: str | None = None,
-        progress: bool | Progress = False,
-        note: Note | None = None,
-    ) -> IndexPreview:
+    @takes(SourceKeywords, PreviewKeywords)
+    def preview(self, source: str | os.PathLike[str], **options: Unpack[PreviewKeywords]) -> IndexPreview:
         """Return what `index` would do with the same arguments. Nothing is written, and no model is downloaded.
 
         The images are listed, not read, so how many of them will fail is known only where they failed before.
@@ -223,36 +100,36 @@ class Indexing(Opened):
         0
         """
         from shotdex.indexer.preview import preview
-        from shotdex.indexer.run import IndexOptions
 
-        options = IndexOptions(
-            layout_of(layout, categories, (category, condition, split)),
-            limits=limits_of(max_pixels, max_seconds, all_formats),
-            columns=columns or {},
-            reading=reading_of(labels_as_written, all_folders, zip_names, exclude),
-            gone=gone,
-        )
-        how = self._model(model, precision)
-        web = Exchange.of_options(web_timeout, web_files)
-        job = Job(os.fspath(source), options, how, prune, progress, note or (lambda _: None), web)
+        job = self._job(source, filled(Indexing.preview, options))
         with job.web.in_effect():
             if (shards := shards_of(self.store, job)) is not None:
                 return preview_shards(self.store, job, shards)
-            with self._scanned(job) as (inventory, choice, options):
+            with self._scanned(job) as (inventory, choice, known):
                 encoder = choice.identity()
-                found = preview(Store(self.path), inventory, options, encoder)
+                found = preview(Store(self.path), inventory, known, encoder)
         return IndexPreview(found, self.path, choice.name if encoder is None else encoder[1])
 
-    def _model(
-        self, model: str | OwnModel | ImageEncoder | None, precision: str | None, compile: bool = False
-    ) -> ModelOptions:
-        """Return which model is meant; an encoder object is used wherever its name is needed."""
+    def _job(self, source: str | os.PathLike[str], given: PreviewKeywords) -> Job:
+        """Return what the keywords mean; an encoder object is used wherever its name is needed."""
         from shotdex.models.encoder_pool import ModelOptions
 
+        options = index_options(given, given["exclude"])
+        most = 0 if given["strict"] else given["max_failures"]
+        model, own = given["model"], False
         if model is not None and not isinstance(model, str):
             self.encoders.use(model)
-            model = model.id if isinstance(model.id, str) else model.id.name
-        return ModelOptions(model, precision, compile=compile)
+            model, own = model.id if isinstance(model.id, str) else model.id.name, True
+        return Job(
+            os.fspath(source),
+            replace(options, max_failures=most, gone=given["gone"]),
+            ModelOptions(model, given["precision"], compile=given["compile"]),
+            given["prune"],
+            given["progress"],
+            given["note"] or (lambda _: None),
+            Exchange.of_options(given["web_timeout"], given["web_files"]),
+            own_model=own,
+        )
 
     @contextmanager
     def _scanned(self, job: Job) -> Iterator[tuple[Inventory, IndexEncoder, IndexOptions]]:
@@ -338,21 +215,27 @@ class Indexing(Opened):
             return Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
 
 
-def layout_of(
-    pattern: str | None, categories: Sequence[str] | None, fixed: tuple[str | None, str | None, str | None]
-) -> Layout:
-    """Return the layout that a pattern, a list of categories and a fixed category, condition and split mean.
+def index_options(given: SourceKeywords, exclude: str | Sequence[str] | None = None) -> IndexOptions:
+    """Return what the keywords say about reading, labelling and encoding images.
 
     Raises:
-        OptionError: the list is empty, or the pattern is not valid.
+        OptionError: one of them makes no sense.
     """
     from shotdex.indexer.layout import parse_layout
+    from shotdex.indexer.run import IndexOptions
     from shotdex.store.images import Labels
 
-    listed = [name.strip() for name in categories or ()]
-    if categories is not None and not any(listed):
+    categories = None if given["categories"] is None else [name.strip() for name in given["categories"]]
+    if categories is not None and not any(categories):
         raise OptionError("--categories is empty", "for example: --categories airplane,car,chair")
-    return parse_layout(pattern, listed, Labels(*fixed))
+    fixed = Labels(given["category"], given["condition"], given["split"])
+    return IndexOptions(
+        parse_layout(given["layout"], categories or [], fixed),
+        given["batch_size"],
+        limits=limits_of(given["max_pixels"], given["max_seconds"], given["all_formats"]),
+        columns=given["columns"] or {},
+        reading=reading_of(given["labels_as_written"], given["all_folders"], given["zip_names"], exclude),
+    )
 
 
 def reading_of(
@@ -385,7 +268,7 @@ def reading_of(
     return {name: value for name, value in given.items() if value is not None}
 
 
-def limits_of(pixels: int, seconds: float, all_formats: bool = False) -> Limits:
+def limits_of(pixels: int, seconds: float, all_formats: bool) -> Limits:
     """Return the limits of one image; 0 lifts a limit, and with the one on pixels the one on a file's bytes.
 
     Raises:

@@ -14,24 +14,21 @@ from typing import TYPE_CHECKING, Any, Unpack
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write, user_path
 from shotdex.store.store import Store
-from shotdex.store.types import PIXEL_LIMIT, Ids, Part, PartKind, Query, Space, Vectors
+from shotdex.store.types import Ids, Part, PartKind, Query, Space, Vectors
 
 from .arranged import Arrangement, arranged
 from .baselines import Baselines
 from .engines import Engines
 from .evaluation import Evaluation
-from .filters import FilterKeywords
 from .filters import where as all_of
 from .indexing import Indexing
 from .interchange import Interchange
+from .keywords import FilterKeywords, SearchKeywords, chosen, filled, takes
 from .maintenance import Maintenance
 from .prompts import Prompts
 from .results import SearchResult, SqlResult
 from .tabular import Records
 from .trying import Trying
-
-ImageSource = str | os.PathLike[str] | bytes
-"""A path or URL of an image, or the bytes of its file."""
 
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
@@ -158,29 +155,8 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
 
         return Plots(self)
 
-    def search(
-        self,
-        *parts: str | tuple[str, float] | Part,
-        minus: str | Sequence[str] = (),
-        image: ImageSource | Sequence[ImageSource] = (),
-        like: int | str | Sequence[int | str] = (),
-        where: str | None = None,
-        k: int = 10,
-        least: bool = False,
-        min_score: float | None = None,
-        min_z: float | None = None,
-        space: str = "joint",
-        with_itself: bool = False,
-        model: str | OwnModel | ImageEncoder | None = None,
-        exact: bool = False,
-        engine: str = "auto",
-        max_pixels: int = PIXEL_LIMIT,
-        skip: int = 0,
-        sort: str = "score",
-        group_by: str | None = None,
-        collapse: bool = False,
-        **filters: Unpack[FilterKeywords],
-    ) -> SearchResult:
+    @takes(SearchKeywords, FilterKeywords)
+    def search(self, *parts: str | tuple[str, float] | Part, **options: Unpack[SearchKeywords]) -> SearchResult:
         """Find the images nearest to texts, images, or a weighted sum of both: best first, ties by image id.
 
         What the store has needs no model: texts that it remembers, indexed images (`like`), and any `image` whose
@@ -189,28 +165,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         Args:
             parts: texts to look for; a pair `("dog", 2)` counts twice, and `("dog", -1)` is subtracted. `parse_query`
                 makes parts of words as the command line takes them: `horse + stripes - "a zoo"`.
-            minus: texts to subtract.
-            image: a path, a URL or the bytes of an image file to look for, or several.
-            like: the id of an indexed image to look for, the name of a saved selection, or several.
-            where: a SQL condition on the columns of `images`; `@name` in it stands for a saved selection.
-            k: how many hits, at least 1; fewer come only where the filter or a threshold leaves fewer.
-            least: find the least similar images instead, lowest cosine first.
-            min_score: leave out hits with a lower cosine, in [-1, 1].
-            min_z: leave out hits with a lower `z`: standard deviations above the mean of all images for this query,
-                which mean the same for texts, images and models; 3 is a strict bound.
-            space: "joint", or "vision", in which images that look alike are near, whatever they show; no texts there.
-            with_itself: keep the images that are looked for among the hits.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
-            exact: look at every image even if there is an approximate index.
-            engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS,
-                which `notes` of the result say.
-            max_pixels: a larger `image` is an error, unless it or one as large is indexed; 0 lifts the limit.
-            skip: leave out so many of the best hits, for the next page.
-            sort: the order of the k hits: "score", "taken_at" (oldest first) or "path".
-            group_by: "category", "condition" or "split": hits of one stand together, the group of the best hit first.
-            collapse: of near-duplicates show the best hit, once; `more` of the result says how many stand behind it.
-                They are hits whose cosine with it reaches the threshold of `duplicates`.
-            filters: `after`, `camera`, `near` and the other keywords of `shotdex.where`, which must hold, too.
+            options: the keywords of `SearchKeywords`.
 
         Raises:
             EmptyQuery: nothing to look for, or its parts cancel each other out. EmptyStore: nothing is indexed.
@@ -226,35 +181,27 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         """
         from shotdex.query.search import Through
 
-        if space not in set(Space):
-            raise OptionError(f"there is no space {space!r}", "choose joint or vision")
-        where = all_of(where, **filters)
+        given = filled(Session.search, options)
+        if given["space"] not in set(Space):
+            raise OptionError(f"there is no space {given['space']!r}", "choose joint or vision")
+        minus, image, like = given["minus"], given["image"], given["like"]
         images = (image,) if isinstance(image, (str, bytes, os.PathLike)) else tuple(image)
-        query = Query(
-            (
-                *(Part(part[0], weight=float(part[1])) if isinstance(part, tuple) else part for part in parts),
-                *(Part(text, weight=-1.0) for text in ((minus,) if isinstance(minus, str) else minus)),
-                *(Part(one if isinstance(one, bytes) else os.fspath(one), PartKind.IMAGE) for one in images),
-                *map(_like, (like,) if isinstance(like, (int, str)) else like),
-            ),
-            where,
-            k,
-            max_pixels,
-            Space(space),
-            least,
-            min_score,
-            min_z,
-            with_itself,
+        looked_for = (
+            *(Part(part[0], weight=float(part[1])) if isinstance(part, tuple) else part for part in parts),
+            *(Part(text, weight=-1.0) for text in ((minus,) if isinstance(minus, str) else minus)),
+            *(Part(one if isinstance(one, bytes) else os.fspath(one), PartKind.IMAGE) for one in images),
+            *map(_like, (like,) if isinstance(like, (int, str)) else like),
         )
-        named, through = self.encoders.recognised(model), Through(engine, exact)
-        how = Arrangement(skip, sort, group_by, collapse)
+        where, space = all_of(given["where"], **chosen(given, FilterKeywords)), Space(given["space"])
+        query = Query(**{**chosen(given, Query), "parts": looked_for, "where": where, "space": space})
+        named, through = self.encoders.recognised(given["model"]), Through(**chosen(given, Through))
         found, more = arranged(
             self.store,
             lambda count: self._searcher.search(replace(query, k=count), self.encoders, named, through),
-            k,
-            how,
-            lambda ids: self._vectors_of(ids, query.space, named),
-            query.space,
+            query.k,
+            Arrangement(**chosen(given, Arrangement)),
+            lambda ids: self._vectors_of(ids, space, named),
+            space,
         )
         return SearchResult(found, str(query), self.store, more)
 

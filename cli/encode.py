@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -16,7 +17,7 @@ from .render import as_json as to_json
 from .source_options import LABELS, label_options, limit_options, model_options, web_options
 
 SECTIONS = {
-    "What to encode, and where to": ("part", "target", "part_rows"),
+    "What to encode, and where to": ("part", "out", "part_rows"),
     "Labels": LABELS,
     "Model": ("model", "precision", "device", "batch_size"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds"),
@@ -31,7 +32,6 @@ SECTIONS = {
 )
 @click.option(
     "--out",
-    "target",
     metavar="PLACE",
     required=True,
     help="Where the shards go: a folder, or an s3:// or gs:// prefix. All parts may have the same.",
@@ -49,31 +49,7 @@ SECTIONS = {
 @limit_options
 @web_options
 @json_option
-def command(
-    source: str,
-    part: str,
-    target: str,
-    part_rows: int,
-    layout: str | None,
-    categories: str | None,
-    category: str | None,
-    condition: str | None,
-    split: str | None,
-    columns: str | None,
-    labels_as_written: bool | None,
-    all_folders: bool | None,
-    zip_names: str | None,
-    model: str | None,
-    precision: str | None,
-    device: str,
-    batch_size: int | None,
-    all_formats: bool,
-    max_pixels: int,
-    max_seconds: float,
-    web_timeout: float,
-    web_files: int,
-    as_json: bool,
-) -> None:
+def command(source: str, as_json: bool, **options: Any) -> None:
     """Encode one part of SOURCE to shards at PLACE, on any machine; no store is needed.
 
     SOURCE is what 'shotdex index' takes, and must be the same path or URL on every machine. Once all N parts are there,
@@ -84,35 +60,8 @@ def command(
     shotdex encode s3://bucket/photos/ --part $SLURM_ARRAY_TASK_ID/64 --out s3://bucket/shards/
     shotdex index shards/
     """
-    from shotdex.media.sources.columns import parse_columns
-
     try:
-        report = shotdex.encode(
-            source,
-            part=part,
-            out=target,
-            model=model,
-            part_rows=part_rows,
-            layout=layout,
-            categories=categories.split(",") if categories is not None else None,
-            category=category,
-            condition=condition,
-            split=split,
-            columns=parse_columns(columns) if columns is not None else None,
-            labels_as_written=labels_as_written,
-            all_folders=all_folders,
-            zip_names=zip_names,
-            precision=precision,
-            device=device,
-            batch_size=batch_size,
-            max_pixels=max_pixels,
-            max_seconds=max_seconds,
-            all_formats=all_formats,
-            web_timeout=web_timeout,
-            web_files=web_files,
-            progress=True,
-            note=note,
-        )
+        report = shotdex.encode(source, progress=True, note=note, **options)
     except KeyboardInterrupt:
         complain("interrupted; shards that are whole are kept. Go on with the same command.")
         sys.exit(INTERRUPTED)

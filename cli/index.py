@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import click
 
 from shotdex.formatting import plain, shown_path, visible
 from shotdex.index_lines import left_out_lines, unlabelled_lines
+from shotdex.keywords import PreviewKeywords, chosen
 from shotdex.results import IndexPreview
 from shotdex.session import Session
 from shotdex.store.errors import OptionError, ShotdexError
@@ -30,11 +30,11 @@ GO_ON = "interrupted; what is done is kept. Go on with the same command."
 SECTIONS = {
     "Labels (kept for the next time)": LABELS,
     "Which images": ("exclude",),
-    "Model": ("model", "precision", "device", "batch_size", "compile_model"),
+    "Model": ("model", "precision", "device", "batch_size", "compile"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "Web servers": ("web_timeout", "web_files"),
     "Vectors made elsewhere": ("vectors_from", "encoder"),
-    "Who computes": ("runner", "ray_address", "workers", "gpus_per_worker", "target", "part_rows"),
+    "Who computes": ("runner", "ray_address", "workers", "gpus_per_worker", "out", "part_rows"),
     "What to do": ("refresh", "dry_run", "prune", "gone"),
 }
 
@@ -54,9 +54,7 @@ SECTIONS = {
     "the store's, else float32",
     "the store's, else the",
 )
-@click.option(
-    "--compile", "compile_model", is_flag=True, help="Compile the model first; takes a minute, and pays off on a GPU."
-)
+@click.option("--compile", is_flag=True, help="Compile the model first; takes a minute, and pays off on a GPU.")
 @limit_options
 @click.option(
     "--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N failures. [default: never]"
@@ -93,7 +91,6 @@ SECTIONS = {
 )
 @click.option(
     "--out",
-    "target",
     metavar="PLACE",
     help="Where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix. [default: "
     "STORE/shards]",
@@ -119,45 +116,7 @@ SECTIONS = {
 )
 @store_option
 @json_option
-def command(
-    source: str,
-    layout: str | None,
-    categories: str | None,
-    category: str | None,
-    condition: str | None,
-    split: str | None,
-    columns: str | None,
-    labels_as_written: bool | None,
-    all_folders: bool | None,
-    zip_names: str | None,
-    exclude: tuple[str, ...],
-    model: str | None,
-    precision: str | None,
-    device: str,
-    batch_size: int | None,
-    compile_model: bool,
-    all_formats: bool,
-    max_pixels: int,
-    max_seconds: float,
-    max_failures: int | None,
-    strict: bool,
-    web_timeout: float,
-    web_files: int,
-    vectors_from: str | None,
-    encoder: str | None,
-    runner: str,
-    ray_address: str | None,
-    workers: int | None,
-    gpus_per_worker: float | None,
-    target: str | None,
-    part_rows: int | None,
-    dry_run: bool,
-    prune: bool,
-    gone: bool,
-    refresh: str | None,
-    store_path: Path | None,
-    as_json: bool,
-) -> None:
+def command(source: str, device: str, dry_run: bool, store_path: Path | None, as_json: bool, **options: Any) -> None:
     """Index the images of SOURCE.
 
     SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt next to an image are read too, and
@@ -176,8 +135,6 @@ def command(
     find . -name '*.jpg' -size +100k -print0 | shotdex index -
     shotdex index images.parquet --vectors-from embedding --encoder dinov2-small
     """
-    from shotdex.media.sources.columns import parse_columns
-
     session = Session(Store(store_to_write(store_path, os.environ, Path.cwd())), device)
     said: list[str] = []
 
@@ -188,49 +145,13 @@ def command(
     def show(report: IndexReport) -> None:
         out(to_json(as_dict(report)) if as_json else report_text(report, session.path, said if one_stream() else ()))
 
-    _check_dry_run(dry_run, {"--vectors-from": vectors_from, "--refresh": refresh})
-    really = partial(
-        session.index,
-        vectors_from=vectors_from,
-        encoder=encoder,
-        runner=runner,
-        ray_address=ray_address,
-        workers=workers,
-        gpus_per_worker=gpus_per_worker,
-        out=target,
-        part_rows=part_rows,
-        refresh=refresh,
-    )
-    index = session.preview if dry_run else really
+    options["exclude"] = options["exclude"] or None
+    if dry_run:
+        _check_dry_run(options)
+        options = chosen(options, PreviewKeywords)
+    index = session.preview if dry_run else session.index
     try:
-        done = index(
-            source,
-            model=model,
-            layout=layout,
-            categories=categories.split(",") if categories is not None else None,
-            category=category,
-            condition=condition,
-            split=split,
-            columns=parse_columns(columns) if columns is not None else None,
-            labels_as_written=labels_as_written,
-            all_folders=all_folders,
-            zip_names=zip_names,
-            exclude=exclude or None,
-            precision=precision,
-            batch_size=batch_size,
-            compile=compile_model,
-            max_pixels=max_pixels,
-            max_seconds=max_seconds,
-            max_failures=max_failures,
-            strict=strict,
-            web_timeout=web_timeout,
-            web_files=web_files,
-            all_formats=all_formats,
-            prune=prune,
-            gone=gone,
-            progress=True,
-            note=say,
-        )
+        done = index(source, progress=True, note=say, **options)
     except KeyboardInterrupt:  # before the first image, or after the last
         if dry_run:
             raise
@@ -249,10 +170,10 @@ def command(
         sys.exit(INTERRUPTED)
 
 
-def _check_dry_run(dry_run: bool, others: Mapping[str, str | None]) -> None:
-    for name, value in others.items():
-        if dry_run and value is not None:
-            raise OptionError(f"--dry-run does not go with {name}", "leave out one of them")
+def _check_dry_run(options: Mapping[str, Any]) -> None:
+    for name in ("vectors_from", "refresh"):
+        if options[name] is not None:
+            raise OptionError(f"--dry-run does not go with --{name.replace('_', '-')}", "leave out one of them")
 
 
 def as_dict(report: IndexReport) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import click
 
 import shotdex
-from shotdex.filters import FilterKeywords
+from shotdex.keywords import FilterKeywords
 from shotdex.store.location import user_path
 
 from .render import note

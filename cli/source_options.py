@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -43,12 +43,23 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
+def _listed(context: click.Context, option: click.Parameter, names: str | None) -> list[str] | None:
+    return None if names is None else names.split(",")
+
+
+def _roles(context: click.Context, option: click.Parameter, columns: str | None) -> Mapping[str, str] | None:
+    from shotdex.media.sources.columns import parse_columns
+
+    return None if columns is None else parse_columns(columns)
+
+
 label_options = _all(
     click.option(
         "--layout", metavar="PATTERN", help="What path parts mean: '{condition}/{category}*', '{split}/{category}/*'."
     ),
     click.option(
         "--categories",
+        callback=_listed,
         metavar="A,B,C",
         help="The category is the longest of these that a file's name starts with as a word (car01, car-2 and CarSide, "
         "not carrot), else the nearest folder of that name. With --layout: what {category} may be.",
@@ -58,6 +69,7 @@ label_options = _all(
     click.option("--split", metavar="X", help="The split of all images."),
     click.option(
         "--columns",
+        callback=_roles,
         metavar="ROLE=NAME,...",
         help="Which columns of a manifest, or keys of a tar's .json files, are image, category, condition and split: "
         "image=file,category=label. Usual names are found without.",

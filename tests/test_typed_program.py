@@ -27,7 +27,10 @@ def test_a_program_of_a_user_passes_mypy_and_misspellings_do_not(tmp_path: Path)
         'frame = store.sql("FROM outcomes WHERE NOT correct").to_pandas()\n'
     )
     wrong = tmp_path / "wrong.py"
-    wrong.write_text('import shotdex\n\nshotdex.nope()\nshotdex.open().serch("x")\n')
+    wrong.write_text(
+        'import shotdex\n\nshotdex.nope()\nshotdex.open().serch("x")\n'
+        'shotdex.open().index("photos/", modle="demo")\nshotdex.open().index("photos/", batch_size="8")\n'
+    )
     environment = {"MYPYPATH": str(ROOT / "typings"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
     command += ["--cache-dir", str(ROOT / ".mypy_cache"), str(program), str(wrong)]
@@ -35,3 +38,5 @@ def test_a_program_of_a_user_passes_mypy_and_misspellings_do_not(tmp_path: Path)
     assert "program.py" not in done.stdout, done.stdout
     assert '"nope"' in done.stdout
     assert '"serch"' in done.stdout
+    assert '"modle"' in done.stdout
+    assert '"batch_size"' in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -194,6 +195,26 @@ class TestEvaluation:
         with pytest.raises(shotdex.errors.OptionError, match="pie"):
             session.plot("pie")
         assert isinstance(session.search("a hat", k=2).sheet(), Figure)
+
+
+@pytest.mark.parametrize(
+    ("function", "wrong", "near"),
+    [
+        (shotdex.Session.index, "modle", "model"),
+        (shotdex.Session.preview, "categores", "categories"),
+        (shotdex.Session.search, "min_scor", "min_score"),
+        (shotdex.Session.classify, "templats", "templates"),
+        (shotdex.encode, "prt", "part"),
+        (shotdex.where, "cammera", "camera"),
+    ],
+)
+def test_a_misspelt_keyword_is_an_error_that_names_near_ones(
+    function: Callable[..., object], wrong: str, near: str, session: shotdex.Session
+) -> None:
+    first = () if function in (shotdex.encode, shotdex.where) else (session,)
+    needed: dict[str, str] = {"part": "0/1", "out": "nowhere"} if function is shotdex.encode else {}
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{wrong}'. Did you mean '{near}'"):
+        function(*first, "x", **{wrong: "x"}, **needed)
 
 
 class TestPrompts:

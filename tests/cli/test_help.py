@@ -11,7 +11,7 @@ import click
 import pytest
 
 from shotdex.cli import COMMANDS, group
-from shotdex.filters import FilterKeywords
+from shotdex.keywords import FilterKeywords
 from tests.conftest import Ran
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,0 +1,272 @@
+"""Keywords that several methods take: each has its type, default and meaning here, once."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+
+from shotdex.store.progress import Progress
+from shotdex.store.types import PIXEL_LIMIT, WEB_FILES, WEB_SECONDS, Limits
+
+if TYPE_CHECKING:
+    from shotdex.models.own_encoder import OwnModel
+    from shotdex.models.protocols import ImageEncoder
+
+Note = Callable[[str], None]
+
+ImageSource = str | os.PathLike[str] | bytes
+"""A path or URL of an image, or the bytes of its file."""
+
+
+class SourceKeywords(TypedDict, total=False):
+    """How the images of a source are read, labelled and encoded.
+
+    model: a hub name, a local folder, "demo", or an object with `id`, `encode_images` and `encode_texts`; the store's
+        own where None, and without one the default model.
+    layout: what path parts mean, such as "{condition}/{category}*".
+    categories: the category is the longest of these that a file's name starts with as a word, else the nearest folder
+        of that name; with a layout, what its {category} may be.
+    category, condition, split: the label of all images.
+    columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
+    labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3. None, here
+        and for the next two: as the last time, if there was one.
+    all_folders: also enter hidden folders and those that NAS, phones and desktops keep for themselves.
+    zip_names: the encoding of names in zip files that do not say theirs: "gbk".
+    precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
+    batch_size: images that go through the model at once; None chooses.
+    max_pixels: larger images become failures; 0 lifts the limit.
+    max_seconds: the time to decode one image; 0 lifts the limit.
+    all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
+    web_timeout: the seconds in which a web server must begin to answer, and then go on at 10 kB a second; a whole
+        answer may take 120 times as long. 0 lifts these limits.
+    web_files: the files and folders that a folder on a web server may list, in all; 0 lifts the limit, and those on
+        the size of a page, on nested folders and on archives whose size the server does not state.
+    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    note: called with sentences about the work: which model is loaded, how the first images are labelled.
+    """
+
+    model: str | OwnModel | ImageEncoder | None
+    layout: str | None
+    categories: Sequence[str] | None
+    category: str | None
+    condition: str | None
+    split: str | None
+    columns: Mapping[str, str] | None
+    labels_as_written: bool | None
+    all_folders: bool | None
+    zip_names: str | None
+    precision: str | None
+    batch_size: int | None
+    max_pixels: int
+    max_seconds: float
+    all_formats: bool
+    web_timeout: float
+    web_files: int
+    progress: bool | Progress
+    note: Note | None
+
+
+class PreviewKeywords(SourceKeywords, total=False):
+    """What `Session.preview` takes, too.
+
+    exclude: glob patterns of images to leave out, as in .gitignore: "*.png" and "drafts" fit names anywhere,
+        "2021/raw/*" begins at the source, `**` fits slashes, too; "" excludes none. None: as the last
+        time.
+    compile: compile the model first, which pays on a GPU.
+    max_failures: stop after more than this many failures; `strict` stops at the first.
+    strict: stop at the first failure.
+    prune: afterwards delete what has disappeared from its source.
+    gone: accept that the source, or a folder in it, has disappeared or lost most of its images. Without it that is an
+        error and nothing changes, since a disk may not be mounted; and `prune` never deletes most of a source.
+    refresh: "metadata" reads only the headers of files that are indexed already, for what cameras wrote into them, and
+        encodes nothing; other options, but for `exclude`, make no difference then.
+    """
+
+    exclude: str | Sequence[str] | None
+    compile: bool
+    max_failures: int | None
+    strict: bool
+    prune: bool
+    gone: bool
+    refresh: str | None
+
+
+class IndexKeywords(PreviewKeywords, total=False):
+    """What only `Session.index` takes.
+
+    vectors_from: vectors that were made elsewhere: a column of `source`, which is then a Parquet, CSV or JSONL file of
+        images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the other arguments
+        only `encoder`, `columns` and `progress` count; see docs/exchange.md.
+    encoder: whose vectors these are: the name of an encoder of the store, of a model, or any new one.
+    runner: who computes: "local" is this process, "ray" the workers of a Ray cluster; see docs/shards.md.
+    ray_address: where that cluster is: "127.0.0.1:6379", "auto"; None is one on this machine, for this call. An
+        address beyond this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).
+    workers: how many workers at most, from 1; as many as there is room for where None.
+    gpus_per_worker: GPUs of each worker, from 0, also a fraction; None is 1 if the cluster has GPUs, else 0.
+    out: where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix; the folder `shards` of
+        the store where None.
+    part_rows: images that a worker takes at once, from 1 to 262,144; a 64th of the source, from 256 to 16,384, where
+        None.
+    """
+
+    vectors_from: str | os.PathLike[str] | None
+    encoder: str | None
+    runner: str
+    ray_address: str | None
+    workers: int | None
+    gpus_per_worker: float | None
+    out: str | os.PathLike[str] | None
+    part_rows: int | None
+
+
+class FilterKeywords(TypedDict, total=False):
+    """Which images: the keywords of `shotdex.where`; all of them must hold.
+
+    after: the earliest time at which an image may have been taken, as its camera's clock showed it: a year, month, day
+        or time, such as "2021", "2021-07", "2021-07-04" or "2021-07-04T12:30", from its first moment on.
+    before: the time before which it was taken; that year, month or day itself is left out.
+    camera: a part of the camera's name, in any case; of several, one must fit.
+    near: a latitude and a longitude in degrees, south and west below zero: "48.86,2.29".
+    within: how far from there, a number of kilometres or a text with a unit: "2km", "500m", "1mi". 1 km where None.
+    folder: a folder or archive; of one that is not here, the name or the end of its path; or "@name", a saved
+        selection. Several: any of them.
+    category, condition: the label, or several of which one must fit.
+    run: a run that classified the image, by name or number.
+    wrong, right: that the run was wrong, or right, about it; the newest run where none is named.
+    """
+
+    after: str | datetime | None
+    before: str | datetime | None
+    camera: str | Sequence[str]
+    near: str | tuple[float, float] | None
+    within: str | float | None
+    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+    category: str | Sequence[str]
+    condition: str | Sequence[str]
+    run: str | int | None
+    wrong: bool
+    right: bool
+
+
+class SearchKeywords(FilterKeywords, total=False):
+    """What `Session.search` takes.
+
+    minus: texts to subtract.
+    image: a path, a URL or the bytes of an image file to look for, or several.
+    like: the id of an indexed image to look for, the name of a saved selection, or several.
+    where: a SQL condition on the columns of `images`; `@name` in it stands for a saved selection.
+    k: how many hits, at least 1; fewer come only where the filter or a threshold leaves fewer.
+    least: find the least similar images instead, lowest cosine first.
+    min_score: leave out hits with a lower cosine, in [-1, 1].
+    min_z: leave out hits with a lower `z`: standard deviations above the mean of all images for this query, which mean
+        the same for texts, images and models; 3 is a strict bound.
+    space: "joint", or "vision", in which images that look alike are near, whatever they show; no texts there.
+    with_itself: keep the images that are looked for among the hits.
+    model: one of the store's encoders, by name, number or object; needed where there are several.
+    exact: look at every image even if there is an approximate index.
+    engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS, which
+        `notes` of the result say.
+    max_pixels: a larger `image` is an error, unless it or one as large is indexed; 0 lifts the limit.
+    skip: leave out so many of the best hits, for the next page.
+    sort: the order of the k hits: "score", "taken_at" (oldest first) or "path".
+    group_by: "category", "condition" or "split": hits of one stand together, the group of the best hit first.
+    collapse: of near-duplicates show the best hit, once; `more` of the result says how many stand behind it. They are
+        hits whose cosine with it reaches the threshold of `duplicates`.
+    """
+
+    minus: str | Sequence[str]
+    image: ImageSource | Sequence[ImageSource]
+    like: int | str | Sequence[int | str]
+    where: str | None
+    k: int
+    least: bool
+    min_score: float | None
+    min_z: float | None
+    space: str
+    with_itself: bool
+    model: str | OwnModel | ImageEncoder | None
+    exact: bool
+    engine: str
+    max_pixels: int
+    skip: int
+    sort: str
+    group_by: str | None
+    collapse: bool
+
+
+_DEFAULTS: dict[type, dict[str, Any]] = {
+    SourceKeywords: {
+        "max_pixels": Limits().pixels,
+        "max_seconds": Limits().seconds,
+        "web_timeout": WEB_SECONDS,
+        "web_files": WEB_FILES,
+        "progress": False,
+    },
+    IndexKeywords: {"runner": "local"},
+    FilterKeywords: dict.fromkeys(("camera", "folder", "category", "condition"), ()),
+    SearchKeywords: dict.fromkeys(("minus", "image", "like"), ())
+    | {"k": 10, "space": "joint", "engine": "auto", "max_pixels": PIXEL_LIMIT, "skip": 0, "sort": "score"},
+}
+"""Defaults other than None, and False for what is True or False."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+Keywords = TypeVar("Keywords", bound=Mapping[str, object])
+
+
+def takes(*kinds: type) -> Callable[[Method], Method]:
+    """Return a decorator that spells out a function's `**options` in its signature and docstring, for `help`.
+
+    The body calls `filled`. A line that begins with `options:` in the docstring is replaced by their meanings.
+    """
+    names = [kind.__annotations__.keys() for kind in kinds]
+    spelled: list[inspect.Parameter] = []
+    meanings: list[str] = []
+    for kind in kinds:
+        inherited = {name for other in names if other < kind.__annotations__.keys() for name in other}
+        for name in (name for name in kind.__annotations__ if name not in inherited):
+            annotation = kind.__annotations__[name].__forward_arg__
+            default = _DEFAULTS.get(kind, {}).get(name, False if annotation == "bool" else None)
+            spelled.append(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            )
+        meanings += (inspect.getdoc(kind) or "").splitlines()[2:]
+
+    def spell_out(function: Method) -> Method:
+        signature = inspect.signature(function)
+        *own, options = signature.parameters.values()
+        vars(function)["__signature__"] = signature.replace(parameters=[*own, *spelled])
+        vars(function)["defaults"] = {one.name: one.default for one in spelled}
+        lines = (function.__doc__ or "").split("\n")
+        for place, line in enumerate(lines):
+            if line.lstrip().startswith(f"{options.name}: "):
+                indent = line[: len(line) - len(line.lstrip())]
+                lines[place : place + 1] = [indent + one for one in meanings]
+                break
+        function.__doc__ = "\n".join(lines)
+        return function
+
+    return spell_out
+
+
+def filled(function: Callable[..., Any], given: Keywords) -> Keywords:
+    """Return the `**options` of a function with `takes`, those that were not given with their defaults.
+
+    Raises:
+        TypeError: it takes no such keyword.
+    """
+    defaults = vars(function)["defaults"]
+    for name in given:
+        if name not in defaults:
+            near = get_close_matches(name, inspect.signature(function).parameters, 2, 0.7)
+            meant = f". Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}{meant}")
+    return cast("Keywords", {**defaults, **given})
+
+
+def chosen(given: Mapping[str, object], kind: type) -> dict[str, Any]:
+    """Return those of some keywords that are fields of `kind`, a dataclass or further keywords."""
+    return {name: given[name] for name in kind.__annotations__ if name in given}
