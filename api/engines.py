@@ -12,6 +12,7 @@ from .progress import shown
 from .results import Findings
 
 if TYPE_CHECKING:
+    from shotdex.models.own_encoder import AnyModel
     from shotdex.upkeep.engines import EngineStatus
 
 ADDED = ("milvus",)
@@ -44,7 +45,7 @@ class Engines(Opened):
         *,
         uri: str,
         kind: str = "FLAT",
-        model: str | None = None,
+        model: AnyModel | None = None,
         progress: bool | Progress = False,
     ) -> EngineStatus:
         """Send an encoder's vectors to a search engine, so that searches go through it; return how it is then.
@@ -57,7 +58,7 @@ class Engines(Opened):
             uri: http://HOST:19530, https://HOST, or the path NAME.db of a Milvus Lite folder. A token or
                 user:password is read from the environment variable SHOTDEX_MILVUS_TOKEN only.
             kind: the index: FLAT compares every vector; HNSW, IVF_FLAT, IVF_SQ8 and DISKANN may miss some.
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
             progress: show how far it is.
 
         Raises:
@@ -70,18 +71,19 @@ class Engines(Opened):
         from shotdex.upkeep.engines import engine_statuses
 
         _check(engine)
+        named = self.encoders.recognised(model)
         with self.store.reading() as con:
-            number, encoder = choose_encoder(con, model)
+            number, encoder = choose_encoder(con, named)
         with shown(progress, "sending", " vectors") as bar:
             add_milvus(self.store, number, encoder, uri, kind, bar)
         return next(one for one in engine_statuses(self.store) if one.encoder == number)
 
-    def remove_engine(self, engine: str, *, model: str | None = None) -> bool:
+    def remove_engine(self, engine: str, *, model: AnyModel | None = None) -> bool:
         """Forget an engine and delete what it was sent; return whether there was one. Searches go through FAISS again.
 
         Args:
             engine: "milvus".
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
 
         >>> store.remove_engine("milvus")
         False
@@ -90,8 +92,9 @@ class Engines(Opened):
         from shotdex.store.engines.milvus_upload import remove_milvus
 
         _check(engine)
+        named = self.encoders.recognised(model)
         with self.store.reading() as con:
-            number, _ = choose_encoder(con, model)
+            number, _ = choose_encoder(con, named)
         return remove_milvus(self.store, number)
 
 

@@ -22,8 +22,7 @@ from .runs import Run, Runs
 
 if TYPE_CHECKING:
     from shotdex.analysis.rerun import Rerun
-    from shotdex.models.own_encoder import OwnModel
-    from shotdex.models.protocols import ImageEncoder
+    from shotdex.models.own_encoder import AnyModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Evaluation(Opened):
         where: str | None = None,
         k: int = 5,
         name: str | None = None,
-        model: str | OwnModel | ImageEncoder | None = None,
+        model: AnyModel | None = None,
         replace: bool = False,
         partial: bool = False,
         command: str = "",
@@ -65,7 +64,7 @@ class Evaluation(Opened):
             where: a SQL condition on the columns of `images`.
             k: how many predictions to keep for each image, at least 1.
             name: the run's name, not yet taken; `run-N` if not given.
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
             replace: delete the run that has this name once the new one is complete.
             partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
             command: how the run was started, for its record.
@@ -257,7 +256,7 @@ class Evaluation(Opened):
         seed: int = 0,
         run: str | Sequence[str] = (),
         outside: str | Sequence[str] = (),
-        model: str | None = None,
+        model: AnyModel | None = None,
         progress: bool | Progress = False,
     ) -> Findings:
         """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors.
@@ -271,7 +270,7 @@ class Evaluation(Opened):
             seed: random seed for the splits, the draws and the bootstrap, from 0.
             run: zero-shot runs, by name; the newest of the same encoder where there are none.
             outside: results from elsewhere: "NAME=VALUE", "NAME=VALUE:N", or the name of an imported baseline.
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
 
         Returns:
             A row for each method; `details` has the options, the split, the coverage and the notes, and
@@ -288,8 +287,9 @@ class Evaluation(Opened):
         from shotdex.analysis.probe.problem import ProbeOptions, parse_shots
 
         shots = parse_shots(few_shot) if isinstance(few_shot, str) else tuple(sorted(set(few_shot)))
+        named = self.encoders.recognised(model)
         options = ProbeOptions(
-            train_where, test_where, shots, draws, Space(space), seed, _names(run), _names(outside), model
+            train_where, test_where, shots, draws, Space(space), seed, _names(run), _names(outside), named
         )
         with shown(progress, "training", " fits") as bar:
             found = probe(self.store, options, bar)

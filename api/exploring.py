@@ -20,6 +20,7 @@ from .facts import Facts
 if TYPE_CHECKING:
     from PIL import Image
 
+    from shotdex.models.own_encoder import AnyModel
     from shotdex.query.kept import View
     from shotdex.query.search import Searcher
     from shotdex.store.engines.flat import Rows
@@ -87,21 +88,23 @@ class Exploring(Facts):
             follower.stop()
             self._searcher.follow(None)
 
-    def index_of(self, model: str | None = None) -> VectorIndex:
-        """Return the vectors of all images as a search sees them, for an encoder by name or number.
+    def index_of(self, model: AnyModel | None = None) -> VectorIndex:
+        """Return the vectors of all images as a search sees them, for an encoder by name, number or object.
 
         >>> len(store.index_of())
         320
         """
         from shotdex.query.kept import Place
 
-        return self._searcher.read(lambda view: view.index(Place(*_snapshot(view).encoder(model))))
+        named = self.encoders.recognised(model)
+        return self._searcher.read(lambda view: view.index(Place(*_snapshot(view).encoder(named))))
 
-    def snapshot_with_index(self, model: str | None = None) -> tuple[Snapshot, VectorIndex]:
+    def snapshot_with_index(self, model: AnyModel | None = None) -> tuple[Snapshot, VectorIndex]:
         """Return the snapshot and the vectors of the same moment."""
         from shotdex.query.kept import Place
 
-        return self._searcher.read(lambda view: (_snapshot(view), view.index(Place(*_snapshot(view).encoder(model)))))
+        named = self.encoders.recognised(model)
+        return self._searcher.read(lambda view: (_snapshot(view), view.index(Place(*_snapshot(view).encoder(named)))))
 
     def map_points(self, projection_id: int) -> tuple[Ids, Vectors]:
         """Return the image ids (N,), rising, and the coordinates (N, 2) float32 of a map.
@@ -173,7 +176,7 @@ class Exploring(Facts):
             kept &= np.isin(images.ids, found)
         return None if kept.all() else images.ids[kept]
 
-    def query_vector(self, parts: QueryParts, model: str | None = None) -> Vectors:
+    def query_vector(self, parts: QueryParts, model: AnyModel | None = None) -> Vectors:
         """Return the unit vector (D,) of a query: the weighted sum of the unit vectors of its parts, made unit again.
 
         Nothing is remembered in the store.
@@ -182,8 +185,8 @@ class Exploring(Facts):
             EmptyQuery: there are no parts, or they cancel each other out.
             OptionError: the store has no such image. ModelUnavailable, EncoderMismatch.
         """
-        number, encoder = self.snapshot().encoder(model)
-        vectors = list(self.text_vectors([text for text, _ in parts.texts], model).values())
+        number, encoder = self.snapshot().encoder(self.encoders.recognised(model))
+        vectors = list(self.text_vectors([text for text, _ in parts.texts], number).values())
         at = {text: vector for (text, _), vector in zip(dict(parts.texts).items(), vectors, strict=True)}
         weighted = [(at[text], weight) for text, weight in parts.texts]
         if parts.image_ids:
@@ -202,7 +205,7 @@ class Exploring(Facts):
             raise EmptyQuery("the parts of the query cancel each other out", "combine fewer texts and images")
         return np.asarray(total / length, dtype=np.float32)
 
-    def text_vectors(self, texts: Sequence[str], model: str | None = None) -> Mapping[str, Vectors]:
+    def text_vectors(self, texts: Sequence[str], model: AnyModel | None = None) -> Mapping[str, Vectors]:
         """Return the unit vector (D,) of each text, from memory where it is known; the store remembers none of them.
 
         Raises:
@@ -214,7 +217,7 @@ class Exploring(Facts):
         from shotdex.query.text_lookup import encoded_texts
 
         snapshot = self.snapshot()
-        number, encoder = snapshot.encoder(model)
+        number, encoder = snapshot.encoder(self.encoders.recognised(model))
         remembered, kept = snapshot.texts[number], self._text_memory
         found = {text: remembered[text] for text in texts if text in remembered}
         found |= {text: vector for text in texts if (vector := kept.get((encoder, text))) is not None}
@@ -239,7 +242,7 @@ class Exploring(Facts):
     def _text_lock(self) -> Lock:
         return Lock()
 
-    def vision_rows(self, model: str | None = None) -> Rows:
+    def vision_rows(self, model: AnyModel | None = None) -> Rows:
         """Return the vision vectors of all present images, made unit, and the image of each.
 
         >>> len(store.vision_rows().ids)
@@ -251,7 +254,7 @@ class Exploring(Facts):
         from shotdex.store.vectors import load_vectors
 
         snapshot = self.snapshot()
-        number, encoder = snapshot.encoder(model)
+        number, encoder = snapshot.encoder(self.encoders.recognised(model))
 
         def read(con: Any, before: tuple[str, Rows] | None) -> tuple[str, Rows]:
             generation = images_generation(con)
@@ -264,7 +267,7 @@ class Exploring(Facts):
 
         return self._searcher.read(lambda view: view.kept(("vision", number), read))[1]
 
-    def vision_vector(self, parts: QueryParts, model: str | None = None) -> Vectors:
+    def vision_vector(self, parts: QueryParts, model: AnyModel | None = None) -> Vectors:
         """Return the unit vector (V,) of a query of images of the store in the vision space.
 
         Raises:

@@ -21,7 +21,7 @@ from .tabular import Tabular
 if TYPE_CHECKING:
     from PIL import Image
 
-    from shotdex.models.own_encoder import OwnModel
+    from shotdex.models.own_encoder import AnyModel
     from shotdex.models.protocols import ImageEncoder
     from shotdex.store.errors import UnreadableImage
 
@@ -135,7 +135,7 @@ def classify_images(
     templates: Sequence[str] = (),
     prompts: str | PromptSet | None = None,
     k: int = 5,
-    model: str | OwnModel | ImageEncoder | None = None,
+    model: AnyModel | None = None,
     store: Session | None = None,
     device: str = "auto",
     max_pixels: int = PIXEL_LIMIT,
@@ -239,7 +239,7 @@ def _unreadable(failures: Sequence[tuple[str, str]]) -> UnreadableImage:
     return UnreadableImage(f"{image or 'an empty path'} {reason}{more}", hint)
 
 
-def _encoder(model: str | OwnModel | ImageEncoder | None, session: Session | None, device: str) -> ImageEncoder:
+def _encoder(model: AnyModel | None, session: Session | None, device: str) -> ImageEncoder:
     """Return one of the store's encoders, else any model."""
     from shotdex.models.loaders import load_encoder, loader_of
     from shotdex.models.model_files import DEFAULT_MODEL
@@ -248,6 +248,8 @@ def _encoder(model: str | OwnModel | ImageEncoder | None, session: Session | Non
     from shotdex.store.encoders import choose_encoder
     from shotdex.store.errors import EmptyStore, EncoderMismatch
 
+    if isinstance(model, int):
+        model = str(model)
     if model is not None and not isinstance(model, str):
         return as_encoder(model, ())
     if session is not None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import fiftyone
 
     from shotdex.exchange.export import Exported
+    from shotdex.models.own_encoder import AnyModel
     from shotdex.models.protocols import ImageEncoder
     from shotdex.store.types import EncoderId, IndexReport
 
@@ -32,7 +33,7 @@ class Interchange(Opened):
         *,
         where: str | None = None,
         run: str | None = None,
-        model: str | None = None,
+        model: AnyModel | None = None,
         space: str = "joint",
         with_gps: bool = False,
         link: bool = False,
@@ -46,7 +47,7 @@ class Interchange(Opened):
             path: the file, or for numpy, hf, fiftyone and imagefolder the folder, which must be empty or not exist.
             where: a SQL condition on the columns of `images`.
             run: the name or number of a run, whose outcomes become columns.
-            model: one of the store's encoders, by name or number; needed for vectors where there are several.
+            model: one of the store's encoders, by name, number or object; needed for vectors where there are several.
             space: "vision" adds the vectors of the image tower before its projection.
             with_gps: also write where images were taken; else columns, metadata and copied files are without it.
             link: link to image files instead of copying them, where they are files and need no change.
@@ -70,7 +71,7 @@ class Interchange(Opened):
 
         if space not in set(Space):
             raise OptionError(f"there is no space {space!r}", "choose joint or vision")
-        selection = Selection(where, run, model, space == Space.VISION, with_gps)
+        selection = Selection(where, run, self.encoders.recognised(model), space == Space.VISION, with_gps)
         with shown(progress, "placing", " rounds") as bar:
             target = user_path(path).absolute()
             return export(self.store, format, target, selection, ExportOptions(link, overwrite, bar))

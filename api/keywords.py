@@ -13,8 +13,7 @@ from shotdex.store.progress import Progress
 from shotdex.store.types import PIXEL_LIMIT, WEB_FILES, WEB_SECONDS, Limits
 
 if TYPE_CHECKING:
-    from shotdex.models.own_encoder import OwnModel
-    from shotdex.models.protocols import ImageEncoder
+    from shotdex.models.own_encoder import AnyModel, NewModel
 
 Note = Callable[[str], None]
 
@@ -49,7 +48,7 @@ class SourceKeywords(TypedDict, total=False):
     note: called with sentences about the work: which model is loaded, how the first images are labelled.
     """
 
-    model: str | OwnModel | ImageEncoder | None
+    model: NewModel | None
     layout: str | None
     categories: Sequence[str] | None
     category: str | None
@@ -188,7 +187,7 @@ class SearchKeywords(FilterKeywords, total=False):
     min_z: float | None
     space: str
     with_itself: bool
-    model: str | OwnModel | ImageEncoder | None
+    model: AnyModel | None
     exact: bool
     engine: str
     max_pixels: int

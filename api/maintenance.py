@@ -14,6 +14,7 @@ from .progress import shown
 from .results import Findings
 
 if TYPE_CHECKING:
+    from shotdex.models.own_encoder import AnyModel
     from shotdex.store.engines.inverted_file import Figures
     from shotdex.upkeep.prune import Pruned
     from shotdex.upkeep.remove import Removed
@@ -102,23 +103,24 @@ class Maintenance(Opened):
         return count_removal(self.store, options) if dry_run else remove(self.store, options)
 
     def approximate(
-        self, *, recall: float = 0.98, model: str | None = None, progress: bool | Progress = False
+        self, *, recall: float = 0.98, model: AnyModel | None = None, progress: bool | Progress = False
     ) -> Figures:
         """Build an approximate index, and return what was measured of it on the store's own vectors.
 
         Args:
             recall: which share of the true ten nearest is to be found, in (0, 1).
+            model: one of the store's encoders, by name, number or object; needed where there are several.
         """
         from shotdex.query.approximate import build
 
         with shown(progress, "building", " vectors") as bar:
-            return build(self.store, model, recall, bar)
+            return build(self.store, self.encoders.recognised(model), recall, bar)
 
-    def drop_approximate(self, *, model: str | None = None) -> bool:
+    def drop_approximate(self, *, model: AnyModel | None = None) -> bool:
         """Remove the approximate index, so that searches are exact again; return whether there was one."""
         from shotdex.query.approximate import drop
 
-        return drop(self.store, model)
+        return drop(self.store, self.encoders.recognised(model))
 
     def duplicates(
         self,
@@ -128,7 +130,7 @@ class Maintenance(Opened):
         space: str = "joint",
         across: str = "split",
         where: str | None = None,
-        model: str | None = None,
+        model: AnyModel | None = None,
         run: str | Sequence[str] = (),
         limit: int = 10,
         weakest: bool = False,
@@ -143,7 +145,7 @@ class Maintenance(Opened):
             space: "joint" or "vision".
             across: the label, "split" or "condition", that no two duplicates should bridge.
             where: a SQL condition on the columns of `images`.
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
             run: runs whose accuracy with and without duplicates `effects` has; the newest, if any, where empty.
             limit: how many pairs to return, from 0; `details` has all of them.
             weakest: of all pairs, return the near ones with the lowest cosine, which show what the threshold lets in.
@@ -165,7 +167,7 @@ class Maintenance(Opened):
         names = (run,) if isinstance(run, str) else run
         with self.store.reading() as con:
             runs = [find_run(con, name) for name in dict.fromkeys(names)] or list_runs(con)[-1:]
-        options = DuplicateOptions(threshold, Space(space), across, where, model)
+        options = DuplicateOptions(threshold, Space(space), across, where, self.encoders.recognised(model))
         with shown(progress, "comparing", " blocks") as bar:
             found = find_duplicates(self.store, options, bar)
         if show == "pairs":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from shotdex.analysis.figures.drawing import Drawing, FigureStyle
+    from shotdex.models.own_encoder import AnyModel
 
     from .session import Session
 
@@ -294,7 +295,7 @@ class Plots:
         thumbnails: bool = False,
         where: str | None = None,
         run: str | None = None,
-        model: str | None = None,
+        model: AnyModel | None = None,
         limit: int | None = None,
         prompts: bool = False,
         against: str | None = None,
@@ -316,7 +317,7 @@ class Plots:
             thumbnails: draw the images instead of points.
             where: a SQL condition on the columns of `images`.
             run: the run whose predictions or prompts are drawn; the newest where None.
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
             limit: the most images to draw, from 1; of more a sample is drawn. None is 20,000 with umap, 5,000
                 with tsne.
             prompts: draw the run's prompts as numbered stars (joint space only).
@@ -338,7 +339,7 @@ class Plots:
             thumbnails,
             where,
             run,
-            model,
+            self._session.encoders.recognised(model),
             limit,
             prompts,
             against,

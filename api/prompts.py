@@ -20,6 +20,7 @@ from .results import Findings
 if TYPE_CHECKING:
     from shotdex.analysis.classify import FromCatalog
     from shotdex.analysis.prompts.check import Finding, ReadTokens
+    from shotdex.models.own_encoder import AnyModel
 
 
 def choose_prompts(
@@ -170,7 +171,7 @@ class Prompts(Opened):
         return find_prompts(name, lambda: self.store)
 
     def check_prompts(
-        self, prompts: str | PromptSet, *, where: str | None = None, model: str | None = None
+        self, prompts: str | PromptSet, *, where: str | None = None, model: AnyModel | None = None
     ) -> Findings:
         """Return what is wrong or odd about a prompt set, given the categories of the images; problems first.
 
@@ -188,7 +189,7 @@ class Prompts(Opened):
         >>> [str(finding.weight) for finding in store.check_prompts("names")]
         []
         """
-        return check_prompts(prompts, self.store, where, model)
+        return check_prompts(prompts, self.store, where, self.encoders.recognised(model))
 
     def sweep_prompts(
         self,
@@ -199,7 +200,7 @@ class Prompts(Opened):
         choose_where: str | None = None,
         report_where: str | None = None,
         where: str | None = None,
-        model: str | None = None,
+        model: AnyModel | None = None,
         seed: int = 0,
     ) -> Findings:
         """Score each template alone and left out: some images choose the best ones, others report how good they are.
@@ -212,7 +213,7 @@ class Prompts(Opened):
             choose_where, report_where: SQL conditions for the images that choose and those that report; a random half
                 of each class chooses where both are None.
             where: a SQL condition on the columns of `images`.
-            model: one of the store's encoders, by name or number; needed where there are several.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
             seed: random seed for the halves and the intervals, from 0.
 
         Returns:
@@ -228,7 +229,7 @@ class Prompts(Opened):
         from shotdex.analysis.prompt_sweep import SweepOptions, sweep
 
         chosen = prompt_set(self.store, prompts, templates, classes)
-        options = SweepOptions(choose_where, report_where, where, model, seed)
+        options = SweepOptions(choose_where, report_where, where, self.encoders.recognised(model), seed)
         found = sweep(self.store, chosen, options, self.encoders)
         return Findings(f"sweep of {len(chosen.templates)} templates", found.trials, found)
 

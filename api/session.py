@@ -32,7 +32,7 @@ from .trying import Trying
 
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
-    from shotdex.models.own_encoder import OwnModel
+    from shotdex.models.own_encoder import AnyModel, OwnModel
     from shotdex.models.protocols import ImageEncoder
     from shotdex.query.sql import SqlLimits
     from shotdex.store.selections import Selection
@@ -307,13 +307,14 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         return describe(names[0])
 
     def vectors(
-        self, *, where: str | None = None, space: str = "joint", model: str | None = None
+        self, *, where: str | None = None, space: str = "joint", model: AnyModel | None = None
     ) -> tuple[Ids, Vectors]:
         """Return the image ids (N,) int64, rising, and their vectors (N, D) float32.
 
         Args:
             where: a SQL condition on the columns of `images`.
             space: "joint", unit vectors that text is compared with, or "vision", the image tower before its projection.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
 
         >>> ids, vectors = store.vectors(where="category = 'hat'")
         >>> vectors.shape[0] == len(ids) == 40
@@ -325,8 +326,9 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
 
         if space not in set(Space):
             raise OptionError(f"there is no space {space!r}", "choose joint or vision")
+        named = self.encoders.recognised(model)
         with self.store.reading() as con:
-            number, encoder = choose_encoder(con, model)
+            number, encoder = choose_encoder(con, named)
             ids = encoded_ids(con, number, where)
             return load_vectors(con, number, encoder, Space(space), ids)
 

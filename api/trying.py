@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from shotdex.analysis.live import LiveClassifier, LiveOutcomes, Looks
     from shotdex.analysis.metrics.metric import Flags
+    from shotdex.models.own_encoder import AnyModel
 
     from .live import LiveAnswer
     from .runs import Run
@@ -41,7 +42,7 @@ class Trying(Exploring):
         against: str | None = None,
         half: str = "explore",
         without: str | None = None,
-        model: str | None = None,
+        model: AnyModel | None = None,
     ) -> LiveAnswer:
         """Classify all images with other prompts, in memory; nothing is recorded.
 
@@ -50,7 +51,7 @@ class Trying(Exploring):
             against: a run to compare with, by name or number.
             half: "explore", a seeded half of each category, which is for looking; "confirm", the other one; or "all".
             without: a class, of which each prompt is left out once.
-            model: an encoder by name or number; the first where None.
+            model: an encoder by name, number or object; the first where None.
 
         Raises:
             OptionError: there is no such run or half. EmptyStore, ModelUnavailable.
@@ -78,13 +79,15 @@ class Trying(Exploring):
         left_out = () if without is None else without_prompts(live, prompts, texts, without, found, kept)
         return live_answer(snapshot, half, found, kept, looks, compared, left_out)
 
-    def try_places(self, projection_id: int, texts: Mapping[str, Sequence[str]], model: str | None = None) -> list[Any]:
+    def try_places(
+        self, projection_id: int, texts: Mapping[str, Sequence[str]], model: AnyModel | None = None
+    ) -> list[Any]:
         """Return where on a map the images are to which texts are nearest: dicts with `name`, `x`, `y`.
 
         Args:
             projection_id: the map's number.
             texts: name -> the texts whose mean is placed.
-            model: an encoder by name or number; the first where None.
+            model: an encoder by name, number or object; the first where None.
 
         Raises:
             OptionError: there is no such map.
@@ -104,7 +107,7 @@ class Trying(Exploring):
             found.append({"name": name, "x": x, "y": y, "cosine": float(cosines[nearest[0]])})
         return found
 
-    def save_prompts(self, prompts: PromptSet, name: str, looks: int = 0, model: str | None = None) -> Run:
+    def save_prompts(self, prompts: PromptSet, name: str, looks: int = 0, model: AnyModel | None = None) -> Run:
         """Record the tried prompts as a run, with the vectors that were tried; its settings say how often one looked.
 
         Raises:
@@ -116,7 +119,7 @@ class Trying(Exploring):
 
         if not name.strip():
             raise OptionError("the run needs a name", "choose one")
-        number, _ = self.snapshot().encoder(model)
+        number, _ = self.snapshot().encoder(self.encoders.recognised(model))
         settings = {"prompts": prompts.name, "looks": looks}
         wanted = Classification(prompts, name, encoder_name=str(number), settings=settings, command="shotdex serve")
         found = classify_in_full(self.store, wanted, lambda encoder: _Tried(self, encoder, str(number)))
@@ -150,12 +153,12 @@ class Trying(Exploring):
     def _classifier_lock(self) -> Lock:
         return Lock()
 
-    def _live(self, model: str | None) -> tuple[Snapshot, LiveClassifier]:
+    def _live(self, model: AnyModel | None) -> tuple[Snapshot, LiveClassifier]:
         """Return the snapshot and a classifier of its images, the same one for as long as these are the same."""
         from shotdex.analysis.live import LiveClassifier, LiveImages, exploring_half
 
         snapshot, index = self.snapshot_with_index(model)
-        number, _ = snapshot.encoder(model)
+        number, _ = snapshot.encoder(self.encoders.recognised(model))
         with self._classifier_lock:
             known = self._classifiers.get(number)
             if known is None or known[0] is not snapshot.images:

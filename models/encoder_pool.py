@@ -22,7 +22,7 @@ from .protocols import EncoderOptions, ImageEncoder, Samples, checked
 from .text_tower_file import NOT_USED, TextTower, open_tower, tower_file
 
 if TYPE_CHECKING:
-    from .own_encoder import OwnModel
+    from .own_encoder import AnyModel, OwnModel
 
 log = logging.getLogger(__name__)
 
@@ -228,18 +228,28 @@ class EncoderPool:
             is_here=lambda: self._added_as(name) is not None or loader_of(name).is_here(name),
         )
 
-    def recognised(self, name: str | OwnModel | ImageEncoder | None) -> str | None:
+    def recognised(self, name: AnyModel | None) -> str | None:
         """Return the name of an encoder of the store; where a folder is named that one was moved to, its number.
 
-        An encoder object is used from then on, and known by its identity.
+        A number stands for itself. An encoder object is used from then on, and known by its identity.
 
         Such a folder is known by its weights, and the store then remembers the new place.
 
         Raises:
             ModelUnavailable: the folder has no model that can be loaded.
+            EncoderMismatch: the store has no vectors of this object, but it has some of an encoder of its name.
         """
+        if isinstance(name, int):
+            return str(name)
         if name is not None and not isinstance(name, str):
-            return self.use(name)
+            used = self.use(name)
+            for number, one in self._known().items():
+                if used == one.name != str(number):  # the store's is another encoder of that name
+                    raise EncoderMismatch(
+                        f"this store has no vectors of the object {used!r}, but vectors of a model of that name, {one}",
+                        "give the object another id, and index with it: store.index(SOURCE, model=encoder)",
+                    )
+            return used
         folder = None if name is None else local_folder(name)
         known = self._known() if folder is not None and name != DEMO_MODEL else {}
         if name is None or any(encoder.name == str(folder) for encoder in known.values()):

@@ -38,6 +38,13 @@ class OwnModel(Protocol):
         """Return (N, D) numbers for N texts."""
 
 
+NewModel = str | OwnModel | ImageEncoder
+"""A model by name, or an encoder object."""
+
+AnyModel = NewModel | int
+"""One of a store's encoders: by name or number, or an encoder object."""
+
+
 def identity_of(name: str, dim: int, logit_scale: float = 100.0) -> EncoderId:
     """Return the identity of an encoder that exists only in Python: it is known by its name and its vectors' length."""
     digest = hashlib.sha256(f"python encoder {name}, {dim} numbers".encode()).hexdigest()

@@ -15,9 +15,11 @@ import torch
 from PIL import Image, ImageColor
 
 import shotdex as door
+from shotdex.analysis.prompts.build import from_names
 from shotdex.models.own_encoder import OwnEncoder
 from shotdex.store.errors import EncoderMismatch, ModelOutputInvalid, ModelUnavailable, OptionError
-from tests.conftest import ROOT, Ran
+from tests.conftest import COLOURS, ROOT, Ran
+from tests.support.fakes import FakeEncoder
 from tests.support.images import save_colour
 
 
@@ -76,6 +78,38 @@ def test_another_length_is_another_encoder(colours: Path, tmp_path: Path) -> Non
         store.index(colours, model=Colour("other", more=2))
         first, second = (store.search("red", k=1, model=one) for one in (Colour(), Colour("other", 2)))
         assert Path(first[0].path).name[:3] == Path(second[0].path).name[:3] == "Red"
+
+
+def test_every_method_takes_the_object_or_its_number(tmp_path: Path) -> None:
+    for colour in COLOURS:
+        for width in (8, 9):
+            save_colour(tmp_path / "photos" / colour / f"{width}.png", colour, (width, 8))
+    with door.open(tmp_path / "store", create=True) as store:
+        store.index(tmp_path / "photos", model=Colour())
+        store.index(tmp_path / "photos", model=Colour("other", more=2))
+    names = from_names(COLOURS)
+    with door.open(tmp_path / "store") as store:
+        model = Colour("other", more=2)
+        for known, dim in ((model, 5), (2, 5), ("1", 3)):
+            assert store.vectors(model=known)[1].shape == (10, dim)
+        assert store.text_vectors(["red"], model=model)["red"].shape == (5,)
+        assert store.index_of(model).rows().vectors.shape == (10, 5)
+        assert store.duplicates(model=model).details.encoder.dim == 5
+        assert not store.check_prompts(names, model=model).details.lengths, "the object has no tokenizer"
+        assert store.try_prompts(names, half="all", model=model).accuracy.n
+        assert store.sweep_prompts(["{}", "a {}"], model=model).details.best
+        assert store.export("parquet", tmp_path / "a.parquet", model=model).images == 10
+        assert not store.drop_approximate(model=model)
+        assert not store.remove_engine("milvus", model=model)
+        assert len(store.search("red", k=1, model=2)) == 1
+
+
+def test_an_object_with_the_name_of_a_model_in_the_store(colours: Path, tmp_path: Path) -> None:
+    with door.open(tmp_path / "store", create=True) as store:
+        store.index(colours, model=FakeEncoder())
+        for use in (lambda: store.search("red", model=Colour("fake")), lambda: store.vectors(model=Colour("fake"))):
+            with pytest.raises(EncoderMismatch, match="no vectors of the object 'fake'"):
+                use()
 
 
 def test_the_command_line_says_that_it_exists_only_in_python(
