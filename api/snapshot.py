@@ -33,6 +33,9 @@ LABELS = ("category", "condition", "split")
 MOST_TEXTS = 5_000
 """Text vectors of an encoder that are read, at a few kilobytes each; further texts are encoded again."""
 
+DIGITS = 15
+"""Hexadecimal digits of a file's SHA-256 that are kept, as many as a number of 64 bits holds."""
+
 Codes = npt.NDArray[np.int64]
 
 
@@ -41,13 +44,21 @@ class StoredImages:
     """All images that are present: `ids` (N,) rising, `rows` an Arrow table of path, width and height.
 
     `labels` has for category, condition and split the number (N,) of each image's value among the distinct ones, -1
-    without one, and these in alphabetical order.
+    without one, and these in alphabetical order. `contents` (N,) are the first 60 bits of the SHA-256 of each file, -1
+    where it is not known.
     """
 
     generation: str
     ids: Ids
     rows: pa.Table
     labels: Mapping[str, tuple[Codes, tuple[str, ...]]]
+    contents: Codes
+
+    def copies(self, ids: Ids, sha256: str = "") -> Ids:
+        """Return which images are those of `ids`, have a file with this SHA-256, or are exact copies of one, rising."""
+        wanted = [*self.contents[self.places(ids)].tolist(), int(sha256[:DIGITS], 16) if sha256 else -1]
+        same = np.isin(self.contents, [one for one in wanted if one >= 0])
+        return self.ids[same | np.isin(self.ids, ids)]
 
     def places(self, ids: Ids) -> Ids:
         """Return the place of each image that is present, in the same order; others are left out."""
@@ -212,11 +223,14 @@ def _identity(run: Run) -> tuple[Any, ...]:
 
 def _images(con: Connection, generation: str) -> StoredImages:
     found = con.table(
-        f"SELECT image_id, path, width, height, {', '.join(LABELS)} FROM images WHERE image_id IS NOT NULL ORDER BY 1"
+        f"SELECT image_id, path, width, height, {', '.join(LABELS)}, "
+        f"CASE WHEN len(content_sha256) = 64 THEN ('0x' || content_sha256[:{DIGITS}])::BIGINT ELSE -1 END AS content "
+        "FROM images WHERE image_id IS NOT NULL ORDER BY 1"
     )
     labels = {name: _ordered(*to_codes(found.column(name))) for name in LABELS}
     rows = found.select(["path", "width", "height"]).combine_chunks()
-    return StoredImages(generation, to_numpy(found.column("image_id")), rows, labels)
+    ids, contents = (to_numpy(found.column(name)) for name in ("image_id", "content"))
+    return StoredImages(generation, ids, rows, labels, contents)
 
 
 def _ordered(codes: Codes, names: tuple[str, ...]) -> tuple[Codes, tuple[str, ...]]:

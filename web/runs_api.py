@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import numpy as np
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -34,6 +38,15 @@ class ConfusionQuery(LabelFilters):
     against: Name | None = None
 
 
+class DocumentQuery(BaseModel):
+    """`against` is a run to compare with; `images` is how many mistakes are shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    against: Name | None = None
+    images: Annotated[int, Field(ge=0, le=200)] = 24
+
+
 class CellQuery(BaseModel):
     """A cell of the confusion matrix."""
 
@@ -58,17 +71,36 @@ class CompareQuery(BaseModel):
 def router(served: Served) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api", tags=["runs"], dependencies=[Depends(served.unchanged)])
+    writing = Lock()  # a report reads the catalog in short turns, between which others have theirs
 
     @routes.get("/runs/{run}")
     def report(run: RunName, query: Annotated[ReportQuery, Query()]) -> Response:
-        """Return every number of a run, as `shotdex report --json` does, and what filtered images reach."""
+        """Return the numbers of `shotdex report --json`, the reliability, and with filters what those images reach."""
         chosen = find_run(served, run)
         number, by = str(chosen.record.run_id), query.by
         body: dict[str, Any] = served.kept(
             ("report", number, by, query.resamples),
             lambda session: session.report(number, by=by, resamples=query.resamples).details,
         )
-        return served.answer(served.plain(body) | {"filtered": _filtered(served, chosen, query)})
+        further = {"reliability": _reliability(chosen), "filtered": _filtered(served, chosen, query)}
+        return served.answer(served.plain(body) | further)
+
+    @routes.get("/runs/{run}/document", responses={200: {"content": {"text/html": {}}}}, response_class=Response)
+    def document(run: RunName, query: Annotated[DocumentQuery, Query()]) -> Response:
+        """Return the report of a run as one HTML file to hand on, as `shotdex report --out report.html` writes it."""
+        chosen = [find_run(served, name) for name in (run, query.against) if name is not None]
+        numbers = [str(one.record.run_id) for one in chosen]
+        if not writing.acquire(blocking=False):
+            raise Problem(503, "a report is being written already", "try again in a minute", {"Retry-After": "30"})
+        try:
+            with TemporaryDirectory() as folder:
+                file = FilePath(folder) / "report.html"
+                served.session.report(numbers, out=file, images=query.images)
+                data = file.read_bytes()
+        finally:
+            writing.release()
+        name = f"attachment; filename*=UTF-8''{quote(f'report of {chosen[0].record.name}.html', safe='')}"
+        return Response(data, media_type="text/html", headers={"Content-Disposition": name})
 
     @routes.get("/runs/{run}/confusion")
     def confusion(run: RunName, query: Annotated[ConfusionQuery, Query()]) -> Response:
@@ -114,9 +146,12 @@ def router(served: Served) -> APIRouter:
 
     @routes.get("/baselines/{name}/{run}")
     def baseline(name: Annotated[str, Path(max_length=1_000)], run: RunName) -> Response:
-        """Compare a run with a baseline: verdicts, and with trials whether both err on the same images."""
-        if all(one.name != name for one in served.snapshot.baselines):
-            raise Problem(404, f"there is no baseline {name!r}")
+        """Compare a run with a baseline, by name or number: verdicts, and whether both err on the same images."""
+        known = {str(one.baseline_id): one.name for one in served.snapshot.baselines}
+        if name not in known.values():
+            if name not in known:
+                raise Problem(404, f"there is no baseline {name!r}")
+            name = known[name]
         number = str(find_run(served, run).record.run_id)
         found = served.kept(("baseline", name, number), lambda session: session.compare_baseline(name, number).details)
         sentences = [row.sentence() for row in found.conditions]
@@ -135,6 +170,19 @@ def find_run(served: Served, name: str) -> RunOutcomes:
         return served.snapshot.run(name)
     except OptionError as error:
         raise Problem(404, str(error), error.hint) from error
+
+
+def _reliability(run: RunOutcomes) -> list[dict[str, Any]]:
+    """Return for each range of probabilities with images how many there are, and how many of them are right."""
+    from shotdex.analysis.metrics.calibration import reliability
+    from shotdex.analysis.stats.proportions import wilson
+
+    found = reliability(run.probability[run.known], run.correct[run.known])
+    return [
+        {"low": found.edges[bin_], "high": found.edges[bin_ + 1], "confidence": found.confidence[bin_]}
+        | {"accuracy": wilson(round(found.accuracy[bin_] * found.counts[bin_]), int(found.counts[bin_]))}
+        for bin_ in np.flatnonzero(found.counts).tolist()
+    ]
 
 
 def _filtered(served: Served, run: RunOutcomes, query: ReportQuery) -> dict[str, Any] | None:

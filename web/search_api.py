@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -29,9 +30,9 @@ class SearchQuery(Filters):
     """What to look for, and among which images.
 
     Texts and images are added as unit vectors, `minus` texts subtracted; `weight` has the weights of the texts in
-    `text`, in order, 1 for the rest. `image_id` is an image of the store, which is left out of its own hits. Without
-    text and image the images that pass the filters are listed by `sort`: id, or with a run confidence (the probability
-    of the predicted class, highest first) or margin (that minus the true class's).
+    `text`, in order, 1 for the rest. `image_id` is an image of the store, which is left out of its own hits with its
+    exact copies. Without text and image the images that pass the filters are listed by `sort`: id, or with a run
+    confidence (the probability of the predicted class, highest first) or margin (that minus the true class's).
     """
 
     text: list[Text] = Field(default=[], max_length=20)
@@ -67,9 +68,18 @@ def router(served: Served) -> APIRouter:
         query: Annotated[SearchQuery, Query()],
         image: Annotated[UploadFile, File(description="The image to look for; the header X-Shotdex: 1 is needed.")],
     ) -> Response:
-        """Return the images nearest to an uploaded one, together with texts and images of the store."""
-        parts, uploaded = query.parts(), served.previews.decode(image.file.read())
-        return served.answer(find(served, query, QueryParts(parts.texts, parts.image_ids, ((uploaded, 1.0),))))
+        """Return the images nearest to an uploaded one, together with texts and images of the store.
+
+        Of an image that the store has, the stored vector is taken, and it and its exact copies are left out.
+        """
+        data = image.file.read()
+        stored = served.snapshot.images.copies(np.empty(0, np.int64), hashlib.sha256(data).hexdigest())
+        if len(stored):  # as if it were named by its id: its vector is on record, and it is not among its own hits
+            query = query.model_copy(update={"image_id": [*query.image_id, int(stored[0])]})
+            return served.answer(find(served, query, query.parts()))
+        parts = query.parts()
+        parts = QueryParts(parts.texts, parts.image_ids, ((served.previews.decode(data), 1.0),))
+        return served.answer(find(served, query, parts))
 
     return routes
 
@@ -81,11 +91,13 @@ def find(served: Served, query: SearchQuery, parts: QueryParts) -> dict[str, Any
     snapshot, index = session.snapshot_with_index(query.model) if parts else (session.snapshot(), None)
     kept = served.select(query.selection(), snapshot)
     if parts:
-        ids, cosines = _nearest(served, query, parts, kept, index)
+        own = snapshot.images.copies(np.array(query.image_id, np.int64))
+        ids, cosines = _nearest(served, query, parts, kept, index, own)
         ids, cosines = ids[: start + query.k], cosines[: start + query.k]
         present = np.isin(ids, snapshot.images.ids)
         ids, cosines = ids[present], cosines[present]
-        total = len(snapshot.images.ids) if kept is None else len(kept)
+        among = snapshot.images.ids if kept is None else kept
+        total = len(among) - int(np.isin(own, among).sum())
         more = len(ids) == start + query.k < min(total, REACH)
         cosines = cosines[start:]
     else:
@@ -105,10 +117,10 @@ def find(served: Served, query: SearchQuery, parts: QueryParts) -> dict[str, Any
 
 
 def _nearest(
-    served: Served, query: SearchQuery, parts: QueryParts, kept: Ids | None, index: VectorIndex | None
+    served: Served, query: SearchQuery, parts: QueryParts, kept: Ids | None, index: VectorIndex | None, own: Ids
 ) -> tuple[Ids, Vectors]:
-    """Return the images of this page and all before it, with one more where the query holds it."""
-    session, count = served.session, min(int(query.cursor or 0) + query.k, REACH) + len(query.image_id)
+    """Return the images of this page and all before it, without `own`."""
+    session, count = served.session, min(int(query.cursor or 0) + query.k, REACH) + len(own)
     if query.space == "vision" or index is None:
         rows = session.vision_rows(query.model)
         vector = session.vision_vector(parts, query.model)
@@ -117,7 +129,7 @@ def _nearest(
     else:
         vector = session.query_vector(parts, query.model)
         ids, cosines = served.batcher.search(index, Request(vector, count, Filter(ids=kept)))
-    over = ~np.isin(ids, query.image_id)
+    over = ~np.isin(ids, own)
     if query.min_score is not None:
         over &= cosines >= query.min_score
     return ids[over], cosines[over]

@@ -69,7 +69,8 @@ def _store(served: Served, snapshot: Snapshot) -> dict[str, Any]:
             if one.encoder_id in snapshot.encoders
         ],
         "baselines": [
-            {"name": one.name, "kind": one.kind, "source": one.source, "note": one.note, "accuracies": one.accuracies}
+            {"baseline": one.baseline_id, "name": one.name, "kind": one.kind, "source": one.source, "note": one.note}
+            | {"accuracies": one.accuracies}
             for one in snapshot.baselines
         ],
         "tables": snapshot.tables,

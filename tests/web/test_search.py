@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,15 @@ from starlette.testclient import TestClient
 
 from shotdex.store.engines.many import Request
 from shotdex.store.engines.vector_index import VectorIndex
+from shotdex.store.store import Store
 from shotdex.web import served as served_module
 from shotdex.web import sql_api
 from shotdex.web.batching import Batcher
 from shotdex.web.served import Served
+from tests.conftest import index as index_images
 from tests.query.test_sql_safety import ENDLESS, REFUSED
 from tests.query.test_sql_safety import FILTERS as WHERES
+from tests.support.evaluated import save_noisy_colour
 from tests.support.fakes import FakeEncoder
 
 COLOURS = ("red", "green", "blue", "yellow", "tomato", "olive", "purple", "navy", "orange", "teal", "gold", "snow")
@@ -82,6 +87,35 @@ def test_an_image_leaves_itself_out(client: TestClient) -> None:
     assert found == listed(client.get("/api/search", params={"image_id": 3, "k": 5}))
     near = listed(client.get("/api/images/3/neighbours", params={"k": 74, "space": "vision"}))
     assert len(near) == 74 and 3 not in [one for one, _ in near]
+
+
+def test_an_upload_that_is_stored_is_left_out_with_its_copies(
+    serve: Callable[..., tuple[TestClient, Served]], tmp_path: Path
+) -> None:
+    for seed in range(4):
+        save_noisy_colour(tmp_path / "images" / f"{seed}.png", "red", 0.4, seed)
+    shutil.copy(tmp_path / "images/1.png", tmp_path / "images/copy.png")
+    store = Store.create(tmp_path / "store")
+    index_images(store, tmp_path / "images", FakeEncoder())
+    client, served = serve(store)
+    file = tmp_path / "images/1.png"
+    paths = {one["path"]: one["image_id"] for one in client.get("/api/search").json()["hits"]}
+    expected = [(hit.image_id, hit.cosine) for hit in served.session.search(image=file)]
+    assert len(expected) == 3
+    upload = {"files": {"image": file.read_bytes()}, "headers": {"x-shotdex": "1"}}
+    for answer in (
+        client.post("/api/search", **upload),
+        client.get(f"/api/images/{paths[str(file)]}/neighbours"),
+        client.get("/api/search", params={"image_id": paths[str(tmp_path / "images/copy.png")]}),
+    ):
+        assert [one for one, _ in listed(answer)] == [one for one, _ in expected]
+        assert np.allclose([cosine for _, cosine in listed(answer)], [score for _, score in expected], atol=1e-6)
+        assert (answer.json()["total"], answer.json()["cursor"]) == (3, None)
+    near = client.post("/api/search?space=vision", **upload)
+    assert len(listed(near)) == 3, "what is stored has a place in the vision space, too"
+    save_noisy_colour(tmp_path / "other.png", "blue", 0.4, 9)
+    upload["files"] = {"image": (tmp_path / "other.png").read_bytes()}
+    assert len(listed(client.post("/api/search", **upload))) == 5
 
 
 def test_waiting_searches_share_a_product(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,3 +208,17 @@ def test_nothing_changed_is_a_304(client: TestClient) -> None:
     again = client.get("/api/store", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert client.get("/api/nothing", headers={"if-none-match": first.headers["etag"]}).status_code == 404
+
+
+def test_a_report_is_one_file_to_save(client: TestClient) -> None:
+    answer = client.get("/api/runs/names/document", params={"images": 0, "against": "words"})
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''report%20of%20names.html"
+    assert answer.text.startswith("<!DOCTYPE html>") and "words" in answer.text
+    assert client.get("/api/runs/nope/document").status_code == 404
+
+
+def test_reliability_counts_every_image_once(client: TestClient) -> None:
+    found = client.get("/api/runs/names").json()
+    bins = found["reliability"]
+    assert sum(one["accuracy"]["n"] for one in bins) == found["overall"]["accuracy"]["n"]
+    assert all(one["low"] <= one["confidence"] <= one["high"] for one in bins)

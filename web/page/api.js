@@ -65,8 +65,10 @@ export async function upload(path, params, blob, options = {}) {
   return (await answer(address(path, params), { method: "POST", body: form, headers: { "X-Shotdex": "1" }, ...options })).json();
 }
 
-// A run in a path: by its name, or by its number where the name would be taken for two parts of the path.
-export const runPath = (name) => encodeURIComponent(name.includes("/") ? store.value.runs.find((one) => one.name === name)?.run_id ?? name : name);
+// A run or a baseline in a path: by its name, or by its number where the name would be taken for two parts of the path.
+const inPath = (name, all, number) => encodeURIComponent(name.includes("/") ? all.find((one) => one.name === name)?.[number] ?? name : name);
+export const runPath = (name) => inPath(name, store.value.runs, "run_id");
+export const baselinePath = (name) => inPath(name, store.value.baselines, "baseline");
 
 export const imageAddress = (id, side) => (offline.answers ? offline.answers.image(id) : address(`images/${id}/picture`, { side }));
 

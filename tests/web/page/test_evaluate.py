@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import shotdex
-from tests.support.visits import MINUS, TILES, Visit, settled
+from tests.support.visits import MINUS, TILES, Visit, settled, shown
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -70,3 +70,20 @@ def test_the_numbers_are_those_of_the_report(browser: Browser, address: str, ses
         page.wait_for_url("**flip=lost**")
         settled(page)
         assert page.locator(TILES).count() == compared.comparisons[-1].only_a
+
+
+def test_a_run_leads_to_its_worst_mistakes_and_to_a_report_to_send(
+    browser: Browser, address: str, session: shotdex.Session
+) -> None:
+    worst = session.sql(
+        "SELECT image_id FROM outcomes WHERE run = 'names' AND NOT correct "
+        "ORDER BY probability - true_probability DESC, image_id"
+    )
+    with Visit(browser, address) as visit:
+        page = visit.go("?view=evaluate&run=names&by=condition&against=words")
+        report = page.get_by_role("link", name="Report as a file to send")
+        assert (report.get_attribute("href") or "").endswith("api/runs/names/document?against=words")
+        page.get_by_role("link", name="Worst mistakes").click()
+        page.wait_for_url("**sort=margin**")
+        settled(page)
+        assert shown(page) == [row[0] for row in worst]

@@ -77,10 +77,14 @@ def test_filters_are_counted_and_dropped(browser: Browser, address: str) -> None
         page.get_by_text("320 images").first.wait_for()
 
 
-def test_images_are_dropped_pasted_and_taken_from_the_store(browser: Browser, address: str, images: Path) -> None:
+def test_images_are_dropped_pasted_and_taken_from_the_store(
+    browser: Browser, address: str, images: Path, session: shotdex.Session
+) -> None:
     import base64
 
-    data = base64.b64encode(next((images / "realistic").glob("Cup*")).read_bytes()).decode()
+    file = next((images / "realistic").glob("Cup*"))
+    data = base64.b64encode(file.read_bytes()).decode()
+    expected = [hit.image_id for hit in session.search(image=file, k=20)]
     give = """([kind, data]) => {
         const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
         const given = new DataTransfer();
@@ -97,8 +101,9 @@ def test_images_are_dropped_pasted_and_taken_from_the_store(browser: Browser, ad
             page.evaluate(give, [kind, data])
             page.wait_for_url("**view=search**")
             page.locator(".query-image").wait_for()
-            page.locator(f"{TILES} .score", has_text="1.000").first.wait_for()
-        first = shown(page)[0]
+            settled(page)
+            assert shown(page)[:20] == expected
+        first = expected[0]
         page.get_by_role("button", name="Search without this image").click()
         page.locator(".query-image").wait_for(state="detached")
         page = visit.go(f"?view=search&open={first}")

@@ -1,6 +1,6 @@
 // People, or another model, on the same conditions: where the run is better or worse, and whether both err on the same images.
 import { html } from "../vendor/ui.js";
-import { get, runPath, store, useLoaded } from "../api.js";
+import { baselinePath, get, runPath, store, useLoaded } from "../api.js";
 import { AsCommand } from "./command.js";
 import { count, shell } from "./format.js";
 import { Bar, Number_ } from "./interval.js";
@@ -9,7 +9,7 @@ import { Table } from "./table.js";
 
 export function People({ run, name }) {
   const key = [run, name, store.value.generation].join("\n");
-  const { value, problem } = useLoaded(key, (options) => get(`baselines/${encodeURIComponent(name)}/${runPath(run)}`, {}, options));
+  const { value, problem } = useLoaded(key, (options) => get(`baselines/${baselinePath(name)}/${runPath(run)}`, {}, options));
   if (problem) return html`<${Trouble} problem=${problem} />`;
   if (!value) return null;
   const rows = value.conditions.map((one) => ({ ...one, key: one.condition }));

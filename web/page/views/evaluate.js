@@ -1,7 +1,7 @@
 // How well a run recognises what is on the images, or two runs on the same images.
-import { html, useEffect } from "../vendor/ui.js";
-import { get, runPath, store, useLoaded } from "../api.js";
-import { go, state } from "../state.js";
+import { html, useEffect, useState } from "../vendor/ui.js";
+import { address, get, offline, runPath, store, useLoaded } from "../api.js";
+import { follow, go, link, state } from "../state.js";
 import { AsCommand } from "../parts/command.js";
 import { Confusion } from "../parts/confusion.js";
 import { joinCell, splitCell } from "../parts/filters.js";
@@ -83,6 +83,21 @@ function TwoRuns({ compared, baseline, run, against }) {
 
 const confusionOf = (found) => ({ truths: found.truths, classes: found.classes, cells: found.cells });
 
+// What to do next with a run: its worst mistakes, other prompts, a report to hand on.
+function Next({ run, against }) {
+  const [wait, setWait] = useState(false);
+  const mistakes = { view: "search", run, outcome: "wrong", sort: "margin", cell: "", flip: "", text: [], minus: [], image: "" };
+  const others = { view: "live", run, cell: "", flip: "" };
+  const download = () => {
+    setWait(true);
+    setTimeout(() => setWait(false), 8000);
+  };
+  return html`<p class="actions"><a class="button" href=${link(mistakes)} onClick=${follow(mistakes)}>Worst mistakes</a>
+    ${!offline.answers && html`<a class="button" href=${link(others)} onClick=${follow(others)}>Try other prompts</a>
+    <a class="button" href=${address(`runs/${runPath(run)}/document`, { against })} download onClick=${download}>Report as a file to send</a>
+    <span class="muted" role="status">${wait ? "The report is being written; your browser will save it." : ""}</span>`}</p>`;
+}
+
 function Matrices({ run, against, found }) {
   const picked = state.value.cell ? splitCell(state.value.cell) : null;
   const onCell = (truth, predicted, flip) => go({ cell: joinCell(truth, predicted), flip: flip ?? "" });
@@ -142,23 +157,37 @@ export function Evaluate() {
   const baseline = store.value.baselines.find((one) => one.name === named);
   if (!run) return html`<div class="first"><h1>No run yet</h1><p>Make one here, in “Try prompts”, or on the command line.</p><pre><code>shotdex classify --prompts FILE</code></pre></div>`;
   const fits = numbers.key === key && numbers.value;
-  return html`<div class="narrow"><h1 class="hidden">Evaluate</h1><${Controls} run=${run} />
+  return html`<div class="narrow"><h1 class="hidden">Evaluate</h1><${Controls} run=${run} /><${Next} run=${run} against=${against} />
     <${Trouble} problem=${numbers.problem} />
     ${!fits && !numbers.problem && html`<p class="waiting" role="status">Computing the intervals…</p>`}
     ${fits && (against ? html`<${TwoRuns} compared=${numbers.value} baseline=${baseline} run=${run} against=${against} />` : html`<${OneRun} report=${numbers.value} baseline=${baseline} />`)}
-    ${fits && html`<${AsCommand} command=${against ? `shotdex compare ${shell(run)} ${shell(against)} --by ${by}` : `shotdex report ${shell(run)} --by ${by}`} sql=${by.includes(",") || by === "split" ? `SELECT ${by}, count(*) AS n, avg(correct::INT) AS accuracy FROM outcomes\nWHERE run = ${literal(run)} AND correct IS NOT NULL GROUP BY ALL ORDER BY ALL` : `FROM accuracy_by_${by} WHERE run IN (${[run, against].filter(Boolean).map(literal).join(", ")})`} />`}
+    ${fits && html`<${AsCommand} command=${against ? `shotdex compare ${shell(run)} ${shell(against)} --by ${by}\nshotdex report ${shell(run)} ${shell(against)} --out report.html` : `shotdex report ${shell(run)} --by ${by}\nshotdex report ${shell(run)} --out report.html`} sql=${by.includes(",") || by === "split" ? `SELECT ${by}, count(*) AS n, avg(correct::INT) AS accuracy FROM outcomes\nWHERE run = ${literal(run)} AND correct IS NOT NULL GROUP BY ALL ORDER BY ALL` : `FROM accuracy_by_${by} WHERE run IN (${[run, against].filter(Boolean).map(literal).join(", ")})`} />`}
     <${Trouble} problem=${matrix.problem} />
     ${matrix.value && html`<${Matrices} run=${run} against=${against} found=${matrix.value} /><${AsCommand} command=${`shotdex plot confusion --run ${shell(run)} --out confusion.png`} sql=${`SELECT category, predicted, images FROM confusion WHERE run = ${literal(run)}`} />`}
     <${Behind} run=${run} against=${against} />
     ${baseline && html`<${People} run=${run} name=${baseline.name} />`}
-    ${fits && !against && html`<${Classes} report=${numbers.value} />`}
+    ${fits && !against && html`<${Classes} report=${numbers.value} /><${Reliability} bins=${numbers.value.reliability} run=${run} />`}
   </div>`;
 }
 
 function Classes({ report }) {
   const rows = report.classes.map((one) => ({ ...one, key: one.name }));
-  const column = (name) => ({ head: name, cell: (row) => html`<${Number_} estimate=${row[name]} />` });
+  const column = (name) => ({ head: name, cell: (row) => html`<${Number_} estimate=${row[name]} stacked />` });
   const ranks = report.top_k.map((estimate, index) => ({ key: index, k: index + 1, estimate }));
   return html`<div class="columns"><section><h2>Each class</h2><${Table} caption=${`Classes of ${report.run.name}`} rows=${rows} columns=${[{ head: "class", row: true, cell: (row) => row.name }, { head: "images", number: true, cell: (row) => count(row.recall.n) }, column("recall"), column("precision"), column("f1")]} /></section>
     <section><h2>Among the k best</h2><${Table} caption="How often the true category is among an image’s k best" rows=${ranks} columns=${[{ head: "k", row: true, cell: (row) => row.k }, { head: "accuracy, 95 % interval", cell: (row) => html`<${Number_} estimate=${row.estimate} />` }, { head: "0 to 1", cell: (row) => html`<${Bar} estimates=${[row.estimate]} />` }]} /></section></div>`;
+}
+
+// Whether a probability means what it says: a run that is well calibrated is right 7 times in 10 where it says 0.7.
+function Reliability({ bins, run }) {
+  const rows = bins.map((one) => ({ ...one, key: one.low }));
+  return html`<section><h2>Does a probability mean what it says?</h2><p class="muted">Where the mean probability (dashed) is outside the interval, ${run} is too sure or not sure enough.</p>
+    <${Table} caption="Images by the probability of the predicted class" rows=${rows} columns=${[
+      { head: "probability", row: true, cell: (row) => `${row.low.toFixed(2)} to ${row.high.toFixed(2)}` },
+      { head: "images", number: true, cell: (row) => count(row.accuracy.n) },
+      { head: "mean probability", number: true, cell: (row) => share(row.confidence) },
+      { head: "right, 95 % interval", cell: (row) => html`<${Number_} estimate=${row.accuracy} />` },
+      { head: "0 to 1", cell: (row) => html`<${Bar} estimates=${[row.accuracy]} marks=${[{ value: row.confidence, name: `mean probability ${share(row.confidence)}` }]} />` },
+    ]} />
+    <${AsCommand} command=${`shotdex plot reliability --run ${shell(run)} --out reliability.png`} /></section>`;
 }
