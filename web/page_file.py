@@ -22,6 +22,7 @@ import numpy as np
 
 from shotdex import Session
 from shotdex.snapshot import RunOutcomes, Snapshot
+from shotdex.store.engines.many import Request
 from shotdex.store.errors import OptionError, ShotdexError
 
 from .app import PAGE, create_app
@@ -37,6 +38,9 @@ RUNS = 6
 """Runs in a file, the newest: each is compared with each."""
 
 GROUPS = ("condition", "category", "split", "condition,category")
+
+NEIGHBOURS, TOGETHER = 12, 64
+"""Nearest images of each, as many as the page shows, and searches that share a product."""
 
 NOT_HERE = ("views/live.js", "views/sql.js")
 """Views that need a model or the catalog."""
@@ -151,7 +155,11 @@ def _gather(served: Served, snapshot: Snapshot, resamples: int) -> tuple[dict[st
     thumbnails, missing = _thumbnails(served, records)
     data = {
         "store": store,
-        "images": [record | {"path": Path(record["path"]).name} for record in records],
+        "images": [
+            record | facts | {"path": Path(record["path"]).name}
+            for record, facts in zip(records, _facts(served.session, snapshot), strict=True)
+        ],
+        "neighbours": _neighbours(served.session, snapshot),
         "runs": {run.record.name: _columns(run, snapshot, served.session) for run in runs},
         "answers": answers,
         "bytes": {path: base64.b64encode(ask(quote(path))).decode() for path in streams},
@@ -168,7 +176,8 @@ def _questions(
     for run, found in matrices.items():
         yield from ((("runs", paths[run]), [("by", by)]) for by in groups)
         yield ("runs", paths[run], "confusion"), []
-        yield from ((("baselines", one.name, paths[run]), []) for one in snapshot.baselines)
+        for one in snapshot.baselines:
+            yield ("baselines", str(one.baseline_id) if "/" in one.name else one.name, paths[run]), []
         for truth, row in zip(found["truths"], found["cells"], strict=True):
             for predicted, n in zip(found["classes"], row, strict=True):
                 if n and truth != predicted:
@@ -248,6 +257,40 @@ def _columns(run: RunOutcomes, snapshot: Snapshot, session: Session) -> dict[str
         "true_probability": spread(run.true_probability, None, 4),
         "best": best,
     }
+
+
+def _facts(session: Session, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return what else is on record about each image, but where it lies and where it was taken."""
+    names = ("size_bytes", "taken_at", "camera", "metadata")
+    found = {
+        row[0]: dict(zip(names, row[1:], strict=True))
+        for row in session.sql("SELECT image_id, size_bytes, taken_at::VARCHAR, camera, metadata::VARCHAR FROM images")
+    }
+    facts = []
+    for image_id in snapshot.images.ids.tolist():
+        one = found.get(image_id, {})
+        metadata = json.loads(one.get("metadata") or "{}")
+        # EXIF blocks have positions and serial numbers, which nobody means to hand on
+        one["metadata"] = {name: value for name, value in metadata.items() if name != "exif"} or None
+        facts.append({name: value for name, value in one.items() if value is not None})
+    return facts
+
+
+def _neighbours(session: Session, snapshot: Snapshot) -> list[list[Any]]:
+    """Return for each image the ids of those nearest to it, and their cosines: what the server answers."""
+    if not snapshot.encoders:
+        return []
+    images, index = snapshot.images, session.index_of()
+    rows, found = index.rows(), dict[int, list[Any]]()
+    for start in range(0, len(rows.ids), TOGETHER):
+        ids = rows.ids[start : start + TOGETHER].tolist()
+        vectors = [np.array(vector) for vector in rows.vectors[start : start + TOGETHER]]
+        own = [images.copies(np.array([one])) for one in ids]
+        requests = [Request(vector, NEIGHBOURS + len(same)) for vector, same in zip(vectors, own, strict=True)]
+        for one, same, (nearest, cosines) in zip(ids, own, index.search_many(requests), strict=True):
+            other = ~np.isin(nearest, same)
+            found[one] = [nearest[other][:NEIGHBOURS].tolist(), cosines[other][:NEIGHBOURS].round(4).tolist()]
+    return [found.get(one, [[], []]) for one in images.ids.tolist()]
 
 
 def _where(known: Any, values: Any) -> Any:

@@ -44,6 +44,11 @@ function search(asked) {
   return { hits: found.slice(start, end), total: found.length, cursor: end < found.length ? String(end) : null };
 }
 
+function neighbours(id) {
+  const [ids, cosines] = data.neighbours[places.get(Number(id))] ?? [[], []];
+  return { hits: ids.map((one, at) => ({ ...data.images[places.get(one)], cosine: cosines[at] })) };
+}
+
 function image(id) {
   const at = places.get(Number(id));
   const one = data.images[at];
@@ -61,6 +66,7 @@ offline.answers = {
   views: ["search", "evaluate", ...(data.store.maps.length ? ["map"] : [])],
   async get(path, params) {
     if (path === "search") return search(params);
+    if (path.endsWith("/neighbours")) return neighbours(path.split("/")[1]);
     if (path.startsWith("images/")) return image(path.slice(7));
     const found = data.answers[key(path, params)];
     if (!found) throw new Error("This file holds no answer to that; shotdex serve has.");

@@ -41,6 +41,10 @@ def test_it_shows_gallery_evaluation_and_map_without_a_server(
         assert (
             page.locator("dialog .large img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
         )
+        near = page.locator("dialog .strip a").evaluate_all("all => all.map((one) => one.href.match(/open=(\\d+)/)[1])")
+        expected = [str(hit.image_id) for hit in session.search(like=rows[0][0], k=12)]
+        assert near == expected
+        page.get_by_text(" kB").first.wait_for()
         page.keyboard.press("Escape")
         page.get_by_role("link", name="Map").click()
         page.locator("canvas[data-view='320']").wait_for()

@@ -13,6 +13,8 @@ function Facts({ image }) {
     ["Condition", image.condition],
     ["Split", image.split],
     ["Size", image.width && `${count(image.width)} × ${count(image.height)} pixels${image.size_bytes === undefined ? "" : `, ${bytes(image.size_bytes)}`}`],
+    ["Taken", image.taken_at && String(image.taken_at).slice(0, 19).replace("T", " ")],
+    ["Camera", image.camera],
     ["Path", image.path],
     ["Source", image.source],
     ...Object.entries(image.metadata ?? {}).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
@@ -65,7 +67,7 @@ function Contents({ id }) {
       <p class="actions">${!offline.answers && html`<a class="button" href=${link(similar)} onClick=${follow(similar)}>Search with this image</a>`}
         ${store.value.maps.length > 0 && html`<a class="button" href=${link(shown)} onClick=${follow(shown)}>Show on the map</a>`}</p>
       ${value.runs.map((run) => html`<${Predictions} key=${run.run} run=${run} truth=${run.category ?? image.category} />`)}
-      ${!offline.answers && html`<${Neighbours} id=${id} />`}
+      <${Neighbours} id=${id} />
       <${Facts} image=${image} />
       <${AsCommand} command=${offline.answers ? "" : `shotdex search --image ${shell(image.path)} -k 12`} sql=${`SELECT name, rank, category, probability, prompt\nFROM predictions JOIN runs USING (run_id)\nWHERE image_id = ${image.image_id} ORDER BY run_id, rank`} />
     </div>`;
