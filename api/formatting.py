@@ -59,10 +59,15 @@ def _columns(char: str, after: str) -> int:
     return 2 if wide else 1
 
 
+def with_content(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Return a table without the columns that have neither a name nor anything in them; names are visible."""
+    kept = [i for i, name in enumerate(columns) if name or any(row[i] not in ("", None) for row in rows)]
+    return [visible(columns[i]) for i in kept], [[row[i] for i in kept] for row in rows]
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "") -> str:
     """Return an aligned table; a column of numbers stands to the right, one with nothing in it is left out."""
-    kept = [i for i, name in enumerate(columns) if name or any(row[i] not in ("", None) for row in rows)]
-    columns, rows = [visible(columns[i]) for i in kept], [[row[i] for i in kept] for row in rows]
+    columns, rows = with_content(columns, rows)
     cells = [[cell(value) for value in row] for row in rows]
     right = [
         all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
@@ -102,10 +107,18 @@ def bars(shares: Mapping[str, float], columns: int, block: str = "█") -> str:
     return "\n".join(lines)
 
 
-def cut(text: str, most: int) -> str:
-    """Return a text that takes at most so many columns, at least 1; what is cut ends with an ellipsis."""
+def cut(text: str, most: int, *, start: bool = False) -> str:
+    """Return a text that takes at most so many columns, at least 1; an ellipsis stands where it is cut: its end.
+
+    With `start` its beginning is cut.
+    """
     if width(text) <= most:
         return text
+    if start:
+        text = text[-4 * most :]
+        while width(text) > most - 1:
+            text = text[1:]
+        return "…" + text
     text = text[: 4 * most]
     while width(text) > most - 1:
         text = text[:-1]

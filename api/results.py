@@ -92,15 +92,19 @@ class SearchResult(Tabular[Hit]):
             shown_path(row.path),
         ]
 
-    def changed(self) -> list[Hit]:
-        """Return the hits whose files are others now than those that were indexed; every file is read for this."""
+    def changed(self, first: int | None = None) -> list[Hit]:
+        """Return the hits whose files are others now than those that were indexed, which are read for this.
+
+        Args:
+            first: look at so many of the hits only.
+        """
         from shotdex.media.sources import read_bytes
         from shotdex.query.copying import has_changed
 
-        found = []
-        for hit in self._hits:
+        found, contents = [], self._contents()
+        for hit in self._hits[:first]:
             with suppress(Exception):  # what cannot be read at all shows where it is used
-                if has_changed(read_bytes(hit.path), self._contents().get(hit.path)):
+                if has_changed(read_bytes(hit.path), contents.get(hit.path)):
                     found.append(hit)
         return found
 
@@ -231,9 +235,9 @@ class SearchResult(Tabular[Hit]):
 
         from shotdex.store.errors import ShotdexError, UnreadableImage
 
-        others = () if changed else self.changed()
-        hits = [hit for hit in self._hits if hit not in others]
-        paths = [hit.path for hit in hits if os.path.isfile(hit.path)][:OPENED]  # noqa: PTH113
+        others = () if changed else self.changed(OPENED)
+        hits = [hit for hit in self._hits[:OPENED] if hit not in others]
+        paths = [hit.path for hit in hits if os.path.isfile(hit.path)]  # noqa: PTH113
         if others and not paths:
             raise UnreadableImage("all of the images changed since they were indexed", "index them again")
         if not paths:

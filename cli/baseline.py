@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.formatting import describe, table, visible
+from shotdex.formatting import describe, visible
+from shotdex.tabular import Table
 
 from .options import UserPath, json_option, open_session, run_option, store_option
 from .render import as_json as to_json
 from .render import note, out
-from .rows import format_option, rows_printed
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex.analysis.baselines.compare import BaselineComparison, ConditionVerdict
@@ -99,10 +100,15 @@ def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
 @click.argument("name", metavar="NAME")
 @store_option
 @json_option
-def show(name: str, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def show(name: str, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show a baseline's accuracies, their source and its notes."""
     found = open_session(store_path).baseline(name).details
-    out(to_json(_as_dict(found)) if as_json else _as_text(found))
+    names = ("condition", "accuracy", "accuracy_low", "accuracy_high", "accuracy_n", "method")
+    reported = found.baseline.accuracies.items()
+    rows = Table(name, names, [(one, e.value, e.low, e.high, e.n or None, e.method) for one, e in reported])
+    if not rows_printed(rows, form):
+        out(to_json(_as_dict(found)) if as_json or form == "json" else _as_text(found))
 
 
 @command.command()
@@ -110,7 +116,8 @@ def show(name: str, store_path: Path | None, as_json: bool) -> None:
 @run_option
 @store_option
 @json_option
-def compare(name: str, run: str | None, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def compare(name: str, run: str | None, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show where a run is better or worse than a baseline, and where the difference may be chance.
 
     The difference is the model's accuracy minus the baseline's, with its 95 % interval; better and worse are said only
@@ -121,8 +128,10 @@ def compare(name: str, run: str | None, store_path: Path | None, as_json: bool) 
     shotdex baseline compare toddlers
     shotdex baseline compare people --run names
     """
-    compared = open_session(store_path).compare_baseline(name, run).details
-    out(to_json(_compared_as_dict(compared)) if as_json else _compared_as_text(compared))
+    found = open_session(store_path).compare_baseline(name, run)
+    if not rows_printed(found, form):
+        compared = found.details
+        out(to_json(_compared_as_dict(compared)) if as_json or form == "json" else _compared_as_text(compared))
 
 
 @command.command()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import shotdex
-from shotdex.formatting import estimate_cells, shown_path, table, visible
+from shotdex.formatting import estimate_cells, shown_path, visible
 from shotdex.store.location import find_store, named_store
+from shotdex.tabular import Table
 
 from .options import (
     command_line,
@@ -26,6 +27,7 @@ from .options import (
 from .prompt_options import classes_option, prompts_option, template_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex import ClassifiedImages, Session
@@ -57,6 +59,7 @@ STORE_ONLY = ("name", "replace", "partial", "where")
 @device_option
 @store_option
 @json_option
+@format_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -73,6 +76,7 @@ def command(
     device: str,
     store_path: Path | None,
     as_json: bool,
+    form: str | None,
 ) -> None:
     """Score every image against every class and print accuracy with 95 % intervals.
 
@@ -99,7 +103,7 @@ def command(
         found = shotdex.classify_images(
             images, classes, templates=templates, prompts=prompts, k=k, model=model, store=session, device=device
         )
-        _show_images(found, as_json)
+        _show_images(found, "json" if as_json else form)
         return
     run = open_session(store_path, device).classify(
         classes,
@@ -114,7 +118,8 @@ def command(
         command=command_line(),
     )
     assert run.summary is not None
-    out(to_json(as_dict(run.summary)) if as_json else as_text(run.summary))
+    if not rows_printed(accuracies(run.summary), form):
+        out(to_json(as_dict(run.summary)) if as_json or form == "json" else as_text(run.summary))
 
 
 def _refuse(context: click.Context) -> None:
@@ -141,11 +146,24 @@ def _store_here(store_path: Path | None, device: str) -> Session | None:
     return shotdex.open(store_path, device=device)
 
 
-def _show_images(found: ClassifiedImages, as_json: bool) -> None:
+def accuracies(found: Classified) -> Table:
+    """Return the accuracy of each condition, category and split, and of all images, as rows."""
+    from shotdex.analysis.results import UNLABELLED
+
+    known = {label: estimates for label, estimates in found.groups.items() if set(estimates) != {UNLABELLED}}
+    rows = [
+        (label, name, one.value, one.low, one.high, one.n)
+        for label, estimates in {**known, "all": {"": found.accuracy}}.items()
+        for name, one in estimates.items()
+    ]
+    return Table(found.run.name, ("by", "group", "accuracy", "accuracy_low", "accuracy_high", "accuracy_n"), rows)
+
+
+def _show_images(found: ClassifiedImages, form: str | None) -> None:
     """Print the best classes of image files; exit with an error if some of the images cannot be read."""
-    if as_json:
+    if form == "json":
         out(to_json(images_as_dict(found)))
-    else:
+    elif not rows_printed(found, form):
         encoding = sys.stdout.encoding or "ascii"
         plain = "█".encode(encoding, "replace") == b"?"
         out(found.bars(shutil.get_terminal_size().columns, ascii_only=plain))

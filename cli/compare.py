@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shotdex.analysis.side_by_side import MARK
-from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells, small_sample, table, visible
+from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells, small_sample, visible
 
 from .options import anyway_option, by_option, json_option, open_session, resamples_option, seed_option, store_option
 from .render import as_json as to_json
 from .render import out
-from .rows import format_option, rows_printed
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex.analysis.compare import ComparedRuns, Comparison

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shotdex import demo
-from shotdex.formatting import estimate_cells, shown_path, table
+from shotdex.formatting import estimate_cells, shown_path
 from shotdex.session import open_demo
 
 from .compare import comparison_table, reading_notes
 from .options import UserPath
 from .render import out
+from .rows import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex.analysis.side_by_side import MARK, MARKED, shared_note
-from shotdex.formatting import table, visible
+from shotdex.formatting import visible
 
 from .options import anyway_option, json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
-from .rows import format_option, rows_printed
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex.analysis.rerun import RunDiff

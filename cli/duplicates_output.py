@@ -10,10 +10,11 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from shotdex.duplicates import ALL_IMAGES, LABELS, RunEffects, Tally
-from shotdex.formatting import estimate_cells, shown_path, table, visible
+from shotdex.formatting import estimate_cells, shown_path, visible
 from shotdex.store.errors import OptionError
 
 from .render import note, out
+from .rows import table
 
 if TYPE_CHECKING:
     from shotdex.duplicates import Duplicates, DuplicatesResult

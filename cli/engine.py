@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex.engines import ADDED, KINDS
-from shotdex.formatting import shown_path, table, visible
+from shotdex.formatting import shown_path, visible
 
 from .options import json_option, model_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
-from .rows import format_option, rows_printed
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex.upkeep.engines import EngineStatus

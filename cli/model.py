@@ -9,14 +9,16 @@ from pathlib import Path
 import click
 
 import shotdex
-from shotdex.formatting import shown_path, size, table, visible
+from shotdex.formatting import shown_path, size, visible
 from shotdex.models.architecture.parts import GROUPS
 from shotdex.models.architecture.types import Architecture, ImageInput, Part, Place, TextInput, Tower
 from shotdex.store.errors import OptionError, StoreNotFound
+from shotdex.tabular import Table
 
 from .options import json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
+from .rows import format_option, rows_printed, table
 
 WIDTH = 100
 
@@ -25,7 +27,8 @@ WIDTH = 100
 @click.argument("name", metavar="[NAME_OR_PATH]", required=False)
 @store_option
 @json_option
-def command(name: str | None, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def command(name: str | None, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show what a model is made of: towers, parameters of each part, FLOPs, and what each part does.
 
     NAME_OR_PATH is `demo`, a model's folder or its config.json, a name on the hub, or open_clip:NAME; left out, the
@@ -37,7 +40,17 @@ def command(name: str | None, store_path: Path | None, as_json: bool) -> None:
     shotdex model ./my-clip --json
     """
     architecture = shotdex.describe(name) if name else _model_of_store(store_path)
-    out(to_json(architecture) if as_json else as_text(architecture))
+    if not rows_printed(parts(architecture), form):
+        out(to_json(architecture) if as_json or form == "json" else as_text(architecture))
+
+
+def parts(architecture: Architecture) -> Table:
+    """Return the parts of an architecture as rows."""
+    columns = ("tower", "place", "part", "weights", "biases", "times", "parameters", "flops")
+    listed = [(title, part) for title, tower in _towers(architecture) for part in tower.parts]
+    listed += [("", part) for part in architecture.comparison]
+    rows = [(t, p.place.value, p.name, p.weights, p.biases, p.copies, p.parameters, p.flops) for t, p in listed]
+    return Table(architecture.name, columns, rows)
 
 
 def _model_of_store(store_path: Path | None) -> Architecture:

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from shotdex.formatting import table
 from shotdex.store.types import Space
 
 from .options import (
@@ -26,6 +25,7 @@ from .options import (
     where_option,
 )
 from .render import note, out
+from .rows import format_option, print_rows, table
 
 
 def figure_options(kind: str) -> Callable[[Command], Command]:
@@ -136,11 +136,15 @@ def agreement(target: Path, store_path: Path | None, **how: Any) -> None:
 )
 @where_option
 @store_option
-def counts(target: Path, store_path: Path | None, **how: Any) -> None:
+@format_option
+def counts(target: Path, store_path: Path | None, form: str | None, **how: Any) -> None:
     """Draw how many images each category has, and print the table."""
     plot = open_session(store_path).plot
     figure, counted = plot.counts(note=note, **how), plot.counts_table(by=how["by"], where=how["where"])
-    out(table(counted.columns, list(counted)))
+    if form in (None, "table"):
+        out(table(counted.columns, list(counted)))
+    else:
+        print_rows(counted.columns, list(counted), form)
     save_figure(figure, target)
 
 

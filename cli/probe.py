@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.formatting import estimate_cells, p_value, small_sample, table, visible
+from shotdex.formatting import estimate_cells, p_value, small_sample, visible
 from shotdex.store.types import Space
 
 from .options import UserPath, drawable, json_option, model_option, open_session, save_figure, store_option
 from .render import as_json as to_json
 from .render import note, out
-from .rows import format_option, rows_printed
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex.analysis.probe.compare import ProbeComparison

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shotdex.formatting import estimate_cells, small_sample, table, visible
+from shotdex.formatting import estimate_cells, small_sample, visible
 from shotdex.prompts import PromptCheck, check_prompts, find_prompts, list_prompts
 from shotdex.store.errors import StoreNotFound
 from shotdex.store.types import PromptSet
@@ -18,7 +18,7 @@ from .options import device_option, json_option, model_option, open_session, sto
 from .prompt_options import classes_option, prompts_option, template_option
 from .render import as_json as to_json
 from .render import note, out
-from .rows import format_option, print_rows
+from .rows import format_option, print_rows, table
 
 if TYPE_CHECKING:
     from shotdex.analysis.prompt_sweep import Sweep, Trial
@@ -55,20 +55,29 @@ def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
         for where, name, p in ((one.where, one.name, one.prompts) for one in found)
     ]
     columns = ["where", "name", "classes", "prompts", "templates", "combine", "sha256"]
-    print_rows(columns, rows, form or "table", wide=True)
+    if form in (None, "table"):
+        out(table(columns, rows))
+    else:
+        print_rows(columns, rows, form)
 
 
 @command.command()
 @click.argument("name", metavar="SET")
 @store_option
 @json_option
-def show(name: str, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def show(name: str, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show every text of a prompt SET.
 
     It is a file, the name of a shipped set, or the name or sha256 of one that a run in the store used.
     """
     prompts = find_prompts(name, lambda: _store_if_any(store_path))
-    out(to_json(prompts) if as_json else as_text(prompts))
+    if form in (None, "table", "json"):
+        out(to_json(prompts) if as_json or form == "json" else as_text(prompts))
+    else:
+        print_rows(
+            ["class", "prompt"], [[name, text] for name, texts in prompts.classes.items() for text in texts], form
+        )
 
 
 def as_text(prompts: PromptSet) -> str:

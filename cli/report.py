@@ -19,14 +19,13 @@ from shotdex.formatting import (
     signed_cells,
     size,
     small_sample,
-    table,
     visible,
 )
 
 from .options import anyway_option, by_option, json_option, open_session, resamples_option, store_option
 from .render import as_json as to_json
 from .render import note, out
-from .rows import format_option, rows_printed
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex.analysis.report import GroupRow, Report

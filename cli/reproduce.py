@@ -9,12 +9,13 @@ import click
 
 import shotdex
 from shotdex import Reproduction
-from shotdex.formatting import describe, shown_path, table, visible
+from shotdex.formatting import describe, shown_path, visible
 from shotdex.reproduction import MODEL, PublishedAccuracy
 
 from .options import UserPath, command_line, device_option, json_option
 from .render import as_json as to_json
 from .render import note, out
+from .rows import table
 from .source_options import BatchSize
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.formatting import cell, cut, plain, visible, width
+from shotdex.formatting import cell, cut, plain, visible, width, with_content
+from shotdex.formatting import table as aligned_table
 from shotdex.store.errors import OptionError
 
 from .render import as_json, as_json_line, coloured, note, out, out_bytes, out_styled
 
 if TYPE_CHECKING:
-    from shotdex import SqlResult
     from shotdex.tabular import Tabular
 
 FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown")
@@ -34,6 +33,9 @@ LEAST = 8
 
 LONG = 6
 """Numbers from which on a list is shown by its first ones and its length."""
+
+PLACES = ("path", "image", "source", "store", "model")
+"""Columns whose cells are cut at their beginning: a path ends with what tells it from others."""
 
 DIM, PLAIN = "\x1b[2m", "\x1b[22m"
 
@@ -168,43 +170,76 @@ def terminal_table(
 ) -> tuple[str, int]:
     """Return an aligned table, and how many columns are left out of it because they do not fit.
 
-    With `columns`, the width of a terminal, no line is longer: cells are cut, vectors are shown by their first numbers
-    and their length, and where even that is too much, columns in the middle are left out. `dim` marks NULL.
+    With `columns`, the width of a terminal, no line is longer: cells are cut, paths at their beginning, vectors are
+    shown by their first numbers and their length, and where even that is too much, columns in the middle are left out.
+    `dim` marks NULL.
     """
     form: Callable[[Any], str] = shown if columns is None else short
-    right = _numeric(headings, rows)
     cells = [[visible(name) for name in headings], *([visible(form(value)) for value in row] for row in rows)]
-    widths = [max(width(row[i]) for row in cells) for i in range(len(headings))]
+    nulls = {(n, i) for n, row in enumerate(rows, 1) for i, value in enumerate(row) if value is None} if dim else set()
+    return _aligned(cells, _numeric(headings, rows), columns, [True] * len(headings), nulls)
+
+
+def table(columns: Sequence[str], rows: Sequence[Row], indent: str = "") -> str:
+    """Return a table for people as `formatting.table` does, fitted to the terminal if it goes there.
+
+    Texts are cut, numbers never; columns in the middle that do not fit are left out, and a last line says so.
+    """
+    text = aligned_table(columns, rows, indent)
+    most = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or max(map(width, text.split("\n"))) <= most:
+        return text
+    columns, rows = with_content(columns, rows)
+    cells = [[visible(name) for name in columns], *([cell(value) for value in row] for row in rows)]
+    words = [any(re.match(r"[^\W\d]|[/.~…]", row[i]) for row in cells[1:]) for i in range(len(columns))]
+    fitted, hidden = _aligned(cells, _numeric(columns, rows), most - len(indent), words, frozenset())
+    lines = fitted.split("\n") + [f"({hidden} columns do not fit and are not shown)"] * bool(hidden)
+    return "\n".join(indent + line for line in lines)
+
+
+def _aligned(
+    cells: Sequence[Sequence[str]],
+    right: Sequence[bool],
+    columns: int | None,
+    words: Sequence[bool],
+    nulls: Set[tuple[int, int]],
+) -> tuple[str, int]:
+    """Return cells as a table, the first row as its headings, and how many columns are left out.
+
+    In `columns`, only those of `words` are cut as long as all others fit. `nulls` are dim, by row and column.
+    """
+    widths = [max(width(row[i]) for row in cells) for i in range(len(right))]
     kept: list[int | None] = [*range(len(widths))]
     if columns is not None:
-        kept = _kept(widths, columns)
-        widths = _fitted([1 if i is None else widths[i] for i in kept], columns)
+        least = [min(size, LEAST) if may else size for size, may in zip(widths, words, strict=True)]
+        kept = _kept(least, columns)
+        pairs = [(1, 1) if i is None else (widths[i], least[i]) for i in kept]
+        widths = _fitted([size for size, _ in pairs], [size for _, size in pairs], columns)
     lines = []
     for number, row in enumerate(cells):
         parts = []
         for i, size in zip(kept, widths, strict=True):
-            text = "…" if i is None else cut(row[i], size)
+            text = "…" if i is None else cut(row[i], size, start=cells[0][i] in PLACES)
             blank = " " * (size - width(text))
-            if dim and number and i is not None and rows[number - 1][i] is None:
+            if (number, i) in nulls:
                 text = f"{DIM}{text}{PLAIN}"
             parts.append(blank + text if i is not None and right[i] else text + blank)
         lines.append("  ".join(parts).rstrip())
     lines.insert(1, "  ".join("-" * size for size in widths))
-    return "\n".join(lines), len(headings) - sum(i is not None for i in kept)
+    return "\n".join(lines), len(right) - sum(i is not None for i in kept)
 
 
-def _kept(widths: Sequence[int], columns: int) -> list[int | None]:
-    """Return which columns fit when each is cut to `LEAST`: all, or the first and the last ones around a gap, None."""
-    least = [min(size, LEAST) + 2 for size in widths]
-    if sum(least) - 2 <= columns:
-        return [*range(len(widths))]
+def _kept(least: Sequence[int], columns: int) -> list[int | None]:
+    """Return which columns fit at their least width: all, or the first and the last ones around a gap, None."""
+    if sum(least) + 2 * (len(least) - 1) <= columns:
+        return [*range(len(least))]
     room = columns + 2 - 3  # the gap and two blanks
     first: list[int] = []
     last: list[int] = []
     while True:
         after = len(first) > len(last)
-        take = len(widths) - 1 - len(last) if after else len(first)
-        room -= least[take]
+        take = len(least) - 1 - len(last) if after else len(first)
+        room -= least[take] + 2
         if room < 0:
             return [*(first or [0]), None, *last]
         if after:
@@ -213,15 +248,19 @@ def _kept(widths: Sequence[int], columns: int) -> list[int | None]:
             first.append(take)
 
 
-def _fitted(widths: Sequence[int], columns: int) -> list[int]:
-    """Return widths whose line fits: the widest columns give way, as if water stood in them, to at least 1."""
+def _fitted(widths: Sequence[int], least: Sequence[int], columns: int) -> list[int]:
+    """Return widths whose line fits: the widest columns give way, as if water stood in them, to their least width."""
     room = columns - 2 * (len(widths) - 1)
     if sum(widths) <= room:
         return list(widths)
-    level = max(1, next((size for size in range(max(widths), 0, -1) if sum(min(w, size) for w in widths) <= room), 1))
-    fitted = [min(size, level) for size in widths]
+    least = least if sum(least) <= room else [1] * len(widths)
+
+    def at(level: int) -> list[int]:
+        return [max(low, min(size, level)) for size, low in zip(widths, least, strict=True)]
+
+    fitted = at(next((level for level in range(max(widths), 0, -1) if sum(at(level)) <= room), 1))
     for i in sorted(range(len(widths)), key=lambda i: -widths[i]):  # what is left over
-        if widths[i] > level and sum(fitted) < room:
+        if widths[i] > fitted[i] and sum(fitted) < room:
             fitted[i] += 1
     return fitted
 
@@ -254,69 +293,3 @@ def short(value: Any) -> str:
     if isinstance(value, (list, tuple)) and len(value) > LONG and all(isinstance(one, float) for one in value[:2]):
         return f"[{value[0]:.2f}, {value[1]:.2f}, … {len(value)}]"
     return shown(value)
-
-
-FILES = ("parquet", "arrow")
-"""What `write_rows` knows besides: for other programs, with the types of the columns."""
-
-ENDINGS = {"md": "markdown", "ndjson": "jsonl", "feather": "arrow", "ipc": "arrow", "txt": "table"}
-
-
-def form_of(path: Path) -> str:
-    """Return the form that a file's name asks for.
-
-    Raises:
-        OptionError: its ending says none.
-    """
-    ending = path.suffix.lower().removeprefix(".")
-    form = ENDINGS.get(ending, ending)
-    if form not in (*FORMATS, *FILES):
-        known = ", ".join(f".{name}" for name in ("csv", "tsv", "json", "jsonl", "md", "parquet", "arrow"))
-        raise OptionError(f"the name {path.name} does not say in which format to write", f"end it in one of {known}")
-    return form
-
-
-def table_bytes(rows: SqlResult, form: str) -> bytes:
-    """Return rows as a Parquet or an Arrow IPC file (Feather 2).
-
-    Raises:
-        OptionError: Parquet has no type for one of the columns.
-    """
-    import pyarrow as pa
-
-    found, buffer = rows.to_arrow(), pa.BufferOutputStream()
-    if form == "arrow":
-        with pa.ipc.new_file(buffer, found.schema) as writer:
-            writer.write_table(found)
-    else:
-        import pyarrow.parquet as pq
-
-        try:
-            pq.write_table(found, buffer)
-        except pa.ArrowNotImplementedError as error:
-            raise OptionError(
-                f"Parquet cannot hold these columns: {error}", "cast them, as in: column::VARCHAR"
-            ) from error
-    return bytes(buffer.getvalue())
-
-
-def write_bytes(path: Path, content: bytes, *, overwrite: bool) -> None:
-    """Write a file, whole or not at all. What is there stays, unless `overwrite`; a device or a pipe is written to.
-
-    Raises:
-        OptionError: the file exists, or cannot be written.
-    """
-    if path.exists() and not overwrite and (path.is_file() or path.is_dir()):
-        raise OptionError(f"{path} exists already", "choose another name, or replace it: --overwrite")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise OptionError(f"cannot write {path}: {error.strerror or error}", "choose another place") from error

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shotdex.formatting import describe, estimate_cells, shown_path, table, visible
+from shotdex.formatting import describe, estimate_cells, shown_path, visible
 
 from .options import json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
-from .rows import format_option, rows_printed
+from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex import Run

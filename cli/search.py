@@ -17,6 +17,7 @@ import shotdex
 from shotdex.arranged import GROUPS, SORTS
 from shotdex.engines import SEARCHED
 from shotdex.formatting import plain, shown_path, z_cell
+from shotdex.results import OPENED
 from shotdex.store.errors import OptionError
 from shotdex.store.selections import check_name
 from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Hit
@@ -103,7 +104,7 @@ SECTIONS = {
     "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device", "exact"),
     "Filter": ("where", "category", "condition", "folder", "run", "wrong", "right"),
     "Order": ("k", "skip", "least", "min_score", "min_z", "sort", "group_by", "collapse"),
-    "Output": ("form", "nul", "fields", "show", "opened", "engine"),
+    "Output": ("form", "nul", "fields", "wide", "show", "opened", "engine"),
     "Filter by what the camera wrote": ("after", "before", "camera", "near", "within"),
     "Files": ("sheet", "copy_to", "link_to", "changed", "save"),
 }
@@ -132,6 +133,7 @@ class Output:
     form: str | None
     nul: bool
     fields: str | None
+    wide: bool
     show: bool
     opened: bool
     sheet: Path | None
@@ -154,7 +156,8 @@ class Output:
 
     def write(self, found: SearchResult) -> None:
         """Print the hits, and draw, copy, link, save and open them."""
-        render(found, PATHS if self.nul else self.form or "table", self.fields, nul=self.nul, more=found.more)
+        form = PATHS if self.nul else self.form or "table"
+        render(found, form, self.fields, nul=self.nul, more=found.more, wide=self.wide)
         if not found and self.form in (None, "table"):
             note("no image passes the filter, or reaches the threshold")
         if self.show and found:
@@ -178,7 +181,7 @@ class Output:
 
     def _name_left_out(self, found: SearchResult) -> None:
         if (self.sheet is not None or self.opened) and not self.changed:
-            for hit in found.changed():
+            for hit in found.changed(None if self.sheet is not None else OPENED):
                 note(f"left out: {shown_path(hit.path)} (changed since indexed; --changed shows it)")
 
 
@@ -222,6 +225,7 @@ class Output:
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("-0", "--print0", "nul", is_flag=True, help="Print paths with a NUL after each, for xargs -0.")
 @click.option("--fields", metavar="NAMES", help="Which fields to print, such as path,cosine.")
+@click.option("--wide", is_flag=True, help="Show whole paths, however narrow the terminal.")
 @click.option("--show", is_flag=True, help="Also show the images found in the terminal; nothing of them in a pipe.")
 @click.option("--open", "opened", is_flag=True, help="Open the images found, at most 20, in the system's viewer.")
 @click.option(
@@ -316,8 +320,9 @@ def render(
     *,
     nul: bool = False,
     more: Mapping[int, int] | None = None,
+    wide: bool = False,
 ) -> None:
-    """Print hits in one of the formats; `fields` are those of `--fields`.
+    """Print hits in one of the formats; `fields` are those of `--fields`. In a terminal paths are cut unless `wide`.
 
     Raises:
         OptionError: there is no such field.
@@ -339,7 +344,7 @@ def render(
         behind = [more.get(hit.image_id, 0) for hit in hits]
         marks = [f"+{count}" if count and person else "" if person else count for count in behind]
         rows = [[*row[:-1], mark, row[-1]] for row, mark in zip(rows, marks, strict=True)]
-    print_rows(names, rows, form, wide=True)
+    print_rows(names, rows, form, wide=wide)
 
 
 def _value(hit: Hit, name: str) -> Any:

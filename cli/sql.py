@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from shotdex.store.errors import OptionError
 
 from .options import UserPath, open_session, store_option
 from .render import as_json, note, out, out_bytes
-from .rows import FILES, FORMATS, form_of, is_drawing, print_rows, rows_text, table_bytes, write_bytes
+from .rows import FORMATS, is_drawing, print_rows, rows_text
 
 if TYPE_CHECKING:
     from shotdex import SqlResult
@@ -32,6 +33,12 @@ class SqlCommand(click.Command):
 
 def _is_sql(argument: str, options: set[str]) -> bool:
     return argument.startswith("--") and bool(re.search(r"\s", argument)) and argument.split("=")[0] not in options
+
+
+FILES = ("parquet", "arrow")
+"""Further formats: for other programs, with the types of the columns."""
+
+ENDINGS = {"md": "markdown", "ndjson": "jsonl", "feather": "arrow", "ipc": "arrow", "txt": "table"}
 
 
 @click.command("sql", cls=SqlCommand)
@@ -226,3 +233,63 @@ def _hint(results: Sequence[SqlResult]) -> None:
             note(f"near: {', '.join(result.near)}")
         for one in result.notes:
             note(f"note: {one}")
+
+
+def form_of(path: Path) -> str:
+    """Return the form that a file's name asks for.
+
+    Raises:
+        OptionError: its ending says none.
+    """
+    ending = path.suffix.lower().removeprefix(".")
+    form = ENDINGS.get(ending, ending)
+    if form not in (*FORMATS, *FILES):
+        known = ", ".join(f".{name}" for name in ("csv", "tsv", "json", "jsonl", "md", "parquet", "arrow"))
+        raise OptionError(f"the name {path.name} does not say in which format to write", f"end it in one of {known}")
+    return form
+
+
+def table_bytes(rows: SqlResult, form: str) -> bytes:
+    """Return rows as a Parquet or an Arrow IPC file (Feather 2).
+
+    Raises:
+        OptionError: Parquet has no type for one of the columns.
+    """
+    import pyarrow as pa
+
+    found, buffer = rows.to_arrow(), pa.BufferOutputStream()
+    if form == "arrow":
+        with pa.ipc.new_file(buffer, found.schema) as writer:
+            writer.write_table(found)
+    else:
+        import pyarrow.parquet as pq
+
+        try:
+            pq.write_table(found, buffer)
+        except pa.ArrowNotImplementedError as error:
+            raise OptionError(
+                f"Parquet cannot hold these columns: {error}", "cast them, as in: column::VARCHAR"
+            ) from error
+    return bytes(buffer.getvalue())
+
+
+def write_bytes(path: Path, content: bytes, *, overwrite: bool) -> None:
+    """Write a file, whole or not at all. What is there stays, unless `overwrite`; a device or a pipe is written to.
+
+    Raises:
+        OptionError: the file exists, or cannot be written.
+    """
+    if path.exists() and not overwrite and (path.is_file() or path.is_dir()):
+        raise OptionError(f"{path} exists already", "choose another name, or replace it: --overwrite")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise OptionError(f"cannot write {path}: {error.strerror or error}", "choose another place") from error

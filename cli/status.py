@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from shotdex.formatting import shown_path, size, visible
+from shotdex.tabular import Table
 
 from .options import json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.store.types import LeftOut
@@ -28,13 +30,28 @@ MANY = 12
 )
 @store_option
 @json_option
-def command(all_left_out: bool, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def command(all_left_out: bool, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show images per category, condition and split, encoders, runs, failures, and sizes on disk."""
     found = open_session(store_path).status()
-    if as_json:
+    if as_json or form == "json":
         out(to_json(found))
-    else:
+    elif not rows_printed(counts(found, all_left_out), form):
         out(left_out_text(found) if all_left_out else as_text(found))
+
+
+def counts(found: Status, all_left_out: bool) -> Table:
+    """Return what a store holds as rows: what is counted, its name, and how many; or every path that was left out."""
+    if all_left_out:
+        paths = [(left.kind, path) for left in found.left_out for path in left.paths]
+        return Table("left out", ("what", "path"), [*paths, *(("no category", path) for path in found.unlabelled)])
+    rows: list[tuple[str, str | None, int]] = [("images", None, found.images), ("removed", None, found.removed)]
+    rows += [("source", name, n) for name, n in found.sources.items()]
+    rows += [(label, name, n) for label, by in found.labels.items() for name, n in by.items()]
+    rows += [("failure", reason, n) for reason, n in found.failures.items()]
+    rows += [("encoder", one.encoder.name, one.images) for one in found.encoders]
+    rows += [("run", run.name, run.scored) for run in found.runs]
+    return Table("store", ("what", "name", "images"), rows)
 
 
 def left_out_text(found: Status) -> str:

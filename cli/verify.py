@@ -12,6 +12,7 @@ from shotdex.formatting import shown_path, visible
 from .options import device_option, json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import out
+from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
     from shotdex.upkeep.verify import Verified
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 @device_option
 @store_option
 @json_option
-def command(repair: bool, files: bool, model_check: bool, device: str, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def command(*, device: str, store_path: Path | None, as_json: bool, form: str | None, **how: bool) -> None:
     """Check that a store is whole: ids, vectors, counts, hashes, and the FAISS files against the catalog.
 
     Prints one line per check: that it passed, or what is wrong and what to do. --repair writes FAISS files and views
@@ -34,11 +36,12 @@ def command(repair: bool, files: bool, model_check: bool, device: str, store_pat
     check fails.
     """
     session = open_session(store_path, device)
-    found = session.verify(repair=repair, files=files, model_check=model_check, progress=True).details
-    if as_json:
+    checked = session.verify(progress=True, **how)
+    found = checked.details
+    if as_json or form == "json":
         out(to_json({"store": str(found.root), "whole": found.whole, "done": found.done, "checks": found.checks}))
-    else:
-        out(as_text(found, repair))
+    elif not rows_printed(checked, form):
+        out(as_text(found, how["repair"]))
     if not found.whole:
         raise click.exceptions.Exit(1)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,11 +23,21 @@ COMMANDS = (
     "duplicates --run names",
     "selections",
     "search --like 1 -k 3",
+    "status",
+    "status --left-out",
+    "verify",
+    "model demo",
+    "prompts show fashion-mnist-names",
+    "plot counts --out counts.png",
 )
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_the_same_rows_in_every_format(words: str, evaluated: Store, shotdex: Callable[..., Ran]) -> None:
+def test_the_same_rows_in_every_format(
+    words: str, evaluated: Store, shotdex: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def run(form: str) -> str:
         ran = shotdex(*words.split(), "--store", evaluated.root, "--format", form)
         assert ran.status == 0, ran
@@ -42,3 +54,16 @@ def test_the_same_rows_in_every_format(words: str, evaluated: Store, shotdex: Ca
     assert all(line.startswith("|") for line in lines)
     json.loads(run("json"))
     assert run("table") == shotdex(*words.split(), "--store", evaluated.root).out
+
+
+def test_an_accuracy_in_every_format(evaluated: Store, shotdex: Callable[..., Ran], tmp_path: Path) -> None:
+    own = tmp_path / "store"
+    shutil.copytree(evaluated.root, own)
+    printed = {
+        form: shotdex("classify", "--name", "again", "--replace", "--store", own, "--format", form).out
+        for form in ("csv", "jsonl", "markdown", "json")
+    }
+    rows = list(csv.DictReader(printed["csv"].splitlines()))
+    assert rows[-1]["by"] == "all"
+    assert float(rows[-1]["accuracy"]) == json.loads(printed["json"])["accuracy"]["value"]
+    assert len(printed["jsonl"].splitlines()) == len(rows) == len(printed["markdown"].splitlines()) - 2
