@@ -63,20 +63,14 @@ STORE_ONLY = ("name", "replace", "partial", "where")
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     images: tuple[str, ...],
-    prompts: str | None,
-    templates: tuple[str, ...],
     classes: str | None,
-    name: str | None,
-    replace: bool,
-    partial: bool,
-    where: str | None,
-    k: int,
-    model: str | None,
     device: str,
     store_path: Path | None,
     as_json: bool,
     form: str | None,
+    **options: Any,
 ) -> None:
     """Score every image against every class and print accuracy with 95 % intervals.
 
@@ -98,25 +92,14 @@ def command(
     """
     if images:
         _refuse(context)
+        model, prompts = options["model"], options["prompts"]
         needed = model is None or model.isdecimal() or (classes is None and prompts is None)
         session = _store_here(store_path, device) if needed or store_path is not None else None
-        found = shotdex.classify_images(
-            images, classes, templates=templates, prompts=prompts, k=k, model=model, store=session, device=device
-        )
+        about = {name: value for name, value in options.items() if name not in STORE_ONLY}
+        found = shotdex.classify_images(images, classes, store=session, device=device, **about)
         _show_images(found, "json" if as_json else form)
         return
-    run = open_session(store_path, device).classify(
-        classes,
-        templates=templates,
-        prompts=prompts,
-        where=where,
-        k=k,
-        name=name,
-        model=model,
-        replace=replace,
-        partial=partial,
-        command=command_line(),
-    )
+    run = open_session(store_path, device).classify(classes, command=command_line(), **options)
     assert run.summary is not None
     if not rows_printed(accuracies(run.summary), form):
         out(to_json(as_dict(run.summary)) if as_json or form == "json" else as_text(run.summary))

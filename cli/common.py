@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ from . import render
 if TYPE_CHECKING:
     from shotdex import Session
 
+_LEVELS = {"": logging.WARNING, "shotdex.waiting": logging.INFO}
+"""What loggers say without --quiet."""
+
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -28,16 +32,16 @@ def _be_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> N
     if quiet:
         render.say_less(True)
         os.environ["TQDM_DISABLE"] = "1"  # read by every progress bar, those of libraries included
-        logging.getLogger().setLevel(logging.ERROR)
-        logging.getLogger("shotdex.waiting").setLevel(logging.ERROR)
+        for name in _LEVELS:
+            logging.getLogger(name).setLevel(logging.ERROR)
         context.find_root().call_on_close(_as_before)
 
 
 def _as_before() -> None:
     render.say_less(False)
     os.environ.pop("TQDM_DISABLE", None)
-    logging.getLogger().setLevel(logging.WARNING)
-    logging.getLogger("shotdex.waiting").setLevel(logging.INFO)
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _be_verbose(context: click.Context, option: click.Parameter, verbose: bool) -> None:
@@ -50,25 +54,12 @@ def _be_verbose(context: click.Context, option: click.Parameter, verbose: bool) 
 
 def shared_options(hidden: bool = True) -> list[click.Option]:
     """Return the options that every command takes. The help of `shotdex` alone shows them, not that of each command."""
+    every = partial(click.Option, is_flag=True, expose_value=False, is_eager=True, hidden=hidden)
+    said = "Results and errors only: no progress, no notes. Also after the command, as --verbose."
+    more = "Also say what is being done, and how long it took."
     return [
-        click.Option(
-            ["-q", "--quiet"],
-            is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_be_quiet,
-            hidden=hidden,
-            help="Results and errors only: no progress, no notes. Also after the command, as --verbose.",
-        ),
-        click.Option(
-            ["-v", "--verbose"],
-            is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_be_verbose,
-            hidden=hidden,
-            help="Also say what is being done, and how long it took.",
-        ),
+        every(["-q", "--quiet"], callback=_be_quiet, help=said),
+        every(["-v", "--verbose"], callback=_be_verbose, help=more),
     ]
 
 

@@ -39,12 +39,10 @@ def command(
     runs: tuple[str, ...],
     by: str | None,
     show: int,
-    resamples: int,
-    seed: int,
-    anyway: bool,
     store_path: Path | None,
     as_json: bool,
     form: str | None,
+    **options: Any,
 ) -> None:
     """Compare runs on the images that they share: models, prompt sets; or the conditions of one run.
 
@@ -57,8 +55,7 @@ def command(
     shotdex compare names words --by condition
     shotdex compare names --by condition
     """
-    session = open_session(store_path)
-    compared = session.compare(*runs, by=by or (), resamples=resamples, seed=seed, show=show, anyway=anyway)
+    compared = open_session(store_path).compare(*runs, by=by or (), show=show, **options)
     found = compared.details
     if not rows_printed(compared, form):
         out(to_json(_as_dict(found)) if as_json or form == "json" else as_text(found, show))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,12 +12,14 @@ from shotdex.formatting import visible
 from .options import UserPath, json_option, open_session, store_option
 from .render import as_json as to_json
 from .render import note, out
+from .source_options import parsed_roles
 
 
 @click.command("label")
 @click.argument("file", type=UserPath(path_type=Path))
 @click.option(
     "--columns",
+    callback=parsed_roles,
     metavar="ROLE=NAME,...",
     help="Which columns are image, category, condition and split: image=file,category=label. Usual names are found "
     "without.",
@@ -28,9 +31,7 @@ from .render import note, out
 )
 @json_option
 @store_option
-def command(
-    file: Path, columns: str | None, labels_as_written: bool | None, as_json: bool, store_path: Path | None
-) -> None:
+def command(file: Path, as_json: bool, store_path: Path | None, **options: Any) -> None:
     """Give indexed images the labels in FILE, a CSV, Parquet or JSONL file that names them by path.
 
     No image is read and none is added. The labels stay when the images' own source is indexed again.
@@ -39,10 +40,7 @@ def command(
     shotdex label labels.csv
     shotdex label labels.csv --columns image=file,category=species
     """
-    from shotdex.media.sources.columns import parse_columns
-
-    roles = parse_columns(columns) if columns is not None else None
-    done = open_session(store_path).label(file, columns=roles, labels_as_written=labels_as_written)
+    done = open_session(store_path).label(file, **options)
     if as_json:
         out(to_json({"relabelled": done.relabelled, "unchanged": done.unchanged, "failed": done.failed}))
         return

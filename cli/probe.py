@@ -33,7 +33,6 @@ METHOD = 43
 @click.option("--test-where", metavar="SQL", help="The test images. [default: split = 'test']")
 @click.option(
     "--few-shot",
-    "shots",
     default="1,2,4,8,16",
     show_default=True,
     metavar="N,N,...",
@@ -70,21 +69,7 @@ METHOD = 43
 @store_option
 @json_option
 @format_option
-def command(
-    train_where: str | None,
-    test_where: str | None,
-    shots: str,
-    draws: int,
-    space: str,
-    seed: int,
-    run: tuple[str, ...],
-    outside: tuple[str, ...],
-    target: Path | None,
-    model: str | None,
-    store_path: Path | None,
-    as_json: bool,
-    form: str | None,
-) -> None:
+def command(target: Path | None, store_path: Path | None, as_json: bool, form: str | None, **options: Any) -> None:
     """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors, on the same test images.
 
     Three methods are trained: logistic regression on a few images per class, drawn repeatedly; nearest neighbours by
@@ -98,18 +83,7 @@ def command(
     shotdex probe --train-where "condition = 'realistic'" --test-where "condition <> 'realistic'"
     """
     session = open_session(store_path)
-    probed = session.probe(
-        train_where=train_where,
-        test_where=test_where,
-        few_shot=shots,
-        draws=draws,
-        space=space,
-        seed=seed,
-        run=run,
-        outside=outside,
-        model=model,
-        progress=True,
-    )
+    probed = session.probe(progress=True, **options)
     found: ProbeComparison = probed.details
     if found.split.assumed:
         note("no image has a split, so random halves were drawn; choose with --train-where and --test-where")

@@ -51,6 +51,10 @@ shotdex report names --style course --out report.ipynb
 """
 
 
+SHARED = ("coverage", "resamples", "seed", "bins")
+"""Options of the document and of --selective."""
+
+
 @click.command("report", help=HELP)
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @by_option
@@ -63,7 +67,7 @@ shotdex report names --style course --out report.ipynb
     show_default=True,
     help="Number of bins of the calibration error.",
 )
-@click.option("--out", "target", metavar="PATH", help="Write a document: FILE.html, FILE.ipynb, FILE.tex, or FOLDER/.")
+@click.option("--out", metavar="PATH", help="Write a document: FILE.html, FILE.ipynb, FILE.tex, or FOLDER/.")
 @click.option(
     "--style",
     type=click.Choice(["report", "course"]),
@@ -97,33 +101,15 @@ shotdex report names --style course --out report.ipynb
 def command(
     runs: tuple[str, ...],
     by: str | None,
-    resamples: int,
-    seed: int | None,
-    bins: int,
-    target: str | None,
-    style: str,
-    images: int,
-    anyway: bool,
     selective: bool,
-    coverage: float,
     store_path: Path | None,
     as_json: bool,
     form: str | None,
+    **options: Any,
 ) -> None:
     """Print the report, or write it."""
     session = open_session(store_path)
-    found = session.report(
-        runs,
-        by=by or (),
-        resamples=resamples,
-        seed=seed,
-        bins=bins,
-        out=target,
-        style=style,
-        images=images,
-        anyway=anyway,
-        coverage=coverage,
-    )
+    found = session.report(runs, by=by or (), **options)
     if found.written is not None:
         for sentence in found.written.notes:
             note(sentence)
@@ -133,7 +119,7 @@ def command(
         further = None
         if selective:
             chosen = session.run(found.details.run.name)
-            further = chosen.selective(coverage=coverage, resamples=resamples, seed=seed, bins=bins).details
+            further = chosen.selective(**{name: options[name] for name in SHARED}).details
         out(to_json(_as_dict(found.details, further)) if as_json else as_text(found.details, further))
 
 

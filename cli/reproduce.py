@@ -36,7 +36,6 @@ from .source_options import BatchSize
 )
 @click.option(
     "--table",
-    "table_path",
     type=UserPath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="A TOML file with published accuracies of your own; see docs/reproduce.md.",
@@ -58,20 +57,7 @@ from .source_options import BatchSize
     help="The store's folder. [default: NAME.shotdex in the current folder]",
 )
 @json_option
-def command(
-    name: str | None,
-    source: str | None,
-    model: str,
-    against: str | None,
-    templates: tuple[str, ...],
-    layout: str | None,
-    table_path: Path | None,
-    precision: str | None,
-    batch_size: int | None,
-    device: str,
-    store_path: Path | None,
-    as_json: bool,
-) -> None:
+def command(name: str | None, source: str | None, store_path: Path | None, as_json: bool, **options: Any) -> None:
     """Evaluate a model on a published benchmark and compare the accuracy with the published one.
 
     Without NAME, list the benchmarks. SOURCE is a local copy of the data set: a folder, archive or anything else that
@@ -85,24 +71,11 @@ def command(
     shotdex reproduce toddlers stimuli/
     """
     if name is None:
-        listed = list(shotdex.benchmarks(table_path))
+        listed = list(shotdex.benchmarks(options["table"]))
         out(to_json(listed) if as_json else list_text(listed))
         return
     found = shotdex.reproduce(
-        name,
-        source,
-        model=model,
-        against=against,
-        templates=templates,
-        table=table_path,
-        layout=layout,
-        precision=precision,
-        batch_size=batch_size,
-        device=device,
-        store=store_path,
-        progress=True,
-        note=note,
-        command=command_line(),
+        name, source, store=store_path, progress=True, note=note, command=command_line(), **options
     )
     out(to_json(as_dict(found)) if as_json else as_text(found))
 

@@ -47,7 +47,8 @@ def _listed(context: click.Context, option: click.Parameter, names: str | None) 
     return None if names is None else names.split(",")
 
 
-def _roles(context: click.Context, option: click.Parameter, columns: str | None) -> Mapping[str, str] | None:
+def parsed_roles(context: click.Context, option: click.Parameter, columns: str | None) -> Mapping[str, str] | None:
+    """Return what `ROLE=NAME,...` means; a click callback."""
     from shotdex.media.sources.columns import parse_columns
 
     return None if columns is None else parse_columns(columns)
@@ -69,7 +70,7 @@ label_options = _all(
     click.option("--split", metavar="X", help="The split of all images."),
     click.option(
         "--columns",
-        callback=_roles,
+        callback=parsed_roles,
         metavar="ROLE=NAME,...",
         help="Which columns of a manifest, or keys of a tar's .json files, are image, category, condition and split: "
         "image=file,category=label. Usual names are found without.",
