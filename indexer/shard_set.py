@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -127,10 +126,11 @@ def _may_have_shards(place: str) -> bool:
         try:
             found = islice(places.walk(place), LOOK)
             return any(isinstance(one, Listed) and one.url.lower().endswith(PARQUET_ENDINGS) for one in found)
-        except SourceError:  # the library that lists images there is not installed; for shards it is not needed
-            with suppress(StoreError):
+        except SourceError as missing:  # the library that lists images there; for shards it is not needed
+            try:
                 return bool(Place(place).tables())
-            return False
+            except StoreError as error:
+                raise SourceError(f"{missing}; without it, {error}", missing.hint) from error
         except OSError:  # what is wrong there is said by whoever opens it as a source
             return False
     has_some = False

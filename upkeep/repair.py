@@ -26,6 +26,7 @@ from .check_engines import check_index, check_inverted_file, leftovers
 from .check_files import as_recorded
 from .check_images import OF_ANOTHER, OLDER_ROWS, PRESENT, not_unit, unlike, unusable
 from .check_runs import broken_maps, uncounted
+from .check_shards import repair_shards
 from .check_texts import drop_broken_towers, unusable_text
 from .engines import repair_collections
 
@@ -55,6 +56,8 @@ def repair_store(store: Store) -> list[str]:
             path.unlink(missing_ok=True)
             done.append(f"removed {path.name}, which was left behind")
         done += [line for number, encoder in encoders.items() for line in _repair_index(store, number, encoder)]
+        with store.reading() as con:
+            done += repair_shards(store, con)
         return done + repair_collections(store, encoders)
 
 

@@ -22,6 +22,7 @@ from .check_engines import index_files, index_folder
 from .check_files import check_files
 from .check_images import copies, coverage, failures, images, vector_rows, vector_values
 from .check_runs import maps, predictions, prompt_sets, run_digests, runs, truths
+from .check_shards import shards
 from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
 from .engines import collections
 from .remove import finish_removal, is_unfinished
@@ -59,6 +60,7 @@ OF_THE_INDEX: tuple[Callable[[Store, Connection], list[Check]], ...] = (
     index_files,
     index_folder,
     collections,
+    shards,
     text_towers,
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO, TypeVar, cast
@@ -143,6 +144,28 @@ def walk(url: str) -> Iterator[Listed | NotListed]:
         for key, info in infos:
             if not key.endswith("/"):
                 yield Listed(f"{scheme_of(url)}://{bucket}/{key}", _facts(info))
+
+
+def unfinished_uploads(url: str) -> list[tuple[str, str, datetime]]:
+    """Return the uploads below an S3 URL that were begun and not finished: key, id and time of each."""
+    bucket, _, prefix = _path(url).partition("/")
+    found: list[tuple[str, str, datetime]] = []
+    more: dict[str, str] = {}
+    while True:
+        where = {"Bucket": bucket, "Prefix": prefix, **more}
+        page = _ask(url, lambda files, where=where: files.call_s3("list_multipart_uploads", **where))  # type: ignore[misc]
+        found += [(one["Key"], one["UploadId"], one["Initiated"]) for one in page.get("Uploads", [])]
+        if not page.get("IsTruncated"):
+            return found
+        more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def abort_upload(url: str, upload: str) -> None:
+    """Delete what was sent of an upload that was not finished; nothing happens where it is gone."""
+    bucket, _, key = _path(url).partition("/")
+    where = {"Bucket": bucket, "Key": key, "UploadId": upload}
+    with suppress(FileNotFoundError):
+        _ask(url, lambda files: files.call_s3("abort_multipart_upload", **where))
 
 
 def _path(url: str) -> str:

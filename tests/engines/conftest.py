@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,21 @@ import pytest
 from tests.conftest import ROOT
 
 ENVIRONMENTS = Path(os.environ.get("SHOTDEX_ENGINES", ROOT / ".engines"))
-"""Where the environments are, a folder for each engine."""
+"""Where the environments are, a folder for each engine, and why one could not be made: NAME.log."""
+
+LONG = 600.0
+"""Seconds after which a program passes for hung: a machine may be busy, and how fast it is says nothing."""
 
 
 def python_of(engine: str) -> Path:
     """Return the Python of an engine's environment; without one the test is skipped, unless it is required."""
-    python = ENVIRONMENTS / engine / "bin" / "python"
-    if not python.is_file():
-        if "SHOTDEX_TESTS_REQUIRE_ENGINES" in os.environ:
-            raise AssertionError(f"there is no {python}: make engines")
-        pytest.skip(f"there is no {python}: make engines")
+    python, log = ENVIRONMENTS / engine / "bin" / "python", ENVIRONMENTS / f"{engine}.log"
+    if not (ENVIRONMENTS / engine / ".installed").is_file():
+        said = log.read_text(errors="replace").strip().splitlines()[-1:] if log.is_file() else []
+        reason = f"there is no environment {python.parents[1]}: {said[0] if said else 'make engines'}"
+        if os.environ.get("SHOTDEX_TESTS_REQUIRE_ENGINES"):
+            raise AssertionError(reason)
+        pytest.skip(reason)
     return python
 
 
@@ -32,24 +39,52 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Serving:
+    """A program that runs: `words` are those that came after `ready` on a line of its output."""
+
+    process: subprocess.Popen[str]
+    words: list[str]
+
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+
+@contextmanager
+def serving(log: Path, *command: object, environment: Mapping[str, str] | None = None) -> Iterator[Serving]:
+    """Run a program until its standard input is closed, from the moment at which it says that it is ready."""
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        said = next((line for line in process.stdout if line.startswith("ready")), None)
+        assert said is not None, log.read_text(errors="replace")[-2000:]
+        yield Serving(process, said.split()[1:])
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(LONG)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
 @pytest.fixture(scope="session")
 def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Milvus server and give its address; the wheel runs one on a machine at a time."""
     folder, python = tmp_path_factory.mktemp("milvus"), python_of("milvus")
-    command = [str(python), str(Path(__file__).with_name("milvus_server.py")), str(folder), str(free_port())]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        assert server.stdin is not None
-        assert server.stdout is not None
-        try:
-            said = server.stdout.readline().split()
-            assert said[:1] == [b"ready"], (folder / "log").read_text(errors="replace")[-2000:]
-            yield f"http://127.0.0.1:{int(said[1])}"
-        finally:
-            server.stdin.close()
-            try:
-                server.wait(60)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            server.stdout.close()
+    program = Path(__file__).with_name("milvus_server.py")
+    with serving(folder / "log", python, program, folder, free_port()) as server:
+        yield f"http://127.0.0.1:{int(server.words[0])}"

@@ -7,45 +7,63 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from shotdex.store.encoders import list_encoders
 from shotdex.store.store import Store
-from shotdex.store.types import Space
-from shotdex.store.vectors import load_vectors
+from tests.indexer.shards import assert_equal
 from tests.support.images import save_noise
 
-from .conftest import python_of
+from .conftest import LONG, Serving, python_of, serving
 
 pytestmark = pytest.mark.engine
 
-PART = 16
-LOG = "SHOTDEX_TESTS_RAY_LOG"
+IMAGES = int(os.environ.get("SHOTDEX_TESTS_RAY_IMAGES", "160"))
+"""Images of the source; more of them make a rehearsal of the kills at a larger size."""
 
-# Workers write here which parts they begin and end; an image of this name kills the worker that is given it.
+WAIT = LONG + IMAGES / 4
+"""Seconds after which a command passes for hung."""
+
+PARTS = 10
+PART = IMAGES // PARTS
+
+LOG, COMMITS = "SHOTDEX_TESTS_RAY_LOG", "SHOTDEX_TESTS_RAY_COMMITS"
+
+# Workers write here which parts they begin and end, and end none while there is a file LOG.hold. An image of the name
+# poison.png kills its worker. A driver kills itself between a shard that is written and its commit, the COMMITS-th.
 HOOK = f"""
-import os, signal
-from shotdex.indexer import ray_crew
+import os, signal, time
+from shotdex.indexer import ray_crew, shard_commit
 
-real = ray_crew.encode_items
+real, log = ray_crew.encode_items, os.environ["{LOG}"]
+
+def write(*words):
+    with open(log, "a") as file:
+        file.write(" ".join(words) + "\\n")
 
 def encode_items(said, *rest):
     addresses = said.column("address").to_pylist()
-    with open(os.environ["{LOG}"], "a") as log:
-        log.write(f"begin {{os.getpid()}} {{addresses[0]}}\\n")
+    write("begin", str(os.getpid()), addresses[0])
     if any(address.endswith("poison.png") for address in addresses):
         os.kill(os.getpid(), signal.SIGKILL)
+    while os.path.exists(log + ".hold"):
+        time.sleep(0.05)
     found = real(said, *rest)
-    with open(os.environ["{LOG}"], "a") as log:
-        log.write(f"end {{os.getpid()}} {{addresses[0]}}\\n")
+    write("end", str(os.getpid()), addresses[0])
     return found
 
-ray_crew.encode_items = encode_items
+def commit_shard(indexing, plan, placer, shard):
+    commits.append(shard.name)
+    if len(commits) == int(os.environ.get("{COMMITS}", "0")):
+        write("uncommitted", str(os.getpid()), shard.name)
+        os.kill(os.getpid(), signal.SIGKILL)
+    commit(indexing, plan, placer, shard)
+
+ray_crew.encode_items, commits = encode_items, []
+commit, shard_commit.ShardIndexing._commit_shard = shard_commit.ShardIndexing._commit_shard, commit_shard
 """
 
 
@@ -56,12 +74,12 @@ def python() -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """160 images, among them copies and broken ones."""
+    """Images, among them four copies and two broken ones."""
     folder = tmp_path_factory.mktemp("images") / "all"
-    for i in range(154):
-        save_noise(folder / f"cat{i % 3}" / f"{i:03}.png", seed=i)
+    for i in range(IMAGES - 6):
+        save_noise(folder / f"cat{i % 3}" / f"{i:05}.jpg", seed=i)
     for i in range(4):
-        (folder / "cat0" / f"{i}copy.png").write_bytes((folder / "cat1" / "001.png").read_bytes())
+        (folder / "cat0" / f"{i}copy.jpg").write_bytes((folder / "cat1" / "00001.jpg").read_bytes())
     (folder / "cat1" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (folder / "cat2" / "empty.jpg").write_bytes(b"")
     return folder
@@ -97,30 +115,11 @@ def with_ray(store: Path, *options: object) -> tuple[object, ...]:
     return ("--runner", "ray", "--part-rows", PART, "--out", store.parent / "shards", "--batch-size", 8, *options)
 
 
-@contextmanager
-def cluster(python: Path, environment: dict[str, str], nodes: int, cpus: int) -> Iterator[subprocess.Popen[str]]:
-    command = [str(python), str(Path(__file__).with_name("ray_cluster.py")), str(nodes), str(cpus)]
-    running = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert running.stdin is not None
-    assert running.stdout is not None
-    try:
-        yield running
-    finally:
-        running.stdin.close()
-        try:
-            running.wait(60)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-        running.stdout.close()
-
-
-def address_of(running: subprocess.Popen[str]) -> str:
-    assert running.stdout is not None
-    for line in running.stdout:
-        if line.startswith("ready "):
-            return line.split()[1]
-    raise AssertionError("the cluster did not start")
+def cluster(
+    python: Path, log: Path, environment: dict[str, str], nodes: int, cpus: int
+) -> AbstractContextManager[Serving]:
+    program = Path(__file__).with_name("ray_cluster.py")
+    return serving(log, python, program, nodes, cpus, environment=environment)
 
 
 def logged(environment: dict[str, str]) -> list[list[str]]:
@@ -128,42 +127,29 @@ def logged(environment: dict[str, str]) -> list[list[str]]:
     return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def begun(environment: dict[str, str], count: int, running: subprocess.Popen[str]) -> list[str]:
-    """Wait until so many parts were begun, and return the processes that have one in hand."""
-    end = time.monotonic() + 180
-    while len([1 for line in logged(environment) if line[0] == "begin"]) < count:
-        assert time.monotonic() < end, running.communicate(timeout=5)[0]
+def in_hand(lines: list[list[str]]) -> list[list[str]]:
+    """Return the process and first image of each part that was begun and has not ended."""
+    ended = [line[1:] for line in lines if line[0] == "end"]
+    return [line[1:] for line in lines if line[0] == "begin" and line[1:] not in ended]
+
+
+def wait_for(
+    environment: dict[str, str], running: subprocess.Popen[str], holds: Callable[[list[list[str]]], bool]
+) -> list[list[str]]:
+    """Wait until something holds of what was logged, and return that."""
+    end = time.monotonic() + WAIT
+    while not holds(lines := logged(environment)):
+        assert time.monotonic() < end, lines
         assert running.poll() is None, running.communicate()[0]
         time.sleep(0.05)
-    lines = logged(environment)
-    ended = {(process, first) for kind, process, first in lines if kind == "end"}
-    return [process for kind, process, first in lines if kind == "begin" and (process, first) not in ended]
-
-
-def contents(store: Path) -> tuple[object, ...]:
-    with Store.open(store).reading() as con:
-        rows = con.rows("SELECT * EXCLUDE (added_at) FROM stored_images ORDER BY image_id")
-        failures = con.rows("SELECT * EXCLUDE (failed_at) FROM failures ORDER BY path")
-        return rows, failures
-
-
-def vectors(store: Path) -> list[np.ndarray]:
-    with Store.open(store).reading() as con:
-        encoder = list_encoders(con)[1]
-        return [load_vectors(con, 1, encoder, space)[1] for space in Space]
-
-
-def assert_same(one: Path, other: Path) -> None:
-    assert contents(one) == contents(other)
-    for mine, theirs in zip(vectors(one), vectors(other), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+    return lines
 
 
 @pytest.fixture(scope="module")
 def alone(python: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("alone") / "store"
     done = index(python, folder, store, dict(os.environ), "--batch-size", 8)
-    said = done.communicate(timeout=300)[0]
+    said = done.communicate(timeout=WAIT)[0]
     assert done.returncode == 0, said
     return store
 
@@ -171,40 +157,53 @@ def alone(python: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_two_workers_on_this_machine(python: Path, folder: Path, alone: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     done = index(python, folder, store, dict(os.environ), *with_ray(store, "--workers", 2))
-    said = done.communicate(timeout=300)[0]
+    said = done.communicate(timeout=WAIT)[0]
     assert done.returncode == 0, said
-    assert "158 added" in said
-    assert_same(alone, store)
+    assert f"{IMAGES - 2:,} added" in said
+    assert_equal(alone, store)
 
 
 def test_a_worker_a_node_and_the_driver_are_killed(
     python: Path, folder: Path, alone: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
+    """The worker and the node while every worker has a part in hand, the driver between a written shard and its commit.
+
+    What had a shard then is not encoded again: at most one part for the worker, one for the node, and one for each of
+    the two workers that are left when the driver dies.
+    """
     hooked(python, environment)
-    store = tmp_path / "store"
-    with cluster(python, environment, nodes=3, cpus=1) as running:
-        options = with_ray(store, "--ray-address", address_of(running), "--workers", 3)
-        driver = index(python, folder, store, environment, *options)
-        os.kill(int(begun(environment, 2, driver)[0]), signal.SIGKILL)
-        begun(environment, 5, driver)
-        assert running.stdin is not None
-        running.stdin.write("1\n")
-        running.stdin.flush()
-        begun(environment, 7, driver)
-        driver.kill()
-        driver.communicate()
+    store, hold = tmp_path / "store", Path(environment[LOG] + ".hold")
+    hold.touch()
+    with cluster(python, tmp_path / "cluster", environment, nodes=3, cpus=1) as running:
+        options = with_ray(store, "--ray-address", running.words[0], "--workers", 3)
+        driver = index(python, folder, store, environment | {COMMITS: "6"}, *options)
+        lines = wait_for(environment, driver, lambda lines: len(in_hand(lines)) == 3)
+        os.kill(int(in_hand(lines)[0][0]), signal.SIGKILL)
+        wait_for(environment, driver, lambda lines: len(in_hand(lines)) == 4)  # another worker has taken that part
+        running.tell("1")
+        hold.unlink()
+        driver.communicate(timeout=WAIT)
+        assert driver.returncode == -signal.SIGKILL
+        before = logged(environment)
+        [uncommitted] = [line[2] for line in before if line[0] == "uncommitted"]
+        written = {path.name for path in (tmp_path / "shards").glob("*.parquet")}
+        with Store.open(store).reading() as con:
+            committed = {row[0] for row in con.rows("SELECT name FROM shards")}
+        assert len(committed) == 5
+        assert committed | {uncommitted} <= written
         done = index(python, folder, store, environment, *options)
-        said = done.communicate(timeout=300)[0]
+        said = done.communicate(timeout=WAIT)[0]
     assert done.returncode == 0, said
-    assert_same(alone, store)
+    assert f"{len(written - committed)} of {PARTS - 5} parts are encoded already" in said
+    assert_equal(alone, store)
     lines = logged(environment)
-    starts = [line for line in lines if line[0] == "begin"]
-    ends = [line for line in lines if line[0] == "end"]
-    assert len({first for _, _, first in ends}) == 10
-    # In flight at a kill: the worker's part, the node's, and the driver's, one of each of up to three workers.
-    assert len(starts) - len(ends) <= 1 + 1 + 3
-    assert len(ends) <= 10 + 3, "what had a shard is not encoded again"
+    parts = [line[2] for line in lines if line[0] == "begin"]
+    assert len(set(parts)) == PARTS
+    assert len(parts) - PARTS <= 1 + 1 + 2
+    again = {line[2] for line in lines[len(before) :] if line[0] == "begin"}
+    assert len(again) == PARTS - len(written), "what had a shard is not encoded again"
     assert not list((tmp_path / "shards").glob(".*"))
+    print(f"{IMAGES:,} images: {len(parts)} parts begun for {PARTS}, {len(again)} of them after the driver died")
 
 
 def hooked(python: Path, environment: dict[str, str]) -> None:
@@ -240,7 +239,7 @@ def test_a_part_that_kills_every_worker(
     store = tmp_path / "store"
     options = with_ray(store, "--workers", 2, "--part-rows", 100)
     done = index(python, source, store, environment, *options)
-    said = done.communicate(timeout=300)[0]
+    said = done.communicate(timeout=WAIT)[0]
     assert done.returncode == 1, said
     assert "images of part 1 were given up" in said
     assert "try 3 of 3" in said
@@ -254,19 +253,17 @@ def test_a_part_that_kills_every_worker(
 
 def test_no_room(python: Path, folder: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     store = tmp_path / "store"
-    started = time.monotonic()
     done = index(python, folder, store, environment, *with_ray(store, "--workers", 2, "--gpus-per-worker", 3))
-    said = done.communicate(timeout=300)[0]
+    said = done.communicate(timeout=WAIT)[0]
     assert done.returncode == 1, said
     assert "no worker could start" in said
     assert "each worker needs 1 CPU and 3 GPU, the cluster has" in said
-    assert time.monotonic() - started < 300  # two minutes, and the time in which Python and Ray start on a busy machine
 
 
 def test_addresses_beyond_this_machine_need_a_token(python: Path, folder: Path, tmp_path: Path) -> None:
     for address in ("10.1.2.3:6379", "auto", "ray://head:10001"):
         done = index(python, folder, tmp_path / "store", dict(os.environ), "--runner", "ray", "--ray-address", address)
-        said = done.communicate(timeout=120)[0]
+        said = done.communicate(timeout=WAIT)[0]
         assert done.returncode == 2, said
         assert "RAY_AUTH_MODE=token" in said
     assert not (tmp_path / "store").exists()

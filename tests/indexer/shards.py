@@ -15,10 +15,11 @@ import shotdex
 from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.sources import open_source
 from shotdex.session import Session
+from shotdex.store.encoders import list_encoders
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Space
 from shotdex.store.vectors import load_vectors
-from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.fakes import FakeEncoder
 from tests.support.images import save_noise
 
 BATCH = 4
@@ -90,7 +91,8 @@ def contents(store: Path) -> dict[str, Any]:
 
 def vectors(store: Path) -> list[np.ndarray]:
     with Store.open(store).reading() as con:
-        found = [load_vectors(con, 1, fake_id(), space) for space in Space]
+        encoder = list_encoders(con)[1]
+        found = [load_vectors(con, 1, encoder, space) for space in Space]
     return [part for pair in found for part in pair]
 
 
