@@ -69,7 +69,8 @@ class LiveAnswer:
     """What tried prompts reach on one half of the labelled images, or on all.
 
     `groups` are the conditions, `categories` the classes. `gap` is by how much the predicted class of a wrong image is
-    nearer than the true one. `looks` is how many prompt sets were looked at, `outcomes` those of all images.
+    nearer than the true one. `looks` is how many prompt sets were looked at, `outcomes` those of all images, and `ids`
+    (N,) the images that the numbers are of.
     """
 
     half: str
@@ -82,6 +83,15 @@ class LiveAnswer:
     against: LiveAgainst | None
     without: tuple[LiveWithout, ...]
     outcomes: LiveOutcomes
+    ids: Ids
+
+    def cell(self, truth: str, predicted: str) -> Ids:
+        """Return which of these images are of one class and are taken for another, or the same, by rising id."""
+        found, classes = self.outcomes, self.outcomes.classes
+        if truth not in classes or predicted not in classes:
+            return self.ids[:0]
+        within = (found.truth == classes.index(truth)) & (found.predicted == classes.index(predicted))
+        return np.intersect1d(found.ids[within], self.ids, assume_unique=True)
 
 
 def compared_with(snapshot: Snapshot, run: RunOutcomes, found: LiveOutcomes, kept: Flags) -> LiveAgainst:
@@ -141,6 +151,7 @@ def live_answer(
         compared,
         tuple(left_out),
         found,
+        found.ids[rows],
     )
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from shotdex.formatting import plain
-from shotdex.live import LiveAgainst
+from shotdex.live import LiveAgainst, LiveAnswer
 from shotdex.store.types import Combine, PromptSet
 
 from .filters import Name, Text
@@ -55,11 +55,16 @@ class LivePrompts(BaseModel):
 
 
 class LiveQuery(LivePrompts):
-    """Prompts on one half of the labelled images. With `leave_one_out` each prompt of that class is left out once."""
+    """Prompts on one half of the labelled images. With `leave_one_out` each prompt of that class is left out once.
+
+    With `true` and `predicted` the images of that cell of the confusion matrix are returned, too.
+    """
 
     against: Name | None = None
     half: Literal["explore", "confirm", "all"] = "explore"
     leave_one_out: Name | None = None
+    true: Name | None = None
+    predicted: Name | None = None
     show: Annotated[int, Field(ge=0, le=MOST_SHOWN)] = 60
 
 
@@ -102,6 +107,7 @@ def router(served: Served) -> APIRouter:
         body = {name: plain(getattr(found, name)) for name in names}
         body["leave_one_out"] = found.without
         body["against"] = None if found.against is None else _against(served, query, found.against)
+        body["cell"] = None if query.true is None or query.predicted is None else _cell(served, query, found)
         return served.answer(body)
 
     @routes.post(
@@ -134,6 +140,12 @@ def router(served: Served) -> APIRouter:
         return served.answer({"run_id": run.record.run_id, "name": run.name, "accuracy": run.accuracy()}, 201)
 
     return routes
+
+
+def _cell(served: Served, query: LiveQuery, found: LiveAnswer) -> dict[str, Any]:
+    ids = found.cell(query.true or "", query.predicted or "")
+    judged = {"predicted": query.predicted, "correct": query.true == query.predicted}
+    return {"n": len(ids), "images": [one | judged for one in records(served.snapshot, ids[: query.show])]}
 
 
 def _against(served: Served, query: LiveQuery, found: LiveAgainst) -> dict[str, Any]:

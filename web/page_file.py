@@ -137,7 +137,7 @@ def _gather(served: Served, snapshot: Snapshot, resamples: int) -> tuple[dict[st
     runs = snapshot.runs[-RUNS:]
     names = [run.record.name for run in runs]
     store["runs"] = [one for one in store["runs"] if one["name"] in names]
-    store |= {"read_only": True, "path": "", "notice": None}
+    store |= {"read_only": True, "path": "", "notice": None, "process": ""}
     answers = {}
     paths = {name: str(run.record.run_id) if "/" in name else name for name, run in zip(names, runs, strict=True)}
     matrices = {name: json.loads(ask(f"runs/{quote(paths[name], '')}/confusion")) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -42,12 +43,13 @@ class NotModified(Exception):
 
 
 class Served:
-    """One store that is served."""
+    """One store that is served; `process` names this serving of it, since when prompt sets are counted."""
 
     def __init__(self, session: Session, options: ServeOptions, follower: Follower) -> None:
         self.session = session
         self.options = options
         self.follower = follower
+        self.process = secrets.token_hex(8)
         self.batcher = Batcher()
         self.previews = Previews()
         self._catalog, self._queue = threading.Lock(), threading.BoundedSemaphore(WAITING)

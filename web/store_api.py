@@ -74,6 +74,7 @@ def _store(served: Served, snapshot: Snapshot) -> dict[str, Any]:
             for one in snapshot.baselines
         ],
         "tables": snapshot.tables,
+        "process": served.process,
         "read_only": served.options.read_only,
         "notice": None if trouble is None else str(trouble),
     }

@@ -109,7 +109,18 @@ def test_the_other_half_confirms_once(browser: Browser, address: str, session: s
         gained = page.get_by_role("radio", name="now right")
         gained.check(force=True)
         n = int(page.locator(".segments label", has=gained).inner_text().split(": ")[1])
-        assert page.locator("main .gallery li").count() == n
+        assert page.get_by_role("list", name="Images now right").locator("li").count() == n
+        cell = page.locator(".confusion button[aria-label^='cup taken for']").first
+        name, count = (cell.get_attribute("aria-label") or "").rsplit(": ", 1)
+        cell.click()
+        page.get_by_role("list", name=name, exact=True).wait_for()
+        assert page.get_by_role("list", name=name, exact=True).locator("li").count() == int(count)
+        looks = page.locator(".headline dd").last.inner_text().split()[0]
+        again = visit.context.new_page()  # another tab, of which the first one's table is not forgotten
+        again.goto(page.url)
+        current(again)
+        assert again.get_by_role("table", name="Confirmed prompt sets").locator("tbody tr").count() == 1
+        assert int(again.locator(".headline dd").last.inner_text().split()[0]) >= int(looks)
 
 
 def test_sql_answers_as_images_and_as_a_table(browser: Browser, address: str, session: shotdex.Session) -> None:

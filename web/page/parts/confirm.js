@@ -1,17 +1,52 @@
 // The other half of the images: shown once for a prompt set, and counted, so that what was explored can be believed.
 import { html, signal } from "../vendor/ui.js";
-import { post } from "../api.js";
+import { post, store } from "../api.js";
 import { count, p, share } from "./format.js";
 import { Trouble } from "./problem.js";
 import { Table } from "./table.js";
 import { Number_ } from "./interval.js";
 import { draft, problems, promptSet } from "./editor.js";
 
-const kept = sessionStorage.getItem("confirmed");
-const confirmed = signal(kept ? JSON.parse(kept) : []);
 const trouble = signal(null);
 
-// Holm's correction over everything confirmed in this tab.
+// What was looked at and confirmed in a store, with this browser: it outlives the tab and the server, since both count.
+const changed = signal(0);
+addEventListener("storage", () => (changed.value += 1));
+const place = () => `shotdex tried ${store.value.path}`;
+
+function recall() {
+  const empty = { process: "", before: 0, last: 0, confirmed: [] };
+  if (changed.value < 0) return empty;
+  try {
+    return { ...empty, ...JSON.parse(localStorage.getItem(place())) };
+  } catch {
+    return empty;
+  }
+}
+
+function record(change) {
+  try {
+    localStorage.setItem(place(), JSON.stringify({ ...recall(), ...change }));
+  } catch {
+    // a browser that keeps nothing: the server counts for as long as it runs
+  }
+  changed.value += 1;
+}
+
+// The server counts prompt sets since it was started; what earlier ones counted is added.
+export function sawLooks(looks) {
+  const { process } = store.value;
+  const { process: known, before, last } = recall();
+  if (known !== process) record({ process, before: before + last, last: looks });
+  else if (looks > last) record({ last: looks });
+}
+
+export function allLooks() {
+  const { before, last } = recall();
+  return before + last;
+}
+
+// Holm's correction over everything confirmed.
 export function holm(values) {
   const order = values.map((value, index) => [value, index]).sort((a, b) => a[0] - b[0]);
   const adjusted = Array(values.length);
@@ -26,21 +61,21 @@ export function holm(values) {
 export function Confirm({ run }) {
   const set = promptSet(draft.value);
   const key = JSON.stringify([set, run]);
-  const done = confirmed.value.some((one) => one.key === key);
+  const { confirmed } = recall();
+  const done = confirmed.some((one) => one.key === key);
   const confirm = async () => {
     try {
       const value = await post("live", { ...set, against: run || null, half: "confirm" });
       const row = { key, accuracy: value.accuracy, against: value.against?.accuracy ?? null, run, p_value: value.against?.p_value ?? null, prompts: Object.values(set.classes).flat().length };
-      confirmed.value = [...confirmed.value.filter((one) => one.key !== key), row];
-      sessionStorage.setItem("confirmed", JSON.stringify(confirmed.value));
+      record({ confirmed: [...recall().confirmed.filter((one) => one.key !== key), row] });
       trouble.value = null;
     } catch (problem) {
       trouble.value = problem;
     }
   };
-  const tested = confirmed.value.filter((one) => one.p_value !== null);
+  const tested = confirmed.filter((one) => one.p_value !== null);
   const adjusted = holm(tested.map((one) => one.p_value));
-  const rows = confirmed.value.map((one, index) => ({ ...one, number: index + 1, adjusted: adjusted[tested.indexOf(one)] }));
+  const rows = confirmed.map((one, index) => ({ ...one, number: index + 1, adjusted: adjusted[tested.indexOf(one)] }));
   return html`<section class="confirm"><h2>Confirm</h2>
     <p>What you see above you have chosen by looking, so its p means little. The other half of the images tells whether it holds; each prompt set is shown it once, and p is corrected for all of them (Holm).</p>
     <p><button type="button" class="main" disabled=${done || problems(draft.value).length > 0} onClick=${confirm}>${done ? "These prompts are confirmed below" : "Confirm on the other half"}</button></p>

@@ -4,7 +4,7 @@ import { imageAddress } from "../api.js";
 import { follow, link } from "../state.js";
 import { basename, share } from "./format.js";
 
-// The ids of the gallery in view, for the arrow keys in one image.
+// The ids of the gallery that was last walked through, for the arrow keys in one image.
 export const listed = signal([]);
 
 const MOST = 2000; // tiles in the page at once; scrolling stays at 16 ms a frame
@@ -49,9 +49,8 @@ export function Gallery({ hits, more, label, onWalk }) {
   const list = useRef();
   const end = useRef();
   useEffect(() => setCurrent(0), [label]);
-  useEffect(() => {
-    listed.value = hits.map((hit) => String(hit.image_id));
-  }, [hits]);
+  const walked = () => (listed.value = hits.map((hit) => String(hit.image_id)));
+  useEffect(() => void walked(), [hits]);
   useEffect(() => {
     if (!more || !end.current) return undefined;
     const watch = new IntersectionObserver(([entry]) => entry.isIntersecting && hits.length < MOST && more(), { rootMargin: "600px" });
@@ -82,7 +81,7 @@ export function Gallery({ hits, more, label, onWalk }) {
   };
 
   return html`<ul class="gallery" ref=${list} onKeyDown=${walk} aria-label=${label}>
-      ${hits.map((hit, index) => html`<${Tile} key=${hit.image_id} hit=${hit} current=${index === Math.min(current, hits.length - 1)} onFocus=${() => setCurrent(index)} />`)}
+      ${hits.map((hit, index) => html`<${Tile} key=${hit.image_id} hit=${hit} current=${index === Math.min(current, hits.length - 1)} onFocus=${() => (setCurrent(index), walked())} />`)}
     </ul>
     ${more && hits.length < MOST && html`<div ref=${end} class="end"><button type="button" onClick=${more}>Show more</button></div>`}
     ${more && hits.length >= MOST && html`<p class="muted">These are the first ${MOST}; narrow the search to see others.</p>`}`;

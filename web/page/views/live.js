@@ -10,12 +10,14 @@ import { Bar, Number_ } from "../parts/interval.js";
 import { Empty, Trouble } from "../parts/problem.js";
 import { Table } from "../parts/table.js";
 import { Editor, draft, fromRun, problems, promptSet, remember } from "../parts/editor.js";
-import { Confirm } from "../parts/confirm.js";
+import { Confirm, allLooks, sawLooks } from "../parts/confirm.js";
+import { joinCell, splitCell } from "../parts/filters.js";
 
 // The newest answer to the prompts as they are now; an older one never overwrites it, since its request is dropped.
-function useNumbers(run, half) {
+function useNumbers(run, half, cell) {
   const [found, set] = useState({ value: null, problem: null });
-  const body = JSON.stringify({ ...promptSet(draft.value), against: run || null, half });
+  const [truth, predicted] = cell ? splitCell(cell) : [];
+  const body = JSON.stringify({ ...promptSet(draft.value), against: run || null, half, true: truth, predicted });
   const valid = problems(draft.value).length === 0;
   const { generation } = store.value;
   useEffect(() => {
@@ -25,6 +27,7 @@ function useNumbers(run, half) {
     post("live", JSON.parse(body), { signal: abort.signal }).then(
       (value) => {
         if (abort.signal.aborted) return;
+        sawLooks(value.looks);
         set({ value, problem: null, ms: performance.now() - began, body });
       },
       (problem) => abort.signal.aborted || set((before) => ({ ...before, problem })),
@@ -38,7 +41,7 @@ function Headline({ value, ms, run }) {
   return html`<dl class="headline"><div title=${value.accuracy.method}><dt>Accuracy</dt><dd>${share(value.accuracy.value)}<small>${share(value.accuracy.low)} to ${share(value.accuracy.high)} · ${counted(value.accuracy.n, "image")}</small></dd></div>
     ${value.against && html`<div title=${value.against.accuracy.method}><dt>${run}</dt><dd>${share(value.against.accuracy.value)}<small>${share(value.against.accuracy.low)} to ${share(value.against.accuracy.high)} · the same images</small></dd></div>
     <div title=${value.against.difference.method}><dt>Difference</dt><dd>${signed(value.against.difference.value)}<small>${between(value.against.difference, signed)}</small></dd></div>`}
-    <div><dt>Looks</dt><dd>${count(value.looks)}<small>${ms === undefined ? "" : `answered in ${Math.round(ms)} ms`}</small></dd></div></dl>
+    <div><dt>Looks</dt><dd>${count(allLooks())}<small>${ms === undefined ? "" : `answered in ${Math.round(ms)} ms`}</small></dd></div></dl>
     ${value.against?.sentence && html`<p class="sentence">${value.against.sentence}</p>`}`;
 }
 
@@ -54,6 +57,19 @@ function Conditions({ value, run }) {
       ...(value.against ? [{ head: run, cell: (row) => html`<${Number_} estimate=${others[row.name]} />` }] : []),
       { head: "0 to 1", cell: (row) => html`<${Bar} estimates=${[row.accuracy, ...(others[row.name] ? [{ ...others[row.name], kind: "second" }] : [])]} />` },
     ]} />`;
+}
+
+// The images of a cell, with the prompts as they are now.
+function Cell({ value, cell }) {
+  if (!value.cell) return html`<${Empty}>Choose a cell to see its images.<//>`;
+  const [truth, predicted] = splitCell(cell);
+  const { truths, classes, gaps } = value.confusion;
+  const gap = gaps?.[truths.indexOf(truth)]?.[classes.indexOf(predicted)];
+  const words = truth === predicted ? `${truth} recognised` : `${truth} taken for ${predicted}`;
+  return html`<section id="behind" aria-label="Images of the chosen cell"><h2>${words[0].toUpperCase() + words.slice(1)}</h2>
+    ${truth !== predicted && Number.isFinite(gap) && html`<p>The prompts of ${predicted} are nearer than those of ${truth} by a cosine of ${share(gap)} on average.</p>`}
+    <p class="total">${counted(value.cell.n, "image")} of the exploring half</p>
+    <${Gallery} hits=${value.cell.images} label=${words} /></section>`;
 }
 
 function Flips({ value, run }) {
@@ -103,7 +119,8 @@ export function Live() {
 
 function Trying({ run, readOnly }) {
   const { runs } = store.value;
-  const found = useNumbers(run, "explore");
+  const { cell } = state.value;
+  const found = useNumbers(run, "explore", cell);
   const { value } = found;
   return html`<div class="trying"><div class="editor-side"><h1>Try prompts</h1>
       <p class="muted">One prompt a line. The numbers are of the half of the images that is for exploring; nothing is kept until you save.</p>
@@ -115,7 +132,8 @@ function Trying({ run, readOnly }) {
       ${!found.valid && html`<p class="note">The numbers are those before the prompts marked on the left.</p>`}
       <div role="status" class="hidden">${value && found.current ? `Accuracy ${share(value.accuracy.value)}` : ""}</div>
       ${value && html`<${Headline} value=${value} ms=${found.ms} run=${run} /><${Conditions} value=${value} run=${run} />
-        <${Confusion} matrix=${value.confusion} caption="Exploring half: rows are the true categories, columns what they are taken for" /><${LeaveOut} run=${run} />
+        <${Confusion} matrix=${value.confusion} caption="Exploring half: rows are the true categories, columns what they are taken for" picked=${cell ? splitCell(cell) : null} onCell=${(truth, predicted) => go({ cell: joinCell(truth, predicted) })} />
+        <${Cell} value=${value} cell=${cell} /><${LeaveOut} run=${run} />
         <${Confirm} run=${run} /><${Flips} value=${value} run=${run} />
         <${AsCommand} command=${commandLine(run)} sql=${run ? `SELECT prompt FROM prompts JOIN runs USING (prompt_set_id) WHERE runs.name = ${literal(run)}` : ""} />`}
     </div></div>`;
@@ -140,7 +158,7 @@ function Save({ readOnly }) {
     event.preventDefault();
     setBusy(true);
     try {
-      await post("runs", { name: name.trim(), ...promptSet(draft.value) });
+      await post("runs", { name: name.trim(), looks: allLooks(), ...promptSet(draft.value) });
       await look();
       say({ saved: name.trim() });
       setName("");
