@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
+import shotdex as package
 from shotdex.store.store import Store
 from tests.conftest import Ran
 from tests.support.images import encoded, noise, save_noise
@@ -356,15 +357,17 @@ def test_a_note_is_said_once_where_both_streams_are_one(tmp_path: Path) -> None:
         save_noise(tmp_path / "photos" / f"kind{i % 2}" / f"{i}.png", seed=i)
     (tmp_path / "photos" / "loose.png").write_bytes((tmp_path / "photos" / "kind0" / "0.png").read_bytes())
 
-    def index(store: str, stderr: int) -> tuple[str, str]:
-        command = [sys.executable, "-m", "shotdex", "index", "photos", "--model", "demo", "--store", store]
+    package.open(tmp_path / "one", create=True).index(tmp_path / "photos", model="demo")
+
+    def index(stderr: int) -> tuple[str, str]:
+        command = [sys.executable, "-m", "shotdex", "index", "photos", "--store", "one"]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=tmp_path, check=True, timeout=120
         )
         return done.stdout, done.stderr or ""
 
-    together, _ = index("one", subprocess.STDOUT)
-    apart, errors = index("two", subprocess.PIPE)
+    together, _ = index(subprocess.STDOUT)
+    apart, errors = index(subprocess.PIPE)
     notes = [line for line in errors.splitlines() if line and line in [part.strip() for part in apart.splitlines()]]
     assert notes
     assert [sum(line.strip() == note for line in together.splitlines()) for note in notes] == [1] * len(notes)
