@@ -94,19 +94,27 @@ class ModelFiles:
 
 
 def find_cached(name: HubName) -> ModelFiles | None:
-    """Return a model that the cache holds whole, or None.
-
-    Weights are looked for in this order: safetensors of the revision; safetensors of the pull request in which the
-    hub's bot converted `main`, which is where transformers leaves them; the revision's `pytorch_model.bin`.
-    """
+    """Return a model that the cache holds whole, or None."""
     folder = name.snapshot()
     if folder is None or not (folder / CONFIG).is_file() or not any((folder / file).is_file() for file in PROCESSORS):
         return None
-    weights = weights_in(folder, SAFETENSORS)
-    if not weights and name.revision in (None, "main"):
-        weights = _converted(name, folder)
-    weights = weights or weights_in(folder, PICKLED)
+    weights = cached_weights(name, folder)
     return ModelFiles(folder, weights, folder.name) if weights else None
+
+
+def cached_weights(name: HubName, folder: Path) -> tuple[Path, ...]:
+    """Return the cached files of tensors for a model whose snapshot is `folder`; () if they are not all there.
+
+    They are looked for in this order: safetensors of the revision; safetensors of the pull request in which the hub's
+    bot converted `main`, which is where transformers leaves them; the revision's `pytorch_model.bin`.
+
+    Raises:
+        ValueError: the index of sharded weights is not one.
+    """
+    weights = weights_in(folder, SAFETENSORS)
+    if not weights and name.revision in (None, "main") and (folder / CONFIG).is_file():
+        weights = _converted(name, folder)
+    return weights or weights_in(folder, PICKLED)
 
 
 def weights_in(folder: Path, names: tuple[str, str]) -> tuple[Path, ...]:

@@ -53,7 +53,7 @@ def download(name: HubName, check: Callable[[Path], object], commit: str | None 
     """Download what loading a model needs, safetensors before `pytorch_model.bin`, at one commit.
 
     `check` receives the folder when only the configuration is there, and raises where the rest is of no use. `commit`
-    is that of files which are here already; None for what the revision is now.
+    is that of weights which are here already, in whatever form; None where they are not.
 
     Raises:
         ModelUnavailable: with the reason and the next step.
@@ -63,7 +63,7 @@ def download(name: HubName, check: Callable[[Path], object], commit: str | None 
         source = _Source(name, sha)
         source.fetch(source.files((CONFIG,), listed), quiet=True)
         check(source.folder)
-        weights = _weights(source, listed)
+        weights = _weights(source, listed) if commit is None else []
         source.fetch([*source.files(SMALL, listed), *weights])
         source.remember()
 

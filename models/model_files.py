@@ -13,7 +13,17 @@ from shotdex.store.errors import ModelUnavailable
 
 from .families import Family, canonical_text, family_of, text_limit
 from .field_limits import check_fields
-from .hub_cache import CONFIG, PICKLED, SAFETENSORS, TOKENIZERS, HubName, ModelFiles, find_cached, weights_in
+from .hub_cache import (
+    CONFIG,
+    PICKLED,
+    SAFETENSORS,
+    TOKENIZERS,
+    HubName,
+    ModelFiles,
+    cached_weights,
+    find_cached,
+    weights_in,
+)
 from .hub_download import SMALL, download, download_files
 from .hub_errors import BOTH_WAYS, first_line
 from .protocols import EncoderOptions, ImageEncoder, Samples
@@ -108,10 +118,8 @@ def find_model(name: str) -> ModelFiles:
     found = find_cached(wanted)
     if found is None:
         snapshot = wanted.snapshot()
-        has_weights = snapshot is not None and (weights_in(snapshot, SAFETENSORS) or weights_in(snapshot, PICKLED))
-        download(
-            wanted, lambda folder: _check_family(name, folder), snapshot.name if snapshot and has_weights else None
-        )
+        here = snapshot.name if snapshot is not None and cached_weights(wanted, snapshot) else None
+        download(wanted, lambda folder: _check_family(name, folder), here)
         found = find_cached(wanted)
     if found is None:
         raise ModelUnavailable(

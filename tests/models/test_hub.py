@@ -148,6 +148,33 @@ def test_weights_that_a_notebook_left_are_taken(
     assert load_encoder(NAME, CPU).encode_texts(["a dog"]).tobytes() == reference.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("on_main", "left"),
+    [
+        ("both", (("config.json", "main"), ("pytorch_model.bin", "main"))),
+        ("bin", (("config.json", "main"), ("model.safetensors", "refs/pr/5"))),
+    ],
+)
+def test_weights_alone_that_a_notebook_left_are_not_downloaded_again(
+    on_main: str,
+    left: tuple[tuple[str, str], ...],
+    hub: Hub,
+    forms: dict[str, dict[str, bytes]],
+    reference: np.ndarray,
+    offline: Callable[[], None],
+) -> None:
+    """What `CLIPModel.from_pretrained` leaves: no processor and no tokenizer."""
+    conversion(_serve(hub, forms[on_main]), forms["both"])
+    for file, revision in left:
+        huggingface_hub.hf_hub_download(NAME, file, revision=revision)
+    hub.asked = []
+    assert load_encoder(NAME, CPU).encode_texts(["a dog"]).tobytes() == reference.tobytes()
+    assert "tokenizer.json" in {path.rpartition("/")[2] for path in hub.paths()}
+    assert not [path for path in hub.paths() if "/cdn/" in path]
+    offline()
+    assert load_encoder(NAME, CPU).encode_texts(["a dog"]).tobytes() == reference.tobytes()
+
+
 class TestPullRequest:
     """Safetensors that only the pull request of the hub's bot has."""
 
