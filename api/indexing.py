@@ -81,7 +81,7 @@ class Indexing(Opened):
             raise OptionError("an encoder is named without its vectors", "say where they are: --vectors-from COLUMN")
         job = self._job(source, given)
         place = None if given["out"] is None else os.fspath(given["out"])
-        cluster = given["ray_address"], given["workers"], given["gpus_per_worker"]
+        cluster = given["ray_address"], given["workers"], given["gpus_per_worker"], given["cpus_per_worker"]
         job = replace(job, runner=Runner(given["runner"], *cluster, place, given["part_rows"], self._device))
         return self._run(job) if refresh is None else self._refresh(job)
 

@@ -106,6 +106,8 @@ class IndexKeywords(PreviewKeywords, total=False):
         address beyond this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).
     workers: how many workers at most, from 1; as many as there is room for where None.
     gpus_per_worker: GPUs of each worker, from 0, also a fraction; None is 1 if the cluster has GPUs, else 0.
+    cpus_per_worker: CPUs of each worker, from 1; None is 1. So many images are decoded at once, at least two, and the
+        model has so many threads. An A100 with ViT-B/32 wants about 20.
     out: where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix; the folder `shards` of
         the store where None.
     part_rows: images that a worker takes at once, from 1 to 262,144; a 64th of the source, from 256 to 16,384, where
@@ -118,6 +120,7 @@ class IndexKeywords(PreviewKeywords, total=False):
     ray_address: str | None
     workers: int | None
     gpus_per_worker: float | None
+    cpus_per_worker: int | None
     out: str | os.PathLike[str] | None
     part_rows: int | None
 

@@ -34,6 +34,7 @@ class Runner:
     address: str | None = None
     workers: int | None = None
     gpus: float | None = None
+    cpus: int | None = None
     out: str | None = None
     part_rows: int | None = None
     device: str = "auto"
@@ -51,9 +52,12 @@ def check_runner(job: Job) -> None:
     if runner.name not in ("local", "ray"):
         raise OptionError(f"--runner {runner.name} is neither local nor ray", "leave it out, or pass --runner ray")
     if runner.name == "local":
-        if any(one is not None for one in (runner.address, runner.workers, runner.gpus, runner.out, runner.part_rows)):
+        if any(
+            one is not None
+            for one in (runner.address, runner.workers, runner.gpus, runner.cpus, runner.out, runner.part_rows)
+        ):
             raise OptionError(
-                "--ray-address, --workers, --gpus-per-worker, --part-rows and --out are for workers",
+                "--ray-address, --workers, --gpus-per-worker, --cpus-per-worker, --part-rows and --out are for workers",
                 "pass --runner ray",
             )
         return
@@ -63,15 +67,21 @@ def check_runner(job: Job) -> None:
         )
     if job.source == "-":
         raise OptionError("standard input cannot be read by the workers", "write the list to a file, and index that")
+    _check_numbers(runner)
+    check_address(runner.address)
+    if importlib.util.find_spec("ray") is None:
+        raise OptionError("--runner ray needs Ray", "install it: pip install 'shotdex[ray]'")
+
+
+def _check_numbers(runner: Runner) -> None:
     if runner.workers is not None and runner.workers < 1:
         raise OptionError(f"--workers {runner.workers} is not a number from 1", "for example: --workers 4")
     if runner.gpus is not None and not 0 <= runner.gpus <= 64:
         raise OptionError(f"--gpus-per-worker {runner.gpus} is not a number from 0 to 64", "for example: 1, or 0.5")
+    if runner.cpus is not None and not 1 <= runner.cpus <= 1024:
+        raise OptionError(f"--cpus-per-worker {runner.cpus} is not a number from 1 to 1024", "for example: 8")
     if runner.part_rows is not None and not 1 <= runner.part_rows <= 1 << 18:
         raise OptionError(f"{runner.part_rows:,} images cannot be in a shard", "pass --part-rows from 1 to 262,144")
-    check_address(runner.address)
-    if importlib.util.find_spec("ray") is None:
-        raise OptionError("--runner ray needs Ray", "install it: pip install 'shotdex[ray]'")
 
 
 def index_with_ray(
@@ -110,7 +120,9 @@ def index_with_ray(
             rows = runner.part_rows or part_rows(inventory.candidates)
             spread = Spread(plan, recipe, place, rows, given_up)
             what = _ray_job(job, recipe, place.url, mark)
-            with RayCrew(what, RayOptions(runner.address, runner.workers, runner.gpus), spread.payload) as crew:
+            with RayCrew(
+                what, RayOptions(runner.address, runner.workers, runner.gpus, runner.cpus or 1), spread.payload
+            ) as crew:
                 yield from spread.shards(crew, runner.workers or crew.room(), job.note)
 
         indexing = ShardIndexing(made, encoder, options, bar, announce)
@@ -137,7 +149,7 @@ def _ray_job(job: Job, recipe: Recipe, place: str, mark: str) -> RayJob:
         probe=mark,
         limits=recipe.options.limits,
         web=(job.web.seconds, job.web.files),
-        cpus=1,
+        cpus=job.runner.cpus or 1,
     )
 
 

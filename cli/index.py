@@ -34,7 +34,7 @@ SECTIONS = {
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "Web servers": ("web_timeout", "web_files"),
     "Vectors made elsewhere": ("vectors_from", "encoder"),
-    "Who computes": ("runner", "ray_address", "workers", "gpus_per_worker", "out", "part_rows"),
+    "Who computes": ("runner", "ray_address", "workers", "gpus_per_worker", "cpus_per_worker", "out", "part_rows"),
     "What to do": ("refresh", "dry_run", "prune", "gone"),
 }
 
@@ -88,6 +88,12 @@ SECTIONS = {
     type=click.FloatRange(0, 64),
     metavar="F",
     help="GPUs of each worker, or a fraction of one. [default: 1 if the cluster has GPUs, else 0]",
+)
+@click.option(
+    "--cpus-per-worker",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="CPUs of each worker: so many images are decoded at once, at least two. [default: 1]",
 )
 @click.option(
     "--out",

@@ -50,7 +50,10 @@ class Turns:
         self._decoders.wait()
 
 
-WORKERS = max(2, min(32, os.cpu_count() or 2))
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+"""Cores that this process may use: of a large machine, Slurm gives a task a few."""
+
+WORKERS = max(2, min(32, CORES))
 """Decoding processes at most. They start one by one, when the ones that are there do not keep up."""
 
 LONG_TURN = 2.0

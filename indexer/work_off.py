@@ -153,7 +153,7 @@ def work_off(
         elif state.waiting and time.monotonic() - last_ready > start_seconds:
             raise StoreError(
                 f"no worker could start in {start_seconds:.0f} s: {crew.lacking()}",
-                "ask for less with --workers and --gpus-per-worker, or add nodes to the cluster; what is done is kept",
+                "ask for less with --gpus-per-worker and --cpus-per-worker, or add nodes; what is done is kept",
             )
         while state.order and state.order[0] in state.finished:
             task = state.order.popleft()

@@ -253,11 +253,17 @@ def test_a_part_that_kills_every_worker(
 
 def test_no_room(python: Path, folder: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     store = tmp_path / "store"
-    done = index(python, folder, store, environment, *with_ray(store, "--workers", 2, "--gpus-per-worker", 3))
+    done = index(
+        python,
+        folder,
+        store,
+        environment,
+        *with_ray(store, "--workers", 2, "--gpus-per-worker", 3, "--cpus-per-worker", 2),
+    )
     said = done.communicate(timeout=WAIT)[0]
     assert done.returncode == 1, said
     assert "no worker could start" in said
-    assert "each worker needs 1 CPU and 3 GPU, the cluster has" in said
+    assert "each worker needs 2 CPU and 3 GPU, the cluster has" in said
 
 
 def test_addresses_beyond_this_machine_need_a_token(python: Path, folder: Path, tmp_path: Path) -> None:
