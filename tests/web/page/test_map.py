@@ -46,7 +46,7 @@ def on_screen(box: dict[str, Any], places: Vectors) -> Vectors:
     return np.asarray(np.array([(box["width"] - edge) / 2, (box["height"] - edge) / 2]) + square * edge)
 
 
-@pytest.mark.parametrize("ratio", [1, 2])
+@pytest.mark.parametrize("ratio", [1, 3])
 def test_a_point_has_the_colour_of_its_category(
     browser: Browser, address: str, session: shotdex.Session, points: tuple[Ids, Vectors], ratio: int
 ) -> None:
@@ -146,3 +146,21 @@ def test_everything_that_is_chosen_is_listed(browser: Browser, address: str) -> 
         page.wait_for_url("**condition=geons**")
         settled(page)
         assert page.locator(TILES).count() == 64
+
+
+def test_fingers_zoom_and_a_tab_that_nobody_sees_is_painted(browser: Browser, address: str) -> None:
+    with Visit(browser, address, has_touch=True) as visit:
+        page = visit.go("?view=map&map=1")
+        box = painted(page)
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        touch = visit.context.new_cdp_session(page)
+        for kind, apart in (("touchStart", 30), ("touchMove", 60), ("touchMove", 150)):
+            fingers = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_url("**at=**")
+        assert float(page.url.split("at=")[1].split("%2C")[2]) == pytest.approx(5, rel=0.05)
+        hidden = "Object.defineProperty(document, 'hidden', {get: () => true}); window.requestAnimationFrame = () => 0;"
+        page.add_init_script(hidden)
+        page.goto(f"{address}?view=map&map=1")
+        page.locator("canvas[data-view='320']").wait_for()

@@ -49,7 +49,12 @@ export class Gestures {
       const shape = this.painter.lasso;
       if (!shape) return;
       this.painter.lasso = null;
-      if (shape.length > 2) this.acts.lassoed(this.inside(shape));
+      if (shape.length > 2) {
+        const began = performance.now();
+        const inside = this.inside(shape);
+        canvas.dataset.lasso = (performance.now() - began).toFixed(1);
+        this.acts.lassoed(inside);
+      }
       this.painter.ask();
     });
     canvas.addEventListener("click", (event) => {

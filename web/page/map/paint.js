@@ -19,17 +19,31 @@ export const THUMBNAILS = 260; // with fewer images in view than this they are d
 
 const packed = (hex) => (0xff000000 | (parseInt(hex.slice(5, 7), 16) << 16) | (parseInt(hex.slice(3, 5), 16) << 8) | parseInt(hex.slice(1, 3), 16)) >>> 0;
 
-// The pixels of a disc as flat triples: their offsets, and how much of each it covers, in 255ths.
-function disc(radius) {
-  const found = [];
-  const reach = Math.ceil(radius);
-  for (let dy = -reach; dy <= reach; dy++) {
-    for (let dx = -reach; dx <= reach; dx++) {
-      const cover = Math.round(255 * Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(dx, dy))));
-      if (cover > 0) found.push(dx, dy, cover);
+const CROWD = 8000; // with more points than this, an edge is smooth against the background alone
+
+// The pixels of a disc around a point, and how much of each it covers, in 255ths.
+class Disc {
+  constructor(radius) {
+    const reach = Math.ceil(radius);
+    const found = [];
+    for (let dy = -reach; dy <= reach; dy++) {
+      for (let dx = -reach; dx <= reach; dx++) {
+        const cover = Math.round(255 * Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(dx, dy))));
+        if (cover > 0) found.push([dx, dy, cover]);
+      }
     }
+    [this.dx, this.dy, this.covers] = [0, 1, 2].map((part) => Int32Array.from(found, (one) => one[part]));
   }
-  return Int32Array.from(found);
+
+  // How far each pixel is from the middle one in an image of a width.
+  offsets(width) {
+    return this.dx.map((dx, one) => this.dy[one] * width + dx);
+  }
+
+  within(one, px, py, width, height) {
+    const [x, y] = [px + this.dx[one], py + this.dy[one]];
+    return x >= 0 && y >= 0 && x < width && y < height;
+  }
 }
 
 export class Painter {
@@ -124,12 +138,15 @@ export class Painter {
     const [originX, originY] = [(left * k + moveX) * ratio, (top * k + moveY) * ratio];
     const { x, y } = this.points;
     const radius = this.radius();
-    const stamp = disc(radius);
+    const stamp = new Disc(radius);
     const margin = Math.ceil(radius);
     const shades = this.palette.map(packed);
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     const dim = packed(dark ? "#3d4047" : "#d8d9de");
-    const places = new Int32Array(x.length);
+    const offsets = stamp.offsets(width);
+    const crowded = x.length > CROWD;
+    if (this.places?.length !== x.length) this.places = new Int32Array(x.length);
+    const { places } = this;
     let found = 0;
     // Chosen points lie above the others.
     for (const pass of this.bright ? [false, true] : [true]) {
@@ -142,23 +159,26 @@ export class Painter {
         if (px < -margin || py < -margin || px >= width + margin || py >= height + margin) continue;
         if (px >= 0 && py >= 0 && px < width && py < height) places[found++] = at;
         const shade = pass ? (shades[kind] ?? shades[shades.length - 1]) : dim;
-        for (let one = 0; one < stamp.length; one += 3) {
-          const qx = px + stamp[one];
-          const qy = py + stamp[one + 1];
-          if (qx < 0 || qy < 0 || qx >= width || qy >= height) continue;
-          const place = qy * width + qx;
-          pixels[place] = stamp[one + 2] === 255 ? shade : blend(pixels[place], shade, stamp[one + 2]);
+        const inside = px >= margin && py >= margin && px < width - margin && py < height - margin;
+        const centre = py * width + px;
+        for (let one = 0; one < offsets.length; one++) {
+          if (!inside && !stamp.within(one, px, py, width, height)) continue;
+          const place = centre + offsets[one];
+          const cover = stamp.covers[one];
+          if (cover === 255) pixels[place] = shade;
+          else if (!crowded) pixels[place] = blend(pixels[place], shade, cover);
+          else if (pixels[place] >>> 24 === 0) pixels[place] = ((cover << 24) | (shade & 0xffffff)) >>> 0;
         }
       }
     }
-    const inView = Array.from(places.subarray(0, found));
+    const inView = places.subarray(0, found);
     context.putImageData(image, 0, 0);
     this.milliseconds = performance.now() - began;
     this.inView = inView;
     this.painted += 1;
     context.save();
     context.scale(ratio, ratio);
-    if (inView.length <= THUMBNAILS && x.length && k > 1) this.paintImages(inView);
+    if (inView.length <= THUMBNAILS && x.length && k > 1) this.paintImages(Array.from(inView));
     this.paintStars(dark);
     this.paintFocused(dark);
     this.paintLasso(dark);

@@ -131,7 +131,7 @@ export function MapView() {
   }), []);
 
   const pick = (places) => {
-    choose(places.map((at) => painter.current.points.ids[at]).sort((a, b) => a - b));
+    choose(Array.from(places, (at) => painter.current.points.ids[at]).sort((a, b) => a - b));
     setLassoing(false);
     gestures.current.lassoing = false;
   };
