@@ -56,7 +56,8 @@ class Engines(Opened):
         Args:
             engine: "milvus".
             uri: http://HOST:19530, https://HOST, or the path NAME.db of a Milvus Lite folder. A token or
-                user:password is read from the environment variable SHOTDEX_MILVUS_TOKEN only.
+                user:password is read from the environment variable SHOTDEX_MILVUS_TOKEN only; see docs/engines.md for
+                certificates.
             kind: the index: FLAT compares every vector; HNSW, IVF_FLAT, IVF_SQ8 and DISKANN may miss some.
             model: one of the store's encoders, by name, number or object; needed where there are several.
             progress: show how far it is.

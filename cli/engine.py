@@ -48,8 +48,9 @@ def command() -> None:
 def add(engine: str, uri: str, kind: str, model: str | None, store_path: Path | None, as_json: bool) -> None:
     """Send an encoder's vectors to an engine, and search through it from now on.
 
-    A token, or user:password, is read from the environment variable SHOTDEX_MILVUS_TOKEN and written nowhere. `index`,
-    `prune` and `remove` keep the engine up to date. Adding it again sends what it lacks; another URI or kind replaces
+    A token, or user:password, is read from the environment variable SHOTDEX_MILVUS_TOKEN and written nowhere; for an
+    https server of your own, SHOTDEX_MILVUS_CA names the PEM file of its authority. `index`, `prune` and `remove` keep
+    the engine up to date. Adding it again sends what it lacks; another URI or kind replaces
     it.
 
     \b

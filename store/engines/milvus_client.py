@@ -29,6 +29,10 @@ from .pushed import CAPACITY, LABELS
 TOKEN = "SHOTDEX_MILVUS_TOKEN"
 """The environment variable with the token, or user:password, of the server; it is never written anywhere."""
 
+CA, CERTIFICATE, CERTIFICATE_KEY = "SHOTDEX_MILVUS_CA", "SHOTDEX_MILVUS_CERT", "SHOTDEX_MILVUS_KEY"
+"""Environment variables with PEM files for https: the authority that signed the server's certificate, if that is not a
+public one, and the certificate of this client with its key, if the server asks for one."""
+
 ADDRESSES = "pass http://HOST:19530, https://HOST, or the path of a Milvus Lite folder, NAME.db"
 
 EXACT = "FLAT"
@@ -310,8 +314,32 @@ def _client(uri: str) -> Any:
             logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)  # every error is raised, too
             if "://" not in uri and not Path(uri).parent.is_dir():
                 raise OSError(f"there is no folder {Path(uri).parent}")
-            _clients[uri] = MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), timeout=CONNECT_SECONDS)
+            token = os.environ.get(TOKEN, "")
+            _clients[uri] = MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, **_tls(uri))
         return _clients[uri]
+
+
+def _tls(uri: str) -> dict[str, str]:
+    """Return what pymilvus takes to check an https server, and to show who asks."""
+    files = {name: os.environ.get(name, "") for name in (CA, CERTIFICATE, CERTIFICATE_KEY)}
+    if not uri.startswith("https://") or not any(files.values()):
+        return {}
+    for name, file in files.items():
+        if file and not Path(file).is_file():
+            raise EngineUnavailable(f"{name} names {file}, which is not a file", "set it to the path of a PEM file")
+    if not (files[CERTIFICATE] or files[CERTIFICATE_KEY]):
+        return {"server_pem_path": files[CA]}
+    if not all(files.values()):
+        missing = ", ".join(name for name, file in files.items() if not file)
+        raise EngineUnavailable(
+            f"a certificate of the client needs its key and the server's authority, too: {missing} is not set",
+            "set all three to PEM files",
+        )
+    return {
+        "client_pem_path": files[CERTIFICATE],
+        "client_key_path": files[CERTIFICATE_KEY],
+        "ca_pem_path": files[CA],
+    }
 
 
 def _said(error: Exception) -> str:

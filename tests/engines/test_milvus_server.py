@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from shotdex.store.engines.milvus import why_not_ready
-from shotdex.store.engines.milvus_client import Collection, disconnect
+from shotdex.store.engines.milvus_client import CA, CERTIFICATE, CERTIFICATE_KEY, Collection, connect, disconnect
 from shotdex.store.engines.milvus_upload import add_milvus, remove_milvus
 from shotdex.store.errors import EngineUnavailable
 from tests.support.milvus_contract import MilvusContract, record
 from tests.support.same_answers import Filled, always_asked, check_same_answers, filled, missed, unit
+
+from .tls import certificate, encrypted
 
 pytestmark = pytest.mark.engine
 
@@ -88,3 +90,21 @@ def test_an_index_in_the_making_is_not_ready(large: Filled, milvus_server: str) 
 def test_a_wrong_address(large: Filled) -> None:
     with pytest.raises(EngineUnavailable, match="does not answer"):
         add_milvus(large.store, 1, large.encoder, "http://127.0.0.1:9", "FLAT")
+
+
+def test_certificates(milvus_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose certificate no public authority signed, and then one that asks for the client's, too."""
+    own, client = certificate(tmp_path, "server"), certificate(tmp_path, "client")
+    with encrypted(milvus_server, own) as uri:
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            connect(uri)
+        monkeypatch.setenv(CA, str(own))
+        connect(uri)
+    disconnect()
+    with encrypted(milvus_server, own, client) as uri:
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            connect(uri)
+        monkeypatch.setenv(CERTIFICATE, str(client))
+        monkeypatch.setenv(CERTIFICATE_KEY, str(client.with_suffix(".key")))
+        connect(uri)
+    disconnect()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shotdex.store.engines.milvus_client import TOKEN, checked_uri, sends_in_clear
-from shotdex.store.errors import OptionError
+from shotdex.store.engines.milvus_client import CA, CERTIFICATE, TOKEN, checked_uri, connect, sends_in_clear
+from shotdex.store.errors import EngineUnavailable, OptionError
 from tests.support.milvus_contract import MilvusContract
 
 pytest.importorskip("pymilvus")
@@ -36,6 +36,17 @@ def test_a_uri_with_a_password_is_an_error(uri: str) -> None:
 def test_a_uri_that_is_none(uri: str) -> None:
     with pytest.raises(OptionError, match="not the address"):
         checked_uri(uri)
+
+
+def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "a.pem").touch()
+    monkeypatch.setenv(CA, str(tmp_path / "none.pem"))
+    with pytest.raises(EngineUnavailable, match=r"SHOTDEX_MILVUS_CA names .*none\.pem, which is not a file"):
+        connect("https://127.0.0.1:9")
+    monkeypatch.delenv(CA)
+    monkeypatch.setenv(CERTIFICATE, str(tmp_path / "a.pem"))
+    with pytest.raises(EngineUnavailable, match="SHOTDEX_MILVUS_CA, SHOTDEX_MILVUS_KEY is not set"):
+        connect("https://127.0.0.1:9")
 
 
 def test_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
