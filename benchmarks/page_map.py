@@ -95,11 +95,11 @@ def measure(page: Page, address: str, images: int, processor: Callable[[], tuple
     page.evaluate(FRAMES)
     page.mouse.move(x, y)
     page.mouse.down()
-    used, times = processor(), []
+    before, times = processor(), []
     for step in range(STEPS):
         page.mouse.move(x + 100 * np.sin(step / 9), y + 100 * np.cos(step / 9) - 100)
         times.append(float(canvas.get_attribute("data-milliseconds") or 0))
-    used = np.subtract(processor(), used)
+    used = np.subtract(processor(), before)
     page.mouse.up()
     gaps = np.array(page.evaluate("() => (cancelAnimationFrame(window.running), window.gaps)"))
     frames = int(canvas.get_attribute("data-painted") or 0) - painted

@@ -2,7 +2,7 @@
 import { signal } from "./vendor/ui.js";
 
 const LISTS = ["text", "minus", "category", "condition", "split"];
-const SINGLE = ["view", "image", "run", "against", "by", "outcome", "where", "cell", "map", "color", "at", "open", "sql", "baseline", "flip", "sort"];
+const SINGLE = ["view", "image", "run", "against", "by", "outcome", "where", "cell", "map", "color", "at", "open", "sql", "baseline", "flip", "sort", "lasso"];
 
 export const VIEWS = { search: "Search", evaluate: "Evaluate", live: "Try prompts", map: "Map", sql: "SQL" };
 
@@ -37,14 +37,15 @@ export const link = (changes) => format({ ...state.value, ...changes });
 // An image that was dropped or pasted: {blob, url, name}. It is in no address, since it is nowhere but here.
 export const uploaded = signal(null);
 
-// Images chosen on the map, by id; kept for the tab, since no address can hold thousands of them.
+// Images chosen on the map, by id; kept for the tab. The address has the lasso that chose them, where one did.
 const kept = sessionStorage.getItem("chosen");
 export const chosen = signal(kept ? JSON.parse(kept) : null);
 
-export function choose(ids) {
+export function choose(ids, lasso = "") {
   chosen.value = ids && ids.length ? ids : null;
   if (chosen.value) sessionStorage.setItem("chosen", JSON.stringify(chosen.value));
   else sessionStorage.removeItem("chosen");
+  go({ lasso: chosen.value ? lasso : "" }, { replace: true });
 }
 
 // Go somewhere: a new entry of the history, unless `replace` says that it is the same place, still being typed.

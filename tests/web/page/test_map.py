@@ -92,10 +92,16 @@ def test_a_lasso_chooses_what_lies_inside_and_the_gallery_shows_it(
         page.mouse.up()
         page.get_by_role("heading", name=f"{inside.sum()} images selected").wait_for()
         page.get_by_text("Inside the selection").wait_for()
+        other = visit.context.new_page()  # somebody who was sent the link
+        other.goto(page.url)
+        other.get_by_role("heading", name=f"{inside.sum()} images selected").wait_for()
         page.get_by_role("link", name="See them as a gallery").click()
         page.wait_for_url("**view=search**")
         settled(page)
         assert shown(page)[:200] == ids[inside].tolist()[:200]
+        other = visit.context.new_page()
+        other.goto(page.url)
+        other.get_by_text(f"{inside.sum()} images chosen on the map").wait_for()
 
 
 def test_the_map_is_worked_by_keyboard(browser: Browser, address: str) -> None:

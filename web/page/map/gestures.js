@@ -1,10 +1,11 @@
 // Hands and keys on the map: pan, zoom, lasso, the image under the pointer.
-import { polygonContains, quadtree, select, zoom, zoomIdentity } from "../vendor/map.js";
+import { quadtree, select, zoom, zoomIdentity } from "../vendor/map.js";
+import { corners } from "./points.js";
 
 const NEAR = 12; // CSS pixels from a point that still mean it
 
 export class Gestures {
-  // acts: {lassoed(places), hovered(place, x, y), opened(place), moved(transform), cancelled()}
+  // acts: {lassoed(polygon), hovered(place, x, y), opened(place), moved(transform), cancelled()}
   constructor(painter, acts) {
     this.painter = painter;
     this.acts = acts;
@@ -50,10 +51,7 @@ export class Gestures {
       if (!shape) return;
       this.painter.lasso = null;
       if (shape.length > 2) {
-        const began = performance.now();
-        const inside = this.inside(shape);
-        canvas.dataset.lasso = (performance.now() - began).toFixed(1);
-        this.acts.lassoed(inside);
+        this.acts.lassoed(corners(shape, 1).map((place) => this.square(place)));
       }
       this.painter.ask();
     });
@@ -86,18 +84,10 @@ export class Gestures {
     return found === undefined || !this.painter.visible(found) ? -1 : found;
   }
 
-  // The places of the points in a lasso of CSS pixels, rising.
-  inside(shape) {
-    const polygon = shape.map((place) => this.square(place));
-    const found = [];
-    const [xs, ys] = [polygon.map((one) => one[0]), polygon.map((one) => one[1])];
-    const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-    const { x, y } = this.painter.points;
-    for (let at = 0; at < x.length; at++) {
-      if (x[at] < left || x[at] > right || y[at] < top || y[at] > bottom || !this.painter.visible(at)) continue;
-      if (polygonContains(polygon, [x[at], y[at]])) found.push(at);
-    }
-    return found;
+  // The corners of what is in view, in the square.
+  get view() {
+    const { width, height } = this.painter.box;
+    return [[0, 0], [width, 0], [width, height], [0, height]].map((place) => this.square(place));
   }
 
   // Drop a lasso that is not finished; false where there is none.

@@ -1,5 +1,6 @@
 // The map's canvas: points as pixels of an ImageData, which needs no GPU; images and stars are drawn over them.
 import { imageAddress } from "../api.js";
+import { squared } from "./points.js";
 
 // Distinguishable with any colour vision on white and on black; after 12 kinds the rest is grey.
 export const COLOURS = ["#3b7dd8", "#e07b28", "#2f9e6e", "#c8499b", "#8a6fd1", "#b3a125", "#1fa3b8", "#d6534b", "#7f8f3a", "#a5673f", "#5c6fa8", "#d48fb0"];
@@ -63,16 +64,9 @@ export class Painter {
     this.painted = 0;
   }
 
-  // Points are kept in a square from 0 to 1, so that a transform means the same for every map.
-  open(points) {
-    const span = (values) => [values.reduce((low, value) => Math.min(low, value), Infinity), values.reduce((high, value) => Math.max(high, value), -Infinity)];
-    const [left, right] = span(points.x);
-    const [low, high] = span(points.y);
-    const side = Math.max(right - left, high - low) || 1;
-    this.scale = { left: (left + right - side) / 2, low: (low + high - side) / 2, side };
-    const flat = points.x.map((value) => (value - this.scale.left) / side);
-    const up = points.y.map((value) => 1 - (value - this.scale.low) / side);
-    this.points = { ids: points.ids, x: flat, y: up };
+  open(found) {
+    const { points, scale } = squared(found);
+    Object.assign(this, { points, scale });
     this.index = new Map(Array.from(points.ids, (id, at) => [id, at]));
     this.ask();
   }

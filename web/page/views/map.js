@@ -10,6 +10,7 @@ import { draft, problems, promptSet } from "../parts/editor.js";
 import { Gestures } from "../map/gestures.js";
 import { COLOURS, GREY, Painter, ramp } from "../map/paint.js";
 import { Legend } from "../map/legend.js";
+import { inside, points, readLasso, writeLasso } from "../map/points.js";
 import { Verdict } from "../map/verdict.js";
 
 const JUDGED = ["predicted", "correct", "true_rank", "probability"]; // columns of a run
@@ -23,12 +24,6 @@ function commandLine(map, color, run) {
   if (NAMED[color]) words.push("--color", NAMED[color]);
   if (JUDGED.includes(color)) words.push("--run", shell(run));
   return words.join(" ");
-}
-
-async function points(id, options) {
-  const table = tableFromIPC(new Uint8Array(await bytes(`maps/${id}`, {}, options)));
-  const column = (name, kind) => kind.from(table.getChild(name).toArray());
-  return { ids: column("image_id", Int32Array), x: column("x", Float32Array), y: column("y", Float32Array) };
 }
 
 // Kinds as small numbers, and their names: most frequent first; what has none is last, and grey.
@@ -51,7 +46,7 @@ function scale(numbers) {
   return (value) => ramp((value - low) / (high - low || 1));
 }
 
-function Canvas({ painter, gestures, found, coloured, hidden, keys, acts, words }) {
+function Canvas({ id, painter, gestures, found, coloured, hidden, keys, acts, words }) {
   const canvas = useRef();
   useEffect(() => {
     painter.current = new Painter(canvas.current);
@@ -75,6 +70,7 @@ function Canvas({ painter, gestures, found, coloured, hidden, keys, acts, words 
   }, []);
   useEffect(() => {
     if (!found) return;
+    painter.current.map = id;
     painter.current.open(found);
     gestures.current.index();
     acts.opening();
@@ -116,7 +112,7 @@ export function MapView() {
   }, [coloured.value]);
 
   const acts = useMemo(() => ({
-    lassoed: (places) => pick(places),
+    lassoed: (polygon) => pick(polygon),
     hovered: (at, x, y) => setHover(at < 0 ? null : { at, x, y }),
     opened: (at) => go({ open: String(painter.current.points.ids[at]) }),
     moved: () => {
@@ -127,11 +123,20 @@ export function MapView() {
       }, 300);
     },
     painted: () => setEmpty(painter.current.points.ids.length > 0 && painter.current.inView.length === 0),
-    opening: () => showAt(state.value.at),
+    opening: () => {
+      showAt(state.value.at);
+      const lasso = readLasso(state.value.lasso);
+      if (lasso?.map === painter.current.map) pick(lasso.polygon);
+    },
   }), []);
 
-  const pick = (places) => {
-    choose(Array.from(places, (at) => painter.current.points.ids[at]).sort((a, b) => a - b));
+  const pick = (shape) => {
+    const { current: on } = painter;
+    const polygon = shape.map((place) => place.map((one) => Number(one.toFixed(4)))); // as the address keeps it
+    const began = performance.now();
+    const places = inside(on.points, polygon, (at) => on.visible(at));
+    on.canvas.dataset.lasso = (performance.now() - began).toFixed(1);
+    choose(places.map((at) => on.points.ids[at]).sort((a, b) => a - b), on.hidden.size ? "" : writeLasso(on.map, polygon));
     setLassoing(false);
     gestures.current.lassoing = false;
   };
@@ -181,8 +186,8 @@ export function MapView() {
       "=": () => gestures.current.zoom(1.5),
       "-": () => gestures.current.zoom(1 / 1.5),
       0: () => gestures.current.fit(),
-      l: () => pick(painter.current.inView),
-      L: () => pick(painter.current.inView),
+      l: () => pick(gestures.current.view),
+      L: () => pick(gestures.current.view),
       Escape: () => {
         if (!gestures.current.drop() && !lassoing) choose(null);
         lasso(false);
@@ -198,7 +203,7 @@ export function MapView() {
   const words = `Map of ${counted(map.value?.ids.length ?? 0, "image")}`;
   return html`<div class="map-view">
     <div class="controls"><h1 class="hidden">Map</h1>
-      ${maps.length > 1 && html`<label class="field"><span>Map</span><select value=${id} onChange=${(event) => go({ map: event.target.value, at: "" })}>${maps.map((one) => html`<option value=${one.map}>${`${one.map}: ${one.method}, ${counted(one.images, "image")}${one.where ? `, ${one.where}` : ""}`}</option>`)}</select></label>`}
+      ${maps.length > 1 && html`<label class="field"><span>Map</span><select value=${id} onChange=${(event) => go({ map: event.target.value, at: "", lasso: "" })}>${maps.map((one) => html`<option value=${one.map}>${`${one.map}: ${one.method}, ${counted(one.images, "image")}${one.where ? `, ${one.where}` : ""}`}</option>`)}</select></label>`}
       <label class="field"><span>Colour</span><select value=${color} onChange=${(event) => go({ color: event.target.value })}>${columns.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
       ${runs.length > 0 && html`<label class="field"><span>Run</span><select value=${run} onChange=${(event) => go({ run: event.target.value })}>${runs.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`}
       ${!offline.answers && html`<label class="field"><span>A text as a star</span><input type="text" value=${star} maxlength="500" placeholder="type to place it" onInput=${(event) => setStar(event.target.value)} /></label>`}
@@ -207,10 +212,10 @@ export function MapView() {
     <${Trouble} problem=${map.problem ?? coloured.problem ?? stars.problem} />
     <div class="map-row">
       <div class=${`map ${lassoing ? "lassoing" : ""}`}>
-        <${Canvas} painter=${painter} gestures=${gestures} found=${map.value} coloured=${coloured.value} hidden=${hidden} keys=${keys} acts=${acts} words=${words} />
+        <${Canvas} id=${id} painter=${painter} gestures=${gestures} found=${map.value} coloured=${coloured.value} hidden=${hidden} keys=${keys} acts=${acts} words=${words} />
         <div class="map-buttons">
           <button type="button" aria-pressed=${String(lassoing)} onClick=${() => lasso(!lassoing)}>Lasso</button>
-          <button type="button" onClick=${() => pick(painter.current.inView)}>Select what is in view</button>
+          <button type="button" onClick=${() => pick(gestures.current.view)}>Select what is in view</button>
           <button type="button" onClick=${() => gestures.current.fit()}>Fit</button>
           <button type="button" aria-label="Zoom in" onClick=${() => gestures.current.zoom(1.6)}>+</button>
           <button type="button" aria-label="Zoom out" onClick=${() => gestures.current.zoom(1 / 1.6)}>−</button>

@@ -180,6 +180,11 @@ export function Found({ asked, label = "Images" }) {
 
 export function Search() {
   const asked = parameters();
+  const { lasso } = state.value;
+  // A link to what somebody else chose on a map.
+  useEffect(() => {
+    if (lasso && !chosen.value) import("../map/points.js").then(({ imagesIn }) => imagesIn(lasso)).then((ids) => state.value.lasso === lasso && choose(ids, lasso), () => choose(null));
+  }, [lasso]);
   const { images } = store.value;
   const ranked = (asked.text.length > 0 || asked.image_id) && !offline.answers && !uploaded.value;
   return html`<div class="with-side">
