@@ -131,7 +131,8 @@ class Place:
             folder.mkdir(parents=True, exist_ok=True)
             for left in self.unfinished():
                 if left.is_left and left.name.startswith(f".{name}."):
-                    self.abandon(left)
+                    with suppress(OSError):
+                        self.abandon(left)
             aside = folder / f".{name}.{uuid.uuid4().hex[:12]}.part"
             try:
                 with aside.open("wb") as file:
@@ -160,13 +161,17 @@ class Place:
             SourceError: that needs a library which is not installed.
         """
         if not self.in_bucket:
+            left = []
             with self._named_errors("listed"):
-                found = [(path.name, path.stat().st_mtime) for path in Path(self.url).glob(".*.parquet.*.part")]
-            return [Unfinished(name, time.time() - written) for name, written in sorted(found)]
+                for path in sorted(Path(self.url).glob(".*.parquet.*.part")):
+                    with suppress(FileNotFoundError):  # its writer has just finished
+                        left.append(Unfinished(path.name, time.time() - path.stat().st_mtime))
+            return left
         if scheme_of(self.url) != "s3":
             return []
-        now, prefix = datetime.now(UTC), len(self.url.partition("://")[2].partition("/")[2]) + 1
-        begun = [(key[prefix:], upload, started) for key, upload, started in unfinished_uploads(f"{self.url}/")]
+        now, prefix = datetime.now(UTC), f"{self.url}/".partition("://")[2].partition("/")[2]
+        found = unfinished_uploads(f"{self.url}/")
+        begun = [(key.removeprefix(prefix), upload, started) for key, upload, started in found]
         return [
             Unfinished(name, (now - started).total_seconds(), upload)
             for name, upload, started in begun
