@@ -127,6 +127,8 @@ def cut(text: str, most: int, *, start: bool = False) -> str:
 
 def plain(value: Any) -> Any:
     """Return a value in the terms of JSON."""
+    if value is None or type(value) in (str, int, bool):  # most values by far
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {name: plain(part) for name, part in asdict(value).items()}
     if isinstance(value, Mapping):
@@ -141,7 +143,7 @@ def plain(value: Any) -> Any:
         return plain(float(value))
     if isinstance(value, bytes):  # as DuckDB writes a BLOB
         return "".join(chr(byte) if 32 <= byte < 127 and byte not in b"\"'\\" else f"\\x{byte:02X}" for byte in value)
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if isinstance(value, (int, float, str)):
         return value
     return str(value)
 

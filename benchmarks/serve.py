@@ -53,10 +53,13 @@ def main() -> None:
         heading(f"Serving {options.images:,} images to {options.users} users, {pause}")
         began = time.perf_counter()
         command = [sys.executable, "-m", "shotdex", "serve", "--store", str(root), "--port", str(PORT), "--no-browser"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        said = (Path(folder) / "said").open("w+")
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
         try:
             assert server.stdout is not None
-            port = int(server.stdout.readline().rstrip("/\n").rsplit(":", 1)[1])
+            if not (address := server.stdout.readline()):
+                raise SystemExit(f"the server ended: {(Path(folder) / 'said').read_text()}")
+            port = int(address.rstrip("/\n").rsplit(":", 1)[1])
             assert ask(http.client.HTTPConnection("127.0.0.1", port), "/api/store")["images"] == options.images
             line("ready", f"{time.perf_counter() - began:.2f} s", "at most 2 s")
             load(server.pid, port, options)
@@ -78,7 +81,7 @@ def load(pid: int, port: int, options: argparse.Namespace) -> None:
                 time.sleep(min(chance.expovariate(1 / options.think), max(0.0, end - time.monotonic())))
             began = time.perf_counter()
             try:
-                ask(connection, address(chance, options.images))
+                ask(connection, query_of(chance, options.images))
                 taken.append(time.perf_counter() - began)
             except Exception as error:
                 failed.append(repr(error))
@@ -103,7 +106,7 @@ def load(pid: int, port: int, options: argparse.Namespace) -> None:
     line("memory: at the start, then in tenths", ", ".join(f"{one:.0f}" for one in memory) + " MB", "at most 350 MB")
 
 
-def address(chance: random.Random, images: int) -> str:
+def query_of(chance: random.Random, images: int) -> str:
     if chance.random() < 1 / 8:
         return f"/api/images/{chance.randrange(1, images)}/neighbours?k=12"
     asked = {"text": chance.choice(TEXTS), "k": 50}

@@ -198,6 +198,23 @@ def test_twenty_users_while_images_are_indexed(serve: Serve, own: Store, tmp_pat
     assert served.batcher.products <= served.batcher.searches
 
 
+def test_an_indexer_that_is_killed_leaves_the_page_as_it_was(serve: Serve, own: Store, tmp_path: Path) -> None:
+    client, served = serve(own)
+    folder = save_images(tmp_path / "more")
+    before, first = len(served.snapshot.images.ids), served.snapshot.images.generation
+    command = [sys.executable, "-c", INDEXER, str(own.root), str(folder)]
+    indexing = subprocess.Popen(command)
+    while served.snapshot.images.generation == first and indexing.poll() is None:
+        assert client.get("/api/search", params={"text": "red"}).status_code == 200
+    indexing.kill()
+    indexing.wait()
+    assert client.post("/api/sql", json={"statement": "SELECT count(*) FROM images"}).status_code == 200
+    assert subprocess.run(command, check=False).returncode == 0
+    served.follower.look()
+    assert client.get("/api/store").json()["images"] == before + 75
+    assert client.get("/api/store").json()["notice"] is None
+
+
 def test_one_opening_a_generation(serve: Serve, own: Store, opened: list[str]) -> None:
     client, served = serve(own)
     served.follower.stop()
