@@ -22,7 +22,7 @@ from .metrics.metric import MetricOptions, Outcomes
 from .metrics.shares import top_k
 from .results import group_rows, outcomes
 from .stats.bootstrap import Bootstrap, Floats, Indices, bootstrap
-from .stats.proportions import wilson
+from .stats.proportions import small_sample, wilson
 
 MOST_GROUPS = 500
 """The most groups in a report: each is resampled by itself, and nobody reads more."""
@@ -48,6 +48,12 @@ class ClassRow:
     recall: Estimate
     precision: Estimate
     f1: Estimate
+
+    @property
+    def remark(self) -> str:
+        """What recall and precision rest on where that is little: few images of the class, or few predictions of it."""
+        few = "never predicted" if not self.precision.n else small_sample(self.precision)
+        return small_sample(self.recall) or few.replace("small n", "few predictions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from shotdex.analysis.stats.proportions import describe
 from shotdex.store.errors import ShotdexError
 from shotdex.store.types import Estimate
 
-from .formatting import cell, estimate_cells, table
+from .formatting import cell, estimate_cells, signed_cells, table
 
 if TYPE_CHECKING:
     import pandas
@@ -197,11 +198,15 @@ def _flat(row: Any) -> dict[str, Any]:
 
 
 def _shown(row: Any) -> dict[str, Any]:
+    """Return a row's cells by their headings; of several estimates each has its interval in its own cell."""
     values: dict[str, Any] = {}
+    alone = sum(isinstance(getattr(row, field.name), Estimate) for field in fields(row)) == 1
     for field in fields(row):
         value = getattr(row, field.name)
-        if isinstance(value, Estimate):
+        if isinstance(value, Estimate) and alone:
             values |= dict(zip((field.name, "95 % interval", "n"), estimate_cells(value), strict=True))
+        elif isinstance(value, Estimate):
+            values[field.name] = describe(value) if field.name != "difference" else " ".join(signed_cells(value))
         elif isinstance(value, Mapping) or (isinstance(value, (list, tuple)) and not value):
             continue
         else:

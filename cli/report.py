@@ -57,6 +57,7 @@ SHARED = ("coverage", "resamples", "seed", "bins")
 
 @click.command("report", help=HELP)
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--run", "named", metavar="RUN", multiple=True, hidden=True, help="A RUN, named as other commands do.")
 @by_option
 @resamples_option(1000)
 @click.option("--seed", type=click.IntRange(0), help="Random seed for the bootstrap. [default: the run's]")
@@ -100,6 +101,7 @@ SHARED = ("coverage", "resamples", "seed", "bins")
 @format_option
 def command(
     runs: tuple[str, ...],
+    named: tuple[str, ...],
     by: str | None,
     selective: bool,
     store_path: Path | None,
@@ -109,7 +111,7 @@ def command(
 ) -> None:
     """Print the report, or write it."""
     session = open_session(store_path)
-    found = session.report(runs, by=by or (), **options)
+    found = session.report((*runs, *named), by=by or (), **options)
     if found.written is not None:
         for sentence in found.written.notes:
             note(sentence)
@@ -140,7 +142,8 @@ def as_text(found: Report, further: Selective | None = None) -> str:
     resting = [everything.accuracy, *(row.accuracy for row in found.groups)]
     resting += [part for row in found.classes for part in (row.recall, row.precision)]
     if any(0 < part.n < SMALL for part in resting):
-        lines.append("small n: under 30 images, a share is known to no better than a third of the range")
+        few = "small n, few predictions: under 30 images"
+        lines.append(f"{few}, a share is known to no better than a third of the range")
     if further is not None:
         lines += ["", _selective(further)]
     return "\n".join(lines)
@@ -184,8 +187,7 @@ def _classes(found: Report) -> str:
     cells = []
     for row in found.classes:
         recall, precision, f1 = estimate_cells(row.recall), estimate_cells(row.precision), estimate_cells(row.f1)
-        flag = small_sample(row.recall) or small_sample(row.precision)
-        cells.append([row.name, recall[2], *recall[:2], precision[2], *precision[:2], *f1[:2], flag])
+        cells.append([row.name, recall[2], *recall[:2], precision[2], *precision[:2], *f1[:2], row.remark])
     spread = "95 % interval"
     columns = ["class", "n", "recall", spread, "taken for it", "precision", spread, "F1", spread, ""]
     return table(columns, cells)

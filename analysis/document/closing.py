@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
+import textwrap
+from collections.abc import Sequence
 
 from shotdex.analysis.metrics import registry
 from shotdex.store.types import Combine, PromptSet
 
 from .gather import About, Material
 from .parts import Block, Bullets, Listing, Paragraph, Section, Table
-from .words import accuracy_sentence, count
+from .words import count, interval, number
 
 LISTED = 2_000
 """Prompts up to which they are listed; a longer list is in the store, under the digest that is printed."""
+
+
+MAIL_WIDTH = 76
+"""Characters of a line of the plain text."""
 
 
 def prompts(found: Material) -> Section:
@@ -22,11 +28,12 @@ def prompts(found: Material) -> Section:
     for about in found.every:
         own = about.prompts
         texts = sum(map(len, own.classes.values()))
-        how = {Combine.MEAN: "the mean of its prompts' vectors", Combine.MAX: "its best prompt"}[own.combine]
+        mean = "its cosine with the mean of its prompts' vectors"
+        how = {Combine.MEAN: mean, Combine.MAX: "that of its best prompt"}[own.combine]
         blocks.append(
             Paragraph(
                 f"The run “{about.run.name}” uses the prompt set “{own.name}”: "
-                f"{count(texts, 'prompt')} for {len(own.classes):,} classes; a class scores as {how}. "
+                f"{count(texts, 'prompt')} for {len(own.classes):,} classes; the score of a class is {how}. "
                 f"SHA-256 {own.sha256}."
             )
         )
@@ -80,7 +87,7 @@ def again(found: Material) -> Section:
             "prompt set (SHA-256)": about.prompts.sha256,
             "images (SHA-256)": run.data_sha256 or "not recorded",
             "images and labels (SHA-256)": run.labels_sha256 or "not recorded",
-            "seed of the bootstrap": str(run.seed if found.options.seed is None else found.options.seed),
+            "seed for the bootstrap": str(run.seed if found.options.seed is None else found.options.seed),
             "versions": ", ".join(f"{name} {version}" for name, version in run.versions.items()) or "not recorded",
         }
         blocks.append(Table(f"The record of the run “{run.name}”.", ("what", "value"), tuple(facts.items())))
@@ -145,14 +152,16 @@ def cite(found: Material) -> Section:
     return Section("cite", "How to cite", (*blocks, *((Bullets(named),) if named else ())))
 
 
-def summary(found: Material) -> str:
-    """Return the whole in some lines of plain text, to be copied into a mail."""
-    lines = []
+def summary(found: Material, lead: Sequence[str]) -> str:
+    """Return the whole in some lines of plain text, to be copied into a mail: `lead`, coverage, groups, citation."""
+    said = list(lead)
     for about in found.every:
-        lines.append(accuracy_sentence(about.run.name, about.report.overall.accuracy, len(about.prompts.classes)))
-        lines.append(f"  {about.report.coverage}")
-        lines += [f"  {note}" for note in about.notes]
+        said += [f"{about.run.name}: {about.report.coverage}", *about.notes]
+    lines = [textwrap.fill(text, MAIL_WIDTH, break_on_hyphens=False, break_long_words=False) for text in said]
+    if found.main.report.groups:
+        lines.append(f"Accuracy@1 of {found.main.run.name} by {', '.join(found.main.report.by)}:")
     lines += [
-        f"  {row.name}: {row.accuracy.value:.3f} (n = {row.accuracy.n:,})" for row in found.main.report.groups[:20]
+        f"  {row.name}: {number(row.accuracy.value)} ({interval(row.accuracy)}, n = {row.accuracy.n:,})"
+        for row in found.main.report.groups[:20]
     ]
-    return "\n".join([*lines, citation(found)])
+    return "\n".join([*lines, textwrap.fill(citation(found), MAIL_WIDTH, break_long_words=False)])

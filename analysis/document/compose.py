@@ -15,29 +15,26 @@ from .words import accuracy_sentence, baseline_sentence, comparison_sentence, co
 def compose(found: Material) -> Document:
     """Return the document in the style that was chosen."""
     course = found.options.style == "course"
-    parts = _course(found) if course else _report(found)
+    said = lead(found)
+    summary = closing.summary(found, said)
+    parts = _course(found) if course else _report(found, summary)
     runs = tuple(about.run.name for about in found.every)
     kind = "Zero-shot classification" if course else "Report"
     return Document(
         f"{kind}: {joined(runs)}",
-        (_headline(found), *_lead(found)),
+        tuple(said),
         tuple(part for part in parts if part is not None and part.blocks),
         found.store,
         runs,
-        closing.summary(found),
+        summary,
     )
 
 
-def _headline(found: Material) -> str:
-    about = found.main
-    return accuracy_sentence(about.run.name, about.report.overall.accuracy, len(about.prompts.classes))
-
-
-def _lead(found: Material) -> list[str]:
-    """Return one sentence for each comparison."""
+def lead(found: Material) -> list[str]:
+    """Return what each run reaches, and one sentence for each comparison."""
     said = [
         accuracy_sentence(about.run.name, about.report.overall.accuracy, len(about.prompts.classes))
-        for about in found.others
+        for about in found.every
     ]
     if found.compared is not None:
         said += [comparison_sentence(row) for row in found.compared.comparisons if row.group == OVERALL]
@@ -51,7 +48,7 @@ def _results(found: Material, title: str) -> list[Section | None]:
     """Return the sections with numbers and figures, in the order of both styles; `title` is that of the metrics."""
     return [
         Section("metrics", title, tuple(sections.numbers(about) for about in found.every)),
-        sections.groups(found) if found.main.report.groups else None,
+        sections.groups(found),
         sections.compared_runs(found),
         sections.classes(found),
         sections.confusion(found),
@@ -64,7 +61,7 @@ def _results(found: Material, title: str) -> list[Section | None]:
     ]
 
 
-def _report(found: Material) -> list[Section | None]:
+def _report(found: Material, summary: str) -> list[Section | None]:
     return [
         sections.coverage(found),
         sections.model(found),
@@ -74,7 +71,7 @@ def _report(found: Material) -> list[Section | None]:
         closing.again(found),
         closing.methods(found),
         closing.cite(found),
-        Section("summary", "Summary as plain text", (Listing("To copy into a mail", closing.summary(found)),)),
+        Section("summary", "Summary as plain text", (Listing("To copy into a mail", summary),)),
     ]
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from shotdex.analysis.accuracy_plots import accuracy_plot
+from shotdex.analysis.drawn_runs import about_runs
+from shotdex.analysis.figures.drawing import signed
 from shotdex.analysis.figures.map_points import point_map
 from shotdex.analysis.metrics.metric import Outcomes
 from shotdex.analysis.plots import ConfusionOptions, confusion_plot, reliability_plot, selective_plot, topk_plot
+from shotdex.analysis.projections import ProjectionOptions
+from shotdex.store.encoders import list_encoders
 from shotdex.store.errors import ShotdexError
 from shotdex.store.store import Store
-from shotdex.store.types import Run
+from shotdex.store.types import Run, Space
 
 from .parts import Chart
 
@@ -59,7 +64,7 @@ def charts(
     }
     for name, draw in wanted.items():
         try:
-            drawn[name] = Chart(name, _png(draw()), alts[name], in_html=name in ("confusion", "reliability"))
+            drawn[name] = Chart(name, _png(draw()), alts[name], in_html=name not in ("accuracy", "topk"))
         except ShotdexError:
             continue
     if (placed := _map(store, runs[0])) is not None:
@@ -80,6 +85,7 @@ def _png(figure: Figure) -> bytes:
 def _map(store: Store, run: Run) -> Chart | None:
     """Return the newest map that was drawn of the run's encoder and shows images of the run, or None."""
     with store.reading() as con:
+        encoder = list_encoders(con)[run.encoder_id]
         maps = con.rows(
             "SELECT p.projection_id, p.space, p.method, p.settings::VARCHAR, count(o.correct) "
             "FROM projections p JOIN projection_points USING (projection_id) "
@@ -96,14 +102,17 @@ def _map(store: Store, run: Run) -> Chart | None:
             "WHERE projection_id = $number ORDER BY image_id",
             {"run": run.run_id, "number": number},
         )
+        about = about_runs(con, [run], judged)
     words = {True: "correct", False: "wrong", None: None}
     called = {"umap": "UMAP", "tsne": "t-SNE"}.get(method, method)
     title = f"{called} of {len(rows):,} images, {space} space, run “{run.name}”"
-    figure = point_map(np.array([row[:2] for row in rows]), [words[row[2]] for row in rows], title, "prediction")
-    parameters = ", ".join(f"{name} {value}" for name, value in json.loads(settings).items() if name != "method")
+    with signed(about):
+        figure = point_map(np.array([row[:2] for row in rows]), [words[row[2]] for row in rows], title, "prediction")
+    known = {field.name for field in fields(ProjectionOptions)}
+    made = ProjectionOptions(**{name: value for name, value in json.loads(settings).items() if name in known})
     alt = (
-        f"Map of {len(rows):,} images ({called}, {space} space; {parameters}), {judged:,} of them coloured by whether "
-        f"the run “{run.name}” is right. "
+        f"Map of {len(rows):,} images in the {space} space, {judged:,} of them coloured by whether the run "
+        f"“{run.name}” is right. {made.describe(encoder.dim if space == Space.JOINT else encoder.vision_dim)} "
         "Images lie near those that they resemble; distances between groups mean little."
     )
     return Chart("map", _png(figure), alt)

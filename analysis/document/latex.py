@@ -30,7 +30,10 @@ ESCAPES = {
 """What stands for a character that LaTeX reads otherwise."""
 
 LONG = 40
-"""Rows of a table beyond which it runs over several pages."""
+"""Rows of a table beyond which it runs over several pages; characters of a cell beyond which it has several lines."""
+
+FITTING = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Makes what is wider than the text as wide as the text, in smaller type."""
 
 KEPT = ("metrics", "coverage", "data", "model", "groups", "compared", "classes", "confusion", "topk")
 """The sections whose tables a paper shows."""
@@ -39,15 +42,18 @@ KEPT = ("metrics", "coverage", "data", "model", "groups", "compared", "classes",
 def text(said: str) -> str:
     """Return a text so that LaTeX sets it as it is; control characters are blanks."""
     shown = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", " ", said)
-    # Hyphens next to each other would become a dash.
-    return "".join(ESCAPES.get(char, char) for char in shown).replace("--", "-{}-").replace("--", "-{}-")
+    shown = re.sub("[\u200b\u2060\ufeff]", "", shown)
+    escaped = "".join(ESCAPES.get(char, char) for char in shown)
+    # Hyphens next to each other would become a dash, commas a quotation mark.
+    return re.sub(r"-(?=-)|,(?=,)", r"\g<0>{}", escaped)
 
 
 def render(document: Document) -> str:
     """Return the tables, and in comments what they need."""
     lines = [
         f"% {text(' '.join(document.title.split()))}: tables made by shotdex.",
-        r"% In the preamble: \usepackage{booktabs,longtable,textcomp}, with pdfLaTeX also \usepackage[T1]{fontenc}.",
+        r"% In the preamble: \usepackage{booktabs,graphicx,longtable,textcomp}",
+        r"% and with pdfLaTeX \usepackage[T1]{fontenc}.",
         r"% Names in scripts other than Latin need XeLaTeX or LuaLaTeX and a font that has them.",
     ]
     for part in document.sections:
@@ -72,12 +78,12 @@ def _tables(part: Section) -> list[tuple[str, Table]]:
 def _table(table: Table, key: str) -> list[str]:
     columns, rows = table.plain()
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
-    side = ["r" if i and all(row[i][-1:].isdigit() or row[i] in ("", "-") for row in rows) else "l" for i in kept]
-    head = f"{' & '.join(text(columns[i]) for i in kept)} \\\\"
-    body = [f"{' & '.join(text(row[i]) for i in kept)} \\\\" for row in rows]
+    side = [_side([row[i] for row in rows], first=not i) for i in kept]
+    head, *body = (_row([text(row[i]) for i in kept]) for row in (columns, *rows))
     caption = f"\\caption{{{text(_printable(table.caption))}}}\\label{{tab:shotdex-{key}}}"
     if len(rows) > LONG:
         start = [
+            r"{\footnotesize\setlength{\tabcolsep}{3pt}",
             f"\\begin{{longtable}}{{{''.join(side)}}}",
             f"{caption}\\\\",
             r"\toprule",
@@ -85,20 +91,33 @@ def _table(table: Table, key: str) -> list[str]:
             r"\midrule",
             r"\endhead",
         ]
-        return [*start, r"\bottomrule", r"\endfoot", *body, r"\end{longtable}"]
+        return [*start, r"\bottomrule", r"\endfoot", *body, r"\end{longtable}}"]
     return [
         r"\begin{table}[htbp]",
         r"\centering",
         caption,
+        FITTING,
         f"\\begin{{tabular}}{{{''.join(side)}}}",
         r"\toprule",
         head,
         r"\midrule",
         *body,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table}",
     ]
+
+
+def _side(cells: list[str], first: bool) -> str:
+    """Return how a column is set: numbers to the right, texts to the left, long texts in several lines."""
+    if not first and all(cell[-1:].isdigit() or cell in ("", "-") for cell in cells):
+        return "r"
+    return r"p{0.35\linewidth}" if max(map(len, cells), default=0) > LONG else "l"
+
+
+def _row(cells: list[str]) -> str:
+    """Return a row; its first character must not be read as an argument of the line end before it, as [ and * are."""
+    return f"{'{}' if cells[0][:1] in ('[', '*') else ''}{' & '.join(cells)} \\\\"
 
 
 def _printable(caption: str) -> str:

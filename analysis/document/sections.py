@@ -44,9 +44,7 @@ def coverage(found: Material) -> Section:
         met = about.report.coverage
         rows.append((about.run.name, met.indexed, met.failed, met.unlabelled, met.other, met.evaluated))
     columns = ("run", "indexed", "failed", "unlabelled", "of another category", "evaluated")
-    blocks: list[Block] = [
-        Table("Images that each run met; only the evaluated ones enter an accuracy.", columns, tuple(rows))
-    ]
+    blocks: list[Block] = [Table("Images of each run; an accuracy is over the evaluated ones.", columns, tuple(rows))]
     for about in found.every:
         which = f"{about.run.name}: " if found.others else ""
         blocks += [Paragraph(which + note, caveat=True) for note in about.notes]
@@ -118,8 +116,12 @@ def _left_out(there: int, what: str) -> list[Block]:
 
 
 def groups(found: Material) -> Section:
-    """Return the accuracy by condition, compared with each baseline."""
+    """Return the accuracy by condition where there are any, and the run compared with each baseline."""
     about, by = found.main, ", ".join(found.main.report.by)
+    compared = [block for baseline in found.baselines for block in _baseline(found, baseline)]
+    compared += [Paragraph(text) for text in found.beyond]
+    if not about.report.groups:
+        return Section("groups", "Compared with baselines", tuple(compared))
     chance = 1 / len(about.prompts.classes)
     rows: list[tuple[Cell, ...]] = [
         (
@@ -135,10 +137,7 @@ def groups(found: Material) -> Section:
     caption = f"Accuracy of the run “{about.run.name}” by {by}. {BARS}; dashed: chance ({number(chance)})."
     blocks: list[Block] = [Table(caption, columns, tuple(rows[:ROWS])), *_left_out(len(rows), "groups")]
     blocks += [found.charts["accuracy"]] if "accuracy" in found.charts else []
-    for baseline in found.baselines:
-        blocks += _baseline(found, baseline)
-    blocks += [Paragraph(text) for text in found.beyond]
-    return Section("groups", f"Accuracy by {by}", tuple(blocks))
+    return Section("groups", f"Accuracy by {by}", (*blocks, *compared))
 
 
 def _baseline(found: Material, compared: BaselineComparison) -> list[Block]:
@@ -198,7 +197,8 @@ def compared_runs(found: Material) -> Section | None:
         Table("The runs.", ("run", "model", "prompts", "accuracy@1", "95 % interval", "n"), tuple(summary)),
         Bullets(tuple(comparison_sentence(row) for row in made if row.group == OVERALL)),
         Table(
-            f"{made[0].test}, on the images that both evaluated; Holm adjusts for all {len(made)} comparisons.",
+            f"{made[0].test}, on the images that both evaluated"
+            + (f"; p (Holm) is adjusted for {len(made)} comparisons." if len(made) > 1 else "."),
             columns,
             tuple(rows[:ROWS]),
         ),
@@ -224,7 +224,7 @@ def classes(found: Material) -> Section:
             number(row.precision.value),
             interval(row.precision),
             number(row.f1.value),
-            small_sample(row.recall) or small_sample(row.precision),
+            row.remark,
         )
         for row in kept
     ]
@@ -345,9 +345,10 @@ def explore(found: Material) -> Section:
         else ""
     )
     note = (
-        "Without a prompt, its class scores by the others; without a class, its images are left out, too, and "
-        "the others choose among fewer. With everything ticked this is the run as stored, which was checked when the "
-        f"file was written.{sampled} A choice made after looking at the result has to be confirmed on other images."
+        "Without a prompt, its class is scored by its other prompts; without a class, its images are left out, too, "
+        "and the others have fewer classes to choose from. With everything ticked this is the run as stored, which was "
+        f"checked when the file was written.{sampled} A choice made after looking at the result has to be confirmed on "
+        "other images."
     )
     shown = Explorable(found.main.run.name, found.main.prompts.classes, page.conditions, page.as_data(), note)
     return Section("explore", heading, (shown,))

@@ -120,3 +120,13 @@ class Architecture:
         total = self.vision.parameters + (self.text.parameters if self.text else 0) + between
         object.__setattr__(self, "parameters", total)
         object.__setattr__(self, "size_bytes", {form.value: total * size for form, size in BYTES.items()})
+
+    def __repr__(self) -> str:
+        towers = {"vision tower": self.vision} | ({"text tower": self.text} if self.text else {})
+        lines = [
+            f"  {name}: {one.layers} blocks of {one.parameters_per_block:,} parameters, width {one.width:,}, "
+            f"{one.heads} heads, MLP width {one.mlp_width:,}, {one.tokens:,} tokens; vectors of {one.output_dim:,} "
+            f"numbers; {one.parameters:,} parameters"
+            for name, one in towers.items()
+        ]
+        return "\n".join([f"{self.name}: {self.parameters:,} parameters", *lines])

@@ -17,8 +17,9 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.proportion import proportion_confint
 
-from shotdex.analysis.report import GroupRow, Report, ReportOptions, report
+from shotdex.analysis.report import ClassRow, GroupRow, Report, ReportOptions, report
 from shotdex.analysis.results import accuracy_by
+from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.errors import MissingLabels, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import Estimate
@@ -315,3 +316,17 @@ def test_inside_one_true_class_there_is_no_f1(own: Store) -> None:
     by_condition = {row.name: row.summary["macro F1"].value for row in
                     report(own, "words", ReportOptions(("condition",), resamples=100)).groups}  # fmt: skip
     assert {name for name, value in by_condition.items() if isnan(value)} == {"red"}
+
+
+@pytest.mark.parametrize(
+    ("recall", "precision", "remark"),
+    [
+        ((0, 200), (0, 0), "never predicted"),
+        ((3, 200), (3, 6), "few predictions"),
+        ((3, 10), (3, 6), "small n"),
+        ((0, 0), (0, 0), "no images"),
+        ((90, 200), (90, 200), ""),
+    ],
+)
+def test_what_a_class_rests_on(recall: tuple[int, int], precision: tuple[int, int], remark: str) -> None:
+    assert ClassRow("hat", wilson(*recall), wilson(*precision), wilson(*recall)).remark == remark

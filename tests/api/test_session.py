@@ -173,6 +173,9 @@ class TestEvaluation:
     def test_compare_report_and_probe(self, session: shotdex.Session) -> None:
         compared = session.compare("names", "photo")
         assert (len(compared), compared[0].group, compared[0].a.n) == (1, "all", 320)
+        first = compared[0].a
+        assert f"{first.value:.3f} [{first.low:.3f}, {first.high:.3f}] n=320" in repr(compared)  # its own interval
+        assert "95 % interval" not in repr(compared)
         report = session.report("names", by="condition", resamples=100)
         assert {row.group for row in report} >= {"all", "blurred"}
         assert report.details.run.name == "names"
@@ -182,6 +185,14 @@ class TestEvaluation:
         assert [row.name for row in session.baselines()] == ["toddlers"]
         verdicts = {row.condition: str(row.verdict) for row in session.compare_baseline("toddlers", "names")}
         assert verdicts["features"] == "worse"
+        assert "0.540, no interval, n unknown" in repr(session.compare_baseline("toddlers", "names"))
+
+    def test_the_model_says_what_it_is_made_of(self, session: shotdex.Session) -> None:
+        lines = repr(session.describe()).splitlines()
+        assert lines[0] == "demo: 4,490,497 parameters"
+        assert lines[1].startswith(
+            "  vision tower: 4 blocks of 789,760 parameters, width 256, 8 heads, MLP width 1,024"
+        )
 
     def test_duplicates(self, session: shotdex.Session) -> None:
         found = session.duplicates(across="condition", limit=3)

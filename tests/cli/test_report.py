@@ -238,3 +238,7 @@ def test_selective(shotdex: Shotdex, evaluated: Store) -> None:
     assert "too few for a coverage of 0.99" in selective["notes"][0]
     assert len(selective["risk"]["rows"]) == 7
     failed(shotdex(*given, "--selective", "--coverage", "1"), 2, "--coverage")
+
+
+def test_a_run_can_be_named_as_in_other_commands(shotdex: Shotdex, evaluated: Store) -> None:
+    failed(shotdex("report", "--run", "nope", "--store", evaluated.root), 1, "there is no run 'nope'")

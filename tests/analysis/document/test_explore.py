@@ -107,6 +107,8 @@ def test_the_report_has_the_notes_of_the_run_and_the_map(own: shotdex.Session, t
         "No image is of these classes: Duck.",
         "The model reads only ",
         "The model cannot tell these 2 classes apart, and the first of them wins",
-        "Map of 320 images (t-SNE, joint space; ",
+        "Map of 320 images in the joint space",
+        "t-SNE with perplexity 30, euclidean distance, seed 0.",
     ):
         assert said in text, said
+    assert "min_dist" not in text  # which says nothing about a t-SNE

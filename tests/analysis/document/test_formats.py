@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 import shotdex
 from shotdex.analysis.document import latex, markdown
@@ -70,3 +74,26 @@ def test_hostile_texts_stay_texts() -> None:
     assert r"\input" not in found
     assert "\\textbackslash{}input\\{x\\} \\$x\\$" in found
     assert json.dumps(HOSTILE)
+
+
+NAMES = ("[b]", "*star", ",,low", "--dash---", "a_b & c#1 ~x^2 50 %", "{{", "$x$", r"\input{/etc/passwd}", "?`!`")
+NAMES += ("<<x>>", "'quoted' “x”", "été ß Å", "zero\u200bwidth", "line\nbreak", "a word " * 30)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not on PATH")
+def test_latex_compiles_and_fits_the_page(tmp_path: Path) -> None:
+    rows = tuple((name, f"-{number}.5", name, number) for number, name in enumerate(NAMES))
+    wide = Table("Wide, " + NAMES[3], ("[x]", *(f"*column {i}" for i in range(30))), (("[y]", *range(30)),))
+    tables = tuple(
+        Table(f"Of {name}", (name, "n", "what", "#"), rows * copies) for name, copies in ((NAMES[0], 1), (NAMES[4], 5))
+    )
+    document = Document(NAMES[8], (), (Section("metrics", "Metrics", (*tables, wide)),), "", (), "")
+    (tmp_path / "tables.tex").write_text(latex.render(document), encoding="utf-8")
+    packages = r"\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx,longtable,textcomp}"
+    paper = rf"\documentclass{{article}}{packages}\begin{{document}}\input{{tables}}\end{{document}}"
+    (tmp_path / "paper.tex").write_text(paper)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=120)
+    said = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, said[-2000:]
+    assert "Overfull" not in said

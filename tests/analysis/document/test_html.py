@@ -6,13 +6,19 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import html5lib
 import pytest
 
 import shotdex
+from shotdex.analysis.document.closing import summary
+from shotdex.analysis.document.compose import lead
+from shotdex.analysis.document.gather import DocumentOptions, gather
 from shotdex.analysis.document.html import Markup, escaped, tag
+from shotdex.analysis.document.parts import Paragraph
+from shotdex.analysis.document.sections import groups
 from shotdex.store.errors import EvaluationError, OptionError
 
 Write = Callable[..., Path]
@@ -57,6 +63,16 @@ def test_its_numbers_are_those_of_the_report(session: shotdex.Session, written: 
     assert f"{row.only_a} images are right only in “words” and {row.only_b} only in “names”" in page
     for one in session.compare_baseline("toddlers", "words"):
         assert f"In the condition {one.condition} the run “words” ({one.model.value:.3f}, n = {one.model.n})" in page
+
+
+def test_a_run_without_conditions_shows_its_baselines_with_their_caveats(session: shotdex.Session) -> None:
+    found = gather(session.store, ["words"], DocumentOptions(resamples=100), session.encoders)
+    main = replace(found.main, report=replace(found.main.report, by=(), groups=[]))
+    section = groups(replace(found, main=main))
+    assert section.heading == "Compared with baselines"
+    assert found.baselines[0].baseline.note in [block.text for block in section.blocks if isinstance(block, Paragraph)]
+    assert "“toddlers”" in summary(found, lead(found))
+    assert max(map(len, summary(found, lead(found)).splitlines())) <= 100
 
 
 def test_the_same_store_gives_the_same_bytes(session: shotdex.Session, written: Write, tmp_path: Path) -> None:
