@@ -105,7 +105,8 @@ def narrowing(con: Connection, run: Run) -> str:
     kept = [row[0] for row in rows if row[0] not in empty]
     if not empty or not kept:
         return ""
-    said = f"{len(empty)} of {len(rows)} classes have no image in the filter: {', '.join(empty)}"
+    have = "has" if len(empty) == 1 else "have"
+    said = f"{len(empty)} of {len(rows)} classes {have} no image in the filter: {', '.join(empty)}"
     if run.settings.get("prompts") or len(kept) < 2 or any("," in name or name != name.strip() for name in kept):
         return f"{said}; to choose among the others on purpose, leave these out of the prompt set"
     return f"{said}; to choose among the others on purpose: --classes {shlex.quote(','.join(kept))}"

@@ -9,7 +9,9 @@ import numpy as np
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
+from shotdex.store.errors import EmptyStore
 from shotdex.store.ids import filtered_ids
+from shotdex.store.near import near_a_filter
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.types import Run
@@ -88,6 +90,7 @@ def drawn_runs(con: Connection, names: Sequence[str], anyway: bool, where: str |
 
     Raises:
         OptionError, MissingLabels, BadSql. EvaluationError: they chose among different classes, and not `anyway`.
+        EmptyStore: the filter leaves no image of a run.
     """
     found = {run.run_id: run for run in [find_run(con, name) for name in names] or [find_run(con, None)]}
     runs = list(found.values())
@@ -97,6 +100,8 @@ def drawn_runs(con: Connection, names: Sequence[str], anyway: bool, where: str |
     if where is not None:
         kept = filtered_ids(con, where)
         out = [one.only(np.isin(one.image_ids, kept)) for one in out]
+        if not all(map(len, out)):
+            raise EmptyStore("the filter leaves no evaluated image", f"{near_a_filter(con, where)}loosen --where")
     mark = "" if same else MARK
     named = [marked_name(run) + mark for run in runs]
     about = about_runs(con, runs, len(out[0]), where=where)

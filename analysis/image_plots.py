@@ -11,6 +11,7 @@ import numpy as np
 from shotdex.store.connection import Connection
 from shotdex.store.errors import EmptyStore, MissingLabels, OptionError
 from shotdex.store.ids import filtered_ids
+from shotdex.store.near import near_a_filter
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Ids
@@ -39,11 +40,13 @@ def samples_plot(store: Store, where: str | None = None) -> Figure:
     """Draw one image (that of the lowest id) for each category and condition; splits where there are no conditions.
 
     Raises:
-        MissingLabels: no image has a category.
+        EmptyStore: the filter leaves no image. MissingLabels: no image has a category.
         UnreadableImage: no image can be read.
     """
     with store.reading() as con:
         kept = filtered_ids(con, where or "true").tolist()
+        if not kept:
+            raise _nothing(con, where)
         columns = "condition" if con.value("SELECT count(condition) FROM images") else "split"
         rows = con.rows(
             f"SELECT category, coalesce({columns}, ''), arg_min(path, image_id) FROM images "
@@ -59,6 +62,11 @@ def samples_plot(store: Store, where: str | None = None) -> Figure:
     check_order(categories, names)
     with signed(about):
         return samples_figure(images, ordered(categories), ordered(names))
+
+
+def _nothing(con: Connection, where: str | None) -> EmptyStore:
+    hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
+    return EmptyStore("there are no images to draw", hint)
 
 
 def sample_sheet(
@@ -83,7 +91,7 @@ def sample_sheet(
             predicted = {image_id: (name, right) for image_id, name, right in found}
             ids = ids[np.isin(ids, list(predicted))]
         if not len(ids):
-            raise EmptyStore("there are no images to draw", "loosen --where, or index images: shotdex index FOLDER")
+            raise _nothing(con, where)
         chosen = ids[:count]
         if seed is not None:
             chosen = np.sort(np.random.default_rng(seed).choice(ids, min(count, len(ids)), replace=False))

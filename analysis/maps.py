@@ -15,6 +15,7 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, ModelUnavailable, OptionError, StoreError
 from shotdex.store.ids import encoded_ids
+from shotdex.store.near import near_a_filter
 from shotdex.store.progress import Progress
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.prompt_sets import load_prompt_set
@@ -131,7 +132,7 @@ def coordinates(store: Store, options: MapOptions, progress: Progress | None = N
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, options.encoder_name)
         every = encoded_ids(con, encoder_id, options.where)
-        ids = _drawn(every, options)
+        ids = _drawn(con, every, options)
         key = ProjectionKey(
             encoder_id,
             options.space,
@@ -153,12 +154,13 @@ def coordinates(store: Store, options: MapOptions, progress: Progress | None = N
     return Coordinates(ids, xy, len(every), False, encoder.name)
 
 
-def _drawn(ids: Ids, options: MapOptions) -> Ids:
+def _drawn(con: Connection, ids: Ids, options: MapOptions) -> Ids:
     limit = LIMITS[options.projection.method] if options.limit is None else options.limit
     if limit < 1:
         raise OptionError(f"cannot draw {limit} images", "pass a limit of at least 1")
     if len(ids) == 0:
-        raise EmptyStore("there are no images to draw", "loosen --where, or index images: shotdex index FOLDER")
+        hint = f"{near_a_filter(con, options.where)}loosen --where, or index images: shotdex index FOLDER"
+        raise EmptyStore("there are no images to draw", hint)
     if len(ids) <= limit:
         return ids
     return np.sort(np.random.default_rng(options.projection.seed).choice(ids, limit, replace=False))
@@ -182,8 +184,8 @@ def coordinates_with_prompts(
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, options.encoder_name)
         every = encoded_ids(con, encoder_id, options.where)
+        ids = _drawn(con, every, options)
     texts = map_texts(store, options.run, encoder_id, load)
-    ids = _drawn(every, options)
     with store.reading() as con:
         ids, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
     xy = project(np.concatenate([images, texts.vectors]), options.projection, progress)

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from shotdex.store.errors import EmptyStore, OptionError, UnreadableImage
+from shotdex.store.near import near_a_filter
 from shotdex.store.store import Store
 from shotdex.store.types import Hit
 
@@ -46,8 +47,9 @@ def counts_plot(store: Store, by: str = "condition", where: str | None = None) -
     with store.reading() as con:
         table = count_by(con, "category", by, where)
         about = about_images(con, sum(sum(row.values()) for row in table.values()), where)
-    if not table:
-        raise EmptyStore("there are no images to count", "index images: shotdex index FOLDER")
+        if not table:
+            hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
+            raise EmptyStore("there are no images to count", hint)
     stacked = list(dict.fromkeys(name for row in table.values() for name in row))
     check_order(list(table), stacked)
     arranged = {name: {one: table[name].get(one, 0) for one in ordered(stacked)} for name in ordered(table)}
@@ -95,8 +97,6 @@ def confusion_plot(store: Store, options: ConfusionOptions | None = None) -> Fig
     with store.reading() as con:
         drawn = drawn_runs(con, [wanted.run] if wanted.run else [], False, wanted.where)
         found = drawn.outcomes[0]
-        if not len(found):
-            raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
         groups = group_rows(con, found.image_ids, wanted.by, found.categories)
     count = len(found.classes)
     if not 1 <= wanted.k <= count:
@@ -137,8 +137,6 @@ def reliability_plot(
     """
     with store.reading() as con:
         drawn = drawn_runs(con, runs, anyway, where)
-    if not all(map(len, drawn.outcomes)):
-        raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
     series = [
         (name, reliability(out.probability, out.correct, bins), calibration_error(out, bins, run.seed))
         for name, run, out in zip(drawn.names, drawn.runs, drawn.outcomes, strict=True)
@@ -155,8 +153,6 @@ def selective_plot(store: Store, runs: Sequence[str] = (), where: str | None = N
     """
     with store.reading() as con:
         drawn = drawn_runs(con, runs, anyway, where)
-    if not all(map(len, drawn.outcomes)):
-        raise EmptyStore("the filter leaves no evaluated image", "loosen --where")
     series = [
         (name, risk_coverage(out.probability, out.correct), risk_of(out, 1000, run.seed).aurc)
         for name, run, out in zip(drawn.names, drawn.runs, drawn.outcomes, strict=True)

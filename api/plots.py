@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
@@ -237,7 +238,7 @@ class Plots:
     ) -> Figure:
         """Return how often the model is right at each confidence, in `bins` bins of equal width, 1 to 100.
 
-        `runs`, `where` and `anyway` are as in `accuracy`.
+        `runs` and `anyway` are as in `accuracy`, `where` as in `confusion`.
 
         >>> figure = store.plot.reliability(runs="photo")
         """
@@ -256,7 +257,7 @@ class Plots:
     ) -> Figure:
         """Return the error rate of the surest images against their share, with the area under the curve (AURC).
 
-        `runs`, `where` and `anyway` are as in `accuracy`; `Run.selective` has the numbers.
+        `runs` and `anyway` are as in `accuracy`, `where` as in `confusion`; `Run.selective` has the numbers.
 
         >>> figure = store.plot.selective(runs="photo")
         """
@@ -396,9 +397,17 @@ def _style(how: FigureKeywords) -> FigureStyle:
 
 
 def _drawn(how: FigureKeywords, draw: Callable[[], Figure]) -> Figure:
-    """Return a figure drawn as the user chose."""
+    """Return a figure drawn as the user chose.
+
+    Raises:
+        TypeError: a keyword that the figure does not take, such as `run` where there can be several `runs`.
+    """
     from shotdex.analysis.figures.drawing import styled
 
+    for name in how.keys() - FigureKeywords.__annotations__.keys():
+        names = {"run", "runs", "baselines", "where", "by", *FigureKeywords.__annotations__} - {name}
+        close = get_close_matches(name, sorted(names), n=1)
+        raise TypeError(f"unexpected keyword argument {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     with styled(_style(how)) as drawing:
         figure = draw()
     _tell_missing(drawing, how)

@@ -142,8 +142,7 @@ def as_text(found: Report, further: Selective | None = None) -> str:
     resting = [everything.accuracy, *(row.accuracy for row in found.groups)]
     resting += [part for row in found.classes for part in (row.recall, row.precision)]
     if any(0 < part.n < SMALL for part in resting):
-        few = "small n, few predictions: under 30 images"
-        lines.append(f"{few}, a share is known to no better than a third of the range")
+        lines.append("small n: under 30 images, a share is known to no better than a third of the range")
     if further is not None:
         lines += ["", _selective(further)]
     return "\n".join(lines)

@@ -97,7 +97,7 @@ def _row(run: Run, accuracy: Estimate, model: str) -> list[Any]:
 @click.argument("name", metavar="NAME")
 @store_option
 def rename(run: str, name: str, store_path: Path | None) -> None:
-    """Give a RUN another NAME."""
+    """Rename a RUN to NAME."""
     old = open_session(store_path).run(run)
     out(f"renamed run {visible(old.name)}: it is called {visible(old.rename(name).name)} now")
 

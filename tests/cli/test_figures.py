@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 import shotdex as door
-from shotdex.store.errors import OptionError
+from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.store import Store
 from tests.conftest import Ran
 from tests.support.evaluated import judged
@@ -152,3 +152,19 @@ def test_conditions_stand_in_the_order_that_is_asked_for(own: Store) -> None:
     names = [label.get_text().split("\n")[0] for label in plot.accuracy(runs="words").axes[0].get_xticklabels()]
     turned = plot.accuracy(runs="words", order=names[::-1]).axes[0].get_xticklabels()
     assert [label.get_text().split("\n")[0] for label in turned] == names[::-1]
+
+
+@pytest.mark.parametrize("kind", ["samples", "counts", "confusion", "reliability", "selective", "mistakes", "map"])
+def test_a_filter_that_leaves_nothing_says_what_was_near(kind: str, evaluated: Store) -> None:
+    with pytest.raises(EmptyStore) as raised:
+        door.open(evaluated.root).plot(kind, where="condition = 'Plain'")
+    assert raised.value.hint is not None
+    assert raised.value.hint.startswith("no condition `Plain` (plain); loosen --where")
+
+
+def test_a_keyword_that_a_figure_does_not_take_is_refused(evaluated: Store) -> None:
+    plot = door.open(evaluated.root).plot
+    with pytest.raises(TypeError, match="unexpected keyword argument 'run'; did you mean 'runs'"):
+        plot("accuracy", run="words")
+    with pytest.raises(TypeError, match="'baseline'; did you mean 'baselines'"):
+        plot("accuracy", baseline="toddlers")

@@ -241,4 +241,4 @@ def test_selective(shotdex: Shotdex, evaluated: Store) -> None:
 
 
 def test_a_run_can_be_named_as_in_other_commands(shotdex: Shotdex, evaluated: Store) -> None:
-    failed(shotdex("report", "--run", "nope", "--store", evaluated.root), 1, "there is no run 'nope'")
+    failed(shotdex("report", "--run", "nope", "--store", evaluated.root), 2, "there is no run 'nope'")
