@@ -154,13 +154,31 @@ def _repeated_words(paths: Sequence[str], across_folders: bool = False) -> list[
         folder, _, name = path.rpartition("/")
         if word := _first_word(name):
             words.setdefault(word, []).append(folder)
-    words = {word: where for word, where in words.items() if word.casefold() not in _NO_CATEGORIES}
+    words = {word: where for word, where in _without_longer(words).items() if word.casefold() not in _NO_CATEGORIES}
     if across_folders:
         words = {word: where for word, where in words.items() if len(set(where)) > 1}
     files = sum(map(len, words.values()))
     if len(words) < 2 or len(words) > files * 2 / 3 or files < (0.9 if across_folders else 0.6) * len(paths):
         return []
     return sorted(words, key=lambda word: (-len(words[word]), word))
+
+
+def _without_longer(words: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Count `car_04` as Car where that is more frequent, and `Carside_V2` where `side` follows other words as well."""
+    spelled: dict[str, str] = {}
+    for word in sorted(words, key=lambda word: (-len(words[word]), word)):
+        spelled.setdefault(word.casefold(), word)
+    after: dict[str, set[str]] = {}
+    for word in spelled:
+        for end in range(1, len(word)):
+            if word[:end] in spelled:
+                after.setdefault(word[end:], set()).add(word[:end])
+    found: dict[str, list[str]] = {}
+    for word, where in words.items():
+        low = word.casefold()
+        starts = (low[:end] for end in range(1, len(low)) if len(after.get(low[end:], ())) > 1)
+        found.setdefault(spelled[next((start for start in starts if start in spelled), low)], []).extend(where)
+    return found
 
 
 def _first_word(name: str) -> str:

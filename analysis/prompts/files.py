@@ -189,7 +189,9 @@ def _load(reference: str, beside: Path | None) -> Any:
             return [line.strip() for line in text.splitlines() if line.strip()]
         content = json.loads(text)
     except (OSError, ValueError) as error:
-        raise OptionError(f"{path} cannot be read: {error}", "pass a JSON file: FILE.json#DATASET") from error
+        why = (isinstance(error, OSError) and error.strerror) or error
+        hint = "pass a text file with one text a line, or a JSON file: FILE.json#DATASET"
+        raise OptionError(f"{path} cannot be read: {why}", hint) from error
     return _one_set(path, content, chosen)
 
 

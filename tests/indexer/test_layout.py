@@ -211,6 +211,14 @@ def test_conditions_are_not_taken_for_categories() -> None:
     assert "--layout '{condition}/{category}*' --categories Airplane,Car,Chair" in guess.notes[0]
 
 
+def test_spellings_and_views_are_no_categories_of_their_own() -> None:
+    names = [f"{word}{view}" for word in ("Airplane", "Car", "Chair") for view in ("01", "Side_V2", "side_V3")]
+    names += ["car_04", "chair_04", "Carrot01", "Carrot02"]
+    paths = [f"{condition}/{name}.png" for condition in ("blurred", "geons") for name in names]
+    guess = guess_layout({f"{condition}/{names[0]}": len(names) for condition in ("blurred", "geons")}, paths)
+    assert guess.notes[0].endswith("--categories Car,Chair,Airplane,Carrot")
+
+
 def test_names_of_files_that_repeat_their_folder_leave_the_guess() -> None:
     paths = [f"{word}/{word}_{number}.png" for word in ("dog", "cat", "cow") for number in range(5)]
     assert guess_layout({f"{word}/{word}_0.png": 5 for word in ("dog", "cat", "cow")}, paths).pattern == "{category}/*"

@@ -139,8 +139,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     for name in ("broken.json#a", "latin.json#a", "gone.json#a", "gone.txt", "folder.txt"):
         for read in (published_classes, published_templates):
-            with pytest.raises(OptionError, match="cannot be read"):
+            with pytest.raises(OptionError, match="cannot be read") as raised:
                 read(str(tmp_path / name))
+            assert str(raised.value).count(str(tmp_path)) == 1
+            assert "text file with one text a line" in str(raised.value.hint)
 
 
 names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1)
