@@ -182,8 +182,10 @@ def _place(benchmark: Benchmark, source: str | os.PathLike[str] | None) -> str:
     """Return what to index: of a folder of IDX files, or with a folder for each split, the one split alone."""
     if source is None:
         if benchmark.download is None:
+            needed = benchmark.note.partition(". ")[0].rstrip(".").removeprefix("A local copy is needed: ")
             raise OptionError(
-                f"{benchmark.title} cannot be downloaded here", f"shotdex reproduce {benchmark.name} FOLDER"
+                f"{benchmark.title} cannot be downloaded here",
+                f"shotdex reproduce {benchmark.name} FOLDER" + (f"   ({needed})" if needed else ""),
             )
         return benchmark.download
     folder = user_path(source)

@@ -1,8 +1,9 @@
 """Largest differences from each family's own code: `python -m benchmarks.parity [--open-clip]`.
 
 Every model has random weights. Images go through the family's own processor and image method, texts through its own
-tokenizer and text method, one at a time; the table has the largest difference of any number of the unit vectors. The
-tests hold the same comparisons to 1e-5. `--open-clip` adds the architectures of open_clip.
+tokenizer and text method, one at a time; the table has the largest difference of any number of the unit vectors. `kept`
+is that of the text tower which is kept next to an index, where there is one. The tests hold the same comparisons to
+1e-5. `--open-clip` adds the architectures of open_clip.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from PIL import Image
 from shotdex.models.families import FAMILIES, projected_features, tokenized
 from shotdex.models.loaders import load_encoder
 from shotdex.models.protocols import EncoderOptions
+from shotdex.models.text_tower_export import keep_tower
+from shotdex.models.text_tower_file import TextTower, open_tower
+from shotdex.store.store import Store
 from tests.models.test_families import processor_text, reference
 from tests.support.beside import open_clip_on_path
 from tests.support.families import TWO_TOWERS, save_family
@@ -40,19 +44,28 @@ def main() -> None:
     warnings.simplefilter("ignore")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    print(f"{'model':<28} {'dimensions':>10} {'images':>9} {'texts':>9}   (limit {LIMIT:.0e})")
+    print(f"{'model':<28} {'dimensions':>10} {'images':>9} {'texts':>9} {'kept':>9}   (limit {LIMIT:.0e})")
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for name, place, images, texts in _models(Path(folder)):
             encoder = load_encoder(str(place), EncoderOptions("cpu"))
             pictures = [noise(number, *size) for number, size in enumerate(SIZES)]
-            apart = (
+            apart: tuple[float, ...] = (
                 _apart(encoder.encode_images(pictures), pictures, images),
                 _apart(encoder.encode_texts(TEXTS), TEXTS, texts),
             )
+            kept = _kept(encoder, Path(folder) / "stores" / name)
+            if kept is not None:
+                apart += (_apart(kept.encode(TEXTS), TEXTS, texts),)
             worst = max(worst, *apart)
-            print(f"{name:<28} {encoder.id.dim:>10} {apart[0]:>9.1e} {apart[1]:>9.1e}", flush=True)
+            shown = " ".join(f"{one:>9.1e}" for one in apart) + ("         -" if kept is None else "")
+            print(f"{name:<28} {encoder.id.dim:>10} {shown}", flush=True)
     sys.exit(worst > LIMIT)
+
+
+def _kept(encoder: Any, folder: Path) -> TextTower | None:
+    store = Store.create(folder)
+    return open_tower(store, encoder.id) if keep_tower(store, encoder) else None
 
 
 def _apart(made: np.ndarray, given: list[Any], of: Features) -> float:

@@ -179,7 +179,8 @@ def _category(features: Mapping[str, Any]) -> str | None:
         column for column, feature in features.items() if getattr(feature, "dtype", "") in ("string", "large_string")
     ]
     named = [column for column in CATEGORY_NAMES if column in classes] or (classes if len(classes) == 1 else [])
-    return next(iter(named or [column for column in CATEGORY_NAMES if column in texts]), None)
+    numbers = ["cls"] if {"__key__", "cls"} <= features.keys() else []  # the class in a tar of WebDataset
+    return next(iter(named or [column for column in CATEGORY_NAMES if column in texts] or numbers), None)
 
 
 def _of_type(features: Mapping[str, Any], kind: str) -> list[str]:

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -373,6 +374,18 @@ class TestHf:
             with pytest.raises(KeyError, match="has no image"):
                 opened.file("train", i, LIMIT)
         assert opened.file("train", 4, LIMIT) == inside.read_bytes()
+
+    def test_the_class_numbers_of_webdataset(self, tmp_path: Path) -> None:
+        (tmp_path / "test").mkdir()
+        with tarfile.open(tmp_path / "test" / "0.tar", "w") as tar:
+            for name, content in (("s0.webp", b"image"), ("s0.cls", b"7")):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        ((_, category),) = [
+            (row.position, row.category) for row in datasets.open_dataset(f"hf:{tmp_path}").rows("test")
+        ]
+        assert category == "7"
 
     def test_no_images(self, tmp_path: Path) -> None:
         (tmp_path / "texts").mkdir()
