@@ -10,6 +10,7 @@ from typing import Unpack
 
 from shotdex.media.files import places
 from shotdex.store.errors import OptionError
+from shotdex.store.file_names import stored
 from shotdex.store.location import user_path
 
 from .keywords import FilterKeywords, filled, takes
@@ -63,7 +64,7 @@ def _several(value: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
 
 
 def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return "'" + stored(value).replace("'", "''") + "'"
 
 
 def _times(after: str | datetime | None, before: str | datetime | None) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from shotdex.analysis.stats.proportions import SMALL as SMALL
 from shotdex.analysis.stats.proportions import describe as describe
 from shotdex.analysis.stats.proportions import small_sample as small_sample
+from shotdex.store.file_names import local
 from shotdex.store.types import Estimate
 
 ALIGNED = 400
@@ -28,6 +29,8 @@ def visible(text: str) -> str:
     """Return a text with control characters escaped: a file's name must not drive the terminal."""
     if text.isprintable():  # as most are; nothing of `UNSEEN` is
         return text
+    if (real := local(text)) != text:
+        text = real.encode("utf-8", "surrogateescape").decode(errors="backslashreplace")
     return "".join(repr(char)[1:-1] if unicodedata.category(char) in UNSEEN else char for char in text)
 
 

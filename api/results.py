@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shotdex.store.file_names import local
 from shotdex.store.location import user_path
 from shotdex.store.types import EncoderId, Estimate, Hit
 
@@ -237,7 +238,7 @@ class SearchResult(Tabular[Hit]):
 
         others = () if changed else self.changed(OPENED)
         hits = [hit for hit in self._hits[:OPENED] if hit not in others]
-        paths = [hit.path for hit in hits if os.path.isfile(hit.path)]  # noqa: PTH113
+        paths = [local(hit.path) for hit in hits if os.path.isfile(local(hit.path))]  # noqa: PTH113
         if others and not paths:
             raise UnreadableImage("all of the images changed since they were indexed", "index them again")
         if not paths:

@@ -17,6 +17,7 @@ import click
 
 from shotdex.formatting import UNSEEN, plain, visible_lines
 from shotdex.store.errors import ShotdexError
+from shotdex.store.file_names import local
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
@@ -40,6 +41,9 @@ def out_styled(text: str) -> None:
     Raises:
         ShotdexError: as `out`.
     """
+    if local(text) != text and not sys.stdout.isatty():  # file names have their own bytes again
+        out_bytes(local(text + "\n").encode("utf-8", "surrogateescape"))
+        return
     with _delivering():
         _write(text, sys.stdout)
 
@@ -176,4 +180,6 @@ def _escaped(text: str) -> str:
 
 def _as_escape(found: re.Match[str]) -> str:
     char = found.group()
+    if (real := local(char)) != char:  # a byte of a file name that is not UTF-8
+        return json.dumps(real)[1:-1]
     return json.dumps(char)[1:-1] if char == "\x7f" or unicodedata.category(char) in UNSEEN else char

@@ -16,6 +16,7 @@ import click
 from shotdex.formatting import cell, cut, plain, visible, width, with_content
 from shotdex.formatting import table as aligned_table
 from shotdex.store.errors import OptionError
+from shotdex.store.file_names import local
 
 from .render import as_json, as_json_line, coloured, note, out, out_bytes, out_styled
 
@@ -109,7 +110,7 @@ def print_paths(paths: Sequence[str], *, nul: bool) -> None:
     """
     end = b"\0" if nul else b"\n"
     seen = map(visible, paths) if sys.stdout.isatty() else paths
-    out_bytes(b"".join(path.encode("utf-8", "surrogateescape") + end for path in seen))
+    out_bytes(b"".join(local(path).encode("utf-8", "surrogateescape") + end for path in seen))
 
 
 def is_drawing(headings: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from shotdex.media.sources import read_bytes
 from shotdex.media.sources.address import split
 from shotdex.query.copying import CHANGED, has_changed, safe_name
+from shotdex.store.file_names import local
 
 from .gps import without_gps
 from .selection import Selected
@@ -56,8 +57,8 @@ class Files:
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{row['image_id']}_{safe_name(address, data)}"
         cleaned = data if self._with_gps else without_gps(data)
-        if self._link and cleaned is data and split(address)[1] is None and Path(address).is_file():
-            target.symlink_to(Path(address).absolute())
+        if self._link and cleaned is data and split(address)[1] is None and Path(local(address)).is_file():
+            target.symlink_to(Path(local(address)).absolute())
         else:
             target.write_bytes(cleaned)
         return target

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.errors import ShotdexError, UnreadableImage
+from shotdex.store.file_names import local
 
 if TYPE_CHECKING:
     import fiftyone
@@ -45,7 +46,8 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> list[fiftyone.Sample]:
 
     made, left_out = [], 0
     for row in rows:
-        if not os.path.isfile(row["path"]):  # noqa: PTH113  addresses such as archive.zip!member are no paths
+        path = local(row["path"])
+        if not os.path.isfile(path):  # noqa: PTH113  addresses such as archive.zip!member are not paths
             left_out += 1
             continue
         fields: dict[str, Any] = {name: row[name] for name in FIELDS if row.get(name) is not None}
@@ -53,7 +55,7 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> list[fiftyone.Sample]:
             fields["ground_truth"] = fiftyone.Classification(label=row["category"])
         if row.get("predicted") is not None:
             fields["prediction"] = fiftyone.Classification(label=row["predicted"], confidence=row["probability"])
-        made.append(fiftyone.Sample(filepath=row["path"], **fields))
+        made.append(fiftyone.Sample(filepath=path, **fields))
     if left_out and not made:
         raise UnreadableImage("none of the images is a file here", "copy them: shotdex export fiftyone DIR")
     if left_out:

@@ -11,6 +11,7 @@ from pathlib import Path
 from shotdex.media.files.places import shown
 from shotdex.media.sources.left_out import SYSTEM_FOLDERS
 from shotdex.store.errors import SourceError
+from shotdex.store.file_names import local, stored
 
 from .plan import Plan
 
@@ -54,14 +55,15 @@ def _refused(what: str) -> SourceError:
 
 def _emptied(plan: Plan) -> Iterator[tuple[str, int]]:
     """Yield the folders of a source that lost images, are there, and hold no image now, with how many they lost."""
-    root = Path(plan.source)
+    root = Path(local(plan.source))
     if not plan.inventory.source.by_path or not root.is_dir():
         return
     lost: Counter[Path] = Counter()
     for (path,) in plan.inventory.con.rows(_LOST):
-        there = next((one for one in Path(path).parents if one == root or one.is_dir()), root)
+        there = next((one for one in Path(local(path)).parents if one == root or one.is_dir()), root)
         lost[there] += 1
     for folder, count in sorted(lost.items()):
         below = "SELECT count(*) FROM candidates WHERE starts_with(address, $below)"
-        if folder != root and count >= FEW and not plan.inventory.con.value(below, {"below": f"{folder}{os.sep}"}):
-            yield str(folder), count
+        name = stored(str(folder))
+        if folder != root and count >= FEW and not plan.inventory.con.value(below, {"below": f"{name}{os.sep}"}):
+            yield name, count

@@ -16,6 +16,7 @@ from shotdex.media.decoding.exif import read_exif
 from shotdex.media.files.places import is_url
 from shotdex.media.sources import Source
 from shotdex.store.errors import SourceError
+from shotdex.store.file_names import local
 from shotdex.store.image_columns import PHOTO, photo_table
 from shotdex.store.progress import Progress
 from shotdex.store.store import Store
@@ -97,8 +98,8 @@ def _read(inventory: Inventory, progress: Progress) -> Iterator[tuple[list[int],
 def _photo(source: Source, address: str) -> Photo | None:
     """Return what a file says; None where it cannot be read."""
     try:
-        if not is_url(address) and Path(address).is_file():
-            with Path(address).open("rb") as file:
+        if not is_url(address) and (path := Path(local(address))).is_file():
+            with path.open("rb") as file:
                 return read_exif(file)
         return read_exif(io.BytesIO(source.read(address, BYTES_LIMIT)))
     except Exception:  # archives and servers raise errors of many types

@@ -16,6 +16,7 @@ from shotdex.media.decoding.formats import extensions, is_heif
 from shotdex.media.sources import read_bytes
 from shotdex.media.sources.address import split
 from shotdex.store.errors import OptionError, StoreError
+from shotdex.store.file_names import ODD, local
 
 CHARACTERS = 100
 """How long a copy's name may be, its rank and extension included."""
@@ -124,7 +125,7 @@ def link_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for rank, address in enumerate(found, start=1):
-            if not Path(address).is_file():
+            if not Path(local(address)).is_file():
                 failed.append((address, "not a file here; --copy-to also copies out of archives and from the web"))
                 continue
             if (reason := _not_as_indexed(address, (contents or {}).get(address))) is not None:
@@ -133,7 +134,7 @@ def link_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
             target = _free(folder, f"{rank:0{digits}}_", safe_name(address, b""))
             aside = target.with_name(f".linking-{os.getpid()}-{rank}")
             try:
-                aside.symlink_to(Path(address).absolute())
+                aside.symlink_to(Path(local(address)).absolute())
                 aside.replace(target)
             except BaseException:
                 aside.unlink(missing_ok=True)
@@ -219,6 +220,7 @@ def _extension(name: str) -> str | None:
 
 
 def _safe(stem: str) -> str:
+    stem = ODD.sub("_", stem)
     kept = "".join(char for char in stem if unicodedata.category(char)[0] != "C" and char not in "\u2028\u2029")
     # The rank before it makes even the names that Windows keeps for itself, such as con, harmless.
     return re.sub(r'[<>:"/\\|?*]', "_", kept).strip(". ")

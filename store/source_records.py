@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .connection import Connection, now
+from .file_names import stored
 from .images import Labels
 from .types import LeftOut
 
@@ -35,14 +36,10 @@ class SourceRecord:
 
 def source_record(con: Connection, source: str) -> SourceRecord | None:
     """Return what is known of a source, or None where it was never indexed."""
-    try:
-        source.encode()
-    except UnicodeEncodeError:  # a path that is not UTF-8: such a one is never indexed
-        return None
     rows = con.rows(
         "SELECT source, kind, layout, categories, category, condition, split, columns, reading FROM sources "
         "WHERE source = $source",
-        {"source": source},
+        {"source": stored(source)},
     )
     if not rows:
         return None

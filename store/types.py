@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .file_names import local
+
 if TYPE_CHECKING:
     pass
 
@@ -301,6 +303,10 @@ class Hit:
     condition: str | None = None
     split: str | None = None
     z: float | None = None
+
+    def __fspath__(self) -> str:
+        """Return the name that the file has, for `open(hit)`; bytes that are not UTF-8 are characters in `path`."""
+        return local(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from unicodedata import normalize
 
 from shotdex.store.errors import OptionError
+from shotdex.store.file_names import local, stored
 from shotdex.store.types import WEB_FILES, WEB_SECONDS
 
 from .urls import WEB, checked, is_url, name_of, relative_to, scheme_of, shown
@@ -155,7 +156,7 @@ def absolute(place: str) -> str:
     Raises:
         SourceError: a URL of a scheme that is not read, with a password, or several chained.
     """
-    return checked(place) if scheme_of(place) else as_spelled(str(Path(place).expanduser().resolve()))
+    return checked(place) if scheme_of(place) else stored(as_spelled(str(Path(local(place)).expanduser().resolve())))
 
 
 def as_spelled(path: str) -> str:
@@ -186,7 +187,7 @@ def open_binary(place: str) -> BinaryIO:
         url = checked(place)
         return _reader(url).open_binary(url)  # type: ignore[no-any-return]
     # O_NONBLOCK: to open a pipe would wait for its other end.
-    descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(local(place), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{place} is not a regular file")
@@ -219,7 +220,7 @@ def facts(place: str) -> Facts:
     if is_url(place):
         url = checked(place)
         return _reader(url).facts(url)  # type: ignore[no-any-return]
-    found = Path(place).stat()
+    found = Path(local(place)).stat()
     return Facts(found.st_size, found.st_mtime_ns)
 
 
@@ -239,7 +240,7 @@ def is_file(place: str) -> bool:
     try:
         if is_url(place):
             return not is_folder(place) and facts(place).size_bytes >= 0
-        return Path(place).is_file()
+        return Path(local(place)).is_file()
     except (OSError, ValueError):
         return False
 
@@ -248,7 +249,7 @@ def is_folder(place: str) -> bool:
     """Tell whether there is a folder: on the web, a page that lists one."""
     try:
         if not is_url(place):
-            return Path(place).is_dir()
+            return Path(local(place)).is_dir()
         url = checked(place)
         if scheme_of(url) in WEB:
             from . import web_pages

@@ -12,6 +12,7 @@ from shotdex.media.archives import path_of
 from shotdex.media.files import places
 from shotdex.media.files.places import Facts
 from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.file_names import local
 from shotdex.store.types import BYTES_LIMIT, Reason
 
 from .address import kind_by_name, split
@@ -63,7 +64,7 @@ def open_source(source: str | Path, columns: Mapping[str, str] | None = None, re
         raise SourceError(
             f"{places.shown(text)} cannot be opened: {error.strerror or error}", "check its permissions"
         ) from error
-    if places.is_url(root) or Path(root).exists():
+    if places.is_url(root) or Path(local(root)).exists():
         raise SourceError(
             f"{places.shown(text)} is not a folder, archive, manifest or IDX file",
             "pass the folder that contains the images",
@@ -118,7 +119,7 @@ def facts(address: str) -> Facts | None:
         return _kind_holding(place).load().facts(place, member)
     if any(kind.is_named(place) for kind in KINDS):
         return None
-    if not places.is_url(place) and not stat.S_ISREG(Path(place).stat().st_mode):
+    if not places.is_url(place) and not stat.S_ISREG(Path(local(place)).stat().st_mode):
         raise OSError(f"{place} is not a regular file")
     return places.facts(place)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from shotdex.store.file_names import local
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 
@@ -104,7 +105,7 @@ def is_gone(root: str) -> bool:
     """Tell whether a source on this machine is not there; False for URLs, data sets, and what cannot be looked at."""
     try:
         # Lists in braces have a name that no file has, and so have patterns, of which some file has to fit.
-        if not Path(root).is_absolute() or "{" in root or Path(root).exists():
+        if not Path(root).is_absolute() or "{" in root or Path(local(root)).exists():
             return False
         return not (glob.has_magic(root) and any(True for _ in glob.iglob(root, recursive=True)))  # noqa: PTH207
     except (OSError, ValueError):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
+from shotdex.store.file_names import local, stored
 from shotdex.store.types import Failure, Reason
 
 from .base import Candidate, FailedFolder, Found, Reading
@@ -47,7 +48,7 @@ class FolderSource:
     def scan(self) -> Iterator[Found]:
         """Walk the folder. Names are not sorted here: one folder may have more files than memory has room for."""
         visited: set[tuple[int, int]] = set()
-        waiting = [self.root]
+        waiting = [local(self.root)]
         while waiting:
             folder = waiting.pop()
             inner: list[str] = []
@@ -60,7 +61,7 @@ class FolderSource:
                     for entry in entries:
                         yield from self._entry(entry, inner)
             except OSError as error:
-                yield FailedFolder(folder, _unreadable(folder, error))
+                yield FailedFolder(stored(folder), _unreadable(folder, error))
             # Sorted, so that of two ways to one folder it is always the same one that counts.
             waiting += sorted(inner, reverse=True)
 
@@ -69,15 +70,15 @@ class FolderSource:
         return places.read_all(address, limit)
 
     def _entry(self, entry: os.DirEntry[str], inner: list[str]) -> Iterator[Found]:
-        hidden = entry.name.startswith(".")
+        hidden, path = entry.name.startswith("."), stored(entry.path)
         try:
             if entry.is_dir():
                 if not self.all_folders and (why := left_folder(entry.name)):
-                    yield Ignored(entry.path, why)
+                    yield Ignored(path, why)
                     return
                 inner.append(entry.path)
                 if looks_like_image(entry.name):
-                    yield Failure(entry.path, "scan", Reason.NOT_AN_IMAGE, "it is a folder; its contents were scanned")
+                    yield Failure(path, "scan", Reason.NOT_AN_IMAGE, "it is a folder; its contents were scanned")
                 return
             if hidden or not looks_like_image(entry.name):
                 yield from _left_file(entry, hidden)
@@ -90,22 +91,22 @@ class FolderSource:
                 raise  # a folder whose names can be read and nothing else: so it is with all that is in it
             failure = _unreadable(entry.path, error)
             # A link to nowhere is gone; what cannot be looked at now may still be there.
-            yield failure if error.errno in (errno.ENOENT, errno.ELOOP) else FailedFolder(entry.path, failure)
+            yield failure if error.errno in (errno.ENOENT, errno.ELOOP) else FailedFolder(path, failure)
             return
         if not stat.S_ISREG(facts.st_mode):  # a pipe or a device of that name would be read for ever
-            yield Failure(entry.path, "scan", Reason.UNREADABLE, "not a file but a pipe, a socket or a device")
+            yield Failure(path, "scan", Reason.UNREADABLE, "not a file but a pipe, a socket or a device")
             return
-        relative = entry.path[len(str(Path(self.root) / "_")) - 1 :].replace(os.sep, "/")
-        yield Candidate(entry.path, relative, facts.st_size, facts.st_mtime_ns)
+        relative = path[len(str(Path(self.root) / "_")) - 1 :].replace(os.sep, "/")
+        yield Candidate(path, relative, facts.st_size, facts.st_mtime_ns)
 
 
 def _left_file(entry: os.DirEntry[str], hidden: bool) -> Iterator[Ignored]:
     """Name a file that is left out; of hidden ones only images, and not what macOS adds to each (`._1.jpg`)."""
     if not hidden:
-        yield Ignored(entry.path, counted_already(entry.path) or left_file(entry.name))
+        yield Ignored(stored(entry.path), counted_already(entry.path) or left_file(entry.name))
     elif looks_like_image(entry.name) and not entry.name.startswith("._"):
-        yield Ignored(entry.path, Left.HIDDEN)
+        yield Ignored(stored(entry.path), Left.HIDDEN)
 
 
 def _unreadable(path: str, error: OSError) -> Failure:
-    return Failure(path, "scan", Reason.UNREADABLE, error.strerror or str(error))
+    return Failure(stored(path), "scan", Reason.UNREADABLE, error.strerror or str(error))

@@ -22,6 +22,7 @@ from shotdex.media.files import places
 from shotdex.media.files.kept import Kept
 from shotdex.media.files.places import Facts, TooManyBytes
 from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.file_names import local, stored
 from shotdex.store.images import Labels
 from shotdex.store.types import Reason
 
@@ -100,9 +101,13 @@ def find_idx_files(place: str | Path) -> list[str]:
     """
     text = str(place)
     is_folder = not places.is_url(text) and places.is_folder(text)
-    named = sorted(map(str, Path(text).iterdir())) if is_folder else [text]
+    named = _entries(text) if is_folder else [text]
     found = _of_images(named)
     return found or (_below_root(named) if is_folder and len(named) <= ROOT_ENTRIES else [])
+
+
+def _entries(folder: str) -> list[str]:
+    return sorted(stored(str(path)) for path in Path(local(folder)).iterdir())
 
 
 def _below_root(named: Sequence[str]) -> list[str]:
@@ -112,7 +117,7 @@ def _below_root(named: Sequence[str]) -> list[str]:
     sets = []
     for path in raw:
         with suppress(OSError):
-            sets += [files] if (files := _of_images(sorted(map(str, Path(path).iterdir())))) else []
+            sets += [files] if (files := _of_images(_entries(path))) else []
     if len(sets) > 1 and len(inner) == len(named):
         folders = ", ".join(str(Path(files[0]).parent) for files in sets)
         raise SourceError(f"there are several sets of IDX files: {folders}", "index them one by one")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from shotdex.store.types import Reason
+from shotdex.store.file_names import stored
 
 from . import read_bytes
 from .base import Found, Reading
@@ -47,19 +47,13 @@ class ListedSource:
 
     def scan(self) -> Iterator[Found]:
         """Read the list to its end."""
-        base = str(Path.cwd())
+        base = stored(str(Path.cwd()))
         for number, item in enumerate(_items(self.lines), 1):
             if len(item) > _ITEM_LIMIT:
                 shown = item[:100].decode("utf-8", "backslashreplace")
                 yield name_failure(f"{shown}...", f"entry {number} has more than {_ITEM_LIMIT:,} bytes")
                 continue
-            try:
-                name = item.decode()
-            except UnicodeDecodeError:
-                shown = item.decode("utf-8", "surrogateescape").encode("utf-8", "backslashreplace").decode()
-                yield name_failure(str(Path(base, shown)), "rename the file, then index again", Reason.BAD_NAME)
-                continue
-            yield locate(name, base)
+            yield locate(stored(item.decode("utf-8", "surrogateescape")), base)
 
     def read(self, address: str, limit: int) -> bytes:
         """Return an image's file; see `Source`."""

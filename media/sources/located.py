@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 from shotdex.media.files.places import as_spelled
 from shotdex.media.files.urls import checked, is_url, path_of, scheme_of
 from shotdex.store.errors import ContainerFailure, SourceError
+from shotdex.store.file_names import local
 from shotdex.store.types import Failure, Reason
 
 from . import facts
@@ -113,10 +114,9 @@ def _local(name: str, base: str) -> Candidate | Failure:
 
 
 def _looked_up(name: str, base: str) -> Iterator[Candidate | Failure]:
-    path = _absolute(name, base)
-    address = str(path)
+    address = str(_absolute(name, base))
     try:
-        found = path.stat()
+        found = Path(local(address)).stat()
     except (FileNotFoundError, NotADirectoryError):
         if _may_have_member(name):
             yield from _member(address)
@@ -141,7 +141,7 @@ def _member(address: str) -> Iterator[Candidate | Failure]:
         return
     try:
         known = facts(address)
-        when = Path(place).stat().st_mtime_ns if known is None else known.modified_ns
+        when = Path(local(place)).stat().st_mtime_ns if known is None else known.modified_ns
     except OSError:  # it has the name of an archive, but there is none
         return
     except Exception as error:  # broken archives raise a dozen types

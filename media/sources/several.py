@@ -15,6 +15,7 @@ from shotdex.media.archives import TAR_ENDINGS, ZIP_ENDINGS, path_of
 from shotdex.media.decoding.decode import looks_like_image
 from shotdex.media.files import places
 from shotdex.store.errors import OptionError, SourceError
+from shotdex.store.file_names import local, stored
 from shotdex.store.types import Failure, Reason
 
 from . import read_bytes
@@ -49,7 +50,7 @@ def open_source(place: str, reading: Reading) -> SeveralSource:
 def is_pattern(place: str) -> bool:
     """Tell whether a place stands for several archives or tables by its name, and is not a file itself."""
     marked = _BRACES.search(place) or (not places.is_url(place) and _STARS.search(place))
-    if not marked or (not places.is_url(place) and Path(place).exists()):
+    if not marked or (not places.is_url(place) and Path(local(place)).exists()):
         return False
     return path_of(place).endswith(_NAMED) or any(each.endswith(_NAMED) for each in islice(_expanded(place), 1))
 
@@ -76,7 +77,7 @@ def _fitting(pattern: str) -> list[str]:
     found = dict.fromkeys(
         path
         for each in named
-        for path in (sorted(glob.iglob(each, recursive=True)) if _STARS.search(each) else [each])  # noqa: PTH207
+        for path in (sorted(map(stored, glob.iglob(local(each), recursive=True))) if _STARS.search(each) else [each])  # noqa: PTH207
         if path.lower().endswith(_NAMED)
     )
     if not found:
@@ -85,7 +86,7 @@ def _fitting(pattern: str) -> list[str]:
 
 
 def _in_folder(folder: str) -> list[str]:
-    found, waiting, visited = [], [folder], set[tuple[int, int]]()
+    found, waiting, visited = [], [local(folder)], set[tuple[int, int]]()
     while waiting:
         current = waiting.pop()
         facts = Path(current).stat()
@@ -100,9 +101,9 @@ def _in_folder(folder: str) -> list[str]:
                     elif not entry.name.startswith("."):
                         if looks_like_image(entry.name) or entry.name.endswith(IDX_ENDINGS):
                             return []
-                        found += [entry.path] if entry.name.lower().endswith(_IN_FOLDERS) else []
+                        found += [stored(entry.path)] if entry.name.lower().endswith(_IN_FOLDERS) else []
         except OSError:
-            if current == folder:
+            if current == local(folder):
                 raise
             return []  # what cannot be looked into may hold images
     return sorted(found)

@@ -343,7 +343,7 @@ def test_one_of_everything(shotdex: Run, clip_folder: Path, tmp_path: Path) -> N
     assert "1 image has no category: a.png" in ran.out
     assert "1 other file does not have an image's name and was left out: b.txt" in ran.out
     listed = shotdex("status", "--left-out", "--store", tmp_path / "s").out
-    assert "1 other files" in listed
+    assert "1 other file\n" in listed
     assert "1 images without a category" in listed
     assert ("a.png" in listed, "b.txt" in listed) == (True, True)
     found = strict_json(shotdex("status", "--json", "--store", tmp_path / "s").out)

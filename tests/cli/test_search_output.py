@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import shotdex
+from shotdex.store.file_names import stored
 from shotdex.store.store import Store
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
 from tests.support.images import save_noise
 
-NAMES = ("café.png", "犬.png", "a\nb.png", "a b'.png", "\u202e.png")
+NAMES = ("café.png", "犬.png", "a\nb.png", "a b'.png", "\u202e.png", "latin \udce9.png")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,23 @@ def test_an_image_from_standard_input(named: Store) -> None:
 
 
 def _path(store: Store, name: str) -> str:
-    return str(store.root.parent / "images" / name)
+    return stored(str(store.root.parent / "images" / name))
+
+
+def test_names_that_are_not_utf8_keep_their_bytes(named: Store, tmp_path: Path) -> None:
+    search = [sys.executable, "-m", "shotdex", "search", "--like", "1", "--with-itself", "--store", str(named.root)]
+    printed = subprocess.run([*search, "--json"], capture_output=True, check=True).stdout
+    paths = [hit["path"] for hit in json.loads(printed)]
+    assert all(map(os.path.isfile, paths)) and str(named.root.parent / "images" / NAMES[-1]) in paths
+    rows = subprocess.run([*search, "--format", "csv", "--fields", "path"], capture_output=True, check=True).stdout
+    assert b"latin \xe9.png" in rows
+    ran = subprocess.run([*search, "--copy-to", tmp_path / "copies", "--link-to", tmp_path / "links"], check=True)
+    assert ran.returncode == 0
+    for folder in ("copies", "links"):
+        assert len([path for path in (tmp_path / folder).iterdir() if path.is_file()]) == len(NAMES)
+    for hit in shotdex.open(named.root).search(like=1, with_itself=True):
+        with open(hit, "rb") as file:  # noqa: PTH123  a hit is a path
+            assert file.read(4) == b"\x89PNG"
 
 
 def test_nothing_of_an_image_reaches_a_pipe(named: Store) -> None:
