@@ -85,7 +85,7 @@ def classes_without_images(con: Connection, run: Run) -> list[str]:
     """Return the classes of a run of which it scored no image, in their order."""
     rows = con.rows(
         "SELECT category FROM prompts WHERE prompt_set_id = $set AND category NOT IN "
-        "(SELECT category FROM truths WHERE run_id = $run AND true_rank IS NOT NULL) "
+        "(SELECT category FROM outcome_counts WHERE run_id = $run AND correct IS NOT NULL) "
         "GROUP BY category ORDER BY min(class_position)",
         {"set": run.prompt_set_id, "run": run.run_id},
     )

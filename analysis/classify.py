@@ -6,6 +6,7 @@ a model is loaded and images are scored, others may write to it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,6 +26,7 @@ from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError
 from shotdex.store.ids import encoded_ids, filtered_ids, present_ids
 from shotdex.store.near import near_a_filter
+from shotdex.store.prediction_folder import PredictionFolder, new_folder
 from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import list_runs, next_run, remove_run, save_run
 from shotdex.store.schema import vectors_table
@@ -52,6 +54,7 @@ class Classification:
 
     With `replace` a run of the same name is deleted once this one is complete. Unless `partial`, every category needs a
     class. `command` is the command line, for the record; `seed` that of every random draw made about the run later on.
+    `place` is a folder for files with the predictions, which are in the catalog if it is None.
     """
 
     prompts: PromptSet | FromCatalog
@@ -64,6 +67,7 @@ class Classification:
     seed: int = 0
     replace: bool = False
     partial: bool = True
+    place: str | os.PathLike[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,19 @@ def classify_in_full(store: Store, options: Classification, load: LoadEncoder) -
         StoreError: images or the encoder were removed from the store meanwhile.
         OptionError, BadSql, EncoderMismatch, ModelUnavailable.
     """
+    if options.place is None:
+        return _classify(store, options, load, None)
+    with new_folder(store, options.place) as folder:
+        found = _classify(store, options, load, folder)
+        folder.committed = True
+    return found
+
+
+def _classify(store: Store, options: Classification, load: LoadEncoder, folder: PredictionFolder | None) -> Classified:
     started_at, started = now(), time.monotonic()
     answers = answer(store, options, load)
+    if folder is not None:
+        folder.write(answers.spooled.both(), {"prompts": answers.work.prompts.name, "k": options.k})
     work = answers.work
     accuracy, groups, outside = accuracies(work.labels, class_of_label(work.prompts), answers.ranks)
     with store.writing() as con:
@@ -167,10 +182,12 @@ def classify_in_full(store: Store, options: Classification, load: LoadEncoder) -
         for old in [old for old in list_runs(con) if old.name == run.name]:
             remove_run(con, old)
         save_run(con, run)
-        for table in TABLES:
+        if folder is not None:
+            folder.record(con, run.run_id, run.name)
+        for table in TABLES if folder is None else ():
             for rows in answers.spooled.parts(table):
                 number = to_arrow(np.full(len(rows), run.run_id, dtype=np.int32))
-                con.append(table, rows.append_column("run_id", number))
+                con.append(f"catalog.main.{table}", rows.append_column("run_id", number))
         recount(con, [run.run_id])
         vectors = vectors_table(work.encoder_id)
         gone = f"SELECT count(*) FROM truths ANTI JOIN {vectors} USING (image_id) WHERE run_id = $run"

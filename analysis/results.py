@@ -59,9 +59,14 @@ def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:
     """
     if group not in GROUPS:
         raise OptionError(f"cannot group by {group!r}", f"group by one of: {', '.join(GROUPS)}")
+    counted = (
+        "count(*) FILTER (correct), count(*) FROM outcomes"
+        if group == "split"
+        else "coalesce(sum(images) FILTER (correct), 0)::BIGINT, sum(images)::BIGINT FROM outcome_counts"
+    )
     rows = con.rows(
-        f"SELECT {group}, count(*) FILTER (correct), count(*) FROM outcomes "
-        f"WHERE run_id = $run AND correct IS NOT NULL GROUP BY {group} ORDER BY {group} NULLS LAST",
+        f"SELECT {group}, {counted} WHERE run_id = $run AND correct IS NOT NULL "
+        f"GROUP BY {group} ORDER BY {group} NULLS LAST",
         {"run": run.run_id},
     )
     return {
@@ -129,7 +134,8 @@ def accuracy_groups(con: Connection, found: Outcomes, columns: Sequence[str]) ->
 def overall(con: Connection, run: Run) -> Estimate:
     """Return accuracy@1 over all images of a run that have a category among its classes."""
     correct, n = con.rows(
-        "SELECT count(*) FILTER (correct), count(correct) FROM outcomes WHERE run_id = $run", {"run": run.run_id}
+        "SELECT coalesce(sum(correct), 0)::BIGINT, coalesce(sum(n), 0)::BIGINT FROM accuracy WHERE run_id = $run",
+        {"run": run.run_id},
     )[0]
     return wilson(correct, n)
 
@@ -137,8 +143,8 @@ def overall(con: Connection, run: Run) -> Estimate:
 def outside_labels(con: Connection, run: Run) -> list[tuple[str, int]]:
     """Return the categories of scored images that are not among a run's classes, with their images, most first."""
     return con.rows(
-        "SELECT category, count(*) FROM truths WHERE run_id = $run AND category IS NOT NULL AND true_rank IS NULL "
-        "GROUP BY category ORDER BY 2 DESC, 1",
+        "SELECT category, sum(images)::BIGINT FROM outcome_counts WHERE run_id = $run AND category IS NOT NULL "
+        "AND correct IS NULL GROUP BY category ORDER BY 2 DESC, 1",
         {"run": run.run_id},
     )
 

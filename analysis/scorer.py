@@ -178,6 +178,10 @@ class Spool:
             for batch in pa.ipc.open_stream(self._files[name]):
                 yield pa.Table.from_batches([batch])
 
+    def both(self) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Yield the rows of predictions and truths of the same images, part by part."""
+        return zip(*map(self.parts, TABLES), strict=True)
+
     def table(self, name: str) -> pa.Table:
         """Return all rows of a table."""
         return pa.concat_tables(self.parts(name))

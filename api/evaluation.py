@@ -50,6 +50,7 @@ class Evaluation(Opened):
         model: AnyModel | None = None,
         replace: bool = False,
         partial: bool = False,
+        predictions: str | os.PathLike[str] | None = None,
         command: str = "",
         **filters: Unpack[FilterKeywords],
     ) -> Run:
@@ -67,6 +68,8 @@ class Evaluation(Opened):
             model: one of the store's encoders, by name, number or object; needed where there are several.
             replace: delete the run that has this name once the new one is complete.
             partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
+            predictions: a folder; the predictions are written there as Parquet files, in a new folder `run=NAME`,
+                instead of into the catalog, and answer like those of any other run. For millions of images.
             command: how the run was started, for its record.
             filters: the keywords of `FilterKeywords`.
 
@@ -78,6 +81,7 @@ class Evaluation(Opened):
             OptionError: options that do not go together.
             MissingLabels: no classes are given and no image has a category.
             UnknownClass: categories without a class, all of them listed, unless `partial`.
+            StoreError: `predictions` cannot be written to.
             EmptyStore, BadSql, EncoderMismatch, ModelUnavailable.
 
         >>> store.classify(["duck", "hat"], where="condition = 'realistic'", partial=True).record.scored
@@ -96,7 +100,10 @@ class Evaluation(Opened):
             "model": model if isinstance(model, str) else None,
         }
         model = self.encoders.recognised(model)
-        wanted = Classification(chosen, name, where, k, model, options, command, replace=replace, partial=partial)
+        place = None if predictions in (None, "catalog") else predictions
+        wanted = Classification(
+            chosen, name, where, k, model, options, command, replace=replace, partial=partial, place=place
+        )
         found = classify_in_full(self.store, wanted, self.encoders)
         return Run(self._session(), found.run, found.prompts, found)
 

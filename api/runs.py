@@ -14,6 +14,8 @@ from .results import Estimates, Findings, SqlResult
 from .tabular import Tabular
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shotdex.analysis.classify import Classified
     from shotdex.analysis.coverage import Coverage
 
@@ -123,8 +125,39 @@ class Run:
             record = rename_run(con, self.record, name)
         return Run(self._session, record, self.prompts)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder with the files of the run's predictions; None where they are in the catalog.
+
+        >>> store.run("photo").folder is None
+        True
+        """
+        with self._session.store.reading() as con:
+            files = con.run_files.get(self.record.run_id)
+        return None if files is None else files.folder
+
+    def moved(self, folder: str | os.PathLike[str]) -> None:
+        """Say where the folder with the files of the run's predictions is now: the one in which they lie.
+
+        Raises:
+            OptionError: the predictions are in the catalog.
+            StoreError: a file is not there, or not the one that was written.
+
+        >>> run = store.classify(name="moving", predictions=store.path.parent / "predictions")
+        >>> run.moved(run.folder.rename(store.path.parent / "moved"))
+        >>> run.folder.name
+        'moved'
+        """
+        from shotdex.store.location import user_path
+        from shotdex.store.prediction_files import move_files
+
+        store = self._session.store
+        with store.writing() as con:
+            move_files(con, store.root, self.record, user_path(folder))
+
     def remove(self) -> None:
-        """Delete the run with its predictions. The images, their vectors and the prompt set stay.
+        """Delete the run with its predictions. The images, their vectors and the prompt set stay, and so do files with
+        its predictions.
 
         >>> store.classify(name="trial").remove()
         """

@@ -37,7 +37,7 @@ SHOWN = 5
 """Images and labels left out of the accuracy that are named one by one."""
 
 
-STORE_ONLY = ("name", "replace", "partial", "where")
+STORE_ONLY = ("name", "replace", "partial", "where", "predictions")
 """Options that speak of a run or of indexed images, of which there are none where image files are classified."""
 
 
@@ -51,6 +51,11 @@ STORE_ONLY = ("name", "replace", "partial", "where")
 @click.option("--partial", is_flag=True, help="Leave categories without a class out of the accuracy.")
 @where_option
 @click.option("-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Predictions kept for each image.")
+@click.option(
+    "--predictions",
+    metavar="FOLDER",
+    help="Write the predictions as Parquet files to a new folder there, for millions of images. [default: the catalog]",
+)
 @click.option(
     "--model",
     metavar="NAME",
@@ -76,6 +81,7 @@ def command(
 
     Without options the prompts are the bare names of all indexed categories, also where --where keeps only some of
     them. Several templates are averaged. The predictions stay in the store: see `shotdex sql "FROM outcomes LIMIT 5"`.
+    With --predictions they are in files next to it; the same commands and the same SQL read them.
 
     \b
     shotdex classify
@@ -103,6 +109,8 @@ def command(
     assert run.summary is not None
     if not rows_printed(accuracies(run.summary), form):
         out(to_json(as_dict(run.summary)) if as_json or form == "json" else as_text(run.summary))
+    if run.folder is not None:
+        note(f"predictions in {shown_path(visible(str(run.folder)))}")
 
 
 def _refuse(context: click.Context) -> None:

@@ -103,14 +103,28 @@ def rename(run: str, name: str, store_path: Path | None) -> None:
 
 
 @command.command()
+@click.argument("run", metavar="RUN")
+@click.argument("folder", metavar="FOLDER")
+@store_option
+def moved(run: str, folder: str, store_path: Path | None) -> None:
+    """Say in which FOLDER the files of a RUN's predictions lie now (`shotdex classify --predictions`)."""
+    one = open_session(store_path).run(run)
+    one.moved(folder)
+    out(f"the predictions of run {visible(one.name)} are read from {shown_path(visible(str(one.folder)))}")
+
+
+@command.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @store_option
 def remove(runs: tuple[str, ...], store_path: Path | None) -> None:
-    """Delete runs with their predictions; images, vectors and prompt sets stay."""
+    """Delete runs with their predictions; images, vectors and prompt sets stay, and so do files with predictions."""
     session = open_session(store_path)
     for run in [session.run(name) for name in dict.fromkeys(runs)]:
+        folder = run.folder
         run.remove()
         out(f"removed run {visible(run.name)}: {run.record.scored:,} images, {run.record.k} predictions for each")
+        if folder is not None:
+            note(f"its files stay in {shown_path(visible(str(folder)))}")
 
 
 def record(shown: Run) -> str:
@@ -131,7 +145,7 @@ def record(shown: Run) -> str:
         ("data sha256", run.data_sha256 or "not recorded"),
         ("labels sha256", run.labels_sha256 or "not recorded"),
         ("seed", str(run.seed)),
-        ("predictions kept", f"{run.k} an image"),
+        ("predictions kept", f"{run.k} an image" + (f", in {folder}" if (folder := shown.folder) is not None else "")),
         ("started", f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC, took {run.seconds:.1f} s"),
         ("versions", ", ".join(f"{name} {number}" for name, number in run.versions.items())),
     ]

@@ -92,6 +92,9 @@ def as_text(found: Status) -> str:
 
         lines += [f"encoder {one.encoder} in {engine_text(one)}" for one in found.engines]
     lines.append(f"runs {len(found.runs):,}" + (": " + ", ".join(run.name for run in found.runs) if found.runs else ""))
+    for files in found.prediction_files:
+        lost = f", which {files.lost}" if files.lost else f", {size(files.bytes)}"
+        lines.append(f"  predictions of {visible(files.run)} in {shown_path(visible(str(files.folder)))}{lost}")
     if found.left_out:
         lines.append("left out: " + ", ".join(_count(n, kind) for kind, n in _by_kind(found.left_out).items()))
     lines.append(f"catalog {size(found.catalog_bytes)}")

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from .prediction_files import RunFiles
 
 
 Parameters = Mapping[str, Any]
@@ -93,6 +95,8 @@ class Connection:
         self._raw = raw
         self._leave = leave
         self._stuck = False
+        self.run_files: dict[int, RunFiles] = {}
+        """The runs whose predictions are in files and stand in `outcomes` and the like; see `prediction_files`."""
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return every row of a query as tuples."""
@@ -156,6 +160,11 @@ class Connection:
         finally:
             with _ctrl_c():
                 self._raw.remove_function(name)
+
+    def register(self, system: Any) -> None:
+        """Let queries open files through an fsspec file system; connections to one catalog share it."""
+        with suppress(duckdb.InvalidInputException):  # another connection of this process did so
+            self._raw.register_filesystem(system)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -13,7 +13,8 @@ PLACES = {
     "run": "SELECT DISTINCT name FROM runs",
     "run_a": "SELECT DISTINCT name FROM runs",
     "run_b": "SELECT DISTINCT name FROM runs",
-    "category": "SELECT category FROM images UNION SELECT category FROM truths UNION SELECT category FROM prompts",
+    "category": "SELECT category FROM images UNION SELECT category FROM outcome_counts "
+    "UNION SELECT category FROM prompts",
     "predicted": "SELECT DISTINCT category FROM prompts",
     "condition": "SELECT DISTINCT condition FROM stored_images",
     "split": "SELECT DISTINCT split FROM stored_images",

@@ -19,6 +19,7 @@ from .connection import Connection, attach_to_write, detach, quoted, writer_of
 from .errors import StoreCorrupt, StoreError, StoreLocked
 from .gate import Gate, Leave, file_id, gate_of, hold_turnstile, pass_turnstile
 from .lock import ownership, who_may_write
+from .prediction_files import SCHEME
 
 log = logging.getLogger("shotdex.waiting")
 """Says at the level INFO what is waited for."""
@@ -43,7 +44,11 @@ READING: Settings = {
 # What else is taken away of an open catalog, in this order, where no other file may be read. Without external access
 # DuckDB still lets a query write to the catalog's own file and its write-ahead log (COPY ... TO): only without the file
 # system does it not. What is open already stays open.
-SEALING = ("SET enable_external_access = false", "SET disabled_filesystems = 'LocalFileSystem'")
+SEALING = (
+    f"SET allowed_directories = ['{SCHEME}://']",  # what is there is only read; see `prediction_files`
+    "SET enable_external_access = false",
+    "SET disabled_filesystems = 'LocalFileSystem'",
+)
 
 
 def to_read(catalog: Path, *, allow_external: bool) -> Connection:

@@ -43,9 +43,9 @@ def save_run(con: Connection, run: Run) -> None:
 
 
 def remove_run(con: Connection, run: Run) -> None:
-    """Delete a run with its predictions, within a transaction; its prompt set stays on record."""
-    for table in ("predictions", "truths", *COUNTS, "runs"):
-        con.run(f"DELETE FROM {table} WHERE run_id = $run", {"run": run.run_id})
+    """Delete a run with its predictions, within a transaction; its prompt set and files of the user's stay."""
+    for table in ("predictions", "truths", *COUNTS, "prediction_files", "runs"):
+        con.run(f"DELETE FROM catalog.main.{table} WHERE run_id = $run", {"run": run.run_id})
 
 
 def rename_run(con: Connection, run: Run, name: str) -> Run:

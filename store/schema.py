@@ -20,27 +20,35 @@ def short_hash(content: str) -> str:
     return f"TRY_CAST('0x' || substr({content}, 1, 16) AS UBIGINT)"
 
 
-OUTCOMES = """
+STORED_OUTCOMES = """
     SELECT r.run_id, r.name AS run, i.image_id, i.path, t.category, i.condition, i.split,
            p.category AS predicted, p.prompt, p.cosine, p.probability,
            t.true_rank, t.true_cosine, t.true_probability,
            CASE WHEN t.true_rank IS NOT NULL THEN p.category = t.category END AS correct
-    FROM predictions p
-    JOIN truths t USING (run_id, image_id)
+    FROM {of}predictions p
+    JOIN {of}truths t USING (run_id, image_id)
     JOIN runs r USING (run_id)
     JOIN stored_images i USING (image_id)
     WHERE p.rank = 1
 """
+OUTCOMES = STORED_OUTCOMES.format(of="")
 # Views over outcomes take them from here: DuckDB would sort what a sorted view gives, also under an aggregate.
 
-COUNT_OUTCOMES = f"""
+COUNT_OUTCOMES = """
     INSERT INTO outcome_counts
-    SELECT run_id, category, condition, predicted, correct, count(*) FROM ({OUTCOMES}) WHERE {{where}} GROUP BY ALL;
+    SELECT run_id, category, condition, predicted, correct, count(*) FROM ({outcomes}) WHERE {where} GROUP BY ALL;
 
     INSERT INTO rank_counts
-    SELECT run_id, true_rank, count(*) FROM ({OUTCOMES}) WHERE true_rank IS NOT NULL AND {{where}} GROUP BY ALL;
+    SELECT run_id, true_rank, count(*) FROM ({outcomes}) WHERE true_rank IS NOT NULL AND {where} GROUP BY ALL;
 """
 """What counts the outcomes of the runs that a condition `where` keeps."""
+
+DISAGREEMENTS = """
+    SELECT a.run AS run_a, b.run AS run_b, a.image_id, a.path, a.category, a.condition, a.split,
+           a.predicted AS predicted_a, b.predicted AS predicted_b, a.correct AS correct_a, b.correct AS correct_b
+    FROM ({outcomes}) a JOIN ({outcomes}) b ON a.image_id = b.image_id AND a.run_id < b.run_id
+    WHERE a.predicted <> b.predicted ORDER BY a.run_id, b.run_id, a.image_id
+"""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -165,7 +173,7 @@ MIGRATIONS: tuple[str, ...] = (
         run_id INTEGER, category VARCHAR, condition VARCHAR, predicted VARCHAR, correct BOOLEAN, images BIGINT
     );
     CREATE TABLE rank_counts (run_id INTEGER, true_rank INTEGER, images BIGINT);
-    {COUNT_OUTCOMES.format(where="true")}
+    {COUNT_OUTCOMES.format(outcomes=OUTCOMES, where="true")}
     """,
     # What was indexed before has NULL in `exif` until its file is read again.
     """
@@ -179,6 +187,12 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE MACRO distance_km(latitude_a, longitude_a, latitude_b, longitude_b) AS
         2 * 6371.0088 * asin(sqrt(least(1.0, sin(radians(latitude_b - latitude_a) / 2) ** 2
             + cos(radians(latitude_a)) * cos(radians(latitude_b)) * sin(radians(longitude_b - longitude_a) / 2) ** 2)));
+    """,
+    """
+    CREATE TABLE prediction_files (
+        run_id INTEGER, folder VARCHAR, name VARCHAR, images BIGINT, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR,
+        token VARCHAR, images_generation VARCHAR
+    );
     """,
 )
 """What brings the schema from each version to the next. One that names `vectors_N` is run for each encoder's table."""
@@ -279,15 +293,7 @@ VIEWS: tuple[tuple[str, str], ...] = (
         ORDER BY run_id, c.category, c.predicted
         """,
     ),
-    (
-        "disagreements",
-        f"""
-        SELECT a.run AS run_a, b.run AS run_b, a.image_id, a.path, a.category, a.condition, a.split,
-               a.predicted AS predicted_a, b.predicted AS predicted_b, a.correct AS correct_a, b.correct AS correct_b
-        FROM ({OUTCOMES}) a JOIN ({OUTCOMES}) b ON a.image_id = b.image_id AND a.run_id < b.run_id
-        WHERE a.predicted <> b.predicted ORDER BY a.run_id, b.run_id, a.image_id
-        """,
-    ),
+    ("disagreements", DISAGREEMENTS.format(outcomes=OUTCOMES)),
 )
 """The views that answer the usual questions without a join, also part of the public SQL interface. They are made again
 whenever the schema is migrated, so one can be corrected without a migration; its columns stay.

@@ -20,6 +20,7 @@ from .create import bring_up, create_catalog, is_cut_short, rewrite_catalog, unb
 from .errors import SchemaTooNew, StoreCorrupt, StoreError, StoreNotFound
 from .location import CATALOG
 from .lock import only_one
+from .prediction_files import lost_named, show
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +100,12 @@ class Store:
         return cls.open(root)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open the catalog read-only, with no way from SQL to settings, nor, unless allowed, to other files."""
+    def reading(self, *, leave_out_lost: bool = False) -> Iterator[Connection]:
+        """Open the catalog read-only, with no way from SQL to settings, nor, unless allowed, to other files.
+
+        Raises:
+            StoreError: a query needs the predictions of a run whose files are lost, unless these are to be left out.
+        """
         try:
             con = opening.to_read(self.catalog, allow_external=self.allow_external)
         except StoreCorrupt as error:
@@ -115,7 +120,9 @@ class Store:
                         pass
                     con = opening.to_read(self.catalog, allow_external=self.allow_external)
                     self._is_older(con)
-                yield con
+                show(con, self.root, leave_out_lost=leave_out_lost)
+                with lost_named(con):
+                    yield con
         finally:
             con.close()
 
@@ -152,7 +159,8 @@ class Store:
             with opening.damage_named(self.catalog):
                 if self._identity is None:
                     self._migrate(con)
-                with con.transaction():
+                show(con, self.root, writing=True)
+                with con.transaction(), lost_named(con):
                     yield con
         finally:
             con.close()

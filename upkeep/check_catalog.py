@@ -19,8 +19,10 @@ from shotdex.store.store import Store
 
 from .check import LOST, REPAIR, Check, Fault, verdict
 
-_COLUMNS = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
-_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal"
+_COLUMNS = (
+    "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal AND database_name <> 'temp'"
+)
+_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND NOT temporary"
 
 
 def opened(root: Path) -> tuple[Check, Store | None]:

@@ -9,10 +9,11 @@ import numpy as np
 from shotdex.analysis.prompts.build import digest
 from shotdex.analysis.run_digests import data_digests
 from shotdex.store.connection import Connection
+from shotdex.store.prediction_files import RunFiles
 from shotdex.store.projections import digest_ids
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import list_runs
-from shotdex.store.schema import OUTCOMES
+from shotdex.store.schema import STORED_OUTCOMES
 from shotdex.store.types import Ids, Run
 
 from .check import LOST, REPAIR, Check, Fault, verdict
@@ -34,13 +35,13 @@ _COUNTED = """
                FROM truths GROUP BY run_id) t USING (run_id)
     LEFT JOIN encoders e USING (encoder_id)
     LEFT JOIN prompt_sets s USING (prompt_set_id)
-    ORDER BY r.run_id
+    WHERE r.run_id NOT IN (SELECT unnest($lost)::INTEGER) ORDER BY r.run_id
 """
 
 
 def runs(con: Connection) -> list[Check]:
     """Check each run's counts, that names and numbers are its own, and that its encoder and prompts are known."""
-    rows = con.rows(_COUNTED)
+    rows = con.rows(_COUNTED, {"lost": [number for number, files in con.run_files.items() if files.lost]})
     total, numbers, names, scored = con.rows(
         "SELECT count(*), count(DISTINCT run_id), count(DISTINCT name), coalesce(sum(scored), 0) FROM runs"
     )[0]
@@ -61,11 +62,33 @@ def runs(con: Connection) -> list[Check]:
 
 
 def uncounted(con: Connection) -> list[int]:
-    """Return the runs that have outcomes and no counts of them."""
+    """Return the runs that have outcomes and no counts of them, or, with predictions in files, other counts."""
+    stored = STORED_OUTCOMES.format(of="catalog.main.")
     rows = con.rows(
-        f"SELECT DISTINCT run_id FROM ({OUTCOMES}) WHERE run_id NOT IN (SELECT run_id FROM outcome_counts) ORDER BY ALL"
+        f"SELECT DISTINCT run_id FROM ({stored}) WHERE run_id NOT IN (SELECT run_id FROM outcome_counts) ORDER BY ALL"
     )
-    return [row[0] for row in rows]
+    readable = [number for number, files in con.run_files.items() if not files.lost]
+    return [*(row[0] for row in rows), *(number for number in readable if con.value(_OTHER_COUNTS, {"run": number}))]
+
+
+_COUNTS = "SELECT category, condition, predicted, correct, count(*) FROM outcomes WHERE run_id = $run GROUP BY ALL"
+_STORED = "SELECT category, condition, predicted, correct, images FROM outcome_counts WHERE run_id = $run"
+_OTHER_COUNTS = f"""
+    SELECT count(*) FROM (
+        (FROM ({_COUNTS}) EXCEPT ALL FROM ({_STORED})) UNION ALL (FROM ({_STORED}) EXCEPT ALL FROM ({_COUNTS}))
+    )
+"""
+
+
+def prediction_files(con: Connection) -> list[Check]:
+    """Check that the files with predictions of runs have the content that was written; there may be none."""
+    found = [*con.run_files.values()]
+    errors = [files.error for files in map(RunFiles.read_through, found) if files.lost]
+    if errors:
+        more = f"; and so for {len(errors) - 1:,} more runs" * (len(errors) > 1)
+        return [Check("prediction files", False, f"{errors[0]}{more}", errors[0].hint)]
+    text = f"{sum(len(files.files) for files in found):,} of {len(found):,} runs, each with the SHA-256 on record"
+    return [Check("prediction files", True, text)] * bool(found)
 
 
 def _fault(rows: list[tuple[str, bool, bool, bool, bool]], column: int, what: str, hint: str = AGAIN) -> Fault:
@@ -167,7 +190,8 @@ def prompt_sets(con: Connection) -> list[Check]:
 def run_digests(con: Connection) -> list[Check]:
     """Check that the images of every run are, by their contents, those that were scored."""
     changed, relabelled, compared, older = [], 0, 0, 0
-    for run in list_runs(con):
+    lost = {number for number, files in con.run_files.items() if files.lost}
+    for run in [run for run in list_runs(con) if run.run_id not in lost]:
         ids, known = _scored(con, run)
         if not run.data_sha256 or not known:
             older += 1

@@ -85,7 +85,8 @@ def remove(store: Store, options: RemoveOptions) -> Removed:
     """Take something out for good: rows, FAISS files, text towers, and the bytes in the catalog's file.
 
     The files of the images are not touched. Runs that lose images keep the others, with the counts and hashes of these;
-    a run that loses all of them goes, and so does a map of any of them. Ids are never given again.
+    a run that loses all of them goes, and so does a map of any of them. Ids are never given again. Files with the
+    predictions of runs stay as they are; their rows about these images count no more.
 
     Raises:
         The same as `count_removal`.
@@ -174,21 +175,20 @@ class _Leaving:
         truthful = {number: _has_its_digests(con, number) for number in shortened}
         for number in shortened:
             con.run(_SHORTEN, {"run": number})
-        for table in ("predictions", "truths"):
-            con.run(f"DELETE FROM {table} WHERE {_OF_RUNS}")
-        for table in COUNTS:
-            con.run(f"DELETE FROM {table} WHERE run_id IN (SELECT run_id FROM losing)")
-        recount(con, shortened)
-        con.run("DELETE FROM runs WHERE run_id IN (SELECT run_id FROM losing WHERE whole)")
+        whole = "run_id IN (SELECT run_id FROM losing WHERE whole)"
+        of_tables = {"predictions": _OF_RUNS, "truths": _OF_RUNS, "prediction_files": whole, "runs": whole}
+        for table, which in (of_tables | dict.fromkeys(COUNTS, "run_id IN (SELECT run_id FROM losing)")).items():
+            con.run(f"DELETE FROM catalog.main.{table} WHERE {which}")
         for table in ("projection_points", "projections"):
             con.run(f"DELETE FROM {table} WHERE projection_id IN (SELECT projection_id FROM outdated)")
         con.run(f"DELETE FROM failures WHERE {_FAILED}", {"source": self.source})
         for table in ("sources", "shards"):
             con.run(f"DELETE FROM {table} WHERE source = $source", {"source": self.source})
-        for number, which in truthful.items():
-            _renew_digests(con, number, *which)
         for table in ("stored_images", *map(vectors_table, self.staying)):
             con.run(f"DELETE FROM {table} WHERE {_LEAVES}")
+        recount(con, shortened)
+        for number, held in truthful.items():
+            _renew_digests(con, number, *held)
         for number in self.encoders:
             forget_stamps(con, number)
             write_record(con, number, None)

@@ -11,6 +11,7 @@ from shotdex.store.engines.ivf import inverted_file_path, read_figures
 from shotdex.store.engines.milvus_rows import read_record
 from shotdex.store.engines.registry import faiss_file
 from shotdex.store.images import unlabelled
+from shotdex.store.prediction_files import RunFiles
 from shotdex.store.runs import list_runs
 from shotdex.store.schema import vectors_table
 from shotdex.store.source_records import left_out
@@ -44,7 +45,8 @@ class Status:
 
     `storage_version` is that of the catalog's file, such as `v1.2.0`: that DuckDB and newer ones can open it.
     `left_out` is what the last indexing of each source did not take for an image, `unlabelled` are the paths of the
-    first hundred thousand images without a category. `engines` are the Milvus collections that were added.
+    first hundred thousand images without a category. `engines` are the Milvus collections that were added,
+    `prediction_files` the runs whose predictions are in files.
     """
 
     root: Path
@@ -60,6 +62,7 @@ class Status:
     left_out: list[LeftOut]
     unlabelled: list[str]
     engines: list[EngineStatus] = field(default_factory=list)
+    prediction_files: list[RunFiles] = field(default_factory=list)
 
 
 def status(store: Store) -> Status:
@@ -90,6 +93,7 @@ def status(store: Store) -> Status:
             storage_version=con.storage_version(),
             left_out=left_out(con),
             unlabelled=list(unlabelled(con, UNLABELLED)[1]),
+            prediction_files=list(con.run_files.values()),
         )
         added = any(read_record(con, entry.number) is not None for entry in found.encoders)
     return replace(found, engines=engine_statuses(store)) if added else found
