@@ -83,10 +83,25 @@ those.
 
 def image_labels(con: Connection, ids: Ids) -> Labels:
     """Return the labels of images (N,), rising."""
-    query = f"SELECT {', '.join(GROUPS)} FROM stored_images SEMI JOIN labelled USING (image_id) ORDER BY image_id"
-    with con.holding("labelled", {"image_id": ids}):
-        found = con.table(query)
-    return {name: to_codes(found.column(name)) for name in GROUPS}
+    codes = {name: np.full(len(ids), -1, np.int64) for name in GROUPS}
+    names: dict[str, dict[str, int]] = {name: {} for name in GROUPS}
+    for start in range(0, len(ids), LABELLED):
+        some = ids[start : start + LABELLED]
+        query = (
+            f"SELECT {', '.join(GROUPS)} FROM stored_images SEMI JOIN labelled USING (image_id) "
+            f"WHERE image_id BETWEEN {some[0]} AND {some[-1]} ORDER BY image_id"
+        )
+        with con.holding("labelled", {"image_id": some}):
+            found = con.table(query)
+        for name in GROUPS:
+            own, values = to_codes(found.column(name))
+            places = [names[name].setdefault(value, len(names[name])) for value in values]
+            codes[name][start : start + len(found)] = np.array([*places, -1])[own]
+    return {name: (codes[name], tuple(names[name])) for name in GROUPS}
+
+
+LABELLED = 131_072
+"""Images whose labels are read at a time."""
 
 
 def accuracies(

@@ -96,7 +96,7 @@ class Connection:
         self._leave = leave
         self._stuck = False
         self.run_files: dict[int, RunFiles] = {}
-        """The runs whose predictions are in files and stand in `outcomes` and the like; see `prediction_files`."""
+        """The runs whose predictions are in files, which queries read, too; see `prediction_files`."""
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return every row of a query as tuples."""

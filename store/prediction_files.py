@@ -14,6 +14,7 @@ import hashlib
 import io
 import re
 import shlex
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -94,7 +95,7 @@ class RunFiles:
         )
 
 
-def _run_files(con: Connection, root: Path, *, writing: bool) -> dict[int, RunFiles]:
+def _run_files(con: Connection, root: Path, *, writing: bool, fresh: int | None) -> dict[int, RunFiles]:
     """Return the runs of the store in the folder `root` that have their predictions in files, by their numbers."""
     rows = con.rows(
         "SELECT run_id, r.name, f.folder, f.token, f.images_generation, f.name, f.bytes, f.modified_ns, f.sha256 "
@@ -106,7 +107,7 @@ def _run_files(con: Connection, root: Path, *, writing: bool) -> dict[int, RunFi
             folder = _found(root / written, token, rename=not writing)
             files = tuple(PredictionFile(*row[5:]) for row in rows if row[0] == run_id)
             lost = next(filter(None, (lost_file(folder / file.name, file) for file in files)), "")
-            current = not writing and generation == images_generation(con)
+            current = generation == images_generation(con) and not (writing and run_id != fresh)
             found[run_id] = RunFiles(run_id, run, folder, files, current, lost)
     return found
 
@@ -143,13 +144,15 @@ def file_digest(path: Path, size: int, modified_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def show(con: Connection, root: Path, *, leave_out_lost: bool = False, writing: bool = False) -> None:
+def show(
+    con: Connection, root: Path, *, leave_out_lost: bool = False, writing: bool = False, fresh: int | None = None
+) -> None:
     """Let queries read the predictions that are in files, too.
 
     A query that needs some that are lost raises the error that says so, unless they are to be left out. To a writer,
-    who may change images, the labels are always those of the catalog.
+    who may change images, the labels are always those of the catalog, but for the run `fresh`, just written.
     """
-    con.run_files = _run_files(con, root, writing=writing)
+    con.run_files = _run_files(con, root, writing=writing, fresh=fresh)
     if not con.run_files:
         return
     system = _file_system(root)
@@ -255,11 +258,40 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-class _File(io.BufferedReader):
-    """A file that DuckDB opens, and lets go without closing it."""
+class _File(io.RawIOBase):
+    """A file as DuckDB uses one: its threads share it, each seeks and then reads, and nobody closes it."""
 
-    def __del__(self) -> None:
-        self.close()
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path, self._own, self._opened = path, threading.local(), [path.open("rb")]
+        self._own.file = self._opened[0]
+
+    def _of_thread(self) -> io.BufferedReader:
+        if not hasattr(self._own, "file"):
+            self._own.file = self._path.open("rb")
+            self._opened.append(self._own.file)
+        found: io.BufferedReader = self._own.file
+        return found
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._of_thread().seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._of_thread().tell()
+
+    def read(self, size: int = -1) -> bytes:
+        return self._of_thread().read(size)
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        for file in self._opened:
+            file.close()
+        super().close()
 
 
 @cache
@@ -281,10 +313,10 @@ def _file_system(root: Path) -> Any:
             except KeyError:
                 raise FileNotFoundError(f"not among the predictions of this store: {path}") from None
 
-        def _open(self, path: str, mode: str = "rb", **_: Any) -> io.BufferedReader:
+        def _open(self, path: str, mode: str = "rb", **_: Any) -> _File:
             if mode != "rb":
                 raise PermissionError("the predictions of a run are only read")
-            return _File(io.FileIO(self._path(path)))
+            return _File(self._path(path))
 
         def info(self, path: str, **_: Any) -> dict[str, Any]:
             return {"name": path, "size": self._path(path).stat().st_size, "type": "file"}

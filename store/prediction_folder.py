@@ -153,7 +153,7 @@ class PredictionFolder:
                     "generation": self.generation,
                 },
             )
-        show(con, self.store.root, writing=True)
+        show(con, self.store.root, writing=True, fresh=run_id)
 
     def rename(self) -> None:
         """Give the folder its name; where that does not work now, the next who reads the run does so."""

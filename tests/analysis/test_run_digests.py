@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shotdex.analysis import results, run_digests
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.run_digests import data_digests
@@ -50,6 +51,17 @@ def test_it_is_what_it_says(base: tuple[str, str], tmp_path: Path) -> None:
     data = "".join(f"{line}\n" for line in sorted(hashes.values()))
     labels = "".join(f"{line}\n" for line in sorted(f"{h}\t{name.split('/')[0]}" for name, h in hashes.items()))
     assert base == (hashlib.sha256(data.encode()).hexdigest(), hashlib.sha256(labels.encode()).hexdigest())
+
+
+def test_parts_do_not_count(base: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_digests, "SORTED", 1)
+    monkeypatch.setattr(results, "LABELLED", 2)
+    store = Store.open(tmp_path / "base")
+    with store.reading() as con:
+        ids = np.arange(1, 6)
+        assert data_digests(con, ids) == base
+        codes, names = results.image_labels(con, ids)["category"]
+    assert [names[code] for code in codes] == ["cat", "cat", "dog", "dog", "owl"]
 
 
 def test_paths_ids_and_order_do_not_count(base: tuple[str, str], tmp_path: Path) -> None:

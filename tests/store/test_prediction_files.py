@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 import shotdex
 from shotdex.analysis.compare import CompareOptions, compare
 from shotdex.analysis.report import ReportOptions, report
-from shotdex.store import prediction_folder
+from shotdex.store import prediction_files, prediction_folder
 from shotdex.store.errors import BadSql, OptionError, StoreError
-from shotdex.store.images import PLACES, mark_removed, move_table
+from shotdex.store.image_columns import PLACES, move_table
+from shotdex.store.images import mark_removed
 from shotdex.store.runs import find_run, remove_run
 from shotdex.store.store import Store
 from shotdex.upkeep.prune import prune
@@ -132,6 +134,16 @@ def test_sql_over_the_files_only_reads_and_reads_nothing_else(both: Store, tmp_p
             con.run(sql)
     assert sorted(path.name for path in folder.iterdir()) == inside
     assert list(tmp_path.rglob("new*")) == []
+
+
+def test_threads_of_duckdb_read_one_file_each_at_its_own_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(100)))
+    file = prediction_files._File(tmp_path / "file")
+    file.seek(10)
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(lambda: (file.seek(50), file.read(2))[1]).result() == bytes([50, 51])
+        assert (file.read(2), file.tell()) == (bytes([10, 11]), 12)
+        assert other.submit(file.tell).result() == 52
 
 
 def rename(folder: Path) -> None:
