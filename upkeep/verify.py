@@ -21,12 +21,8 @@ from .check_catalog import all_views, opened, tables
 from .check_engines import index_files, index_folder
 from .check_files import check_files
 from .check_images import copies, coverage, failures, images, vector_rows, vector_values
-<<<<<<< HEAD
-from .check_runs import maps, predictions, prompt_sets, run_digests, runs, truths
-from .check_shards import shards
-=======
 from .check_runs import maps, prediction_files, predictions, prompt_sets, run_digests, runs, truths
->>>>>>> 8922594 (classify --predictions writes a run's predictions to Parquet files, which every view and command reads as those of the catalog)
+from .check_shards import shards
 from .check_texts import check_models, forget_wrong_texts, text_towers, text_vectors
 from .engines import collections
 from .remove import finish_removal, is_unfinished
