@@ -168,14 +168,20 @@ def show(
         parts = [f"FROM catalog.main.{table}", *(_rows(files, columns, chosen) for files in shown)]
         con.run(f"CREATE OR REPLACE TEMP VIEW {table} AS {_UNION.join(parts)}")
     stored, outside = STORED_OUTCOMES.format(of="catalog.main."), [_outcomes(files) for files in shown]
-    # Only the rows of the catalog are sorted, as for the view that is there: those of a file lie by image.
-    in_order = f"FROM (FROM ({stored}) ORDER BY run_id, image_id)"
+    # Only the rows of the catalog are sorted, as for the view that is there: those of a file lie by image. With a name
+    # for each run DuckDB sees at once that a query for one run reads nothing of the others.
+    runs = [row for row in con.rows("SELECT run_id, name FROM runs") if row[0] not in con.run_files]
+    named = [f"(SELECT * REPLACE ({_text(name)} AS run) FROM ({stored} AND run_id = {run}))" for run, name in runs]
+    in_order = f"FROM (FROM ({_UNION.join(named) if 0 < len(named) <= FEW_RUNS else stored}) ORDER BY run_id, image_id)"
     con.run(f"CREATE OR REPLACE TEMP VIEW outcomes AS {_UNION.join([in_order, *outside])}")
     every = DISAGREEMENTS.format(outcomes=_UNION.join([stored, *outside]))
     con.run(f"CREATE OR REPLACE TEMP VIEW disagreements AS {every}")
 
 
 _UNION = " UNION ALL "
+
+FEW_RUNS = 20
+"""Runs of the catalog that stand one by one in `outcomes`; more would make opening it slow."""
 
 
 def move_files(con: Connection, root: Path, run: Run, folder: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 FOOTER, FORMAT = b"shotdex_predictions", 1
 
-PART_ROWS = 1_000_000
-"""Images of a file."""
+PART_ROWS, GROUP_ROWS = 1_000_000, 65_536
+"""Images of a file, and of a row group: fewer would cost a reader more than their rows."""
 
 
 @contextmanager
@@ -101,6 +101,7 @@ class PredictionFolder:
     committed: bool = False
     generation: str = ""
     written: dict[str, int] = field(default_factory=dict)
+    _writer: Any = None
 
     def write(self, parts: Iterator[tuple[pa.Table, pa.Table]], said: dict[str, Any]) -> None:
         """Write the rows of `predictions` and `truths` of some images after some; `said` stands in each file's footer.
@@ -108,26 +109,40 @@ class PredictionFolder:
         Raises:
             StoreError: there is no room, or images were removed from the store meanwhile.
         """
+        import pyarrow as pa
+
+        with writing_errors(self.hidden.parent), self.store.reading() as con:
+            self.generation = images_generation(con)
+            waiting: list[pa.Table] = []
+            for predictions, truths in parts:
+                waiting.append(_with_labels(con, _outcomes(predictions, truths)))
+                if sum(map(len, waiting)) >= GROUP_ROWS:
+                    self._write(pa.concat_tables(waiting), said)
+                    waiting.clear()
+            if waiting:
+                self._write(pa.concat_tables(waiting), said)
+            self._finish()
+
+    def _write(self, rows: pa.Table, said: dict[str, Any]) -> None:
+        """Add a row group to the file that is being written, or to a new one if that is full."""
         import pyarrow.parquet as pq
 
-        with writing_errors(self.hidden.parent), self.store.reading() as con, ExitStack() as opened:
-            self.generation = images_generation(con)
-            writer: Any = None
-            for predictions, truths in parts:
-                rows = _with_labels(con, _outcomes(predictions, truths))
-                name = next(reversed(self.written), "")
-                if writer is None or self.written[name] + len(rows) > PART_ROWS:
-                    name = f"part-{len(self.written):05d}.parquet"
-                    self.written[name] = 0
-                    opened.close()
-                    writer = opened.enter_context(pq.ParquetWriter(self.hidden / name, rows.schema, compression="zstd"))
-                    writer.add_key_value_metadata({FOOTER: json.dumps({"format": FORMAT, **said})})
-                writer.write_table(rows)
-                self.written[name] += len(rows)
-            opened.close()
-            for name in self.written:
-                with (self.hidden / name).open("rb+") as file:
-                    os.fsync(file.fileno())
+        name = next(reversed(self.written), "")
+        if self._writer is None or self.written[name] + len(rows) > PART_ROWS:
+            self._finish()
+            name = f"part-{len(self.written):05d}.parquet"
+            self.written[name] = 0
+            self._writer = pq.ParquetWriter(self.hidden / name, rows.schema, compression="zstd")
+            self._writer.add_key_value_metadata({FOOTER: json.dumps({"format": FORMAT, **said})})
+        self._writer.write_table(rows, len(rows))
+        self.written[name] += len(rows)
+
+    def _finish(self) -> None:
+        """Close the file that is being written, and wait until it is on the disk."""
+        if self._writer is not None:
+            self._writer.close()
+            with (self.hidden / next(reversed(self.written))).open("rb+") as file:
+                os.fsync(file.fileno())
 
     def record(self, con: Connection, run_id: int, name: str) -> None:
         """Put the files on record as those of a run, within its transaction, and let queries read them."""
