@@ -27,7 +27,6 @@ SMALL = (*PROCESSORS, *TOKENIZERS, "special_tokens_map.json", "added_tokens.json
 SPARE = 256 << 20
 """Bytes that stay free on the disk of the cache."""
 
-CHUNK = 1 << 20
 ATTEMPTS, PAUSE = 5, 1.0
 """How often a broken connection is opened again without a byte of progress, and seconds before it is."""
 
@@ -255,7 +254,7 @@ def _append(file: _File, part: Path, start: int, bar: Any) -> None:
         if whole:
             bar.update(-start)
         with part.open("wb" if whole else "ab") as out:
-            for chunk in response.iter_bytes(CHUNK):
+            for chunk in response.iter_bytes():  # as they come: what is collected first is lost where it breaks off
                 out.write(chunk)
                 bar.update(len(chunk))
 

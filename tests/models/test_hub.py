@@ -264,10 +264,7 @@ class TestInterrupted:
         weights = files.get("model.safetensors") or files["pytorch_model.bin"]
         return hashlib.sha256(weights).hexdigest()
 
-    def test_within_one_command(
-        self, hub: Hub, forms: dict[str, dict[str, bytes]], reference: np.ndarray, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(hub_download, "CHUNK", 1000)
+    def test_within_one_command(self, hub: Hub, forms: dict[str, dict[str, bytes]], reference: np.ndarray) -> None:
         _serve(hub, forms["bin"])
         large = self.digest(forms["bin"])
         hub.troubles = [Trouble(large, cut=30_000), Trouble(large, cut=5_000)]
@@ -281,9 +278,7 @@ class TestInterrupted:
         hub: Hub,
         forms: dict[str, dict[str, bytes]],
         reference: np.ndarray,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(hub_download, "CHUNK", 1000)
         _serve(hub, forms["safetensors"])
         large = self.digest(forms["safetensors"])
         hub.troubles = [Trouble(large, cut=30_000), Trouble(large, cut=0, times=99)]
