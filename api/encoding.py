@@ -142,7 +142,7 @@ def _encode(job: _Part) -> EncodeReport:
     source = open_known_source(job.source, job.options.columns, job.options.reading, None, False)
     with Bar("looking") as bar:
         bar.start(None if progress is True else 0)
-        inventory = scan_source(source, bar.advance)
+        inventory = scan_source(source, bar.advance, exclude=job.options.reading.get("exclude", ()))
     with inventory, shown(progress, "encoding") as bar:
         place.make()
         pool = EncoderPool(Store(Path(os.devnull) / "no store"), job.device)

@@ -114,7 +114,7 @@ class Indexing(Opened):
         """Return what the keywords mean; an encoder object is used wherever its name is needed."""
         from shotdex.models.encoder_pool import ModelOptions
 
-        options = index_options(given, given["exclude"])
+        options = index_options(given)
         most = 0 if given["strict"] else given["max_failures"]
         model, own = given["model"], False
         if model is not None and not isinstance(model, str):
@@ -215,7 +215,7 @@ class Indexing(Opened):
             return Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
 
 
-def index_options(given: SourceKeywords, exclude: str | Sequence[str] | None = None) -> IndexOptions:
+def index_options(given: SourceKeywords) -> IndexOptions:
     """Return what the keywords say about reading, labelling and encoding images.
 
     Raises:
@@ -234,7 +234,7 @@ def index_options(given: SourceKeywords, exclude: str | Sequence[str] | None = N
         given["batch_size"],
         limits=limits_of(given["max_pixels"], given["max_seconds"], given["all_formats"]),
         columns=given["columns"] or {},
-        reading=reading_of(given["labels_as_written"], given["all_folders"], given["zip_names"], exclude),
+        reading=reading_of(given["labels_as_written"], given["all_folders"], given["zip_names"], given["exclude"]),
     )
 
 

@@ -35,6 +35,9 @@ class SourceKeywords(TypedDict, total=False):
         and for the next two: as the last time, if there was one.
     all_folders: also enter hidden folders and those that NAS, phones and desktops keep for themselves.
     zip_names: the encoding of names in zip files that do not say theirs: "gbk".
+    exclude: glob patterns of images to leave out, as in .gitignore: "*.png" and "drafts" fit names anywhere,
+        "2021/raw/*" begins at the source, `**` fits slashes, too; "" excludes none. None: as the last
+        time.
     precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
     batch_size: images that go through the model at once; None chooses.
     max_pixels: larger images become failures; 0 lifts the limit.
@@ -58,6 +61,7 @@ class SourceKeywords(TypedDict, total=False):
     labels_as_written: bool | None
     all_folders: bool | None
     zip_names: str | None
+    exclude: str | Sequence[str] | None
     precision: str | None
     batch_size: int | None
     max_pixels: int
@@ -72,9 +76,6 @@ class SourceKeywords(TypedDict, total=False):
 class PreviewKeywords(SourceKeywords, total=False):
     """What `Session.preview` takes, too.
 
-    exclude: glob patterns of images to leave out, as in .gitignore: "*.png" and "drafts" fit names anywhere,
-        "2021/raw/*" begins at the source, `**` fits slashes, too; "" excludes none. None: as the last
-        time.
     compile: compile the model first, which pays on a GPU.
     max_failures: stop after more than this many failures; `strict` stops at the first.
     strict: stop at the first failure.
@@ -85,7 +86,6 @@ class PreviewKeywords(SourceKeywords, total=False):
         encodes nothing; other options, but for `exclude`, make no difference then.
     """
 
-    exclude: str | Sequence[str] | None
     compile: bool
     max_failures: int | None
     strict: bool

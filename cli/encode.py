@@ -14,10 +14,10 @@ from shotdex.formatting import shown_path, visible
 from .options import SectionedCommand, json_option
 from .render import INTERRUPTED, complain, note, out
 from .render import as_json as to_json
-from .source_options import LABELS, label_options, limit_options, model_options, web_options
+from .source_options import LABELS, exclude_option, label_options, limit_options, model_options, web_options
 
 SECTIONS = {
-    "What to encode, and where to": ("part", "out", "part_rows"),
+    "What to encode, and where to": ("part", "out", "part_rows", "exclude"),
     "Labels": LABELS,
     "Model": ("model", "precision", "device", "batch_size"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds"),
@@ -45,6 +45,7 @@ SECTIONS = {
     help="Images of one shard at most; a longer slice has several.",
 )
 @label_options
+@exclude_option
 @model_options("Else openai/clip-vit-base-patch32; all parts need the same.", "float32", "the")
 @limit_options
 @web_options
@@ -61,6 +62,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
     shotdex index shards/
     """
     try:
+        options["exclude"] = options["exclude"] or None
         report = shotdex.encode(source, progress=True, note=note, **options)
     except KeyboardInterrupt:
         complain("interrupted; shards that are whole are kept. Go on with the same command.")

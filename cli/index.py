@@ -23,7 +23,7 @@ from shotdex.store.types import IndexReport
 from .options import SectionedCommand, json_option, store_option
 from .render import INTERRUPTED, complain, note, one_stream, out
 from .render import as_json as to_json
-from .source_options import LABELS, label_options, limit_options, model_options, web_options
+from .source_options import LABELS, exclude_option, label_options, limit_options, model_options, web_options
 
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
@@ -42,13 +42,7 @@ SECTIONS = {
 @click.command("index", cls=SectionedCommand, sections=SECTIONS)
 @click.argument("source")
 @label_options
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="GLOB",
-    help="Leave out images whose names, folders or paths fit, as in .gitignore: '*.png', drafts, '2021/raw/*'; "
-    "repeatable, and kept for the next time. '' excludes none.",
-)
+@exclude_option
 @model_options(
     "Else the store's; a new store takes openai/clip-vit-base-patch32.",
     "the store's, else float32",

@@ -12,7 +12,7 @@ import shotdex
 from shotdex.formatting import shown_path, visible
 from shotdex.store.errors import OptionError
 
-from .options import json_option, store_option
+from .options import filter_options, json_option, store_option
 from .render import as_json as to_json
 from .render import note, out
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command("remove")
 @click.option("--source", metavar="SOURCE", help="All images of a source, as it was indexed, and its labelling.")
 @click.option("--encoder", metavar="NAME", help="An encoder, by name or number, with its vectors and runs.")
-@click.option("--where", metavar="SQL", help="The images for which this holds, e.g. \"path LIKE '%/private/%'\".")
+@filter_options("runs")  # without --run, which could be taken for the removal of a run
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @store_option
@@ -50,6 +50,7 @@ def command(
     shotdex remove --source photos/old
     shotdex remove --encoder demo
     shotdex remove --where "path LIKE '%/private/%'"
+    shotdex remove --in photos/private --before 2020
     """
     if as_json and not (yes or dry_run):
         raise OptionError("--json does not ask", "pass --yes to remove, or --dry-run to see what would be removed")

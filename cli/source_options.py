@@ -94,6 +94,15 @@ label_options = _all(
 """How images are labelled: see `LABELS`."""
 
 
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out images whose names, folders or paths fit, as in .gitignore: '*.png', drafts, '2021/raw/*'; "
+    "repeatable, and kept for the next time. '' excludes none.",
+)
+
+
 def model_options(else_: str, precision: str, auto: str) -> Callable[[Command], Command]:
     """Return the options on the model; what is taken without one of them is said as the ends of sentences."""
     return _all(

@@ -108,7 +108,8 @@ def _origin(said: Any) -> Origin:
             _text(value, name, 1 << 16)
     for name in ("columns", "reading"):
         for key, value in dict(values.get(name) or {}).items():
-            _text(key + ("" if isinstance(value, bool) else value), name, 1 << 12)
+            for text in [key, *(value if isinstance(value, list) else [] if isinstance(value, bool) else [value])]:
+                _text(text, name, 1 << 12)
     if any(not isinstance(values.get(name, True), bool) for name in ("complete", "explicit", "given")):
         raise TypeError("complete, explicit or given is neither true nor false")
     values["left_out"] = tuple(map(_left_out, _listed(values.get("left_out", []), "left_out")))

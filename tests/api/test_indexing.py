@@ -94,3 +94,12 @@ def test_a_source_that_is_not_there_makes_no_store(tmp_path: Path) -> None:
 def test_a_report_shows_its_counts(photos: Path, tmp_path: Path) -> None:
     report = shotdex.Session(Store(tmp_path / "store")).index(photos, model="demo")
     assert repr(report).startswith(f"<IndexReport of {str(photos)!r}: 4 added, 0 unchanged in ")
+
+
+def test_parts_leave_out_what_is_excluded(photos: Path, tmp_path: Path) -> None:
+    done = shotdex.encode(photos, part="0/1", out=tmp_path / "shards", model="demo", exclude=["kind0", "3.*"])
+    assert done.images == 1
+    store = shotdex.open(tmp_path / "store", create=True)
+    assert store.index(tmp_path / "shards").added == 1
+    (path,) = store.sql("SELECT path FROM images")[0]
+    assert path == str(photos / "kind1" / "1.png")

@@ -27,6 +27,7 @@ def test_it_shows_counts_and_removes_with_yes(tmp_path: Path) -> None:
     files = sorted(template().rglob("*.png"))
     shown = run(store.root, *RED, "--dry-run")
     assert shown.startswith("to be removed: 32 images, 32 vectors, 180 predictions, 1 maps\n")
+    assert run(store.root, "--category", "red", "--dry-run") == shown
     assert "runs that keep their other images: names, words" in shown
     assert "brings back those that are still there" in shown
     assert rows(store, "SELECT count(*) FROM images WHERE category = 'red'") == [(32,)]
