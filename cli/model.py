@@ -123,7 +123,7 @@ def _shapes(architecture: Architecture) -> str:
 
 def _shape(tower: Tower) -> list[str]:
     return [
-        *(_image(tower.input) if isinstance(tower.input, ImageInput) else _text(tower.input)),
+        *(_image(tower.input, tower.tokens) if isinstance(tower.input, ImageInput) else _text(tower.input)),
         f"{tower.layers:,}, each of {tower.parameters_per_block:,} parameters"
         if _alike(tower)
         else f"{tower.layers:,}",
@@ -142,14 +142,18 @@ def _alike(tower: Tower) -> bool:
     return all(part.copies == tower.layers for part in tower.parts if part.place is Place.BLOCK)
 
 
-def _image(taken: ImageInput) -> tuple[str, str]:
+def _image(taken: ImageInput, tokens: int) -> tuple[str, str]:
     edge = f"{taken.size} x {taken.size} pixels" if taken.size else "any shape"
     most = "" if taken.size else "at most "
     patches = f"{most}{taken.patches:,} patches of {taken.patch} x {taken.patch}"
     if not taken.patches:
         return f"{edge}, {taken.channels} channels", "a map of the image"
-    tokens = f"{taken.patches + 1:,}: {patches} and the class token" if taken.class_token else patches
-    return f"{edge}, {taken.channels} channels", tokens
+    registers = tokens - taken.patches - taken.class_token
+    more = [f"{registers} register tokens"] if registers > 0 else []
+    if taken.class_token:
+        more.append("the class token")
+    listed = " and ".join([", ".join([patches, *more[:-1]]), *more[-1:]])
+    return f"{edge}, {taken.channels} channels", f"{tokens:,}: {listed}" if more else patches
 
 
 def _text(taken: TextInput) -> tuple[str, str]:

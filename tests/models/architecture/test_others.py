@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import transformers
 
+from shotdex.cli.model import as_text
 from shotdex.models.architecture.describe import describe
 from shotdex.models.architecture.types import Tower
 from shotdex.models.loaders import load_encoder
@@ -26,6 +27,11 @@ def attends(tower: Tower, layers: int) -> bool:
     found = {part.name: part for part in tower.parts if part.place.value == "block"}
     three = [found[name] for name in ("query", "key", "value")]
     return len({(part.weights, part.copies) for part in three}) == 1 and three[0].copies == layers == tower.layers
+
+
+def test_register_tokens_are_shown(tmp_path: Path) -> None:
+    shown = as_text(describe(str(save_family("dinov2_with_registers", tmp_path / "model"))))
+    assert "19: 16 patches of 8 x 8, 2 register tokens and the class token" in shown
 
 
 @pytest.mark.parametrize("kind", sorted({**TWO_TOWERS, **IMAGES_ONLY}))
