@@ -14,8 +14,9 @@ from shotdex.store.errors import OptionError
 from shotdex.store.store import Store
 
 from .drawn_runs import DrawnRuns, drawn_runs
-from .figures.accuracy import HeatPanel, Series, accuracy_figure, accuracy_heat_map
+from .figures.accuracy import Series, accuracy_figure
 from .figures.drawing import check_order, ordered, signed
+from .figures.panels import HeatPanel, accuracy_heat_map
 from .results import accuracy_groups, group_rows
 from .stats.paired import mcnemar_exact
 from .stats.proportions import Verdict, difference_interval, verdict

@@ -17,7 +17,7 @@ from shotdex.store.runs import find_run
 from shotdex.store.types import Run
 
 from .coverage import marked_name
-from .figures.drawing import About
+from .figures.drawing import About, check_order, ordered
 from .metrics.metric import Outcomes
 from .results import Grouping, outcomes
 from .side_by_side import MARK, on_shared, same_classes, shared_note
@@ -84,13 +84,30 @@ class DrawnRuns:
     about: About
     groups: Grouping
 
+    def in_order(self) -> list[tuple[str, Run, Outcomes]]:
+        """Return each run's name in the figure, the run and its outcomes, those first that the user's order names.
+
+        Raises:
+            OptionError: it names a run that is not in the figure.
+        """
+        names = [run.name for run in self.runs]
+        check_order(names)
+        every = dict(zip(names, zip(self.names, self.runs, self.outcomes, strict=True), strict=True))
+        return [every[name] for name in ordered(names)]
+
+
+def no_images(con: Connection, where: str | None) -> EmptyStore:
+    """Return the error that a filter leaves no image to draw, which says what was near."""
+    hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
+    return EmptyStore("there are no images to draw", hint)
+
 
 def drawn_runs(con: Connection, names: Sequence[str], anyway: bool, where: str | None = None) -> DrawnRuns:
     """Return the runs that a figure shows, by name or number, the newest where there are none, on shared images.
 
     Raises:
-        OptionError, MissingLabels, BadSql. EvaluationError: they chose among different classes, and not `anyway`.
-        EmptyStore: the filter leaves no image of a run.
+        OptionError, MissingLabels, BadSql. EmptyStore: the filter leaves no evaluated image. EvaluationError: they
+            chose among different classes, and not `anyway`.
     """
     found = {run.run_id: run for run in [find_run(con, name) for name in names] or [find_run(con, None)]}
     runs = list(found.values())

@@ -11,16 +11,15 @@ import numpy as np
 from shotdex.store.connection import Connection
 from shotdex.store.errors import EmptyStore, MissingLabels, OptionError
 from shotdex.store.ids import filtered_ids
-from shotdex.store.near import near_a_filter
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
 from shotdex.store.types import Ids
 
-from .drawn_runs import about_images, about_runs, drawn_runs
+from .drawn_runs import about_images, about_runs, drawn_runs, no_images
 from .figures.differences import difference_figure
-from .figures.drawing import check_order, number, ordered, signed
-from .figures.pages import file_name, samples_figure
-from .figures.sheets import Captioned, image_sheet
+from .figures.drawing import check_order, now, number, ordered, signed
+from .figures.pages import file_name
+from .figures.sheets import Captioned, image_sheet, samples_figure
 from .metrics.confusion import confusion
 from .results import group_rows
 from .stats.paired import mcnemar_exact
@@ -40,13 +39,14 @@ def samples_plot(store: Store, where: str | None = None) -> Figure:
     """Draw one image (that of the lowest id) for each category and condition; splits where there are no conditions.
 
     Raises:
-        EmptyStore: the filter leaves no image. MissingLabels: no image has a category.
+        EmptyStore: the filter leaves no image.
+        MissingLabels: no image has a category.
         UnreadableImage: no image can be read.
     """
     with store.reading() as con:
         kept = filtered_ids(con, where or "true").tolist()
         if not kept:
-            raise _nothing(con, where)
+            raise no_images(con, where)
         columns = "condition" if con.value("SELECT count(condition) FROM images") else "split"
         rows = con.rows(
             f"SELECT category, coalesce({columns}, ''), arg_min(path, image_id) FROM images "
@@ -62,11 +62,6 @@ def samples_plot(store: Store, where: str | None = None) -> Figure:
     check_order(categories, names)
     with signed(about):
         return samples_figure(images, ordered(categories), ordered(names))
-
-
-def _nothing(con: Connection, where: str | None) -> EmptyStore:
-    hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
-    return EmptyStore("there are no images to draw", hint)
 
 
 def sample_sheet(
@@ -91,11 +86,11 @@ def sample_sheet(
             predicted = {image_id: (name, right) for image_id, name, right in found}
             ids = ids[np.isin(ids, list(predicted))]
         if not len(ids):
-            raise _nothing(con, where)
+            raise no_images(con, where)
         chosen = ids[:count]
         if seed is not None:
             chosen = np.sort(np.random.default_rng(seed).choice(ids, min(count, len(ids)), replace=False))
-        rows = _labels(con, chosen)
+        rows = _in_order(_labels(con, chosen))
         about = about_runs(con, [run], len(chosen), where=where) if run else about_images(con, len(chosen), where)
     tiles = []
     for (image_id, path, category, condition), image in zip(rows, _read([row[1] for row in rows]), strict=True):
@@ -107,6 +102,15 @@ def sample_sheet(
     drawn = "at random" if seed is not None else "the first"
     with signed(about.and_also(f"{drawn}, of {len(ids):,}")):
         return image_sheet(tiles, "Samples")
+
+
+def _in_order(
+    rows: list[tuple[int, str, str | None, str | None]],
+) -> list[tuple[int, str, str | None, str | None]]:
+    """Return images with those first whose category or condition the user's order names first."""
+    check_order(*([name for name in column if name] for column in list(zip(*rows, strict=True))[2:]))
+    place = {name: number for number, name in enumerate(now().style.order)}
+    return sorted(rows, key=lambda row: [place.get(name or "", len(place)) for name in row[2:]])
 
 
 def _labels(con: Connection, ids: Ids) -> list[tuple[int, str, str | None, str | None]]:

@@ -13,9 +13,8 @@ from shotdex.models.protocols import Encoder, LoadEncoder
 from shotdex.query.text_lookup import text_vectors
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder, list_encoders
-from shotdex.store.errors import EmptyStore, ModelUnavailable, OptionError, StoreError
+from shotdex.store.errors import ModelUnavailable, OptionError, StoreError
 from shotdex.store.ids import encoded_ids
-from shotdex.store.near import near_a_filter
 from shotdex.store.progress import Progress
 from shotdex.store.projections import ProjectionKey, digest_ids, load_projection, save_projection
 from shotdex.store.prompt_sets import load_prompt_set
@@ -24,11 +23,12 @@ from shotdex.store.store import Store
 from shotdex.store.types import Combine, EncoderId, Ids, Run, Space, Vectors
 from shotdex.store.vectors import load_vectors
 
-from .drawn_runs import about_images, about_runs
-from .figures.drawing import About, signed
+from .drawn_runs import about_images, about_runs, no_images
+from .figures.drawing import About, check_order, signed
 from .figures.map_extras import MapExtras
 from .figures.map_points import CONFIDENCES, point_map
 from .figures.map_thumbnails import thumbnail_map
+from .modality import modality_gap
 from .projections import ProjectionOptions, project
 from .scoring import class_means
 from .thumbnails import load_thumbnails
@@ -132,7 +132,9 @@ def coordinates(store: Store, options: MapOptions, progress: Progress | None = N
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, options.encoder_name)
         every = encoded_ids(con, encoder_id, options.where)
-        ids = _drawn(con, every, options)
+        if not len(every):
+            raise no_images(con, options.where)
+        ids = _drawn(every, options)
         key = ProjectionKey(
             encoder_id,
             options.space,
@@ -154,13 +156,10 @@ def coordinates(store: Store, options: MapOptions, progress: Progress | None = N
     return Coordinates(ids, xy, len(every), False, encoder.name)
 
 
-def _drawn(con: Connection, ids: Ids, options: MapOptions) -> Ids:
+def _drawn(ids: Ids, options: MapOptions) -> Ids:
     limit = LIMITS[options.projection.method] if options.limit is None else options.limit
     if limit < 1:
         raise OptionError(f"cannot draw {limit} images", "pass a limit of at least 1")
-    if len(ids) == 0:
-        hint = f"{near_a_filter(con, options.where)}loosen --where, or index images: shotdex index FOLDER"
-        raise EmptyStore("there are no images to draw", hint)
     if len(ids) <= limit:
         return ids
     return np.sort(np.random.default_rng(options.projection.seed).choice(ids, limit, replace=False))
@@ -184,7 +183,9 @@ def coordinates_with_prompts(
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, options.encoder_name)
         every = encoded_ids(con, encoder_id, options.where)
-        ids = _drawn(con, every, options)
+        if not len(every):
+            raise no_images(con, options.where)
+    ids = _drawn(every, options)
     texts = map_texts(store, options.run, encoder_id, load)
     with store.reading() as con:
         ids, images = load_vectors(con, encoder_id, encoder, Space.JOINT, ids)
@@ -214,6 +215,7 @@ def draw_map(
     else:
         placed = coordinates(store, options, progress)
     labels = [labels_of.get(image_id) for image_id in placed.ids.tolist()]
+    check_order(sorted({name for name in labels if name is not None}))
     title = _title(options, placed, "")
     about = _about(store, options, placed, run_name)
     caption = " ".join(part for part in (options.projection.describe(_width(store, options)), placed.caption) if part)
@@ -291,59 +293,3 @@ def _title(options: MapOptions, placed: Coordinates, run_name: str) -> str:
     drawn = f"{len(placed.ids):,}" + (f" of {placed.of:,}" if len(placed.ids) < placed.of else "")
     run = f", run “{run_name}”" if run_name else ""
     return f"{method} of {drawn} images, {options.space} space of {placed.encoder.rsplit('/', 1)[-1]}{run}"
-
-
-CLEAR = 0.05
-"""A difference of mean cosines from which the gap is spoken of as one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModalityGap:
-    """Mean cosines in [-1, 1] between different images, between different texts, and between images and texts; NaN
-    where there are no such pairs. `distance`, in [0, 2], is that between the mean image and the mean text vector.
-
-    Liang, Zhang, Kwon, Yeung and Zou (2022), "Mind the gap: understanding the modality gap in multi-modal contrastive
-    representation learning", NeurIPS.
-    """
-
-    images: float
-    texts: float
-    across: float
-    distance: float
-
-    @property
-    def apart(self) -> bool:
-        """Whether there is a gap to speak of: pairs across are less alike than pairs within, by over `CLEAR`."""
-        return bool((self.images + self.texts) / 2 - self.across > CLEAR)
-
-    def __str__(self) -> str:
-        between = [("two images", self.images), ("two prompts", self.texts), ("an image and a prompt", self.across)]
-        said = ", ".join(f"{mean:.2f} between {what}" for what, mean in between if not np.isnan(mean))
-        if np.isnan([self.images, self.texts, self.across]).any():
-            return f"The mean cosine is {said}." if said else ""
-        if not self.apart:
-            return f"Images and prompts share one region, with almost no modality gap: the mean cosine is {said}."
-        return (
-            f"Images and prompts lie apart (the modality gap): the mean cosine is {said}. "
-            "The distance between a prompt and an image on this map means little; what counts is which prompt is "
-            "nearest to an image."
-        )
-
-
-def modality_gap(images: Vectors, texts: Vectors) -> ModalityGap:
-    """Return the gap between N image vectors (N, D) and T text vectors (T, D), all unit rows."""
-    first, second = np.asarray(images, dtype=np.float64), np.asarray(texts, dtype=np.float64)
-    if not len(first) or not len(second):
-        return ModalityGap(_within(first), _within(second), float("nan"), float("nan"))
-    mean_image, mean_text = first.mean(axis=0), second.mean(axis=0)
-    distance = float(np.linalg.norm(mean_image - mean_text))
-    return ModalityGap(_within(first), _within(second), float(mean_image @ mean_text), distance)
-
-
-def _within(rows: np.ndarray) -> float:
-    """Return the mean cosine over all pairs of different rows: from their sum, without the N x N products."""
-    count = len(rows)
-    if count < 2:
-        return float("nan")
-    total = rows.sum(axis=0)
-    return float((total @ total - np.square(rows).sum()) / (count * (count - 1)))

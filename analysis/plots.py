@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from shotdex.store.errors import EmptyStore, OptionError, UnreadableImage
-from shotdex.store.near import near_a_filter
+from shotdex.store.errors import OptionError, UnreadableImage
 from shotdex.store.store import Store
 from shotdex.store.types import Hit
 
-from .drawn_runs import about_images, drawn_runs
+from .drawn_runs import about_images, drawn_runs, no_images
 from .figures.bars import counts_figure
-from .figures.confusion import confusion_figure, confusion_panels
+from .figures.confusion import confusion_figure
 from .figures.curves import reliability_figure, topk_figure
 from .figures.drawing import check_order, number, ordered, signed
 from .figures.pages import contact_sheet
+from .figures.panels import confusion_panels
 from .figures.selective import selective_figure
 from .metrics.calibration import BINS, reliability
 from .metrics.confusion import confusion_at_k
@@ -48,8 +48,7 @@ def counts_plot(store: Store, by: str = "condition", where: str | None = None) -
         table = count_by(con, "category", by, where)
         about = about_images(con, sum(sum(row.values()) for row in table.values()), where)
         if not table:
-            hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
-            raise EmptyStore("there are no images to count", hint)
+            raise no_images(con, where)
     stacked = list(dict.fromkeys(name for row in table.values() for name in row))
     check_order(list(table), stacked)
     arranged = {name: {one: table[name].get(one, 0) for one in ordered(stacked)} for name in ordered(table)}
@@ -139,7 +138,7 @@ def reliability_plot(
         drawn = drawn_runs(con, runs, anyway, where)
     series = [
         (name, reliability(out.probability, out.correct, bins), calibration_error(out, bins, run.seed))
-        for name, run, out in zip(drawn.names, drawn.runs, drawn.outcomes, strict=True)
+        for name, run, out in drawn.in_order()
     ]
     with signed(drawn.about):
         return reliability_figure(series, f"Reliability, {bins} bins, 95 % Wilson intervals{drawn.note}")
@@ -155,7 +154,7 @@ def selective_plot(store: Store, runs: Sequence[str] = (), where: str | None = N
         drawn = drawn_runs(con, runs, anyway, where)
     series = [
         (name, risk_coverage(out.probability, out.correct), risk_of(out, 1000, run.seed).aurc)
-        for name, run, out in zip(drawn.names, drawn.runs, drawn.outcomes, strict=True)
+        for name, run, out in drawn.in_order()
     ]
     with signed(drawn.about):
         return selective_figure(series, f"Risk against coverage, 95 % Wilson intervals{drawn.note}")
@@ -169,9 +168,8 @@ def topk_plot(store: Store, runs: Sequence[str] = (), anyway: bool = False) -> F
     """
     with store.reading() as con:
         drawn = drawn_runs(con, runs, anyway)
-    found = drawn.outcomes
-    curves = [(name, top_k(out.true_rank, len(out.classes))) for name, out in zip(drawn.names, found, strict=True)]
-    sizes = {len(out.classes) for out in found}
+    curves = [(name, top_k(out.true_rank, len(out.classes))) for name, _, out in drawn.in_order()]
+    sizes = {len(out.classes) for out in drawn.outcomes}
     title = f"Top-k accuracy, 95 % Wilson intervals{drawn.note}"
     with signed(drawn.about):
         return topk_figure(curves, title, sizes.pop() if len(sizes) == 1 else None)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from shotdex.store.errors import OptionError
 from shotdex.store.progress import Progress
 from shotdex.store.types import Space
 
+from .figures import FigureKeywords, drawn, style_of, tell
 from .progress import shown
 from .results import Findings
 from .tabular import Table
@@ -19,29 +18,9 @@ from .tabular import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from shotdex.analysis.figures.drawing import Drawing, FigureStyle
     from shotdex.models.own_encoder import AnyModel
 
     from .session import Session
-
-
-class FigureKeywords(TypedDict, total=False):
-    """What every figure takes.
-
-    `title` stands in place of the figure's own. `size` is a width, or width x height, such as "89mm" or "183x120mm".
-    `dpi` is for PNG, 50 to 1200 (200 by default). `theme` is "light", "dark" or "paper": for print, one or two columns
-    wide (89 or 183 mm), all type 7 points. With `percent` accuracies and rates are percentages. `order` are names of
-    conditions, categories or classes that come first, in this order. `note` is called with sentences about the figure,
-    such as which run it is of where none was named.
-    """
-
-    title: str | None
-    size: str | None
-    dpi: int
-    theme: str
-    percent: bool
-    order: str | Sequence[str] | None
-    note: Callable[[str], None]
 
 
 KINDS = (
@@ -96,9 +75,9 @@ class Plots:
 
         store = self._session.store
         if n is None and not random and run is None:
-            return _drawn(how, lambda: samples_plot(store, where))
+            return drawn(how, lambda: samples_plot(store, where))
         count = 16 if n is None else n
-        return _drawn(how, lambda: sample_sheet(store, count, seed if random else None, where, run))
+        return drawn(how, lambda: sample_sheet(store, count, seed if random else None, where, run))
 
     def mistakes(
         self,
@@ -125,11 +104,10 @@ class Plots:
         >>> figure = store.plot.mistakes(run="photo", n=4, by="condition")
         """
         from shotdex.analysis.image_plots import MistakeOptions, mistakes_plot
-        from shotdex.analysis.results import split_columns
 
         named = self._named(run or (), how)
-        options = MistakeOptions(named[0], n, sort, split_columns(by) if isinstance(by, str) else tuple(by), where)
-        return _drawn(how, lambda: mistakes_plot(self._session.store, options))
+        options = MistakeOptions(named[0], n, sort, _columns(by), where)
+        return drawn(how, lambda: mistakes_plot(self._session.store, options))
 
     def agreement(self, a: str, b: str, **how: Unpack[FigureKeywords]) -> Figure:
         """Return where two runs differ: the confusion matrix of `b` minus that of `a`, on the images that both scored.
@@ -141,13 +119,13 @@ class Plots:
         """
         from shotdex.analysis.image_plots import agreement_plot
 
-        return _drawn(how, lambda: agreement_plot(self._session.store, a, b))
+        return drawn(how, lambda: agreement_plot(self._session.store, a, b))
 
     def counts(self, *, by: str = "condition", where: str | None = None, **how: Unpack[FigureKeywords]) -> Figure:
         """Return how many images each category has, stacked by condition or split; `counts_table` has the numbers."""
         from shotdex.analysis.plots import counts_plot
 
-        return _drawn(how, lambda: counts_plot(self._session.store, by, where))
+        return drawn(how, lambda: counts_plot(self._session.store, by, where))
 
     def counts_table(self, *, by: str = "condition", where: str | None = None) -> Table:
         """Return a row for each category with its numbers of images: one for each condition or split, and all.
@@ -186,11 +164,9 @@ class Plots:
         >>> figure = store.plot.accuracy(runs=["names", "photo"])
         """
         from shotdex.analysis.accuracy_plots import accuracy_plot
-        from shotdex.analysis.results import split_columns
 
-        columns = split_columns(by) if isinstance(by, str) else tuple(by)
-        named = self._named(runs, how)
-        return _drawn(how, lambda: accuracy_plot(self._session.store, named, columns, _names(baselines), anyway))
+        named, columns = self._named(runs, how), _columns(by)
+        return drawn(how, lambda: accuracy_plot(self._session.store, named, columns, _names(baselines), anyway))
 
     def confusion(
         self,
@@ -216,16 +192,15 @@ class Plots:
         >>> figure = store.plot.confusion(run="photo", cells="counts")
         """
         from shotdex.analysis.plots import ConfusionOptions, confusion_plot
-        from shotdex.analysis.results import split_columns
 
         named = self._named(run or (), how)
         given = how.get("order")
         order: Literal["given", "clustered"] | None = None
         if given == "given" or given == "clustered":
             order = cast(Literal["given", "clustered"], how.pop("order"))
-        columns = split_columns(by) if isinstance(by, str) else tuple(by)
+        columns = _columns(by)
         options = ConfusionOptions(named[0], k, cells, order, where, columns)
-        return _drawn(how, lambda: confusion_plot(self._session.store, options))
+        return drawn(how, lambda: confusion_plot(self._session.store, options))
 
     def reliability(
         self,
@@ -245,7 +220,7 @@ class Plots:
         from shotdex.analysis.plots import reliability_plot
 
         named = self._named(runs, how)
-        return _drawn(how, lambda: reliability_plot(self._session.store, named, bins, where, anyway))
+        return drawn(how, lambda: reliability_plot(self._session.store, named, bins, where, anyway))
 
     def selective(
         self,
@@ -264,14 +239,14 @@ class Plots:
         from shotdex.analysis.plots import selective_plot
 
         named = self._named(runs, how)
-        return _drawn(how, lambda: selective_plot(self._session.store, named, where, anyway))
+        return drawn(how, lambda: selective_plot(self._session.store, named, where, anyway))
 
     def topk(self, *, runs: str | Sequence[str] = (), anyway: bool = False, **how: Unpack[FigureKeywords]) -> Figure:
         """Return how often the true category is among an image's k best, for every k; see `accuracy` for the rest."""
         from shotdex.analysis.plots import topk_plot
 
         named = self._named(runs, how)
-        return _drawn(how, lambda: topk_plot(self._session.store, named, anyway))
+        return drawn(how, lambda: topk_plot(self._session.store, named, anyway))
 
     def probe(self, found: Findings, **how: Unpack[FigureKeywords]) -> Figure:
         """Return the figure of a `store.probe(...)`: the accuracy of each method with its 95 % interval.
@@ -280,7 +255,7 @@ class Plots:
         """
         from shotdex.analysis.probe.compare import comparison_plot
 
-        return _drawn(how, lambda: comparison_plot(found.details))
+        return drawn(how, lambda: comparison_plot(found.details))
 
     def map(
         self,
@@ -346,9 +321,11 @@ class Plots:
             against,
         )
         note = how.get("note", _silent)
-        with shown(progress, "placing", " rounds") as bar, styled(_style(how)) as drawing:
+        if color in ("correct", "predicted", "confidence", "agreement") or prompts:
+            options = replace(options, run=self._named(run or (), how)[0])
+        with shown(progress, "placing", " rounds") as bar, styled(style_of(how)) as drawing:
             figure, placed = draw_map(self._session.store, options, self._session.encoders, bar)
-        _tell_missing(drawing, how)
+        tell(drawing, how)
         if placed.caption:
             note(placed.caption)
         note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")
@@ -377,73 +354,15 @@ class Plots:
         return (newest,)
 
 
-def _silent(_: str) -> None:
-    pass
-
-
-def _style(how: FigureKeywords) -> FigureStyle:
-    from shotdex.analysis.figures.drawing import DPI, FigureStyle, parse_size
-
-    order, size = how.get("order") or (), how.get("size")
-    names = [name.strip() for name in order.split(",")] if isinstance(order, str) else list(order)
-    return FigureStyle(
-        how.get("title"),
-        parse_size(size) if size else None,
-        how.get("dpi", DPI),
-        how.get("theme", "light"),
-        how.get("percent", False),
-        tuple(name for name in dict.fromkeys(names) if name),
-    )
-
-
-def _drawn(how: FigureKeywords, draw: Callable[[], Figure]) -> Figure:
-    """Return a figure drawn as the user chose.
-
-    Raises:
-        TypeError: a keyword that the figure does not take, such as `run` where there can be several `runs`.
-    """
-    from shotdex.analysis.figures.drawing import styled
-
-    for name in how.keys() - FigureKeywords.__annotations__.keys():
-        names = {"run", "runs", "baselines", "where", "by", *FigureKeywords.__annotations__} - {name}
-        close = get_close_matches(name, sorted(names), n=1)
-        raise TypeError(f"unexpected keyword argument {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-    with styled(_style(how)) as drawing:
-        figure = draw()
-    _tell_missing(drawing, how)
-    return figure
-
-
-def _tell_missing(drawing: Drawing, how: FigureKeywords) -> None:
-    """Say which letters of the figure no font of this system has."""
-    from shotdex.analysis.figures.fonts import missing_letters
-
-    if sentence := missing_letters(drawing.missing):
-        note = how.get("note")
-        note(sentence) if note else warnings.warn(sentence, stacklevel=4)
-
-
 def _names(named: str | Sequence[str]) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else tuple(named)
 
 
-def check_target(path: Path) -> None:
-    """Raise an error if `save` could not write a figure to `path`, before the figure is drawn.
+def _columns(by: str | Sequence[str]) -> tuple[str, ...]:
+    from shotdex.analysis.results import split_columns
 
-    Raises:
-        OptionError: an extension other than .png, .svg and .pdf, or the folder does not exist.
-    """
-    from shotdex.analysis.figures.saving import check_target
-
-    check_target(path)
+    return split_columns(by) if isinstance(by, str) else tuple(by)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF, by the extension; the same figure gives the same bytes.
-
-    Raises:
-        OptionError: another extension, or a place that cannot be written to.
-    """
-    from shotdex.analysis.figures.saving import save
-
-    save(figure, path)
+def _silent(_: str) -> None:
+    pass

@@ -168,7 +168,7 @@ def _draw(session: Session, folder: Path) -> None:
 
 
 def _save(target: Path, figure: Figure, caption: str) -> None:
-    from shotdex.plots import save
+    from shotdex.figures import save
 
     save(figure, target)
     out(f"wrote {shown_path(str(target))}: {caption}")

@@ -153,7 +153,7 @@ def drawable(context: click.Context, option: click.Parameter, path: Path | None)
         OptionError: another format than the figures have, or no such folder.
     """
     if path is not None:
-        from shotdex.plots import check_target
+        from shotdex.figures import check_target
 
         check_target(path)
     return path
@@ -161,7 +161,7 @@ def drawable(context: click.Context, option: click.Parameter, path: Path | None)
 
 def save_figure(figure: Figure, target: Path) -> None:
     """Write a figure to a file, and say so."""
-    from shotdex.plots import save
+    from shotdex.figures import save
 
     save(figure, target)
     note(f"wrote {target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ import click
 
 from shotdex.store.types import Space
 
+from .figure_options import figure_options
 from .options import (
     Command,
-    UserPath,
     anyway_option,
     device_option,
-    drawable,
     filter_options,
     model_option,
     open_session,
@@ -26,48 +24,6 @@ from .options import (
 )
 from .render import note, out
 from .rows import format_option, print_rows, table
-
-
-def figure_options(kind: str) -> Callable[[Command], Command]:
-    """Return the options that all figures have: the file, the title, and how it is drawn."""
-    target = click.option(
-        "--out",
-        "target",
-        type=UserPath(path_type=Path),
-        default=f"{kind}.png",
-        show_default=True,
-        callback=drawable,
-        metavar="FILE",
-        help="Where to: .png, .svg or .pdf.",
-    )
-    looks = (
-        click.option("--title", metavar="TEXT", help="In place of the figure's own title."),
-        click.option("--size", metavar="SIZE", help="Width, or width x height: 89mm, 183x120mm, 3.5in."),
-        click.option("--dpi", type=click.IntRange(50, 1200), default=200, show_default=True, help="Of a PNG."),
-        click.option(
-            "--theme",
-            type=click.Choice(["light", "dark", "paper"]),
-            default="light",
-            show_default=True,
-            help="paper: 89 or 183 mm wide, all type 7 points.",
-        ),
-        click.option("--percent", is_flag=True, help="Write accuracies and rates as percentages."),
-        click.option("--order", metavar="NAMES", help=_ORDER.get(kind, _ORDER[""])),
-    )
-
-    def decorated(command: Command) -> Command:
-        for option in reversed((target, *looks)):
-            command = option(command)
-        return command
-
-    return decorated
-
-
-_ORDER = {
-    "": "Names (of conditions or categories) that come first, separated by commas.",
-    "confusion": "given, clustered (by what is confused), or names that come first. "
-    "[default: clustered if more than 12]",
-}
 
 runs_option = click.option(
     "--run", "runs", multiple=True, metavar="RUN", help="Name or number; repeat to compare. [default: the newest]"

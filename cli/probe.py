@@ -14,6 +14,7 @@ import click
 from shotdex.formatting import estimate_cells, p_value, small_sample, visible
 from shotdex.store.types import Space
 
+from .figure_options import LOOKS, look_options
 from .options import UserPath, drawable, json_option, model_option, open_session, save_figure, store_option
 from .render import as_json as to_json
 from .render import note, out
@@ -63,8 +64,14 @@ METHOD = 43
     help="A result from elsewhere: NAME=VALUE, NAME=VALUE:N, or the name of an imported baseline; repeatable.",
 )
 @click.option(
-    "--out", "target", type=UserPath(path_type=Path), callback=drawable, metavar="FILE", help="Draw it (.png, .svg)."
+    "--out",
+    "target",
+    type=UserPath(path_type=Path),
+    callback=drawable,
+    metavar="FILE",
+    help="Draw it (.png, .svg, .pdf).",
 )
+@look_options("probe")
 @model_option
 @store_option
 @json_option
@@ -83,6 +90,7 @@ def command(target: Path | None, store_path: Path | None, as_json: bool, form: s
     shotdex probe --train-where "condition = 'realistic'" --test-where "condition <> 'realistic'"
     """
     session = open_session(store_path)
+    looks = {name: options.pop(name) for name in LOOKS}
     probed = session.probe(progress=True, **options)
     found: ProbeComparison = probed.details
     if found.split.assumed:
@@ -90,7 +98,7 @@ def command(target: Path | None, store_path: Path | None, as_json: bool, form: s
     if not rows_printed(probed, form):
         out(to_json(as_dict(found)) if as_json or form == "json" else as_text(found))
     if target is not None:
-        save_figure(session.plot.probe(probed), target)
+        save_figure(session.plot.probe(probed, note=note, **looks), target)
 
 
 def as_dict(found: ProbeComparison) -> dict[str, Any]:

@@ -3,17 +3,19 @@
 `save` writes any of them as PNG, SVG or PDF.
 """
 
-from .accuracy import accuracy_figure, accuracy_heat_map
+from .accuracy import accuracy_figure
 from .bars import counts_figure
 from .comparison import ComparisonLine, comparison_figure
-from .confusion import confusion_figure, confusion_panels
+from .confusion import confusion_figure
 from .curves import reliability_figure, topk_figure
 from .map_extras import MapExtras
 from .map_points import point_map
 from .map_thumbnails import thumbnail_map
-from .pages import contact_sheet, samples_figure
+from .pages import contact_sheet
+from .panels import accuracy_heat_map, confusion_panels
 from .saving import save
 from .selective import selective_figure
+from .sheets import samples_figure
 
 __all__ = [
     "ComparisonLine",

@@ -1,4 +1,4 @@
-"""Accuracy per group, with intervals: bars for up to three series, dots for more, and a heat map for two columns."""
+"""Accuracy per group, with intervals: bars for up to three series, dots for more."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from shotdex.store.types import Estimate
 
 from . import style
 from .bars import FILLED, BarPlan, name_groups, plan
-from .drawing import height, now, number, ordered, theme
-from .text import label, wrap
+from .drawing import height, number, ordered, theme
+from .text import label
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -71,18 +70,18 @@ def accuracy_figure(
     levels |= {f"chance {number(chance)}": chance} if chance is not None else {}
     if levels:
         shown = [*(shown or [label(name, 26) for name, _ in every if lines]), *levels]
-    longest = style.longest_word([*groups, *sizes])
-    natural = plan(len(groups), len(every), longest=longest)
+    dots = len(every) > MOST_BARS
+    natural = plan(groups, len(every), None, sizes, dots)
     frame = style.plan_frame(natural.width, natural.height, shown)
-    planned = plan(len(groups), len(every), frame.axes, longest)
-    figure = style.new_figure(frame.width, planned.height + 1.2 + frame.below)
+    planned = plan(groups, len(every), frame.axes, sizes, dots)
+    figure = style.new_figure(frame.width, height(planned.height + 1.2 + frame.below))
     axes = figure.add_subplot()
     handles = _draw(axes, _kinds(series, baselines), groups, planned, mark)
     drawn = [_level(axes, value, place - len(lines or {})) for place, value in enumerate(levels.values())]
     if levels:
         handles = [*handles, *drawn] if len(shown) > len(drawn) else drawn
     style.clean(axes)
-    name_groups(axes, groups, planned, sizes)
+    name_groups(axes, planned)
     axes.set_ylabel("accuracy")
     accuracy_axis(axes)
     style.heading(axes, title, planned.width)
@@ -94,12 +93,12 @@ def accuracy_axis(axes: Axes) -> None:
     """Let an axis of accuracies run from 0 to 1, or to 100 %."""
     axes.set_ylim(0, 1.04)
     places = np.linspace(0, 1, 6)
-    axes.set_yticks(places, [f"{100 * place:.0f} %" if now().style.percent else f"{place:.1f}" for place in places])
+    axes.set_yticks(places, [style.share(place, 1) for place in places])
 
 
 def _level(axes: Axes, value: float, place: int) -> Artist:
     """Draw a level: chance is number 0, what others reach over everything has the numbers below."""
-    colour = style.PALETTE[place % len(style.PALETTE)] if place < 0 else theme().ink
+    colour = style.colour_of(style.PALETTE[place % len(style.PALETTE)]) if place < 0 else theme().ink
     dashes = (1.5, 1.5) if place < 0 else (5.0, 3.0)
     return axes.axhline(value, color=colour, linestyle=(0, dashes), linewidth=1.1, zorder=2.5)
 
@@ -140,7 +139,7 @@ def _draw(
         if len(kinds) > MOST_BARS:
             handles.append(_dots(axes, bounded, kind))
         else:
-            handles.append(_bars(axes, bounded, width * 0.92, kind))
+            handles.append(_bars(axes, bounded, width * 0.92, kind, planned.slot * width > 0.09))
         for place, group, estimate in drawn:
             after = mark if isinstance(mark, str) else mark.get((kind.name, group), "")
             text = number(estimate.value)
@@ -174,13 +173,19 @@ def _write(axes: Axes, place: float, value: float, text: str, how: str, right: b
     )
 
 
-def _bars(axes: Axes, drawn: Sequence[tuple[float, Estimate]], width: float, kind: _Kind) -> Artist:
+def _bars(axes: Axes, drawn: Sequence[tuple[float, Estimate]], width: float, kind: _Kind, roomy: bool) -> Artist:
+    """Draw bars with their intervals; where there is no room for outlines, caps and halos, without."""
     from matplotlib.patches import Patch
 
     look: dict[str, Any] = {"hatch": kind.look.hatch, "edgecolor": kind.outline}
     values = [estimate.value for _, estimate in drawn]
-    axes.bar([place for place, _ in drawn], values, width, color=kind.look.colour, **look)
-    _whiskers(axes, drawn, theme().ink, halo=True)
+    thin: dict[str, Any] = {} if roomy else {"linewidth": 0}
+    axes.bar([place for place, _ in drawn], values, width, color=kind.look.colour, **look, **thin)
+    if roomy:
+        _whiskers(axes, drawn, theme().ink, halo=True)
+    else:
+        bounds = np.array([(e.low, e.high) for _, e in drawn]).reshape(-1, 2)
+        axes.vlines([place for place, _ in drawn], *bounds.T, color=theme().muted, linewidth=0.6, zorder=2.2)
     return Patch(facecolor=kind.look.colour, **look)
 
 
@@ -215,64 +220,3 @@ def _sizes(series: Sequence[Series], group: str) -> str:
     """Return the group's n, or its range where the series differ."""
     sizes = sorted({estimates[group].n for _, estimates in series if group in estimates} or {0})
     return f"n={sizes[0]:,}" if len(sizes) == 1 else f"n={sizes[0]:,}..{sizes[-1]:,}"
-
-
-@dataclass(frozen=True, slots=True)
-class HeatPanel:
-    """A run's name, and how many images it has `right` of how many, (R, C) int, by two columns."""
-
-    name: str
-    right: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
-
-
-def accuracy_heat_map(
-    panels: Sequence[HeatPanel], rows: Sequence[str], columns: Sequence[str], title: str = "Accuracy", mark: str = ""
-) -> Figure:
-    """Draw accuracy by two columns, a panel for each run: each cell its accuracy and its n, an empty one grey.
-
-    Args:
-        panels: one or more.
-        rows: R names, from the top.
-        columns: C names, from the left.
-        title: what the figure says at its head.
-        mark: what stands after every value.
-    """
-    size = theme().small
-    cell = 0.3 if len(columns) > 24 else 0.62
-    names = min(style.longest(rows), 22) * 0.62 * theme().tick / 72 + 0.3
-    across = len(panels)
-    total = style.fitted(across * (len(columns) * cell + names) + 0.9)
-    side = (total - 0.9) / across - names
-    each = max(side / max(len(columns), 1), 0.04)
-    down = max(len(rows) * min(max(each, 0.15), 0.62), 0.8)
-    turned = style.longest_word(columns) * 0.64 * theme().tick / 72 > each
-    head = min(style.longest(columns), 22) * 0.6 * theme().tick / 72 if turned else 0.3
-    figure = style.new_figure(total, height(down + head + 1.2))
-    grid = figure.subplots(1, across, squeeze=False)[0]
-    drawn = None
-    for place, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
-        rates = np.where(panel.sizes > 0, panel.right / np.maximum(panel.sizes, 1), np.nan)
-        drawn = axes.imshow(np.ma.masked_invalid(rates), cmap=style.shades(), vmin=0, vmax=1, aspect="auto")
-        style.clean(axes, grid="none")
-        axes.spines[:].set_visible(False)
-        step = int(np.ceil(0.13 / each)) if turned else 1
-        shown = [label(name, 22 if turned else max(int(each * 72 / theme().tick / 0.62), 4), 22) for name in columns]
-        axes.set_xticks(range(0, len(columns), step), shown[::step], rotation=90 if turned else 0)
-        axes.set_yticks(range(len(rows)), [label(name, 22, 22) for name in rows])
-        if each >= 5.6 * 0.62 * size / 72:
-            for row, column in np.ndindex(rates.shape):
-                known = panel.sizes[row, column] > 0
-                text = f"{number(float(rates[row, column]), 2)}{mark}\nn={panel.sizes[row, column]:,}" if known else "-"
-                shade = drawn.to_rgba(rates[row, column]) if known else (0.5, 0.5, 0.5)
-                colour = style.readable(shade) if known else theme().muted
-                two = down / max(len(rows), 1) > 2.6 * size / 72
-                text = text if two else text.split("\n")[0]
-                axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
-        if place == 0:
-            style.heading(axes, title + (f": {panel.name}" if across > 1 else ""), side)
-        else:
-            axes.set_title(wrap(panel.name, side, theme().label), loc="left", fontsize=theme().label, color=theme().ink)
-    if drawn is not None:
-        style.colour_bar(figure, drawn, list(grid), "accuracy")
-    return figure

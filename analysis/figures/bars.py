@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import style
 from .drawing import height, now, theme
-from .text import ONE_LINE, label, safe
+from .text import LONGEST, ONE_LINE, across, label, safe, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,9 @@ WIDEST = 24.0
 _UPRIGHT_VALUE, _TURNED_VALUE = 0.33, 0.13
 """Inches across that a value such as 0.925 takes above its bar, upright and turned."""
 
+_UPRIGHT_RIGHT, _TURNED_RIGHT = 0.43, 0.23
+"""Inches that it takes to the right of its dot, with the dot."""
+
 FILLED = 0.78
 """How much of a group's slot its bars fill; the rest keeps the groups apart."""
 
@@ -38,47 +41,61 @@ FILLED = 0.78
 class BarPlan:
     """How the groups are set: inches that a group takes, inches that all take, and that every `step`-th is named.
 
-    `turned` says whether names stand on end, `values` whether there is room for values above bars and whether those
-    stand on end: `upright`, `turned` or `none`.
+    `names` are those of all groups as they are written; `turned` says whether they stand on end, `values` whether
+    there is room for values and whether those stand on end: `upright`, `turned` or `none`. `tall` are the inches of
+    the axes, `height` those with the names.
     """
 
     slot: float
     width: float
+    tall: float
     height: float
     step: int
     turned: bool
     values: str
+    names: tuple[str, ...]
 
 
-def plan(groups: int, bars: int = 1, width: float | None = None, longest: int = 8) -> BarPlan:
-    """Return how `groups` groups of `bars` bars side by side are set.
+def plan(
+    groups: Sequence[str], bars: int = 1, width: float | None = None, notes: Sequence[str] = (), right: bool = False
+) -> BarPlan:
+    """Return how groups of `bars` bars side by side are set.
 
-    `width` is that of the axes in inches, by default as much as they need; `longest` is the longest word of a name.
+    `width` is that of the axes in inches, by default as much as they need; `notes` such as `n=40` stand after the
+    names. `right` says that values stand to the right of dots.
     """
-    wide = _UPRIGHT_VALUE + 0.1 * now().style.percent
-    turned = groups > UPRIGHT
+    upright, on_end = (_UPRIGHT_RIGHT, _TURNED_RIGHT) if right else (_UPRIGHT_VALUE, _TURNED_VALUE)
+    upright += 0.1 * now().style.percent
+    count = len(groups)
+    word = across([label(word, 12, 12) for name in (*groups, *notes) for word in name.split()], theme().tick)
+    turned = count > UPRIGHT
     if width is None:
-        slot = max(0.18, 0.11 * bars + 0.06) if turned else max(0.95, (wide if bars <= 3 else 0.13) * bars / FILLED)
-        width = min(max(groups * slot, 4.2), WIDEST)
-    slot = width / max(groups, 1)
-    turned = turned or slot * 72 / theme().tick / 0.66 < min(longest, 12)
+        each = upright if bars <= 3 else max(on_end, 0.13)
+        slot = max(0.18, 0.11 * bars + 0.06) if turned else max(0.95, each * bars / FILLED)
+        width = min(max(count * slot, 4.2), WIDEST)
+    slot = width / max(count, 1)
+    turned = turned or slot < word + 0.04
     room = slot * FILLED / max(bars, 1) + 1e-9
-    values = "upright" if room >= wide else "turned" if room >= _TURNED_VALUE else "none"
-    return BarPlan(slot, width, height(6.2 if turned else 4.7) - 1.2, ceil(_NAME / slot - 1e-9), turned, values)
-
-
-def name_groups(axes: Axes, groups: Sequence[str], planned: BarPlan, notes: Sequence[str] = ()) -> None:
-    """Write the groups' names, with a note such as `n=40` after each, under bars that stand at 0, 1, 2, ..."""
-    shown = range(0, len(groups), planned.step)
-    if planned.turned:
-        names = [label(groups[index], ONE_LINE, ONE_LINE) for index in shown]
+    values = "upright" if room >= upright else "turned" if room >= on_end else "none"
+    if turned:
+        most = ONE_LINE if width > 3.6 else 24
+        names = [label(name, most, most) for name in groups]
     else:
-        names = [label(groups[index], max(4, int(planned.slot * 72 / theme().tick / 0.64))) for index in shown]
+        names = [wrap(name, slot - 0.04, theme().tick, LONGEST) for name in groups]
     if notes:
-        gap = "  " if planned.turned else "\n"
-        names = [name + gap + notes[index] for name, index in zip(names, shown, strict=True)]
-    axes.set_xticks(list(shown), names)
-    axes.set_xlim(-0.6, len(groups) - 0.4)
+        gap = "  " if turned else "\n"
+        names = [name + gap + note for name, note in zip(names, notes, strict=True)]
+    size = theme().small if turned else theme().tick
+    down = across(names, size) if turned else max((n.count("\n") + 1 for n in names), default=1) * size * 1.25 / 72
+    tall = max(height(min(3.5, 0.85 * width) + down + 1.2) - down - 1.2, 0.5)
+    return BarPlan(slot, width, tall, tall + down, ceil(_NAME / slot - 1e-9), turned, values, tuple(names))
+
+
+def name_groups(axes: Axes, planned: BarPlan) -> None:
+    """Write the groups' names under bars that stand at 0, 1, 2, ..."""
+    shown = range(0, len(planned.names), planned.step)
+    axes.set_xticks(list(shown), [planned.names[index] for index in shown])
+    axes.set_xlim(-0.6, len(planned.names) - 0.4)
     if planned.turned:
         axes.tick_params(axis="x", labelrotation=90, labelsize=theme().small)
 
@@ -116,15 +133,15 @@ def counts_figure(
 
     conditions = list(dict.fromkeys(condition for row in table.values() for condition in row))
     numbers = np.array([[row.get(condition, 0) for row in table.values()] for condition in conditions], dtype=np.int64)
-    planned = plan(len(table), longest=style.longest_word(table))
+    planned = plan(list(table))
     names = [label(condition, 26) for condition in conditions]
     frame = style.plan_frame(planned.width, planned.height, names)
-    planned = plan(len(table), 1, frame.axes, style.longest_word(table))
-    figure = style.new_figure(frame.width, planned.height + 1.2 + frame.below)
+    planned = plan(list(table), 1, frame.axes)
+    figure = style.new_figure(frame.width, height(planned.height + 1.2 + frame.below))
     axes = figure.add_subplot()
     _stack(axes, numbers.reshape(len(conditions), len(table)), planned)
     style.clean(axes)
-    name_groups(axes, list(table), planned)
+    name_groups(axes, planned)
     axes.set_ylabel("images")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")

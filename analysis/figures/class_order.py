@@ -13,7 +13,7 @@ from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
 
 from . import style
-from .drawing import theme
+from .drawing import number, theme
 from .text import safe, shorten
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ def _lines(found: Sequence[Confusion], labels: Sequence[str]) -> tuple[list[str]
         for one in found
     ]
     numbers = [
-        f"{one.rate.value:.2f} [{one.rate.low:.2f}, {one.rate.high:.2f}]  {one.count:,} of {one.rate.n:,}"
+        f"{number(one.rate.value, 2)} [{number(one.rate.low, 2)}, {number(one.rate.high, 2)}]"
+        f"  {one.count:,} of {one.rate.n:,}"
         for one in found
     ]
     return pairs, numbers

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isnan, nan
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from shotdex.store.types import Estimate
 
 from . import style
-from .drawing import theme
-from .text import ONE_LINE, label
+from .drawing import height, number, percent, theme
+from .text import ONE_LINE, across, label, shorten
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Kind = Literal["zero-shot", "few-shot", "trained", "outside"]
@@ -66,21 +67,39 @@ def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot an
         raise ValueError("a few-shot row needs its number of shots, at least 1")
     looks = _looks(rows)
     curves = any(row.kind == "few-shot" for row in rows)
-    names, values = [_name(row) for row in rows], [_value(row.estimate) for row in rows]
-    compared = min(style.longest([row.name for row in rows if row.kind != "few-shot"]), _LONGEST_LINE)
-    height = max(len(rows) * _LINE, 3.6 if curves else 1.2)
     keys = [label(f"few-shot: {name}" if name else _MEANINGS[kind], 26) for kind, name in looks]
-    text = (style.longest(names) * theme().tick + style.longest(values) * theme().small) * 0.6 / 72
-    width = text + _DOTS + (_CURVES + 0.8 + compared * 0.6 * theme().small / 72 if curves else 0.0)
-    figure = style.new_figure(width + style.plan_legend(keys, height).width + 0.8, height + 1.1)
-    axes = figure.subplots(1, 2 if curves else 1, squeeze=False, width_ratios=[_DOTS, _CURVES] if curves else None)[0]
+    names = [_name(row) for row in rows]
+    compared = min(style.longest([row.name for row in rows if row.kind != "few-shot"]), _LONGEST_LINE)
+    beside = _CURVES + 0.8 + compared * 0.6 * theme().small / 72 if curves else 0.0
+    text = across(names, theme().tick) + across([_value(row.estimate) for row in rows], theme().small) + 0.2
+    natural = text + _DOTS + beside
+    tall = max(len(rows) * _LINE, 3.6 if curves else 1.2)
+    frame = style.plan_frame(natural, tall, keys, 0.5)
+    if narrow := frame.axes < 0.9 * natural:  # the curves go below, and the legend too
+        frame = style.plan_frame(natural, tall, keys, 0.5, beside=False)
+        names = [_name(row, 18 if frame.axes < 5 else 26) for row in rows]
+    stacked = narrow and curves
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    listed = max(len(rows) * (lines * theme().tick * 1.25 / 72 + 0.06), 1.0)
+    down = tall if not narrow else listed + (2.6 if curves else 0.0)
+    figure = style.new_figure(frame.width, height(down + 1.1 + 0.5 * stacked + frame.below))
+    shape: dict[str, Any] = {"height_ratios": [listed, 2.6]} if stacked else {}
+    if curves and not stacked:
+        shape = {"width_ratios": [_DOTS, _CURVES]}
+    axes = figure.subplots(1 + stacked, 1 + (curves and not stacked), squeeze=False, **shape).ravel()
     limits = _limits(rows)
     _dots(axes[0], rows, looks, limits)
+    axes[0].set_yticks(range(len(rows)), names)
+    _write_values(axes[0], rows, [_value(row.estimate, narrow and frame.axes < 5) for row in rows])
     if curves:
         _curves(axes[1], rows, looks, limits)
-        _lines(axes[1], rows, looks, height)
-    style.heading(axes[0], title, _DOTS)
-    style.draw_legend(figure, [_swatch(look) for look in looks.values()], keys, height)
+        if not narrow:
+            _lines(axes[1], rows, looks, tall)
+    if narrow:
+        style.figure_heading(figure, title, frame.width)
+    else:
+        style.heading(axes[0], title, _DOTS + across([_value(row.estimate) for row in rows], theme().small))
+    style.draw_legend(figure, [_swatch(look) for look in looks.values()], keys, tall, "", frame)
     return figure
 
 
@@ -90,10 +109,11 @@ def _looks(rows: Sequence[ComparisonLine]) -> dict[_Key, style.Look]:
     few = 0
     for key in dict.fromkeys(_key(row) for row in rows):
         if key[0] == "few-shot":
-            shown[key] = style.Look(_FEW_SHOT[few % len(_FEW_SHOT)], _FEW_MARKERS[few % len(_FEW_MARKERS)], "")
+            colour = style.colour_of(_FEW_SHOT[few % len(_FEW_SHOT)])
+            shown[key] = style.Look(colour, _FEW_MARKERS[few % len(_FEW_MARKERS)], "")
             few += 1
         else:
-            shown[key] = style.Look(_COLOURS[key[0]], _MARKERS[key[0]], "")
+            shown[key] = style.Look(style.colour_of(_COLOURS[key[0]]), _MARKERS[key[0]], "")
     return shown
 
 
@@ -101,20 +121,18 @@ def _key(row: ComparisonLine) -> _Key:
     return row.kind, row.name if row.kind == "few-shot" else ""
 
 
-def _name(row: ComparisonLine) -> str:
-    if row.kind != "few-shot":
-        return label(row.name, ONE_LINE, ONE_LINE)
-    shots = f", {row.shots:,} shot{'s' * (row.shots != 1)}"
-    return label(row.name, ONE_LINE, ONE_LINE - len(shots)) + shots
+def _name(row: ComparisonLine, line: int = ONE_LINE) -> str:
+    shots = f", {row.shots:,} shot{'s' * (row.shots != 1)}" if row.kind == "few-shot" else ""
+    return label(shorten(row.name, min(ONE_LINE, 2 * line - 8) - len(shots)) + shots, line)  # two lines at most
 
 
-def _value(estimate: Estimate) -> str:
+def _value(estimate: Estimate, alone: bool = False) -> str:
+    """Return the value with its interval and n, or `alone`."""
+    known = f"  n={estimate.n:,}" if (estimate.n or isnan(estimate.value)) and not alone else ""
     if isnan(estimate.value):
-        return f"undefined  n={estimate.n:,}"
-    known = f"  n={estimate.n:,}" if estimate.n else ""
-    if isnan(estimate.low) or isnan(estimate.high):
-        return f"{estimate.value:.3f}{known}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]{known}"
+        return f"undefined{known}"
+    bounds = f" [{number(estimate.low)}, {number(estimate.high)}]"
+    return number(estimate.value) + bounds * (not (alone or isnan(estimate.low) or isnan(estimate.high))) + known
 
 
 def _limits(rows: Sequence[ComparisonLine]) -> tuple[float, float]:
@@ -137,19 +155,21 @@ def _dots(
         axes.plot([e.value], [place], color=look.colour, marker=look.marker, markersize=6, linestyle="")
     axes.set_xlim(*limits)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_yticks(range(len(rows)), [_name(row) for row in rows])
     axes.set_xlabel("accuracy")
-    for place, row in enumerate(rows):
-        at = axes.get_yaxis_transform()
-        axes.text(
-            1.02,
-            place,
-            _value(row.estimate),
-            transform=at,
-            va="center",
-            fontsize=theme().small,
-            color=theme().ink,
-        )
+    _round(axes.xaxis)
+
+
+def _round(axis: Axis) -> None:
+    """Write an axis of accuracies as the user wants it."""
+    if percent():
+        axis.set_major_formatter(lambda value, _: style.share(round(value, 4)))
+
+
+def _write_values(axes: Axes, rows: Sequence[ComparisonLine], values: Sequence[str]) -> None:
+    at = axes.get_yaxis_transform()
+    how: dict[str, Any] = {"transform": at, "va": "center", "fontsize": theme().small, "color": theme().ink}
+    for place, text in enumerate(values):
+        axes.text(1.02, place, text, **how)
 
 
 def _curves(
@@ -164,6 +184,7 @@ def _curves(
     axes.set_ylim(*limits)
     axes.set_xlabel("shots: training images per class")
     axes.set_ylabel("accuracy")
+    _round(axes.yaxis)
 
 
 def _lines(axes: Axes, rows: Sequence[ComparisonLine], looks: Mapping[_Key, style.Look], height: float) -> None:
@@ -218,9 +239,9 @@ def _shots_axis(axes: Axes, shots: Sequence[int]) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     ticks: list[int] = []
-    for number in shots:
-        if not ticks or number >= ticks[-1] * max((shots[-1] / shots[0]) ** (1 / 9), 1.2):
-            ticks.append(number)
+    for shot in shots:
+        if not ticks or shot >= ticks[-1] * max((shots[-1] / shots[0]) ** (1 / 9), 1.2):
+            ticks.append(shot)
     axes.set_xscale("log", base=2)
     axes.set_xlim(shots[0] / 1.25, shots[-1] * 1.25)
     axes.xaxis.set_major_locator(FixedLocator(ticks))

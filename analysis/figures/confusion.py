@@ -13,7 +13,7 @@ import numpy.typing as npt
 from . import style
 from .class_order import clustered_order, draw_largest, plan_largest
 from .drawing import height, number, theme
-from .text import LONGEST, ONE_LINE, label, shorten, wrap
+from .text import LONGEST, ONE_LINE, across, label, shorten, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ _TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class MatrixPlan:
     """What is drawn: the matrix and names in their order, the rates, and the side in inches of all and of a cell.
 
     `limit` is the side that there is room for, None where it may be as long as the matrix needs.
@@ -54,6 +54,7 @@ class _Plan:
 
     @property
     def most(self) -> int:
+        """The larger of the numbers of rows and columns."""
         return int(max(self.matrix.shape))
 
     @property
@@ -73,6 +74,7 @@ class _Plan:
 
     @property
     def side(self) -> float:
+        """Inches across the cells."""
         if self.limit is not None:
             return max(self.limit, 0.8)
         cell = _CELL_BOTH if self.most <= MOST_WITH_BOTH else _CELL_ONE if self.most <= MOST_WITH_ONE else _ROW
@@ -87,6 +89,7 @@ class _Plan:
 
     @property
     def cell(self) -> float:
+        """Inches across a cell."""
         return self.side / self.most
 
     @property
@@ -94,14 +97,49 @@ class _Plan:
         """Every how many classes are named."""
         return ceil(_ROW / self.cell - 1e-9)
 
+    def rows(self, named: bool = True) -> list[str]:
+        """Return what is written next to the rows that are named: the class and its n, or the n alone."""
+        longest = LONGEST if self.roomy else self.name_width
+        totals = self.matrix.sum(axis=1).tolist()
+        names = list(zip(self.labels, totals, strict=True))[:: self.step]
+        if not named:
+            return [f"({n:,})" for _, n in names]
+        # A name of two lines would lie on its neighbours where the rows are low.
+        lines = self.name_width + 6 if self.cell > 0.3 else 2 * LONGEST
+        return [label(f"{shorten(name, longest)} ({n:,})", lines, longest + 12) for name, n in names]
+
+    def columns(self) -> list[str]:
+        """Return what is written below the columns that are named."""
+        longest = LONGEST if self.roomy else self.name_width
+        lines = self.name_width if self.cell > 0.3 else LONGEST
+        return [label(name, lines, longest) for name in self.across[:: self.step]]
+
+    @property
+    def roomy(self) -> bool:
+        """Whether there is room for whole names."""
+        return self.most <= MOST_WITH_BOTH and self.limit is None
+
+    @property
+    def turned(self) -> bool:
+        """Whether the columns' names stand on end."""
+        return across(self.columns(), self.name_size) > self.cell * self.step
+
+    @property
+    def below(self) -> float:
+        """The inches that the columns' names take, with the label below them."""
+        names = across(self.columns(), self.name_size) if self.turned else 2 * self.name_size / 72
+        return 0.35 + names
+
     @property
     def name_size(self) -> float:
+        """Points of the names."""
         return theme().tick if self.cell > 0.3 else theme().small
 
     @property
     def name_width(self) -> int:
+        """Characters of a line of a name."""
         if self.limit is not None and self.limit < 3:
-            return 14
+            return 14 if self.limit > 2.2 else 10
         return 24 if self.most <= MOST_WITH_BOTH else ONE_LINE
 
 
@@ -131,98 +169,50 @@ def confusion_figure(
     Raises:
         ValueError: the names do not fit the matrix, or there are none; or columns of their own are to be clustered.
     """
-    plan = _plan(matrix, labels, columns, cells, order)
+    plan = plan_matrix(matrix, labels, columns, cells, order)
     square = columns is None and plan.most > MOST_WITH_BOTH
     listed = plan_largest(matrix, labels, plan.side) if square else None
-    names = _names_width(plan)
+    names = names_width(plan)
     bar = 1.3 + 0.5 * (cells == "counts")  # of the colours, with its numbers
     natural = plan.side + names + bar + (listed.width if listed else 0)
     total = style.fitted(natural)
     if total != natural:
-        names = _names_width(replace(plan, limit=total / 2))
-        around = names + (bar if total > _NARROW else 0.6)
+        around = names_width(replace(plan, limit=total / 2)) + (bar if total > _NARROW else 0.75)
         if listed and total - around - listed.width < plan.side * 0.6:
             listed = None  # the matrix needs the room
         plan = replace(plan, limit=total - around - (listed.width if listed else 0))
-    figure = style.new_figure(total, height(plan.side + names + 0.8), fixed_aspect=True)
+    figure = style.new_figure(total, height(plan.side + plan.below + 0.8), fixed_aspect=True)
     axes = figure.add_subplot()
-    drawn = _colour_cells(axes, plan)
-    _write_cells(axes, plan, drawn)
-    _name_cells(axes, plan)
+    drawn = colour_cells(axes, plan)
+    write_cells(axes, plan, drawn)
+    name_cells(axes, plan)
     if plan.side < 3:
         style.figure_heading(figure, title, total)
     else:
         style.heading(axes, title, plan.side)
-    _explain_colours(figure, [axes], plan, drawn)
+    explain_colours(figure, [axes], plan, drawn)
     if listed is not None:
         draw_largest(figure, listed)
     return figure
 
 
-def _names_width(plan: _Plan) -> float:
-    sizes = max(len(f" ({n:,})") for n in plan.matrix.sum(axis=1).tolist())
-    longest = min(style.longest([*plan.labels, *plan.across]), plan.name_width) + sizes
-    return 0.4 + longest * 0.62 * plan.name_size / 72
+def names_width(plan: MatrixPlan) -> float:
+    """Return the inches that the rows' names take, with the label next to them."""
+    return 0.4 + across(plan.rows(), plan.name_size)
 
 
-def confusion_panels(
-    panels: Sequence[tuple[str, npt.NDArray[np.integer[Any]]]],
-    labels: Sequence[str],
-    title: str = "Confusion",
-    cells: Cells = "rates",
-    order: ClassOrder | None = None,
-) -> Figure:
-    """Draw a matrix for each of some groups of images, such as conditions, all in one order and with one scale.
-
-    Args:
-        panels: each group's name and matrix, (C, C) int, rows the true classes.
-        labels: C names.
-        title: what the figure says at its head.
-        cells: what the cells say, where there is room; `both` says rates.
-        order: of the classes, as in `confusion_figure`; clustered by all groups together.
-
-    Raises:
-        ValueError: there is no panel, or the names do not fit a matrix.
-    """
-    together = _plan(np.sum([matrix for _, matrix in panels], axis=0), labels, None, cells, order)
-    places = [labels.index(name) for name in together.labels]
-    one: Cells = "counts" if cells == "counts" else "rates"
-    names = _names_width(together)
-    across = min(len(panels), 3)
-    natural = across * (max(min(together.most * 0.36, 6.0), 1.8) + names) + 0.9
-    side = (style.fitted(natural) - 0.9) / across - names
-    down = ceil(len(panels) / across)
-    figure = style.new_figure(
-        style.fitted(natural), height(down * (max(side, 0.8) + names + 0.3) + 0.5), fixed_aspect=True
-    )
-    grid = figure.subplots(down, across, squeeze=False)
-    drawn, plan = None, together
-    top = max((int(matrix.max()) for _, matrix in panels), default=1)
-    for place, axes in enumerate(grid.flat):
-        if place >= len(panels):
-            axes.set_axis_off()
-            continue
-        name, matrix = panels[place]
-        plan = replace(
-            _plan(matrix[np.ix_(places, places)], together.labels, None, one, "given"), limit=side, most_images=top
-        )
-        drawn = _colour_cells(axes, plan)
-        _write_cells(axes, plan, drawn)
-        _name_cells(axes, plan)
-        axes.set_title(wrap(name, side + names, theme().label), loc="left", fontsize=theme().label, color=theme().ink)
-    style.figure_heading(figure, title, style.fitted(natural))
-    if drawn is not None:
-        _explain_colours(figure, list(grid.flat), plan, drawn)
-    return figure
-
-
-def _plan(
+def plan_matrix(
     matrix: npt.NDArray[np.integer[Any]],
     labels: Sequence[str],
     columns: Sequence[str] | None,
     cells: Cells,
     order: ClassOrder | None,
-) -> _Plan:
+) -> MatrixPlan:
+    """Return what is drawn: classes in their order, and each row's shares.
+
+    Raises:
+        ValueError: as in `confusion_figure`.
+    """
     across = labels if columns is None else columns
     if matrix.size == 0 or matrix.shape != (len(labels), len(across)):
         raise ValueError(f"{len(labels)} by {len(across)} names for a matrix of shape {matrix.shape}")
@@ -235,10 +225,11 @@ def _plan(
         across = labels
     totals = matrix.sum(axis=1, keepdims=True)
     rates = np.where(totals > 0, matrix / np.maximum(totals, 1), np.nan)
-    return _Plan(matrix, rates, labels, across, cells, clustered)
+    return MatrixPlan(matrix, rates, labels, across, cells, clustered)
 
 
-def _colour_cells(axes: Axes, plan: _Plan) -> ScalarMappable:
+def colour_cells(axes: Axes, plan: MatrixPlan) -> ScalarMappable:
+    """Draw the cells, the diagonal framed."""
     from matplotlib.colors import PowerNorm
 
     norm = PowerNorm(plan.power, 0, plan.top)
@@ -260,7 +251,7 @@ def mark_diagonal(axes: Axes, places: Sequence[tuple[int, int]], cell: float) ->
     )
 
 
-def _write_cells(axes: Axes, plan: _Plan, drawn: ScalarMappable) -> None:
+def write_cells(axes: Axes, plan: MatrixPlan, drawn: ScalarMappable) -> None:
     """Write into every cell what it has room for; a 0 only where there are few cells."""
     if not plan.numbers:
         return
@@ -275,7 +266,7 @@ def _write_cells(axes: Axes, plan: _Plan, drawn: ScalarMappable) -> None:
         axes.text(column, row, text, color=colour, **how)
 
 
-def _cell_text(plan: _Plan, place: tuple[int, ...]) -> str:
+def _cell_text(plan: MatrixPlan, place: tuple[int, ...]) -> str:
     count, rate = plan.matrix[place], plan.rates[place]
     if not count:
         return "0" if plan.most <= MOST_WITH_BOTH else ""
@@ -285,31 +276,28 @@ def _cell_text(plan: _Plan, place: tuple[int, ...]) -> str:
     return f"{count:,}\n{share}" if plan.cells == "both" and plan.numbers == 2 else share
 
 
-def _name_cells(axes: Axes, plan: _Plan) -> None:
-    """Name rows and columns, every few of them where a cell is too small for all."""
-    roomy = plan.most <= MOST_WITH_BOTH and plan.limit is None
-    longest = LONGEST if roomy else plan.name_width
-    columns = [label(name, plan.name_width, longest) for name in plan.across[:: plan.step]]
-    sizes = plan.matrix.sum(axis=1).tolist()[:: plan.step]
-    names = zip(plan.labels[:: plan.step], sizes, strict=True)
-    rows = [label(f"{shorten(name, longest)} ({n:,})", plan.name_width + 6, longest + 9) for name, n in names]
-    turned = style.longest(columns) * 0.62 * plan.name_size / 72 > plan.cell * plan.step
-    axes.set_xticks(range(0, len(plan.across), plan.step), columns, rotation=90 if turned else 0)
-    axes.set_yticks(range(0, len(plan.labels), plan.step), rows)
+def name_cells(axes: Axes, plan: MatrixPlan, rows: bool = True, columns: bool = True) -> None:
+    """Name rows and columns, every few of them where a cell is too small for all; without `rows` say only their n."""
+    axes.set_xticks(range(0, len(plan.across), plan.step), plan.columns(), rotation=90 if plan.turned else 0)
+    axes.set_yticks(range(0, len(plan.labels), plan.step), plan.rows(rows))
     style.clean(axes, grid="none")
-    axes.tick_params(labelsize=plan.name_size)
+    axes.tick_params(labelsize=plan.name_size, labelbottom=columns)
     axes.spines[:].set_visible(False)
     notes = [", clustered order"] if plan.clustered else []
     if plan.step > 1:
         notes.append(f", one name in {plan.step}")
-    axes.set_xlabel(wrap("".join(["predicted", *notes]), plan.side, theme().label))
-    axes.set_ylabel(wrap("".join(["true (n)", *notes]), plan.side, theme().label))
+    if columns:
+        axes.set_xlabel(wrap("".join(["predicted", *notes]), plan.side, theme().label))
+    if rows:
+        axes.set_ylabel(wrap("".join(["true (n)", *notes]), plan.side, theme().label))
 
 
-def _explain_colours(figure: Figure, axes: Sequence[Axes], plan: _Plan, drawn: ScalarMappable) -> None:
+def explain_colours(figure: Figure, axes: Sequence[Axes], plan: MatrixPlan, drawn: ScalarMappable) -> None:
+    """Draw next to the axes what their colours mean."""
     meaning = "images" if plan.cells == "counts" else "share of the true class"
     scaled = plan.most > MOST_WITH_BOTH
-    bar = style.colour_bar(figure, drawn, axes, meaning + " (square-root scale)" * scaled)
+    meaning = wrap(meaning + " (square-root scale)" * scaled, max(plan.side, 1.2), theme().label)
+    bar = style.colour_bar(figure, drawn, axes, meaning)
     if scaled:
         ticks = sorted(
             {
@@ -317,4 +305,4 @@ def _explain_colours(figure: Figure, axes: Sequence[Axes], plan: _Plan, drawn: S
                 for tick in (_TICKS if plan.side > 3 else (0, 0.1, 0.5, 1))
             }
         )
-        bar.set_ticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
+        bar.set_ticks(ticks, labels=[style.share(tick) if plan.cells != "counts" else f"{tick:,g}" for tick in ticks])

@@ -12,8 +12,8 @@ from shotdex.store.types import Estimate
 
 from . import style
 from .accuracy import accuracy_axis
-from .drawing import height, number, theme
-from .text import label
+from .drawing import height, number, percent, theme
+from .text import label, wrap
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -135,7 +135,7 @@ def reliability_figure(series: Sequence[Series], title: str = "Reliability") -> 
     if single:
         _gaps(upper, series[0][1])
         handles.append(Patch(facecolor=style.WRONG, alpha=0.25))
-    _axes(upper, lower)
+    _axes(upper, lower, frame.axes)
     style.heading(upper, title, frame.axes)
     style.draw_legend(figure, [*handles, *diagonal], shown, _SIDE + _BELOW, "", frame)
     return figure
@@ -186,14 +186,19 @@ def _histogram(axes: Axes, found: Reliability, look: style.Look, filled: bool) -
         axes.stairs(shares, found.edges, color=look.colour, linewidth=1.6)
 
 
-def _axes(upper: Axes, lower: Axes) -> None:
+def _axes(upper: Axes, lower: Axes, width: float) -> None:
+    from matplotlib.ticker import PercentFormatter
+
     for axes in (upper, lower):
         style.clean(axes, grid="both")
     upper.set_xlim(-0.02, 1.02)
     upper.set_ylim(-0.02, 1.02)
-    upper.set_yticks(np.linspace(0, 1, 6))
+    fifths = np.linspace(0, 1, 6)
+    upper.set_yticks(fifths, [style.share(place, 1) for place in fifths])
     upper.set_ylabel("accuracy in the bin")
-    lower.set_xticks(np.linspace(0, 1, 6))
+    lower.set_xticks(fifths, [style.share(place, 1) for place in fifths])
     lower.set_ylim(0, lower.get_ylim()[1] if lower.has_data() else 1)
     lower.set_ylabel("share of\nimages")
-    lower.set_xlabel("confidence: the probability of the predicted class")
+    if percent():
+        lower.yaxis.set_major_formatter(PercentFormatter(1))
+    lower.set_xlabel(wrap("confidence: the probability of the predicted class", width, theme().label))

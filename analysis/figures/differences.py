@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import style
 from .confusion import MOST_WITH_ONE, mark_diagonal
 from .drawing import height, theme
-from .text import label
+from .text import across, label, shorten, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,33 +29,41 @@ def difference_figure(
         title: what the figure says at its head.
     """
     from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import MaxNLocator
 
     most = len(labels)
     cell = 0.5 if most <= 12 else 0.34 if most <= MOST_WITH_ONE else 0.12
-    names_width = min(style.longest(labels), 22) * 0.62 * theme().tick / 72 + 0.5
-    total = style.fitted(max(most * cell, 3.2) + names_width + 1.2)
-    side = total - names_width - 1.2
-    figure = style.new_figure(total, height(side + names_width + 0.9), fixed_aspect=True)
+    longest = 22 if style.fitted(5.0) >= 5 else 16
+    named = [label(one, longest, longest) for one in labels]
+    names_width = across(named, theme().tick) + 0.4
+    total = style.fitted(max(most * cell, 3.2) + names_width + 1.1)
+    side = total - names_width - (1.1 if total > 5 else 0.8)
+    size = theme().tick if side / most > 0.15 else theme().small
+    step = int(np.ceil(0.125 / (side / most)))
+    turned = across(named, size) > side / most
+    below = across(named, size) if turned else 0.2
+    figure = style.new_figure(total, height(side + below + 1.1), fixed_aspect=True)
     axes = figure.add_subplot()
     top = max(int(np.abs(matrix).max(initial=0)), 1)
-    colours = LinearSegmentedColormap.from_list("difference", [style.WRONG, theme().paper, style.CORRECT])
+    ends = [style.colour_of(style.WRONG), theme().paper, style.colour_of(style.CORRECT)]
+    colours = LinearSegmentedColormap.from_list("difference", ends)
     drawn = axes.imshow(matrix, cmap=colours, vmin=-top, vmax=top, interpolation="nearest")
     style.clean(axes, grid="none")
-    step = int(np.ceil(0.125 / (side / most)))
-    turned = style.longest(labels) * 0.62 * theme().tick / 72 > side / most
-    axes.set_xticks(range(0, most, step), [label(one, 22, 22) for one in labels][::step], rotation=90 if turned else 0)
-    axes.set_yticks(range(0, most, step), [label(one, 22, 22) for one in labels][::step])
-    size = theme().tick if side / most > 0.15 else theme().small
+    axes.set_xticks(range(0, most, step), named[::step], rotation=90 if turned else 0)
+    axes.set_yticks(range(0, most, step), named[::step])
     axes.tick_params(labelsize=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": theme().small}
-    if most <= MOST_WITH_ONE and side / most > len(f"+{top:,}") * 0.62 * theme().small / 72:
+    if most <= MOST_WITH_ONE and side / most > across([f"+{top:,}"], theme().small) + 0.03:
         for row, column in np.argwhere(matrix != 0).tolist():
             shade = drawn.to_rgba(matrix[row : row + 1, column])[0]
             axes.text(column, row, f"{matrix[row, column]:+,}", color=style.readable(shade.tolist()), **how)
     mark_diagonal(axes, [(place, place) for place in range(most)], side / most)
-    bar = style.colour_bar(figure, drawn, [axes], f"images: {label(names[1], 20, 20)} minus {label(names[0], 20, 20)}")
+    first, second = (shorten(name, 20) for name in names)
+    meaning = wrap(f"images: {second} minus {first}", max(side, 1.2), theme().label)
+    bar = style.colour_bar(figure, drawn, [axes], meaning)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(7, integer=True))
     bar.ax.yaxis.set_major_formatter("{x:+,.0f}")
     if side < 3:
         style.figure_heading(figure, title, total)

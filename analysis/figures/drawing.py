@@ -103,11 +103,14 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The figure in the making: the user's choices, whose it is, and letters for which no font was found."""
+    """The figure in the making: the user's choices, whose it is, letters for which no font was found, and which of the
+    choices made a difference: `percent` is in `used` where a rate was written.
+    """
 
     style: FigureStyle = field(default_factory=FigureStyle)
     about: About = field(default_factory=About)
     missing: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
 
     @property
     def theme(self) -> Theme:
@@ -186,4 +189,10 @@ def check_order(*known: Sequence[str]) -> None:
 
 def number(value: float, digits: int = 3) -> str:
     """Return an accuracy or a rate in [0, 1] as the user wants it, with as many digits for all: 0.925 or 92.5 %."""
-    return f"{100 * value:.{digits - 2}f} %" if now().style.percent else f"{value:.{digits}f}"
+    return f"{100 * value:.{digits - 2}f} %" if percent() else f"{value:.{digits}f}"
+
+
+def percent() -> bool:
+    """Tell whether rates are percentages."""
+    now().used.add("percent")
+    return now().style.percent

@@ -6,17 +6,15 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-PACKAGES = {
-    "CJK": "fonts-noto-cjk",
-    "HIRAGANA": "fonts-noto-cjk",
-    "KATAKANA": "fonts-noto-cjk",
-    "HANGUL": "fonts-noto-cjk",
-    "FULLWIDTH": "fonts-noto-cjk",
-    "IDEOGRAPHIC": "fonts-noto-cjk",
-}
-"""Debian's packages of fonts, by the first word of a letter's name in Unicode."""
+CJK = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "FULLWIDTH", "IDEOGRAPHIC"})
+"""First words of the names in Unicode of letters that a font for Chinese, Japanese and Korean has."""
 
-OTHERWISE = "fonts-noto-core"
+PACKAGES = (
+    ("Debian and Ubuntu", "fonts-noto-cjk", "fonts-noto-core"),
+    ("Fedora", "google-noto-sans-cjk-fonts", "google-noto-fonts-all"),
+    ("Homebrew", "font-noto-sans-cjk", "font-noto-sans-{script}"),
+)
+"""Packages of fonts: where, for Chinese, Japanese and Korean, and for other letters."""
 
 
 @lru_cache(maxsize=1)
@@ -56,9 +54,15 @@ def missing_letters(letters: Iterable[str]) -> str:
     listed = sorted(set(letters))
     if not listed:
         return ""
-    packages = {PACKAGES.get(unicodedata.name(letter, "?").split()[0].split("-")[0], OTHERWISE) for letter in listed}
+    scripts = dict.fromkeys(unicodedata.name(letter, "other").split()[0].split("-")[0] for letter in listed)
+    others = [script.lower() for script in scripts if script not in CJK]
+    named = []
+    for system, cjk, other in PACKAGES:
+        packages = [cjk] if len(others) < len(scripts) else []
+        packages += dict.fromkeys(other.format(script=script) for script in others)
+        named.append(f"{' '.join(packages)} ({system})")
     more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
     return (
-        f"no font on this system has {' '.join(listed[:10])}{more}: boxes are drawn; install one that has, "
-        f"on Debian and Ubuntu {' '.join(sorted(packages))}"
+        f"no font on this system has {' '.join(listed[:10])}{more}: boxes are drawn. Install a font that has: "
+        f"{', '.join(named)}; or put its .ttf or .otf file into ~/.fonts"
     )

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import style
-from .drawing import height, theme
+from .drawing import height, ordered, percent, theme
 from .map_extras import MapExtras, caption_lines, draw_prompts
-from .text import label, safe, width_of
+from .text import LONGEST, label, safe, width_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,6 +24,9 @@ SIDE = 7.0
 UNLABELLED = "unlabelled"
 MOST_LISTED = 160
 """No more labels than this stand in a legend: beyond, looks repeat, and a thousand take ten seconds to draw."""
+
+NARROW_LISTED = 40
+"""Nor more than this in one column of a journal."""
 
 CONFIDENCES = ("0 to 0.2", "0.2 to 0.4", "0.4 to 0.6", "0.6 to 0.8", "0.8 to 1")
 """Labels of fifths of the confidence, whose colours run from light to dark."""
@@ -117,12 +120,12 @@ def _name_clusters(axes: Axes, places: npt.NDArray[np.float64], labels: Sequence
 def looks_of(labels: Sequence[str | None]) -> dict[str | None, style.Look]:
     """Return how each label is drawn, in the order of their names, so that another sample has the same colours.
 
-    `correct` and `wrong` have colours of their own; unlabelled, grey, come last.
+    Those of the user's order come first. `correct` and `wrong` have colours of their own; unlabelled, grey, come last.
     """
-    names = sorted({name for name in labels if name is not None})
+    names = ordered(sorted({name for name in labels if name is not None}))
     shown: dict[str | None, style.Look] = {}
     if set(names) <= {CORRECT, WRONG}:
-        colours = {CORRECT: style.CORRECT, WRONG: style.WRONG}
+        colours = {CORRECT: style.colour_of(style.CORRECT), WRONG: style.colour_of(style.WRONG)}
         shown |= {name: style.Look(colours[name], "o", "") for name in names}
     elif set(names) <= set(CONFIDENCES):
         from matplotlib.colors import to_hex
@@ -163,13 +166,21 @@ def legend_entries(
 ) -> tuple[list[Artist], list[str]]:
     """Return what the legend draws and says: labels with their numbers of images, how many it leaves out, prompts."""
     counts = Counter(labels)
-    listed = list(shown.items())[:MOST_LISTED]
-    texts = [f"{UNLABELLED if name is None else label(name, 26)} ({counts[name]:,})" for name, _ in listed]
+    listed = list(shown.items())[: MOST_LISTED if style.fitted(SIDE) > 5 else NARROW_LISTED]
+    longest = 26 if len(listed) > 20 else LONGEST  # a long list has one line for each
+    texts = [f"{_called(name, longest)} ({counts[name]:,})" for name, _ in listed]
     handles = [swatch(look) for _, look in listed]
     if len(shown) > len(listed):
         texts, handles = [*texts, f"and {len(shown) - len(listed):,} more"], [*handles, swatch(_NOTHING)]
     stars, prompts = extras.legend()
     return [*handles, *stars], [*texts, *prompts]
+
+
+def _called(name: str | None, longest: int) -> str:
+    if name in CONFIDENCES and percent():
+        low = CONFIDENCES.index(name) * 20
+        return f"{low} to {low + 20} %"
+    return UNLABELLED if name is None else label(name, 26, longest)
 
 
 def swatch(look: style.Look) -> Artist:

@@ -11,20 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from . import style
-from .drawing import DPI, theme
-from .map_extras import MapExtras, Points, caption_lines, draw_prompts
+from .drawing import DPI, now, theme
+from .map_extras import MapExtras, Points, draw_prompts
 from .map_points import legend_entries, looks_of
-from .pages import MARGIN, page_figure, page_head, pixels, tile, write
+from .pages import MARGIN, Head, margin_of, page_figure, page_head, page_height, page_width, plan_head, tile
 from .text import safe
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
 
 
-_HEADER = 130
-_CAPTION = 9.0 * 1.45  # points from line to line
 _WIDTH = 12.0  # inches across the map
 _NARROWEST = 800  # pixels that the header needs
 _ROOM = 2.0  # cells for each image: fewer and clusters run together, more and thumbnails get small
@@ -56,44 +53,54 @@ def thumbnail_map(
 
     Raises:
         ValueError: not one place and label for each image.
+        OptionError: the user's size leaves no room.
     """
     from PIL import Image
 
     if len(xy) != len(images) or (labels is not None and len(labels) != len(images)):
         raise ValueError(f"{len(xy)} places for {len(images)} images, or too few labels")
     extras = extras or MapExtras()
-    layout, prompts, cell = _lay_out(np.asarray(xy, dtype=np.float64), extras)
     shown = {} if labels is None else looks_of(labels)
-    borders = None if labels is None else [shown[name].colour for name in labels]
-    canvas = _canvas(layout, images, borders, cell)
     # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
     listed = shown if len(shown) <= len(style.PALETTE) else {}
     squares = {name: replace(look, marker="s") for name, look in listed.items()}
     handles, texts = legend_entries(labels or (), squares, extras)
-    lines = caption_lines(extras.caption, max(canvas.width, _NARROWEST) / DPI)
-    top = MARGIN + _HEADER + (int(pixels(_CAPTION) * (lines.count("\n") + 1)) if lines else 0)
-    planned = style.plan_legend(texts, canvas.height / DPI)
-    page = Image.new("RGB", _page_size(canvas.size, planned.width, top), theme().paper)
-    page.paste(canvas, (MARGIN, top))
+    across = extras.width or _WIDTH
+    frame = style.plan_frame(across, across * 0.75, texts, 2 * MARGIN / DPI)
+    width = page_width(int(frame.width * DPI)) if extras.width is None else max(int(frame.width * DPI), _NARROWEST)
+    margin = margin_of(width)
+    below = int(frame.below * DPI)
+    head, drawn_by = _head(title, width - 2 * margin, extras, None), int(frame.axes * DPI)
+    size = now().style.size
+    down = int(size[1] * DPI) - head.height - below - 2 * margin if size and size[1] else None
+    layout, prompts, cell = _lay_out(np.asarray(xy, dtype=np.float64), extras, drawn_by, down)
+    head = _head(title, width - 2 * margin, extras, layout)
+    borders = None if labels is None else [shown[name].colour for name in labels]
+    canvas = _canvas(layout, images, borders, cell)
+    top = margin + head.height
+    page = Image.new("RGB", (width, page_height(top + canvas.height + below + margin)), theme().paper)
+    page.paste(canvas, (margin, top))
     figure, axes = page_figure(page)
-    _header(axes, [title, _drawn(layout), *lines.split("\n")], max(canvas.width, _NARROWEST))
-    area = MARGIN, page.height - top - canvas.height, *canvas.size
-    draw_prompts(axes, extras, prompts + np.array([MARGIN, top]), area)
-    at = (2 * MARGIN + canvas.width) / page.width, 1 - top / page.height
-    style.draw_legend(figure, handles, texts, canvas.height / DPI, safe(legend_title), at)
+    page_head(axes, head, margin)
+    area = margin, page.height - top - canvas.height, *canvas.size
+    draw_prompts(axes, extras, prompts + np.array([margin, top]), area)
+    beside = (2 * margin + canvas.width) / width, 1 - top / page.height, 0
+    under = margin / width, 1 - (top + canvas.height + 16) / page.height, frame.columns
+    style.draw_legend(figure, handles, texts, across * 0.75, safe(legend_title), under if below else beside)
     return figure
 
 
-def _page_size(canvas: tuple[int, int], legend_width: float, top: int) -> tuple[int, int]:
-    beside = MARGIN + int(legend_width * DPI) if legend_width else 0
-    return max(canvas[0] + beside, _NARROWEST) + 2 * MARGIN, canvas[1] + MARGIN + top
+def _head(title: str, width: int, extras: MapExtras, layout: ThumbnailLayout | None) -> Head:
+    """Return the title, how many were drawn, and the caption; without a layout one of the same height."""
+    return plan_head(title, width, _drawn(layout) if layout else "x" * 95, extras.caption)
 
 
-def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailLayout, Points, int]:
+def _lay_out(
+    xy: npt.NDArray[np.float64], extras: MapExtras, width: int, height: int | None
+) -> tuple[ThumbnailLayout, Points, int]:
     """Return where the images and the prompts go, the latter in pixels (P, 2), and the pixels of a cell."""
-    width = int((extras.width or _WIDTH) * DPI)
     places = np.vstack([xy.reshape(-1, 2), extras.places])
-    columns, rows = _grid(places, width)
+    columns, rows = _grid(places, width, height)
     cell = width // columns
     every = place(places, columns, rows, ceil(columns * rows * _FULLEST) + len(extras.prompts))
     count = len(xy)
@@ -101,13 +108,18 @@ def _lay_out(xy: npt.NDArray[np.float64], extras: MapExtras) -> tuple[ThumbnailL
     return layout, (every.wanted[count:] + 0.5) * cell, cell
 
 
-def _grid(places: npt.NDArray[np.float64], width: int) -> tuple[int, int]:
-    """Return columns and rows: about `_ROOM` cells an image, as high as the points' extent asks, within reason."""
+def _grid(places: npt.NDArray[np.float64], width: int, height: int | None = None) -> tuple[int, int]:
+    """Return columns and rows: about `_ROOM` cells an image, as high as the points' extent asks, within reason, or as
+    `height` allows.
+    """
     span = np.ptp(places, axis=0) if len(places) else np.ones(2)
     aspect = float(np.clip(span[1] / span[0], 0.5, 1.0)) if span[0] > 0 else 1.0
+    if height is not None:
+        aspect = min(aspect, max(height, _SMALLEST) / width)
     columns = ceil(sqrt(len(places) * _ROOM / aspect))
-    columns = int(np.clip(columns, ceil(width / _LARGEST), width // _SMALLEST))
-    return columns, ceil(columns * aspect)
+    columns = int(np.clip(columns, ceil(width / _LARGEST), max(width // _SMALLEST, 1)))
+    rows = ceil(columns * aspect)
+    return columns, rows if height is None else max(min(rows, height // (width // columns)), 1)
 
 
 def _canvas(
@@ -128,15 +140,6 @@ def _canvas(
 def _drawn(layout: ThumbnailLayout) -> str:
     drawn = f"{int(layout.placed.sum()):,} of {len(layout.placed):,} images, each moved to the nearest free place, "
     return drawn + (f"{layout.left_out:,} left out for lack of room" if layout.left_out else "none left out")
-
-
-def _header(axes: Axes, lines: Sequence[str], width: int) -> None:
-    """Write the title, how many were drawn, and the caption's lines."""
-    title, drawn, *caption = lines
-    page_head(axes, title, width, drawn)
-    below = MARGIN + pixels(theme().title * 1.5)
-    for number, line in enumerate(caption, start=1):
-        write(axes, MARGIN, below + pixels(_CAPTION) * number, line, theme().tick, color=theme().muted)
 
 
 Cells = npt.NDArray[np.int64]

@@ -1,18 +1,19 @@
-"""Pages of images: contact sheets of hits, and one sample for each category and condition."""
+"""Pages of images: how one is laid out, contact sheets of hits, and pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from math import ceil
 from typing import TYPE_CHECKING
 
+from shotdex.store.errors import OptionError
 from shotdex.store.types import Hit
 
 from . import style
 from .drawing import DPI, now, theme
-from .text import fit, label, safe, width_of, wrap
+from .drawing import height as drawn_height
+from .text import fit, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,16 +56,75 @@ def pixels(points: float) -> float:
     return points * DPI / 72
 
 
-def page_head(axes: Axes, title: str, width: float, remark: str = "") -> None:
-    """Write a page's title, and beneath it whose the figure is and a remark."""
-    colours, about = theme(), str(now().about)
-    write(axes, MARGIN, MARGIN, fit(style.headline(title), width, colours.title, DPI), colours.title)
-    below = " · ".join(part for part in (about, remark) if part)
-    y = MARGIN + pixels(colours.title * 1.5)
-    lines = wrap(below, width / DPI, colours.small).split("\n")
-    for line in [*lines[:1], *([" ".join(lines[1:])] if lines[1:] else [])]:
-        write(axes, MARGIN, y, fit(line, width, colours.small, DPI), colours.small, color=colours.muted)
-        y += pixels(colours.small * 1.3)
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A page's title, in one line or two, and the lines beneath it; `height` is the pixels from the margin down."""
+
+    title: str
+    lines: tuple[str, ...]
+    height: int
+
+
+def plan_head(title: str, width: int, remark: str = "", caption: str = "") -> Head:
+    """Return the title, whose the figure is, a remark and a caption in lines of at most `width` pixels."""
+    colours = theme()
+    written = wrap(style.headline(title), width / DPI, colours.title * (1 + 0.12 * bold()), style.LONGEST_TITLE)
+    if written.count("\n") > 1:
+        written = fit(style.headline(title), width, colours.title, DPI)
+    below = [" · ".join(part for part in (str(now().about), remark) if part), caption]
+    lines = [line for text in below if text for line in wrap(text, width / DPI, colours.small, 1000).split("\n")]
+    titles = written.count("\n") + 1
+    height = pixels(colours.title * 1.25 * titles + 3 + colours.small * 1.35 * len(lines) + 9)
+    return Head(written, tuple(lines), int(height))
+
+
+def bold() -> bool:
+    """Tell whether titles are bold: where they are no larger than the rest."""
+    return theme().title == theme().tick
+
+
+def page_head(axes: Axes, head: Head, margin: int = MARGIN) -> None:
+    """Write a page's title and the lines beneath it."""
+    colours = theme()
+    weight = "bold" if bold() else "normal"
+    axes.text(
+        margin, margin, head.title, fontsize=colours.title, color=colours.ink, ha="left", va="top", linespacing=1.2,
+        fontweight=weight,
+    )  # fmt: skip
+    y = margin + pixels(colours.title * 1.25 * (head.title.count("\n") + 1) + 3)
+    for line in head.lines:
+        write(axes, margin, y, line, colours.small, color=colours.muted)
+        y += pixels(colours.small * 1.35)
+
+
+def page_width(natural: int) -> int:
+    """Return the pixels across for a page that would take `natural`: the user's, or a column or page of a journal."""
+    return int(style.fitted(natural / DPI) * DPI)
+
+
+def page_height(natural: int) -> int:
+    """Return the pixels down for a page that would take `natural`.
+
+    Raises:
+        OptionError: the user's height is too small for it.
+    """
+    chosen = int(drawn_height(natural / DPI) * DPI + 0.5)
+    if chosen < natural:
+        size = now().style.size
+        assert size is not None and size[1] is not None
+        raise OptionError(
+            f"the images and their names do not fit {size[0] * 25.4:.0f}x{size[1] * 25.4:.0f} mm",
+            "choose a larger --size, or a width alone",
+        )
+    return chosen
+
+
+_NARROW = 800  # pixels
+
+
+def margin_of(width: int) -> int:
+    """Return the pixels around a page of so many across: fewer where the images need them."""
+    return MARGIN if width >= _NARROW else 20
 
 
 def write(axes: Axes, x: float, y: float, text: str, size: float | None = None, **how: str) -> None:
@@ -80,7 +140,6 @@ def write(axes: Axes, x: float, y: float, text: str, size: float | None = None, 
 
 TILE = 300
 _GAP = 30
-_HEADER = 110
 _LINE = 30
 _NARROWEST = 3  # tiles; so that the title has room above a single hit
 
@@ -91,7 +150,7 @@ def contact_sheet(hits: Sequence[Hit], images: Sequence[Image.Image], query: str
     Args:
         hits: what was found, best first.
         images: one RGB image for each hit, of any size.
-        question: what was asked; the title.
+        query: the text of the query; the title.
         columns: images in a row; chosen by their number when absent.
 
     Raises:
@@ -107,15 +166,17 @@ def contact_sheet(hits: Sequence[Hit], images: Sequence[Image.Image], query: str
     lines = 3 if any(hit.category for hit in hits) else 2
     pitch = TILE + 14 + lines * _LINE + _GAP
     width = 2 * MARGIN + max(across, _NARROWEST) * (TILE + _GAP) - _GAP
-    page = Image.new("RGB", (width, 2 * MARGIN + _HEADER + ceil(len(hits) / across) * pitch - _GAP), theme().paper)
+    found = f"{len(hits):,} image{'' if len(hits) == 1 else 's'}, by cosine"
+    head = plan_head(query, width - 2 * MARGIN, found)
+    page = Image.new("RGB", (width, 2 * MARGIN + head.height + ceil(len(hits) / across) * pitch - _GAP), theme().paper)
     corners = [
-        (MARGIN + index % across * (TILE + _GAP), MARGIN + _HEADER + index // across * pitch)
+        (MARGIN + index % across * (TILE + _GAP), MARGIN + head.height + index // across * pitch)
         for index in range(len(hits))
     ]
     for image, corner in zip(images, corners, strict=True):
         page.paste(tile(image, TILE), corner)
     figure, axes = page_figure(page)
-    page_head(axes, query, width - 2 * MARGIN, f"{len(hits):,} image{'' if len(hits) == 1 else 's'}, by cosine")
+    page_head(axes, head)
     for hit, (x, y) in zip(hits, corners, strict=True):
         _caption(axes, hit, x, y + TILE + 14)
     return figure
@@ -140,71 +201,8 @@ def file_name(path: str) -> str:
     return last.rsplit("!", 1)[-1] or last
 
 
-_SAMPLES_GAP = 16
-_SAMPLES_HEADER = 130
-_WIDEST_NAME, _WIDEST_CONDITION = 420, 260  # pixels that the rows' and the columns' names take at most
-
-
-def samples_figure(
-    images: Mapping[tuple[str, str], Image.Image],
-    categories: Sequence[str],
-    conditions: Sequence[str],
-    title: str = "Samples",
-) -> Figure:
-    """Draw a grid, a row for each category and a column for each condition; a combination without an image is empty.
-
-    Args:
-        images: (category, condition) -> an RGB image of any size, shown whole.
-        categories: the rows, from the top.
-        conditions: the columns, from the left.
-        title: what the figure says at its head.
-    """
-    from PIL import Image
-
-    # Ten rows make a page of about 2,000 pixels; with 100 a tile is as small as can be made out.
-    side = min(max(2000 // max(len(categories), 1), 64), 220)
-    names = [label(name, 22) for name in categories]
-    lines = [line for name in names for line in name.split("\n")]
-    left = MARGIN + min(_WIDEST_NAME, int(max((_width(line) for line in lines), default=0))) + 24
-    top = MARGIN + _SAMPLES_HEADER + int(pixels(theme().tick * 1.8))
-    widest = max((_width(safe(condition)) for condition in conditions), default=0)
-    pitch = max(side, min(_WIDEST_CONDITION, int(widest) + 1)) + _SAMPLES_GAP
-    right = left + max(len(conditions) * pitch, 500)
-    page = Image.new("RGB", (right + MARGIN, top + len(categories) * (side + _SAMPLES_GAP) + MARGIN), theme().paper)
-    inset = (pitch - _SAMPLES_GAP - side) // 2
-    for (row, category), (column, condition) in product(enumerate(categories), enumerate(conditions)):
-        image = images.get((category, condition))
-        if image is not None:
-            page.paste(tile(image, side), (left + column * pitch + inset, top + row * (side + _SAMPLES_GAP)))
-    figure, axes = page_figure(page)
-    page_head(axes, title, right - MARGIN)
-    _name_columns(axes, conditions, left, top, pitch)
-    for row, name in enumerate(names):
-        write(
-            axes,
-            left - 24,
-            top + row * (side + _SAMPLES_GAP) + side / 2,
-            name,
-            theme().tick,
-            ha="right",
-            va="center",
-        )
-    return figure
-
-
-def _name_columns(axes: Axes, conditions: Sequence[str], left: int, top: int, pitch: int) -> None:
-    for column, condition in enumerate(conditions):
-        middle = left + column * pitch + (pitch - _SAMPLES_GAP) / 2
-        name = fit(condition, pitch - _SAMPLES_GAP, theme().tick, DPI)
-        write(axes, middle, top - 14, name, theme().tick, ha="center", va="bottom")
-
-
-def _width(line: str) -> float:
-    return width_of(line, theme().tick, DPI)
-
-
 PAIR_TILE = 220
-_SEAM, _PAIR_GAP, _PAIR_HEADER = 8, 44, 110  # pixels between two of a pair, between pairs, and above them
+_SEAM, _PAIR_GAP = 8, 44  # pixels between two of a pair, and between pairs
 
 _PAIR_WIDTH = 2 * PAIR_TILE + _SEAM
 _ABOVE, _BELOW = _LINE + 8, 6  # from a pair's top to its tiles, and from these to their captions
@@ -252,10 +250,11 @@ def pair_sheet(
     captions = max((len(_lines(labels)) for pair in pairs for labels in (pair.first, pair.second)), default=0)
     pitch = _ABOVE + PAIR_TILE + _BELOW + captions * _LINE + _PAIR_GAP
     width = 2 * MARGIN + across * (_PAIR_WIDTH + _PAIR_GAP) - _PAIR_GAP
-    height = 2 * MARGIN + _PAIR_HEADER + max(ceil(len(pairs) / across) * pitch - _PAIR_GAP, 0)
+    head = plan_head(title, width - 2 * MARGIN, remark)
+    height = 2 * MARGIN + head.height + max(ceil(len(pairs) / across) * pitch - _PAIR_GAP, 0)
     page = Image.new("RGB", (width, height), theme().paper)
     corners = [
-        (MARGIN + index % across * (_PAIR_WIDTH + _PAIR_GAP), MARGIN + _PAIR_HEADER + index // across * pitch)
+        (MARGIN + index % across * (_PAIR_WIDTH + _PAIR_GAP), MARGIN + head.height + index // across * pitch)
         for index in range(len(pairs))
     ]
     for pair, both, (x, y) in zip(pairs, images, corners, strict=True):
@@ -263,7 +262,7 @@ def pair_sheet(
         for side, image in enumerate(both):
             page.paste(tile(image, PAIR_TILE, border, thickness), (x + side * (PAIR_TILE + _SEAM), y + _ABOVE))
     figure, axes = page_figure(page)
-    page_head(axes, title, width - 2 * MARGIN, remark)
+    page_head(axes, head)
     for number, (pair, (x, y)) in enumerate(zip(pairs, corners, strict=True), 1):
         _captions(axes, number, pair, x, y)
     return figure

@@ -12,7 +12,7 @@ from shotdex.analysis.stats.proportions import wilson
 from shotdex.store.types import Estimate
 
 from . import style
-from .drawing import height, now, theme
+from .drawing import height, number, percent, theme
 from .text import label
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def selective_figure(
     top = max(min(1.02, 1.05 * top), 0.02)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02 * top, top)
-    if now().style.percent:
+    if percent():
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(
@@ -93,4 +93,4 @@ def _curve(found: RiskCoverage) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
 def _describe(area: Estimate) -> str:
     if isnan(area.value):
         return f"AURC undefined, n={area.n:,}"
-    return f"AURC {area.value:.3f} [{area.low:.3f}, {area.high:.3f}]\nn={area.n:,}"
+    return f"AURC {number(area.value)} [{number(area.low)}, {number(area.high)}]\nn={area.n:,}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from .drawing import DPI, now, theme, width
-from .text import wrap
+from .drawing import DPI, now, percent, theme, width
+from .text import across, wrap
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -30,6 +31,12 @@ _DULLER = ("#117733", "#DDCC77", "#CC6677", "#6A8CAF", "#8C6D31", "#9B8FD0")
 PALETTE = OKABE_ITO + _DARKER + _DULLER
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "////", "....", "xxxx", "----", "++++", "||||", "oooo")
+
+_ON_DARK = {
+    "#0072B2": "#3D9BD6", "#000000": "#FFFFFF", "#882255": "#C65B8E", "#332288": "#8C7BE0", "#661100": "#B5563F",
+    "#117733": "#3FA564",
+}  # fmt: skip
+"""Lighter twins of the colours that a dark page would swallow."""
 
 _NEUTRAL = ("#d4d4d4", "#ffffff", "#a3a3a3")
 _NEUTRAL_HATCHES = ("", "////", "", "....", "xxxx", "----")
@@ -53,7 +60,12 @@ def looks(count: int) -> list[Look]:
     They are all different up to 160; beyond that they repeat, and no legend could be read anyway.
     """
     turns = [(index % len(PALETTE), index // len(PALETTE) % len(MARKERS)) for index in range(count)]
-    return [Look(PALETTE[colour], MARKERS[turn], HATCHES[turn]) for colour, turn in turns]
+    return [Look(colour_of(PALETTE[colour]), MARKERS[turn], HATCHES[turn]) for colour, turn in turns]
+
+
+def colour_of(colour: str) -> str:
+    """Return a colour of the palette as it can be seen on the page."""
+    return _ON_DARK.get(colour, colour) if now().style.theme == "dark" else colour
 
 
 def neutral_looks(count: int) -> list[Look]:
@@ -82,6 +94,13 @@ def shades() -> Colormap:
 def fitted(natural: float) -> float:
     """Return the width of a figure that would take `natural` inches."""
     return width(natural)
+
+
+def share(value: float, digits: int | None = None) -> str:
+    """Return a round rate in [0, 1] for an axis: 0.05, with `digits` 0.2, or 5 %."""
+    if percent():
+        return f"{100 * value:g} %"
+    return f"{value:g}" if digits is None else f"{value:.{digits}f}"
 
 
 def colour_bar(figure: Figure, drawn: ScalarMappable, axes: Sequence[Axes], meaning: str) -> Colorbar:
@@ -126,24 +145,27 @@ def clean(axes: Axes, grid: str = "y") -> None:
 def heading(axes: Axes, title: str, width: float) -> None:
     """Put the title and whose the figure is above the axes, flush left, in as many lines as `width` inches need."""
     colours, drawing = theme(), now()
-    bold = "bold" if colours.title == colours.tick else "normal"
+    bold = colours.title == colours.tick
     below = wrap(str(drawing.about), width, colours.small)
     lines = below.count("\n") + 1 if below else 0
-    written = wrap(headline(title), width, colours.title, LONGEST_TITLE)
+    written = wrap(headline(title), width, colours.title * (1 + 0.12 * bold), LONGEST_TITLE)
     pad = 8 + lines * colours.small * 1.35 + 3 * bool(lines)
-    axes.set_title(written, loc="left", fontsize=colours.title, color=colours.ink, pad=pad, fontweight=bold)
+    axes.set_title(
+        written, loc="left", fontsize=colours.title, color=colours.ink, pad=pad, fontweight="bold" if bold else "normal"
+    )
     if below:
-        axes.annotate(
+        said = axes.annotate(
             below, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", annotation_clip=False,
             ha="left", va="bottom", fontsize=colours.small, color=colours.muted, linespacing=1.25,
         )  # fmt: skip
+        said.set_in_layout(False)  # the title's distance from the axes leaves it room
 
 
 def figure_heading(figure: Figure, title: str, width: float) -> None:
     """Put the title and whose the figure is above all axes."""
     colours = theme()
-    written = wrap(headline(title), width - 0.2, colours.label * 1.08, LONGEST_TITLE)
-    below = wrap(str(now().about), width - 0.2, colours.label * 1.08)
+    written = wrap(headline(title), width - 0.2, colours.label, LONGEST_TITLE)
+    below = wrap(str(now().about), width - 0.2, colours.label)
     text = "\n".join(part for part in (written, below) if part)
     figure.suptitle(text, x=0.01, ha="left", fontsize=colours.label, color=colours.ink)
 
@@ -161,22 +183,34 @@ def longest(labels: Sequence[str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LegendPlan:
-    """How a legend is set: `columns`, the text's `size` in points, and the `width` in inches that it takes."""
+    """How a legend is set: `columns`, the text's `size` in points, and the `width` and `height` in inches it takes."""
 
     columns: int
     size: float
     width: float
+    height: float
 
 
 def plan_legend(labels: Sequence[str], height: float) -> LegendPlan:
     """Return how the labels, safe text already, fit next to axes that are `height` inches high."""
     if not labels:
-        return LegendPlan(1, theme().tick, 0.0)
+        return LegendPlan(1, theme().tick, 0.0, 0.0)
     size = theme().tick if len(labels) <= 20 else theme().small
-    # Measured: a row takes 1.55 times its text's size, a character 0.62 of it, a handle with its gaps 5.
     lines = sum(text.count("\n") + 1 for text in labels)
-    columns = ceil(lines * size * 1.55 / 72 / height)
-    return LegendPlan(columns, size, columns * (longest(labels) * 0.62 + 5) * size / 72)
+    return _set_legend(labels, size, ceil(lines * size * _ROW / 72 / height))
+
+
+_ROW, _HANDLE, _GAP = 1.55, 3.4, 1.2  # measured, times the text's size: a row, a handle with its gap, between columns
+
+
+def _set_legend(labels: Sequence[str], size: float, columns: int) -> LegendPlan:
+    """Return what a legend of so many columns takes; matplotlib fills one column after the other."""
+    rows, more = divmod(len(labels), columns)
+    ends = [place * rows + min(place, more) for place in range(columns + 1)]
+    parts = [labels[start:end] for start, end in pairwise(ends)]
+    width = sum(across(part, size) + (_HANDLE + _GAP) * size / 72 for part in parts)
+    lines = max(sum(text.count("\n") + 1 + 0.4 * ("\n" in text) for text in part) for part in parts)
+    return LegendPlan(columns, size, width + 0.1, (lines + 1) * size * _ROW / 72)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +228,20 @@ class Frame:
 _BESIDE = 0.55  # of a figure that the axes keep at least where the legend is next to them
 
 
-def plan_frame(axes: float, height: float, labels: Sequence[str], left: float = 0.9) -> Frame:
+def plan_frame(axes: float, height: float, labels: Sequence[str], left: float = 0.9, beside: bool = True) -> Frame:
     """Return how axes of `axes` by `height` inches and a legend share the width that the user chose.
 
-    `left` is what stands to the left of the axes. A legend that would leave the axes too little goes below them.
+    `left` is what stands to the left of the axes. A legend that would leave the axes too little goes below them, or any
+    that may not stand `beside` them.
     """
     planned = plan_legend(labels, height)
     total = width(axes + planned.width + left)
-    beside = total - planned.width - left
-    if not labels or beside >= min(axes * 0.97, _BESIDE * total):
-        return Frame(total, max(beside, 0.6))
-    size = theme().small
-    columns = max(1, min(len(labels), int((total - 0.3) / ((longest(labels) * 0.66 + 5) * size / 72))))
-    lines = max(text.count("\n") + 1 for text in labels)
-    return Frame(total, max(total - left, 0.6), (ceil(len(labels) / columns) + 1) * lines * size * 1.6 / 72, columns)
+    rest = total - planned.width - left
+    if not labels or (beside and rest >= min(axes * 0.97, _BESIDE * total)):
+        return Frame(total, max(rest, 0.6))
+    below = [_set_legend(labels, theme().small, columns) for columns in range(1, min(len(labels), 8) + 1)]
+    fitting = [one for one in below if one.width <= total - 0.2] or below[:1]
+    return Frame(total, max(total - left, 0.6), fitting[-1].height, fitting[-1].columns)
 
 
 def longest_word(names: Iterable[str]) -> int:
@@ -221,21 +255,22 @@ def draw_legend(
     labels: Sequence[str],
     height: float,
     title: str = "",
-    at: tuple[float, float] | Frame | None = None,
+    at: tuple[float, float, int] | Frame | None = None,
 ) -> None:
     """Put a legend to the right of everything else; nothing is drawn without labels.
 
-    `at` is the place of its upper left corner, as shares of the figure, where the figure arranges nothing by itself;
-    or the frame, which may put it below.
+    `at` is the place of its upper left corner, as shares of the figure, and its columns (0: as many as it needs), where
+    the figure arranges nothing by itself; or the frame, which may put it below.
     """
     if not labels:
         return
     planned = plan_legend(labels, height)
     where: dict[str, Any] = {"loc": "outside right upper"}
     if isinstance(at, tuple):
-        where = {"loc": "upper left", "bbox_to_anchor": at}
+        where = {"loc": "upper left", "bbox_to_anchor": at[:2]}
+        planned = LegendPlan(at[2], theme().small, 0.0, 0.0) if at[2] else planned
     elif at is not None and at.below:
-        planned, where = LegendPlan(at.columns, theme().small, 0.0), {"loc": "outside lower left"}
+        planned, where = LegendPlan(at.columns, theme().small, 0.0, 0.0), {"loc": "outside lower left"}
     legend = figure.legend(
         list(handles),
         list(labels),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,28 @@ def label(text: str, width: int = LONGEST, longest: int = LONGEST) -> str:
 
 
 def wrap(text: str, width: float, size: float, longest: int = 400) -> str:
-    """Return `text` safe, in lines of at most `width` inches at `size` points."""
-    return label(text, max(int(width * 72 / size / 0.58), 12), longest) if text else ""
+    """Return `text` safe, in lines of at most `width` inches at `size` points; a longer word is cut into several."""
+    lines = [""]
+    for word in shorten(" ".join(text.split()), longest).split(" "):
+        while word:
+            longer = f"{lines[-1]} {word}" if lines[-1] else word
+            if across([safe(longer)], size) <= width:
+                lines[-1] = longer
+                break
+            if lines[-1]:
+                lines.append("")
+                continue
+            most = max(int(len(word) * width / across([safe(word)], size)), 1)
+            lines[-1:] = [word[:most], ""]
+            word = word[most:]
+    return "\n".join(safe(line) for line in lines if line)
+
+
+def across(texts: Iterable[str], size: float) -> float:
+    """Return how many inches the widest line among safe texts takes at `size` points, 0 without any."""
+    lines = [line for text in texts for line in text.split("\n")]
+    # At few dots per inch hinting rounds every letter to whole dots.
+    return max((width_of(line, size, 720) for line in lines), default=0) / 720
 
 
 def fit(text: str, width: float, size: float, dpi: float) -> str:
@@ -84,6 +105,7 @@ def fit(text: str, width: float, size: float, dpi: float) -> str:
     return safe(shorten(text, low))
 
 
+@lru_cache(maxsize=4096)
 def width_of(drawn: str, size: float, dpi: float) -> float:
     """Return how wide safe text is in pixels, at `size` points."""
     font = _font()
@@ -95,9 +117,16 @@ def width_of(drawn: str, size: float, dpi: float) -> float:
 
 
 def _font() -> FT2Font:
-    from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.font_manager import get_font
 
-    return get_font(findfont(FontProperties()))
+    return get_font(_path())
+
+
+@lru_cache(maxsize=1)
+def _path() -> str:
+    from matplotlib.font_manager import FontProperties, findfont
+
+    return str(findfont(FontProperties()))
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shotdex.analysis.figures.comparison import ComparisonLine, comparison_figure
-from shotdex.analysis.figures.drawing import About, signed
+from shotdex.analysis.figures.drawing import About, check_order, now, ordered, signed
 from shotdex.store.connection import Connection
 from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.store import Store
@@ -150,7 +150,13 @@ def _choices(trained: _Trained) -> Choices:
 
 def comparison_plot(comparison: ProbeComparison) -> Figure:
     """Draw the accuracy of each line, and of few-shot lines against the number of images a class."""
-    rows = [ComparisonLine(row.name, row.estimate, row.kind, row.shots) for row in comparison.rows]
+    names = [row.name for row in comparison.rows]
+    check_order(names)
+    first = {name: place for place, name in enumerate(ordered(dict.fromkeys(names)))}
+    rows = [
+        ComparisonLine(row.name, row.estimate, row.kind, row.shots)
+        for row in sorted(comparison.rows, key=lambda row: first[row.name] if now().style.order else 0)
+    ]
     space = "" if comparison.options.space is Space.JOINT else f", {comparison.options.space} space"
     model = str(comparison.encoder)
     about = About((f"model {model.split(' (')[0]}", str(comparison.coverage)), (("Model", model),))

@@ -1,60 +1,50 @@
-"""No two texts overlap or leave the canvas: few and many classes, long names, three widths, two themes."""
-
-from itertools import product
+"""No two texts overlap or leave the canvas, in figures of every kind: few and many classes, runs, widths, themes."""
 
 import numpy as np
 import pytest
 
-from shotdex.analysis.figures import accuracy_figure, confusion_figure, counts_figure, point_map, topk_figure
-from shotdex.analysis.figures.drawing import About, FigureStyle, parse_size, signed, styled
-from shotdex.analysis.stats.proportions import wilson
+from shotdex.analysis.figures.drawing import FigureStyle, parse_size, styled
+from shotdex.store.errors import OptionError
+from tests.analysis.figures.kinds import KINDS, drawn
 
-ABOUT = About(("run names", "model clip-vit-base-patch32", "12,345 images", "2026-11-28", "accuracy@1 0.678"))
-LONG = "a category whose name somebody wrote out as a whole sentence"
-
-
-def names_of(count):
-    return [f"category {index}" for index in range(count - 1)] + [LONG]
-
-
-def accuracy(count):
-    return accuracy_figure(
-        [("names", {name: wilson(3 * i % 40, 40) for i, name in enumerate(names_of(count))})], chance=0.1
-    )
-
-
-def counts(count):
-    return counts_figure({name: {"one": 7 + place} for place, name in enumerate(names_of(count))})
-
-
-def confusion(count):
-    return confusion_figure(np.eye(count, dtype=int) * 37 + 1, names_of(count))
-
-
-def topk(count):
-    return topk_figure([("names", [wilson(min(30 + k, 40), 40) for k in range(count)])], classes=count)
-
-
-def scatter(count):
-    xy = np.random.default_rng(0).normal(size=(3 * count, 2))
-    return point_map(xy, names_of(count) * 3, legend_title="category")
-
-
-SIZES = (None, "89mm", "183mm")
+VARIATIONS = (
+    # Classes, conditions, runs, size, theme.
+    (2, 1, 1, None, "light"),
+    (10, 5, 3, "89mm", "paper"),
+    (10, 1, 4, "183mm", "dark"),
+    (100, 5, 1, "89mm", "light"),
+)
+PAGES = ("thumbnails", "mistakes", "sheet", "pairs", "samples")
+SIZED = ("sheet", "pairs")  # sheets of hits and of pairs have the size of their images
+OF_CLASSES = ("reliability", "selective", "probe")  # whose number is not drawn
 
 
 @pytest.mark.parametrize(
-    ("draw", "count", "size"),
+    ("kind", "variation"),
     [
-        (draw, count, size)
-        for draw, count, size in product((accuracy, counts, confusion, topk, scatter), (1, 2, 10, 100), SIZES)
-        if (draw, count) != (topk, 1) and not (draw is scatter and count == 100 and size)
+        (kind, one)
+        for kind in KINDS
+        for one in VARIATIONS
+        if one[0] < 100 or kind not in (*PAGES, *OF_CLASSES, "map correct", "map agreement", "map confidence")
     ],
 )
-def test_no_text_lies_on_another(readable, draw, count, size):
-    for theme in ("paper", "dark"):
-        with styled(FigureStyle(size=parse_size(size) if size else None, theme=theme)), signed(ABOUT):
-            figure = draw(count)
-        if size:
-            assert figure.get_size_inches()[0] == pytest.approx(parse_size(size)[0])
-        readable(figure)
+def test_no_text_lies_on_another(readable, kind, variation):
+    count, conditions, runs, size, theme = variation
+    with styled(FigureStyle(size=parse_size(size) if size else None, theme=theme)):
+        figure = drawn(kind, count, conditions, runs)
+    if size and kind not in SIZED:
+        assert figure.get_size_inches()[0] == pytest.approx(parse_size(size)[0], abs=0.01)
+    readable(figure)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in SIZED])
+def test_a_width_and_a_height_are_what_was_asked_for(kind):
+    size = parse_size("183x160mm")
+    with styled(FigureStyle(size=size)):
+        assert drawn(kind, 6, 2, 2).get_size_inches() == pytest.approx(np.array(size), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["samples", "mistakes"])
+def test_a_page_that_does_not_fit_is_an_error(kind):
+    with styled(FigureStyle(size=parse_size("89x30mm"))), pytest.raises(OptionError, match="do not fit 89x30 mm"):
+        drawn(kind, 20)
