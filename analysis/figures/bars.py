@@ -41,9 +41,9 @@ FILLED = 0.78
 class BarPlan:
     """How the groups are set: inches that a group takes, inches that all take, and that every `step`-th is named.
 
-    `names` are those of all groups as they are written; `turned` says whether they stand on end, `values` whether
-    there is room for values and whether those stand on end: `upright`, `turned` or `none`. `tall` are the inches of
-    the axes, `height` those with the names.
+    `names` are those of all groups as they are written, at `size` points; `turned` says whether they stand on end,
+    `values` whether there is room for values and whether those stand on end: `upright`, `turned` or `none`. `tall` are
+    the inches of the axes, `height` those with the names.
     """
 
     slot: float
@@ -54,6 +54,7 @@ class BarPlan:
     turned: bool
     values: str
     names: tuple[str, ...]
+    size: float
 
 
 def plan(
@@ -74,21 +75,21 @@ def plan(
         slot = max(0.18, 0.11 * bars + 0.06) if turned else max(0.95, each * bars / FILLED)
         width = min(max(count * slot, 4.2), WIDEST)
     slot = width / max(count, 1)
-    turned = turned or slot < word + 0.04
+    size = theme().tick if slot >= word + 0.04 and not turned else theme().small
+    turned = turned or slot < word * size / theme().tick + 0.04
     room = slot * FILLED / max(bars, 1) + 1e-9
     values = "upright" if room >= upright else "turned" if room >= on_end else "none"
     if turned:
         most = ONE_LINE if width > 3.6 else 24
         names = [label(name, most, most) for name in groups]
     else:
-        names = [wrap(name, slot - 0.04, theme().tick, LONGEST) for name in groups]
+        names = [wrap(name, slot - 0.04, size, LONGEST) for name in groups]
     if notes:
         gap = "  " if turned else "\n"
         names = [name + gap + note for name, note in zip(names, notes, strict=True)]
-    size = theme().small if turned else theme().tick
     down = across(names, size) if turned else max((n.count("\n") + 1 for n in names), default=1) * size * 1.25 / 72
     tall = max(height(min(3.5, 0.85 * width) + down + 1.2) - down - 1.2, 0.5)
-    return BarPlan(slot, width, tall, tall + down, ceil(_NAME / slot - 1e-9), turned, values, tuple(names))
+    return BarPlan(slot, width, tall, tall + down, ceil(_NAME / slot - 1e-9), turned, values, tuple(names), size)
 
 
 def name_groups(axes: Axes, planned: BarPlan) -> None:
@@ -96,8 +97,7 @@ def name_groups(axes: Axes, planned: BarPlan) -> None:
     shown = range(0, len(planned.names), planned.step)
     axes.set_xticks(list(shown), [planned.names[index] for index in shown])
     axes.set_xlim(-0.6, len(planned.names) - 0.4)
-    if planned.turned:
-        axes.tick_params(axis="x", labelrotation=90, labelsize=theme().small)
+    axes.tick_params(axis="x", labelrotation=90 if planned.turned else 0, labelsize=planned.size)
 
 
 def on_top(axes: Axes, place: float, top: float, text: str, values: str) -> None:
