@@ -128,7 +128,12 @@ class MatrixPlan:
     def below(self) -> float:
         """The inches that the columns' names take, with the label below them."""
         names = across(self.columns(), self.name_size) if self.turned else 2 * self.name_size / 72
-        return 0.35 + names
+        return 0.2 + names + (self.axis("predicted").count("\n") + 1) * theme().label * 1.25 / 72
+
+    def axis(self, meaning: str, alone: bool = False) -> str:
+        """Return what an axis says: its meaning, and unless that stands `alone` how its classes stand."""
+        notes = [", clustered order"] * self.clustered + [f", one name in {self.step}"] * (self.step > 1)
+        return wrap("".join([meaning, *([] if alone else notes)]), self.side, theme().label)
 
     @property
     def name_size(self) -> float:
@@ -181,7 +186,9 @@ def confusion_figure(
         if listed and total - around - listed.width < plan.side * 0.6:
             listed = None  # the matrix needs the room
         plan = replace(plan, limit=total - around - (listed.width if listed else 0))
-    figure = style.new_figure(total, height(plan.side + plan.below + 0.8), fixed_aspect=True)
+    figure = style.new_figure(
+        total, height(plan.side + plan.below + max(style.above(title, total) + 0.2, 0.8)), fixed_aspect=True
+    )
     axes = figure.add_subplot()
     drawn = colour_cells(axes, plan)
     write_cells(axes, plan, drawn)
@@ -283,13 +290,10 @@ def name_cells(axes: Axes, plan: MatrixPlan, rows: bool = True, columns: bool = 
     style.clean(axes, grid="none")
     axes.tick_params(labelsize=plan.name_size, labelbottom=columns)
     axes.spines[:].set_visible(False)
-    notes = [", clustered order"] if plan.clustered else []
-    if plan.step > 1:
-        notes.append(f", one name in {plan.step}")
     if columns:
-        axes.set_xlabel(wrap("".join(["predicted", *notes]), plan.side, theme().label))
+        axes.set_xlabel(plan.axis("predicted"))
     if rows:
-        axes.set_ylabel(wrap("".join(["true (n)", *notes]), plan.side, theme().label))
+        axes.set_ylabel(plan.axis("true (n)", alone=plan.side < 1.6))  # the other axis has the notes, too
 
 
 def explain_colours(figure: Figure, axes: Sequence[Axes], plan: MatrixPlan, drawn: ScalarMappable) -> None:

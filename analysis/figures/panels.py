@@ -108,7 +108,12 @@ def confusion_panels(
         )
         for _, matrix in panels
     ]  # fmt: skip
-    down = grid.down * (grid.side + _heads([name for name, _ in panels], grid.side)) + plans[0].below + 0.7
+    down = (
+        grid.down * (grid.side + _heads([name for name, _ in panels], grid.side))
+        + plans[0].below
+        + style.above(title, grid.width)
+        + 0.3
+    )
     figure = style.new_figure(grid.width, height(down), fixed_aspect=True)
     drawn_on = figure.subplots(grid.down, grid.across, squeeze=False)
     for place, axes in enumerate(drawn_on.flat):
@@ -157,7 +162,9 @@ def accuracy_heat_map(
     names = across(below, theme().tick) if turned else 0.3
     heads = _heads([one.name for one in panels], grid.side) if len(panels) > 1 else 0.1
     down = max(len(rows) * row, 0.6)
-    figure = style.new_figure(grid.width, height(grid.down * (down + heads) + names + 1.0))
+    figure = style.new_figure(
+        grid.width, height(grid.down * (down + heads) + names + style.above(title, grid.width) + 0.4)
+    )
     drawn_on = figure.subplots(grid.down, grid.across, squeeze=False)
     for place, axes in enumerate(drawn_on.flat):
         if place >= len(panels):

@@ -163,11 +163,18 @@ def heading(axes: Axes, title: str, width: float) -> None:
 
 def figure_heading(figure: Figure, title: str, width: float) -> None:
     """Put the title and whose the figure is above all axes."""
-    colours = theme()
-    written = wrap(headline(title), width - 0.2, colours.label, LONGEST_TITLE)
-    below = wrap(str(now().about), width - 0.2, colours.label)
-    text = "\n".join(part for part in (written, below) if part)
-    figure.suptitle(text, x=0.01, ha="left", fontsize=colours.label, color=colours.ink)
+    figure.suptitle(_figure_head(title, width), x=0.01, ha="left", fontsize=theme().label, color=theme().ink)
+
+
+def above(title: str, width: float) -> float:
+    """Return the inches that a heading above all axes takes."""
+    return 0.15 + (_figure_head(title, width).count("\n") + 1) * theme().label * 1.35 / 72
+
+
+def _figure_head(title: str, width: float) -> str:
+    written = wrap(headline(title), width - 0.2, theme().label, LONGEST_TITLE)
+    below = wrap(str(now().about), width - 0.2, theme().label)
+    return "\n".join(part for part in (written, below) if part)
 
 
 def headline(title: str) -> str:
