@@ -121,6 +121,36 @@ def test_the_script_for_a_shell(shotdex: Shotdex, shell: str, tmp_path: Path) ->
         assert subprocess.run([there, "-n", script], check=False).returncode == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("shell", "options", "setup"),
+    [
+        ("bash", ["--norc", "--noprofile"], 'eval "$(shotdex completion bash)"'),
+        ("zsh", ["-f"], 'autoload -U compinit; compinit -u; eval "$(shotdex completion zsh)"'),
+        ("fish", ["--no-config"], "shotdex completion fish | source"),
+    ],
+)
+def test_a_tab_completes_a_run(shell: str, options: list[str], setup: str, evaluated: Store, tmp_path: Path) -> None:
+    """Typed in the shell itself."""
+    pexpect = pytest.importorskip("pexpect")
+    if (there := shutil.which(shell)) is None:
+        pytest.skip(f"there is no {shell} on the PATH")
+    program = tmp_path / "bin" / "shotdex"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m shotdex.cli "$@"\n')
+    program.chmod(0o755)
+    environ = os.environ | {"SHOTDEX_STORE": str(evaluated.root), "HOME": str(tmp_path), "TERM": "xterm"}
+    environ["PATH"] = f"{program.parent}{os.pathsep}{environ['PATH']}"
+    typing = pexpect.spawn(there, options, env=environ, encoding="utf-8", dimensions=(40, 100), timeout=60)
+    try:
+        typing.sendline(f"{setup}; echo rea''dy")
+        typing.expect("ready\r")
+        typing.send("shotdex report n\t")
+        typing.expect("report names")
+    finally:
+        typing.close(force=True)
+
+
 def test_it_is_said_who_is_waited_for(evaluated: Store, tmp_path: Path) -> None:
     own = tmp_path / "store"
     shutil.copytree(evaluated.root, own)
