@@ -79,6 +79,7 @@ class Exploring(Facts):
         """
         from .follower import Follower
 
+        self._searcher.forget()  # what was read before may be old by now, and from here on nobody looks
         self._searcher.follow(_warm)
         self._searcher.read(_snapshot)
         follower = Follower(self._searcher)

@@ -215,6 +215,14 @@ def test_an_indexer_that_is_killed_leaves_the_page_as_it_was(serve: Serve, own: 
     assert client.get("/api/store").json()["notice"] is None
 
 
+def test_following_begins_with_what_is_there_now(own: Store) -> None:
+    session = shotdex.open(own.root)
+    session.snapshot()
+    change(own, "UPDATE runs SET name = 'newer' WHERE name = 'third'")
+    with session.following():
+        assert session.snapshot().runs[-1].record.name == "newer"
+
+
 def test_one_opening_a_generation(serve: Serve, own: Store, opened: list[str]) -> None:
     client, served = serve(own)
     served.follower.stop()
