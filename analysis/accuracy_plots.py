@@ -17,7 +17,7 @@ from .drawn_runs import DrawnRuns, drawn_runs
 from .figures.accuracy import Series, accuracy_figure
 from .figures.drawing import check_order, ordered, signed
 from .figures.panels import HeatPanel, accuracy_heat_map
-from .results import accuracy_groups, group_rows
+from .results import UNLABELLED, accuracy_groups, group_rows
 from .stats.paired import mcnemar_exact
 from .stats.proportions import Verdict, difference_interval, verdict
 
@@ -47,6 +47,10 @@ def accuracy_plot(
         drawn = replace(drawn, groups=group_rows(con, out.image_ids, by, out.categories))
         series = [(name, accuracy_groups(con, out, by)) for name, out in zip(drawn.names, drawn.outcomes, strict=True)]
         others = [find_baseline(con, name) for name in baselines]
+    whole = all(set(estimates) == {UNLABELLED} for _, estimates in series)
+    if whole:  # no image has a condition, which is no group of its own
+        series = [(name, {EVERY: estimates[UNLABELLED]}) for name, estimates in series]
+        drawn = replace(drawn, groups=replace(drawn.groups, names=(EVERY,)))
     by_condition = [one for one in others if set(one.accuracies) != {OVERALL}]
     if by_condition and by != ("condition",):
         names = ", ".join(repr(one.name) for one in by_condition)
@@ -57,13 +61,16 @@ def accuracy_plot(
     lines = {one.name: one.accuracies[OVERALL].value for one in others if one not in by_condition}
     classes = {len(out.classes) for out in drawn.outcomes}
     chance = 1 / classes.pop() if len(classes) == 1 else None
-    title = f"Accuracy@1 by {', '.join(by)}, 95 % Wilson intervals{drawn.note}"
+    title = f"Accuracy@1{'' if whole else ' by ' + ', '.join(by)}, 95 % Wilson intervals{drawn.note}"
     beside = [(one.name, {name: e for name, e in one.accuracies.items() if name != OVERALL}) for one in by_condition]
     check_order([group for _, estimates in (*series, *beside) for group in estimates])
     marks, said = _verdict_marks(series, beside, drawn, by)
     with signed(drawn.about.and_also(said)):
         return accuracy_figure(series, title, chance, lines, baselines=beside, mark=marks)
 
+
+EVERY = "all images"
+"""The name of the only group where no image has the label to group by."""
 
 VERDICT_MARKS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼", Verdict.UNCLEAR: " ≈"}
 

@@ -126,10 +126,10 @@ def _questions(found: Material) -> list[str]:
         if compared.notes or compared.baseline.note:
             questions.append(f"Which of the caveats about “{compared.baseline.name}” could change that conclusion?")
     if found.compared is not None:
-        questions.append("Which run would you choose, and does the evidence suffice to prefer it?")
+        questions.append("Which run would you choose, and is the evidence sufficient to prefer it?")
     questions += [
         "Which classes are confused, and what do the surest mistakes have in common?",
-        "Are the probabilities to be trusted, given the calibration?",
+        "Can the probabilities be trusted, given the calibration?",
         "What are the limits of these images, labels and prompts, and what would you do next?",
     ]
     return questions

@@ -180,7 +180,7 @@ def _scrolling(inside: Markup, label: str) -> Markup:
 def _side(cells: list[Cell]) -> str | None:
     """Return the class of a column: numbers stand to the right, and very long words break."""
     texts = [f"{cell}" for cell in cells if not isinstance(cell, Interval)]
-    numeric = [text == "-" or (text[:1] in "+-<0123456789" and text[-1:] in "0123456789]") for text in texts]
+    numeric = [text == "-" or (text[:1] in "+-<0123456789" and text[-1:] in "0123456789]*") for text in texts]
     if texts and len(texts) == len(cells) and all(numeric):
         return "number"
     return "long" if any(len(word) > LONG for text in texts for word in text.split()) else None

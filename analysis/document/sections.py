@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shotdex.analysis.baselines.compare import BaselineComparison
+from shotdex.analysis.compare import Comparison
 from shotdex.analysis.metrics import registry
 from shotdex.analysis.report import ClassRow
+from shotdex.analysis.side_by_side import MARK
 from shotdex.analysis.stats.proportions import small_sample
 from shotdex.store.baselines import OVERALL
 from shotdex.store.types import Estimate
@@ -176,14 +178,7 @@ def compared_runs(found: Material) -> Section | None:
         (
             f"{row.name_b} - {row.name_a}",
             "all images" if row.group == OVERALL else row.group,
-            number(row.a.value),
-            number(row.b.value),
-            signed(row.difference),
-            row.only_a,
-            row.only_b,
-            p_value(row.p_value),
-            p_value(row.adjusted),
-            row.a.n,
+            *(f"{cell}{'' if row.same_classes else MARK}" for cell in _compared_cells(row)),
         )
         for row in made
     ]
@@ -205,6 +200,19 @@ def compared_runs(found: Material) -> Section | None:
         *_left_out(len(rows), "comparisons"),
     ]
     return Section("compared", "Runs compared", tuple(blocks))
+
+
+def _compared_cells(row: Comparison) -> tuple[str, ...]:
+    return (
+        number(row.a.value),
+        number(row.b.value),
+        signed(row.difference),
+        f"{row.only_a:,}",
+        f"{row.only_b:,}",
+        p_value(row.p_value),
+        p_value(row.adjusted),
+        f"{row.a.n:,}",
+    )
 
 
 def classes(found: Material) -> Section:

@@ -93,13 +93,13 @@ def comparison_sentence(row: Comparison) -> str:
     some = f" of {row.of:,}" if row.group == OVERALL and row.a.n < row.of else ""
     apart = row.adjusted < LEVEL and not isnan(row.difference.value) and row.difference.value != 0
     better = row.name_b if row.difference.value > 0 else row.name_a
-    verdict = f"“{better}” is better" if apart else "the two are not distinguishable"
+    verdict = f", so “{better}” is better" if apart else ", so the two are not distinguishable"
     holm = f", adjusted by Holm's method {p_value(row.adjusted)}" if row.adjusted != row.p_value else ""
     if not row.same_classes:
-        verdict = "they chose among different classes, so this does not say which is better"
+        verdict = "; they chose among different classes, so this does not say which is better"
     return (
         f"On the {row.a.n:,}{some} images{where} that both evaluated, “{row.name_a}” reaches {number(row.a.value)} and "
         f"“{row.name_b}” {number(row.b.value)}: a difference of {signed(row.difference)}. {count(row.only_a, 'image')} "
         f"{'is' if row.only_a == 1 else 'are'} right only in “{row.name_a}” and {row.only_b:,} only in “{row.name_b}” "
-        f"({row.test}; {is_p(row.p_value)}{holm}), so {verdict}."
+        f"({row.test}; {is_p(row.p_value)}{holm}){verdict}."
     )

@@ -168,3 +168,9 @@ def test_a_keyword_that_a_figure_does_not_take_is_refused(evaluated: Store) -> N
         plot("accuracy", run="words")
     with pytest.raises(TypeError, match="'baseline'; did you mean 'baselines'"):
         plot("accuracy", baseline="toddlers")
+
+
+def test_where_no_image_has_the_label_there_is_one_group_of_all(evaluated: Store) -> None:
+    shown = texts(door.open(evaluated.root).plot.accuracy(runs="words", by="camera"))
+    assert any("all images" in text and "75" in text for text in shown), shown
+    assert not any("unlabelled" in text or "camera" in text for text in shown)

@@ -105,6 +105,8 @@ def test_runs_that_chose_among_other_classes_are_refused(session: shotdex.Sessio
         session.run("two").remove()
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "these runs chose among different classes" in page
+    assert "; they chose among different classes, so this does not say which is better." in page
+    assert len(re.findall(r'<td class="number">[-+<]?[^<]*\*</td>', page)) >= 8  # every number of the comparison
     assert "Every number is about 2 of 8 categories" in page
 
 
