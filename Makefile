@@ -88,8 +88,8 @@ PACKAGES_fiftyone := fiftyone
 ALONE_atlas := embedding-atlas==0.26.0
 PACKAGES_atlas := click duckdb fastapi inquirer narwhals 'pandas>=3' platformdirs pyarrow tqdm uvicorn uvloop websockets \
 	cryptography umap-learn
-# These run shotdex, so they have the packages of ours, too, after their own.
-RUN_SHOTDEX := ray s3 fiftyone
+# These have the packages of ours, too, after their own: most run shotdex, and what is there need not be installed twice.
+WITH_OURS := ray s3 fiftyone atlas
 PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
 ADD_OURS := import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))
 
@@ -100,10 +100,10 @@ $(ENGINES)/%/.installed: | $(VENV)/.installed
 	@mkdir -p $(ENGINES)
 	@echo "installing $(PACKAGES_$*) into $(@D)"
 	@if { $(BIN)/python -m venv --clear $(@D) \
-		&& $(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGES_$*) \
-		&& { [ -z '$(ALONE_$*)' ] || $(@D)/bin/python -m pip install --quiet --no-deps $(ALONE_$*); } \
-		&& { [ -z '$(filter $*,$(RUN_SHOTDEX))' ] || $(BIN)/python -c '$(ADD_OURS)' \
-			>"$$($(@D)/bin/python -c '$(PURELIB)')/shotdex.pth"; }; \
+		&& { [ -z '$(filter $*,$(WITH_OURS))' ] || $(BIN)/python -c '$(ADD_OURS)' \
+			>"$$($(@D)/bin/python -c '$(PURELIB)')/shotdex.pth"; } \
+		&& $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check $(PACKAGES_$*) \
+		&& { [ -z '$(ALONE_$*)' ] || $(@D)/bin/python -m pip install --quiet --no-deps $(ALONE_$*); }; \
 	} >$(ENGINES)/$*.log 2>&1; then \
 		touch $@; \
 	else \
