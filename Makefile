@@ -1,7 +1,7 @@
 # make demo    set up and run the whole loop on the shipped images
 # make test    set up and run the tests, on up to four cores at once
 # make quick   set up and run lint and the tests that take under a minute on two cores
-# make check   set up and run what needs no running: format, lint, types, layers, language
+# make check   set up and run what needs no running: format, lint, types, layers, language, documentation
 # make docs    the documentation as a site, in build/site
 # make bench   the short benchmarks
 # make engines the tests that need real engines outside this process, each in an environment of its own: five minutes
@@ -57,11 +57,12 @@ check: $(VENV)/.developed
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p shotdex
 	PYTHONPATH=typings $(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 0 -m 'not engine' tests/test_language.py tests/test_typed_program.py
+	$(BIN)/python -m pytest -q -n 0 -m 'not engine' tests/test_language.py tests/test_docs.py tests/test_schema_docs.py \
+		tests/test_typed_program.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m making.reference
-	$(PYTHON) -m venv $(VENV)/site && $(VENV)/site/bin/python -m pip install --quiet --disable-pip-version-check zensical==0.1.3
+	$(PYTHON) -m venv $(VENV)/site && $(VENV)/site/bin/python -m pip install --quiet --disable-pip-version-check 'zensical>=0.0.73'
 	$(VENV)/site/bin/zensical build -f zensical.toml
 
 bench: $(VENV)/.developed
