@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from . import errors
     from .encoding import EncodeReport, encode
     from .filters import where
+    from .hits import SearchResult
     from .images import ClassifiedImages, classify_images
+    from .index_lines import IndexPreview
     from .reproduction import Reproduction, benchmarks, reproduce
-    from .results import Estimates, Findings, IndexPreview, SearchResult, SqlResult
+    from .results import Estimates, Findings, SqlResult
     from .runs import Run, Runs
     from .session import Session, describe, open, parse_query
 
@@ -30,14 +32,14 @@ _MODULES = {
     "Estimates": "results",
     "Findings": "results",
     "Hit": "store.types",
-    "IndexPreview": "results",
+    "IndexPreview": "index_lines",
     "IndexReport": "store.types",
     "Part": "store.types",
     "PromptSet": "store.types",
     "Reproduction": "reproduction",
     "Run": "runs",
     "Runs": "runs",
-    "SearchResult": "results",
+    "SearchResult": "hits",
     "Session": "session",
     "SqlResult": "results",
     "benchmarks": "reproduction",

@@ -16,9 +16,9 @@ from shotdex.store.errors import EncoderMismatch, OptionError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, IndexReport
 
+from .index_lines import IndexPreview
 from .keywords import SourceKeywords, filled, takes
 from .progress import Bar, shown
-from .results import IndexPreview
 
 if TYPE_CHECKING:
     from shotdex.indexer.run import IndexOptions

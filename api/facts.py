@@ -1,13 +1,19 @@
-"""The part of a session that reads what is not kept: everything about an image, and what a condition keeps."""
+"""The part of a session that reads what is stored: everything about an image, vectors, and saved selections."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shotdex.store.types import Ids
+from shotdex.store.errors import OptionError
+from shotdex.store.types import Ids, Space, Vectors
 
 from .opened import Opened
+from .tabular import Records
+
+if TYPE_CHECKING:
+    from shotdex.models.own_encoder import AnyModel
+    from shotdex.store.selections import Selection
 
 
 class Facts(Opened):
@@ -53,3 +59,63 @@ class Facts(Opened):
 
         with self.store.reading() as con:
             return filtered_ids(con, where, seconds)
+
+    def vectors(
+        self, *, where: str | None = None, space: str = "joint", model: AnyModel | None = None
+    ) -> tuple[Ids, Vectors]:
+        """Return the image ids (N,) int64, rising, and their vectors (N, D) float32.
+
+        Args:
+            where: a SQL condition on the columns of `images`.
+            space: "joint", unit vectors that text is compared with, or "vision", the image tower before its projection.
+            model: one of the store's encoders, by name, number or object; needed where there are several.
+
+        >>> ids, vectors = store.vectors(where="category = 'hat'")
+        >>> vectors.shape[0] == len(ids) == 40
+        True
+        """
+        from shotdex.store.encoders import choose_encoder
+        from shotdex.store.ids import encoded_ids
+        from shotdex.store.vectors import load_vectors
+
+        if space not in set(Space):
+            raise OptionError(f"there is no space {space!r}", "choose joint or vision")
+        named = self.encoders.recognised(model)
+        with self.store.reading() as con:
+            number, encoder = choose_encoder(con, named)
+            ids = encoded_ids(con, number, where)
+            return load_vectors(con, number, encoder, Space(space), ids)
+
+    def _vectors_of(self, ids: Ids, space: Space, model: str | None) -> tuple[Ids, Vectors]:
+        from shotdex.store.encoders import choose_encoder
+        from shotdex.store.vectors import load_vectors
+
+        with self.store.reading() as con:
+            number, encoder = choose_encoder(con, model)
+            return load_vectors(con, number, encoder, space, ids)
+
+    def selections(self) -> Records[Selection]:
+        """Return the saved selections, oldest first: what `SearchResult.save` saved.
+
+        >>> store.search("a hat", k=5).save("hats")
+        >>> [(one.name, one.images) for one in store.selections()]
+        [('hats', 5)]
+        >>> len(store.search("red", where="@hats")), len(store.search(like="hats", k=3))
+        (5, 3)
+        >>> store.remove_selection("hats")
+        """
+        from shotdex.store.selections import Selection, list_selections
+
+        with self.store.reading() as con:
+            return Records(list_selections(con), Selection)
+
+    def remove_selection(self, name: str) -> None:
+        """Forget a saved selection; its images stay.
+
+        Raises:
+            OptionError: there is no selection of that name. StoreLocked.
+        """
+        from shotdex.store.selections import remove_selection
+
+        with self.store.writing() as con:
+            remove_selection(con, name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from shotdex.store.types import PIXEL_LIMIT, EncoderId, PromptSet
 
 from .formatting import bars, shown_path, visible
-from .results import THUMBNAILS, encoded_thumbnails
+from .hits import THUMBNAILS, encoded_thumbnails
 from .tabular import Tabular
 
 if TYPE_CHECKING:

@@ -1,17 +1,23 @@
-"""Sentences on what an indexing reads as labels and what it leaves out, for a preview, a report and the terminal."""
+"""What an indexing would do, and sentences on what it reads as labels and what it leaves out."""
 
 from __future__ import annotations
 
+import html
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from shotdex.store.types import LeftOut
+from shotdex.store.types import EncoderId, LeftOut
 
 from .formatting import shown_path, visible
+from .tabular import Records
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shotdex.indexer.plan import ClassExample, Plan
+    from shotdex.indexer.preview import Preview
     from shotdex.store.images import Labels
 
 
@@ -95,3 +101,72 @@ def _quoted(path: str) -> str:
 def _within(path: str, source: str) -> str:
     start = source.rstrip("/")
     return path[len(start) + 1 :] if source and path.startswith((f"{start}/", f"{start}!")) else path
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewCount:
+    """How many images an indexing would treat in one way."""
+
+    images: int
+    what: str
+
+
+class IndexPreview(Records[PreviewCount]):
+    """What `index` would do: a row for each thing that can become of an image, with how many it would happen to.
+
+    `plan` has all of it, also under the names of its fields: `source`, `kind`, `layout`, `examples` (paths within the
+    source with their labels), the counts `new`, `changed`, `unchanged`, `unencoded`, `relabelled`, `gone`, `failed`,
+    `unlabelled` and `ignored`, `needed_bytes` and `free_bytes` on disk, `notes`. `model` is the encoder, or the name of
+    a model that is not on this machine.
+    """
+
+    def __init__(self, plan: Preview, store: Path, model: EncoderId | str) -> None:
+        self.plan = plan
+        self.model = model
+        self._title = f"{plan.kind} {visible(shown_path(plan.source))} into {visible(shown_path(str(store)))}"
+        counts = {
+            "new": plan.new,
+            "changed": plan.changed,
+            "unchanged": plan.unchanged,
+            "unchanged, to be encoded with a further model": plan.unencoded,
+            "with other labels": plan.relabelled,
+            "gone": plan.gone,
+            "cannot be used": plan.failed,
+            "without a category": plan.unlabelled,
+            "no images by their names": plan.ignored,
+        }
+        super().__init__([PreviewCount(count, what) for what, count in counts.items() if count or what == "new"])
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "plan":  # not there yet
+            raise AttributeError(name)
+        return getattr(self.plan, name)
+
+    def _headline(self) -> str:
+        return f"{self._title}, nothing written:"
+
+    def _further(self) -> list[str]:
+        plan, here = self.plan, isinstance(self.model, EncoderId)
+        needed = f"about {_bytes(plan.needed_bytes)} needed, " if plan.needed_bytes is not None else ""
+        return [
+            f"model: {self.model}{'' if here else ' (not on this machine: it would be fetched from the hub)'}",
+            f"disk: {needed}{_bytes(plan.free_bytes)} free",
+            f"labels: {visible(plan.layout) if plan.layout else 'no layout'}; the first images:",
+            *(f"  {example_line(relative, labels)}" for relative, labels in plan.examples),
+            *class_lines(plan.categories, plan.classes),
+            *unlabelled_lines(plan.unlabelled_files, plan.unlabelled),
+            *left_out_lines(plan.left_out, plan.source),
+            *map(visible, plan.notes),
+        ]
+
+    def __repr__(self) -> str:
+        counts = [f"  {row.images:>9,} {row.what}" for row in self]
+        return "\n".join([self._headline(), *counts, *(f"  {line}" for line in self._further())])
+
+    def _repr_html_(self) -> str:
+        """Return the counts as a table, and the rest below, for a notebook; all text in it is escaped."""
+        return f"{super()._repr_html_()}<pre>{html.escape(chr(10).join(self._further()))}</pre>"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -20,11 +20,10 @@ from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
 from .encoding import index_shards, preview_shards, shards_of
-from .index_lines import plan_lines
+from .index_lines import IndexPreview, plan_lines
 from .keywords import IndexKeywords, Note, PreviewKeywords, SourceKeywords, filled, takes
 from .opened import Opened
 from .progress import Bar, shown
-from .results import IndexPreview
 from .spreading import Runner, check_runner, index_with_ray
 
 if TYPE_CHECKING:

@@ -14,28 +14,27 @@ from typing import TYPE_CHECKING, Any, Unpack
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write, user_path
 from shotdex.store.store import Store
-from shotdex.store.types import Ids, Part, PartKind, Query, Space, Vectors
+from shotdex.store.types import Part, PartKind, Query, Space
 
 from .arranged import Arrangement, arranged
 from .baselines import Baselines
 from .engines import Engines
 from .evaluation import Evaluation
 from .filters import where as all_of
+from .hits import SearchResult
 from .indexing import Indexing
 from .interchange import Interchange
 from .keywords import FilterKeywords, SearchKeywords, chosen, filled, takes
 from .maintenance import Maintenance
 from .prompts import Prompts
-from .results import SearchResult, SqlResult
-from .tabular import Records
+from .results import SqlResult
 from .trying import Trying
 
 if TYPE_CHECKING:
     from shotdex.models.architecture.types import Architecture
-    from shotdex.models.own_encoder import AnyModel, OwnModel
+    from shotdex.models.own_encoder import OwnModel
     from shotdex.models.protocols import ImageEncoder
     from shotdex.query.sql import SqlLimits
-    from shotdex.store.selections import Selection
 
     from .plots import Plots
 
@@ -205,40 +204,6 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         )
         return SearchResult(found, str(query), self.store, more)
 
-    def _vectors_of(self, ids: Ids, space: Space, model: str | None) -> tuple[Ids, Vectors]:
-        from shotdex.store.encoders import choose_encoder
-        from shotdex.store.vectors import load_vectors
-
-        with self.store.reading() as con:
-            number, encoder = choose_encoder(con, model)
-            return load_vectors(con, number, encoder, space, ids)
-
-    def selections(self) -> Records[Selection]:
-        """Return the saved selections, oldest first: what `SearchResult.save` saved.
-
-        >>> store.search("a hat", k=5).save("hats")
-        >>> [(one.name, one.images) for one in store.selections()]
-        [('hats', 5)]
-        >>> len(store.search("red", where="@hats")), len(store.search(like="hats", k=3))
-        (5, 3)
-        >>> store.remove_selection("hats")
-        """
-        from shotdex.store.selections import Selection, list_selections
-
-        with self.store.reading() as con:
-            return Records(list_selections(con), Selection)
-
-    def remove_selection(self, name: str) -> None:
-        """Forget a saved selection; its images stay.
-
-        Raises:
-            OptionError: there is no selection of that name. StoreLocked.
-        """
-        from shotdex.store.selections import remove_selection
-
-        with self.store.writing() as con:
-            remove_selection(con, name)
-
     def sql(
         self,
         statement: str,
@@ -305,32 +270,6 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
             raise OptionError(f"the store has several models: {', '.join(names)}", hint)
         only_in_python(names[0], known.values())
         return describe(names[0])
-
-    def vectors(
-        self, *, where: str | None = None, space: str = "joint", model: AnyModel | None = None
-    ) -> tuple[Ids, Vectors]:
-        """Return the image ids (N,) int64, rising, and their vectors (N, D) float32.
-
-        Args:
-            where: a SQL condition on the columns of `images`.
-            space: "joint", unit vectors that text is compared with, or "vision", the image tower before its projection.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
-
-        >>> ids, vectors = store.vectors(where="category = 'hat'")
-        >>> vectors.shape[0] == len(ids) == 40
-        True
-        """
-        from shotdex.store.encoders import choose_encoder
-        from shotdex.store.ids import encoded_ids
-        from shotdex.store.vectors import load_vectors
-
-        if space not in set(Space):
-            raise OptionError(f"there is no space {space!r}", "choose joint or vision")
-        named = self.encoders.recognised(model)
-        with self.store.reading() as con:
-            number, encoder = choose_encoder(con, named)
-            ids = encoded_ids(con, number, where)
-            return load_vectors(con, number, encoder, Space(space), ids)
 
     def close(self) -> None:
         """Drop the loaded models and what searches keep, and free the memory; the session can still be used."""

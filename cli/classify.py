@@ -17,14 +17,16 @@ from shotdex.store.location import find_store, named_store
 from shotdex.tabular import Table
 
 from .options import (
+    classes_option,
     command_line,
     device_option,
     json_option,
     open_session,
+    prompts_option,
     store_option,
+    template_option,
     where_option,
 )
-from .prompt_options import classes_option, prompts_option, template_option
 from .render import as_json as to_json
 from .render import note, out
 from .rows import format_option, rows_printed, table

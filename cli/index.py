@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from shotdex.formatting import plain, shown_path, visible
-from shotdex.index_lines import left_out_lines, unlabelled_lines
+from shotdex.index_lines import IndexPreview, left_out_lines, unlabelled_lines
 from shotdex.keywords import PreviewKeywords, chosen
-from shotdex.results import IndexPreview
 from shotdex.session import Session
 from shotdex.store.errors import OptionError, ShotdexError
 from shotdex.store.location import store_to_write

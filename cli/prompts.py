@@ -14,8 +14,17 @@ from shotdex.prompts import PromptCheck, check_prompts, find_prompts, list_promp
 from shotdex.store.errors import StoreNotFound
 from shotdex.store.types import PromptSet
 
-from .options import device_option, json_option, model_option, open_session, store_option, where_option
-from .prompt_options import classes_option, prompts_option, template_option
+from .options import (
+    classes_option,
+    device_option,
+    json_option,
+    model_option,
+    open_session,
+    prompts_option,
+    store_option,
+    template_option,
+    where_option,
+)
 from .render import as_json as to_json
 from .render import note, out
 from .rows import format_option, print_rows, table

@@ -17,7 +17,7 @@ import shotdex
 from shotdex.arranged import GROUPS, SORTS
 from shotdex.engines import SEARCHED
 from shotdex.formatting import plain, shown_path, z_cell
-from shotdex.results import OPENED
+from shotdex.hits import OPENED
 from shotdex.store.errors import OptionError
 from shotdex.store.selections import check_name
 from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Hit

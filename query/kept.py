@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,9 +17,7 @@ from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import among, nearest
 from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
-from shotdex.store.errors import EmptyQuery, QueryError
 from shotdex.store.ids import encoded_ids, filtered_ids, images_generation
-from shotdex.store.selections import selected_ids
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Ids, Space, Vectors
@@ -183,74 +181,6 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What a store has of the images in a query: unit vectors (D,), and the ids of these images and their copies."""
-
-    by_content: Mapping[str, Vectors]
-    by_id: Mapping[int, Vectors]
-    ids: Ids
-    by_name: Mapping[str, Vectors] = field(default_factory=dict)
-
-
-def _mean(name: str, vectors: Sequence[Vectors]) -> Vectors:
-    """Return the mean of unit vectors of the images of a selection, made unit."""
-    if not vectors:
-        raise QueryError(
-            f"no image of the selection {name!r} has a vector", "index the images again, or save another one"
-        )
-    mean = np.mean(vectors, axis=0, dtype=np.float64)
-    length = float(np.linalg.norm(mean))
-    if length < 1e-6:
-        raise EmptyQuery(f"the images of the selection {name!r} cancel each other out", "save a smaller selection")
-    return np.asarray(mean / length, np.float32)
-
-
-def read_own(
-    con: Connection,
-    place: Place,
-    space: Space,
-    contents: Sequence[str],
-    ids: Sequence[int],
-    selected: Sequence[int] = (),
-) -> Own:
-    """Read what `View.own` returns; of `selected` images some may have no vector.
-
-    Raises:
-        QueryError: no image in the store has one of the ids, or it has no usable vector.
-    """
-    rows = con.rows(
-        "WITH asked AS (SELECT image_id, content_sha256 FROM stored_images "
-        "WHERE image_id IN (SELECT unnest($ids::BIGINT[]))) "
-        "SELECT image_id, content_sha256, removed_at IS NULL FROM stored_images "
-        "WHERE image_id IN (SELECT image_id FROM asked) OR len(content_sha256) = 64 AND (content_sha256 IN "
-        "(SELECT unnest($contents::VARCHAR[])) OR content_sha256 IN (SELECT content_sha256 FROM asked))",
-        {"contents": list(contents), "ids": [*ids, *selected]},
-    )
-    content_of = {image_id: content for image_id, content, present in rows}
-    present = {image_id for image_id, _, there in rows if there}
-    vectors: dict[int, Vectors] = {}
-    for found, some in stream_vectors(con, place.encoder_id, place.encoder, space, np.array(sorted(content_of))):
-        lengths = np.linalg.norm(some, axis=1)
-        for image_id, vector, length in zip(found.tolist(), some, lengths, strict=True):
-            if np.isfinite(length) and length > 0:
-                vectors[image_id] = vector / length
-    for image_id in ids:
-        if image_id not in present:
-            raise QueryError(
-                f"the store has no image with the id {image_id}",
-                'the ids of images: shotdex sql "SELECT image_id, path FROM images"',
-            )
-        if image_id not in vectors:
-            raise QueryError(
-                f"image {image_id} has no vector of {place.encoder.name}",
-                f"encode it: shotdex index SOURCE --model {place.encoder.name}",
-            )
-    by_content = {content_of[image_id]: vector for image_id, vector in vectors.items() if content_of[image_id]}
-    by_id = {one: vectors[one] for one in (*ids, *selected) if one in vectors}
-    return Own(by_content, by_id, np.array(sorted(content_of), np.int64))
-
-
-@dataclass(frozen=True, slots=True)
 class View:
     """A store as one search sees it: what is known, and the catalog where it is open, which adds to that.
 
@@ -264,20 +194,20 @@ class View:
     def place(self, name: str | None) -> Place:
         """Return the encoder that is meant by a name, or the only one."""
         if (found := self.known.places.get(name)) is None:
-            found = self.known.places[name] = Place(*choose_encoder(self._catalog(), name))
+            found = self.known.places[name] = Place(*choose_encoder(self.catalog(), name))
         return found
 
     def index(self, place: Place) -> VectorIndex:
         """Return the index over all images of an encoder."""
         if (found := self.known.indexes.get(place)) is None:
-            found = open_index(self.store, self._catalog(), place.encoder_id, place.encoder)
+            found = open_index(self.store, self.catalog(), place.encoder_id, place.encoder)
             self.known.indexes[place] = found
         return found
 
     def through_milvus(self, place: Place) -> VectorIndex | None:
         """Return the same index as it is searched through Milvus; None where Milvus was not added."""
         if place not in self.known.through_milvus:
-            con, index = self._catalog(), self.index(place)
+            con, index = self.catalog(), self.index(place)
             self.known.through_milvus[place] = open_milvus_index(con, place.encoder_id, index)
         return self.known.through_milvus[place]
 
@@ -286,7 +216,7 @@ class View:
         if where is None:
             return Filter()
         if (ids := self.known.filters.get(where)) is None:
-            ids = filtered_ids(self._catalog(), where)
+            ids = filtered_ids(self.catalog(), where)
             if not self.store.allow_external and not _UNSURE.search(where):
                 for oldest in list(self.known.filters)[: -MOST_FILTERS + 1]:
                     del self.known.filters[oldest]
@@ -299,32 +229,15 @@ class View:
         found = {text: kept[place, text] for text in texts if (place, text) in kept}
         missing = [text for text in dict.fromkeys(texts) if text not in found]
         if missing:
-            read = remembered_texts(self._catalog(), place.encoder_id, missing)
+            read = remembered_texts(self.catalog(), place.encoder_id, missing)
             usable = {text: vector for text, vector in read.items() if np.isfinite(vector).all()}
             self.known.add_texts(place, usable)
             found |= usable
         return found
 
-    def own(
-        self, place: Place, space: Space, contents: Sequence[str], ids: Sequence[int], names: Sequence[str] = ()
-    ) -> Own:
-        """Return what the store has of images that are part of a query, by the SHA-256 of their content or their id.
-
-        `names` are those of saved selections.
-        """
-        if not contents and not ids and not names:
-            return Own({}, {}, np.empty(0, np.int64))
-        con = self._catalog()
-        selected = {name: selected_ids(con, name) for name in names}
-        own = read_own(con, place, space, contents, ids, sorted({one for some in selected.values() for one in some}))
-        by_name = {
-            name: _mean(name, [own.by_id[one] for one in some if one in own.by_id]) for name, some in selected.items()
-        }
-        return replace(own, by_name=by_name)
-
     def vision(self, place: Place, vector: Vectors) -> tuple[Ids, Vectors]:
         """Return the ids of all present images, and cosines (N,) of their vision vectors with a unit vector (V,)."""
-        con = self._catalog()
+        con = self.catalog()
         present = encoded_ids(con, place.encoder_id)
         found, cosines = [present[:0]], [np.empty(0, np.float32)]
         for ids, vectors in stream_vectors(con, place.encoder_id, place.encoder, Space.VISION):
@@ -344,7 +257,7 @@ class View:
             return known.images.facts(ids)
         facts = known.facts  # another thread may replace it
         if not all(image_id in facts for image_id in ids):
-            con = self._catalog()
+            con = self.catalog()
             if known.searched and not known.too_many:
                 known.too_many = int(con.value("SELECT count(*) FROM images")) > MOST_IMAGES
                 if not known.too_many:
@@ -365,11 +278,12 @@ class View:
         `build` also receives what it returned for the state of the catalog before this one, or None.
         """
         if key not in self.known.more:
-            self.known.more[key] = build(self._catalog(), self.known.before.pop(key, None))
+            self.known.more[key] = build(self.catalog(), self.known.before.pop(key, None))
         found: T = self.known.more[key]
         return found
 
-    def _catalog(self) -> Connection:
+    def catalog(self) -> Connection:
+        """Return the catalog."""
         if self.con is None:
             raise Unknown
         return self.con

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from shotdex.models.protocols import ImageEncoder, LoadEncoder, checked, finite
-from shotdex.store.errors import EmptyQuery, ModelOutputInvalid, OptionError
+from shotdex.store.connection import Connection
+from shotdex.store.errors import EmptyQuery, ModelOutputInvalid, OptionError, QueryError
+from shotdex.store.selections import selected_ids
 from shotdex.store.store import Store
 from shotdex.store.types import Ids, Part, PartKind, Query, Space, Vectors
+from shotdex.store.vectors import stream_vectors
 
 from .kept import Place, View
 from .parts import check_weights
@@ -107,12 +110,97 @@ def image_files(store: Store, query: Query) -> dict[Part, ImageFile]:
     return files
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a store has of the images in a query: unit vectors (D,), and the ids of these images and their copies."""
+
+    by_content: Mapping[str, Vectors]
+    by_id: Mapping[int, Vectors]
+    ids: Ids
+    by_name: Mapping[str, Vectors] = field(default_factory=dict)
+
+
+def _mean(name: str, vectors: Sequence[Vectors]) -> Vectors:
+    """Return the mean of unit vectors of the images of a selection, made unit."""
+    if not vectors:
+        raise QueryError(
+            f"no image of the selection {name!r} has a vector", "index the images again, or save another one"
+        )
+    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    length = float(np.linalg.norm(mean))
+    if length < 1e-6:
+        raise EmptyQuery(f"the images of the selection {name!r} cancel each other out", "save a smaller selection")
+    return np.asarray(mean / length, np.float32)
+
+
+def _read_own(
+    con: Connection,
+    place: Place,
+    space: Space,
+    contents: Sequence[str],
+    ids: Sequence[int],
+    selected: Sequence[int] = (),
+) -> Own:
+    """Read what `own_of` returns; of `selected` images some may have no vector.
+
+    Raises:
+        QueryError: no image in the store has one of the ids, or it has no usable vector.
+    """
+    rows = con.rows(
+        "WITH asked AS (SELECT image_id, content_sha256 FROM stored_images "
+        "WHERE image_id IN (SELECT unnest($ids::BIGINT[]))) "
+        "SELECT image_id, content_sha256, removed_at IS NULL FROM stored_images "
+        "WHERE image_id IN (SELECT image_id FROM asked) OR len(content_sha256) = 64 AND (content_sha256 IN "
+        "(SELECT unnest($contents::VARCHAR[])) OR content_sha256 IN (SELECT content_sha256 FROM asked))",
+        {"contents": list(contents), "ids": [*ids, *selected]},
+    )
+    content_of = {image_id: content for image_id, content, present in rows}
+    present = {image_id for image_id, _, there in rows if there}
+    vectors: dict[int, Vectors] = {}
+    for found, some in stream_vectors(con, place.encoder_id, place.encoder, space, np.array(sorted(content_of))):
+        lengths = np.linalg.norm(some, axis=1)
+        for image_id, vector, length in zip(found.tolist(), some, lengths, strict=True):
+            if np.isfinite(length) and length > 0:
+                vectors[image_id] = vector / length
+    for image_id in ids:
+        if image_id not in present:
+            raise QueryError(
+                f"the store has no image with the id {image_id}",
+                'the ids of images: shotdex sql "SELECT image_id, path FROM images"',
+            )
+        if image_id not in vectors:
+            raise QueryError(
+                f"image {image_id} has no vector of {place.encoder.name}",
+                f"encode it: shotdex index SOURCE --model {place.encoder.name}",
+            )
+    by_content = {content_of[image_id]: vector for image_id, vector in vectors.items() if content_of[image_id]}
+    by_id = {one: vectors[one] for one in (*ids, *selected) if one in vectors}
+    return Own(by_content, by_id, np.array(sorted(content_of), np.int64))
+
+
+def own_of(view: View, place: Place, query: Query, contents: Sequence[str]) -> Own:
+    """Return what the store has of images that are part of a query, by the SHA-256 of their content or their id.
+
+    Raises:
+        Unknown: there are some, and the catalog is not open. QueryError, EmptyQuery.
+    """
+    ids = sorted({int(part.value) for part in query.weighted if part.kind is PartKind.LIKE})
+    names = sorted({str(part.value) for part in query.weighted if part.kind is PartKind.SELECTION})
+    if not contents and not ids and not names:
+        return Own({}, {}, np.empty(0, np.int64))
+    con = view.catalog()
+    selected = {name: selected_ids(con, name) for name in names}
+    every = sorted({one for some in selected.values() for one in some})
+    own = _read_own(con, place, query.space, contents, ids, every)
+    by_name = {
+        name: _mean(name, [own.by_id[one] for one in some if one in own.by_id]) for name, some in selected.items()
+    }
+    return replace(own, by_name=by_name)
+
+
 def resolve(view: View, place: Place, query: Query, files: Mapping[Part, ImageFile], load: LoadEncoder) -> Resolved:
     """Return what the store, or a kept text tower, has of a query's parts."""
-    ids = [int(part.value) for part in query.weighted if part.kind is PartKind.LIKE]
-    names = [str(part.value) for part in query.weighted if part.kind is PartKind.SELECTION]
-    contents = sorted({file.sha256 for file in files.values()})
-    own = view.own(place, query.space, contents, sorted(set(ids)), sorted(set(names)))
+    own = own_of(view, place, query, sorted({file.sha256 for file in files.values()}))
     resolved = Resolved(own=own.ids[:0] if query.with_itself else own.ids)
     resolved.texts = view.texts(place, query.texts)
     found = encoded_texts(place.encoder, query.texts, load, resolved.texts, late=True)

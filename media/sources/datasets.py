@@ -82,7 +82,7 @@ def open_dataset(dataset: str) -> Rows:
 
 def _opened(dataset: str, name: str, config: str | None) -> Rows:
     if dataset.startswith(TORCHVISION):
-        from shotdex.media.datasets.torchvision_rows import open_torchvision
+        from shotdex.media.datasets.torchvision_sets import open_torchvision
 
         return open_torchvision(name, config)
     from shotdex.media.datasets.hf import open_hf

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shotdex.media.datasets import torchvision_classes
-from shotdex.media.datasets import torchvision_rows as torchvision_sets
+from shotdex.media.datasets import torchvision_sets
 from shotdex.media.datasets.dataset_rows import Row, image_file, plain
 from shotdex.media.datasets.hf import HfRows
 from shotdex.media.decoding.decode import decode
@@ -47,7 +46,7 @@ def torchvision() -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(torchvision_classes.VARIABLE, str(tmp_path / "root"))
+    monkeypatch.setenv(torchvision_sets.VARIABLE, str(tmp_path / "root"))
     return tmp_path / "root"
 
 
@@ -161,7 +160,7 @@ class TestTorchvision:
         folder = Path(known.__file__).parent
         unpickling = re.compile(r"pickle\.load|torch\.load\((?!.*weights_only=True)|allow_pickle=True|joblib")
         assert {path.stem for path in folder.glob("*.py") if unpickling.search(path.read_text())} == {"cifar", "lsun"}
-        assert {"LSUN", "LSUNClass"} <= set(torchvision_classes.REFUSED)
+        assert {"LSUN", "LSUNClass"} <= set(torchvision_sets.REFUSED)
 
     @pytest.mark.parametrize(
         ("name", "message", "hint"),
@@ -205,13 +204,13 @@ class Bomb:
 
 
 def test_where_torchvision_data_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(torchvision_classes.VARIABLE, raising=False)
+    monkeypatch.delenv(torchvision_sets.VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert torchvision_classes.root() == tmp_path / "shotdex" / "torchvision"
+    assert torchvision_sets.root() == tmp_path / "shotdex" / "torchvision"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert torchvision_classes.root() == Path.home() / ".cache" / "shotdex" / "torchvision"
-    monkeypatch.setenv(torchvision_classes.VARIABLE, str(tmp_path / "mine"))
-    assert torchvision_classes.root() == tmp_path / "mine"
+    assert torchvision_sets.root() == Path.home() / ".cache" / "shotdex" / "torchvision"
+    monkeypatch.setenv(torchvision_sets.VARIABLE, str(tmp_path / "mine"))
+    assert torchvision_sets.root() == tmp_path / "mine"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shotdex.media.datasets import torchvision_classes
+from shotdex.media.datasets import torchvision_sets
 from shotdex.media.files.places import TooManyBytes
 from shotdex.media.sources import datasets
 from shotdex.media.sources.base import Candidate, Source
@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import datasets as hf
 
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setenv(torchvision_classes.VARIABLE, str(tmp_path / "root"))
+    monkeypatch.setenv(torchvision_sets.VARIABLE, str(tmp_path / "root"))
     yield
     datasets.forget()
     gc.collect()
