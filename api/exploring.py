@@ -95,10 +95,7 @@ class Exploring(Facts):
         >>> len(store.index_of())
         320
         """
-        from shotdex.query.kept import Place
-
-        named = self.encoders.recognised(model)
-        return self._searcher.read(lambda view: view.index(Place(*_snapshot(view).encoder(named))))
+        return self.snapshot_with_index(model)[1]
 
     def snapshot_with_index(self, model: AnyModel | None = None) -> tuple[Snapshot, VectorIndex]:
         """Return the snapshot and the vectors of the same moment."""
@@ -285,8 +282,7 @@ class Exploring(Facts):
         return np.asarray(total / np.linalg.norm(total), np.float32)
 
     def _image_vector(self, number: int, image_id: int) -> Vectors:
-        index = self.index_of(str(number))
-        vector = index.vector(image_id)
+        vector = self.index_of(str(number)).vector(image_id)
         if vector is None:
             raise OptionError(f"the store has no vector of an image {image_id}", "search for another image")
         return vector

@@ -12,6 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shotdex.store.errors import (
+    EmptyStore,
+    EncoderMismatch,
+    ModelUnavailable,
+    OptionError,
+    ShotdexError,
+    UnreadableImage,
+)
 from shotdex.store.types import PIXEL_LIMIT, EncoderId, PromptSet
 
 from .formatting import bars, shown_path, visible
@@ -23,7 +31,6 @@ if TYPE_CHECKING:
 
     from shotdex.models.own_encoder import AnyModel
     from shotdex.models.protocols import ImageEncoder
-    from shotdex.store.errors import UnreadableImage
 
     from .session import Session
 
@@ -169,7 +176,6 @@ def classify_images(
     >>> found[0].category
     'duck'
     """
-    from shotdex.store.errors import OptionError
 
     given = (images,) if isinstance(images, (str, os.PathLike)) else tuple(images)
     addresses = [os.fspath(one) for one in given]
@@ -196,7 +202,6 @@ def _chosen_prompts(
     session: Session | None,
 ) -> PromptSet:
     from shotdex.analysis.prompts.files import read_prompts
-    from shotdex.store.errors import OptionError
 
     from .prompts import choose_prompts, prompt_set
 
@@ -217,7 +222,6 @@ def _opened(
     """Yield the images that can be read; append the others to `failures`."""
     from shotdex.media.decoding.decode import quiet_pillow
     from shotdex.media.open_image import open_image
-    from shotdex.store.errors import ShotdexError
 
     quiet_pillow()
     for address in addresses:
@@ -229,7 +233,6 @@ def _opened(
 
 
 def _unreadable(failures: Sequence[tuple[str, str]]) -> UnreadableImage:
-    from shotdex.store.errors import UnreadableImage
 
     image, reason = failures[0]
     more = f"; nor can the other {len(failures) - 1:,} images be read" if len(failures) > 1 else ""
@@ -246,7 +249,6 @@ def _encoder(model: AnyModel | None, session: Session | None, device: str) -> Im
     from shotdex.models.own_encoder import as_encoder
     from shotdex.models.protocols import EncoderOptions
     from shotdex.store.encoders import choose_encoder
-    from shotdex.store.errors import EmptyStore, EncoderMismatch
 
     if isinstance(model, int):
         model = str(model)
@@ -274,7 +276,6 @@ class _Scoring:
         from shotdex.models.model_files import token_reader
         from shotdex.models.protocols import finite
         from shotdex.query.text_lookup import cut_notes
-        from shotdex.store.errors import ModelUnavailable
 
         texts = [text for own in prompts.classes.values() for text in own]
         matrix = finite(encoder.encode_texts(texts), encoder.id)

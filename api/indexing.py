@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from shotdex.indexer.layout import Labelling
     from shotdex.indexer.plan import Plan
     from shotdex.indexer.run import IndexOptions
-    from shotdex.models.encoder_pool import IndexEncoder, ModelOptions
+    from shotdex.models.encoder_pool import ModelOptions
+    from shotdex.models.late_encoder import IndexEncoder
 
 Announce = Callable[["Plan", "Labelling"], None]
 

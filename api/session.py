@@ -136,10 +136,6 @@ def parse_query(words: str | Sequence[str]) -> list[Part]:
     return parse(words)
 
 
-def _like(of: int | str) -> Part:
-    return Part(of, PartKind.LIKE) if isinstance(of, int) else Part(of.removeprefix("@"), PartKind.SELECTION)
-
-
 class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interchange, Maintenance):
     """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
 
@@ -189,7 +185,10 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
             *(Part(part[0], weight=float(part[1])) if isinstance(part, tuple) else part for part in parts),
             *(Part(text, weight=-1.0) for text in ((minus,) if isinstance(minus, str) else minus)),
             *(Part(one if isinstance(one, bytes) else os.fspath(one), PartKind.IMAGE) for one in images),
-            *map(_like, (like,) if isinstance(like, (int, str)) else like),
+            *(
+                Part(of, PartKind.LIKE) if isinstance(of, int) else Part(of.removeprefix("@"), PartKind.SELECTION)
+                for of in ((like,) if isinstance(like, (int, str)) else like)
+            ),
         )
         where, space = all_of(given["where"], **chosen(given, FilterKeywords)), Space(given["space"])
         query = Query(**{**chosen(given, Query), "parts": looked_for, "where": where, "space": space})

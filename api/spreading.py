@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shotdex.indexer.ray_crew import Job as RayJob
     from shotdex.indexer.run import IndexOptions
     from shotdex.indexer.shards import Shard
-    from shotdex.models.encoder_pool import IndexEncoder
+    from shotdex.models.late_encoder import IndexEncoder
 
     from .indexing import Announce, Job
 

@@ -22,7 +22,7 @@ from synthetic import encoded, encoder
 import shotdex
 from shotdex.store.arrow import vectors_to_arrow
 from shotdex.store.encoded_batch import commit
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.image_columns import PHOTO
 from shotdex.store.store import Store
 

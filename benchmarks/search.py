@@ -31,7 +31,8 @@ from shotdex.query.search import search
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import FlatEngine
-from shotdex.store.engines.vector_index import VectorIndex, drop_index, open_index, write_index
+from shotdex.store.engines.vector_index import VectorIndex, open_index
+from shotdex.store.engines.writing import drop_index, write_index
 from shotdex.store.ids import filtered_ids
 from shotdex.store.progress import NoProgress
 from shotdex.store.store import Store

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shotdex.store.arrow import to_arrow, vectors_to_arrow
 from shotdex.store.encoded_batch import PLACEMENT, batch_schema, commit
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Precision
 

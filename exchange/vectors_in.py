@@ -24,10 +24,9 @@ from shotdex.media.files.places import absolute
 from shotdex.media.sources import facts, read_bytes
 from shotdex.models.own_encoder import PYTHON, identity_of
 from shotdex.store.arrow import vectors_to_arrow
-from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import number_of
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import SourceError
 from shotdex.store.image_columns import PHOTO
 from shotdex.store.progress import Progress
@@ -129,7 +128,10 @@ class Importing:
         with self._store.reading() as con:
             number = number_of(con, self._encoder)
             images = int(con.value("SELECT count(*) FROM images"))
-            return images, 0 if number is None else _count_vectors(con, number)
+            if number is None:
+                return images, 0
+            encoded = f"SELECT count(*) FROM {vectors_table(number)} SEMI JOIN images USING (image_id)"
+            return images, int(con.value(encoded))
 
     def _take(self, part: Part, start: int) -> int:
         good: list[_Good] = []
@@ -271,10 +273,6 @@ _KNOWN = """
 """
 
 
-def _count_vectors(con: Connection, number: int) -> int:
-    return int(con.value(f"SELECT count(*) FROM {vectors_table(number)} SEMI JOIN images USING (image_id)"))
-
-
 def _size(data: bytes) -> tuple[int, int] | None:
     """Return the pixels of an image after EXIF orientation, from its header."""
     from PIL import Image
@@ -301,7 +299,6 @@ def import_vectors(
         SourceError, OptionError, StoreError, StoreLocked.
     """
     written = table.encoder()
-    encoder = (
-        written if written is not None and name in (written.name, written.name.rsplit("/", 1)[-1]) else choose(name)
-    )
+    names = () if written is None else (written.name, written.name.rsplit("/", 1)[-1])
+    encoder = written if name in names else choose(name)
     return Importing(store, table, encoder or identity_of(name, table.dim()), columns, progress).run()

@@ -71,12 +71,8 @@ class Inventory:
         self._extensions: Counter[str] = Counter()
         self._cells = LabelCells()
         self._characters = 0
-        self._rows: dict[str, list[tuple[Any, ...]]] = {
-            "found": [],
-            "scan_failures": [],
-            "not_entered": [],
-            "excluded": [],
-        }
+        arriving = ("found", "scan_failures", "not_entered", "excluded")
+        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in arriving}
 
     def walk(self, seen: Callable[[int], None] | None = None) -> None:
         """Take in all that the source has; `seen` is called now and then with how many more were met.
@@ -268,8 +264,7 @@ def _nothing_there(inventory: Inventory) -> SourceError:
 
 def the_first(failures: Sequence[Failure]) -> str:
     """Return the first of some failures as part of a sentence."""
-    first = failures[0]
-    return f"the first: {first.path}: {first.reason.value} ({first.detail})"
+    return f"the first: {failures[0].path}: {failures[0].reason.value} ({failures[0].detail})"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
 from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import add_encoder, number_of
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import StoreError
 from shotdex.store.ids import images_generation
 from shotdex.store.image_columns import move_table

@@ -19,7 +19,7 @@ from shotdex.store.arrow import to_arrow
 from shotdex.store.connection import Connection, now
 from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import add_encoder, number_of
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.images import next_image_id
 from shotdex.store.source_records import left_out, record_left_out, record_source, source_record
 from shotdex.store.types import EncoderId, IndexReport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -15,7 +15,7 @@ from shotdex.store.errors import EncoderMismatch, OptionError, StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Vectors
 
-from .late_encoder import LateEncoder
+from .late_encoder import IndexEncoder, LateEncoder
 from .loaders import load_encoder, loader_of
 from .model_files import DEFAULT_MODEL, DEMO_MODEL, local_folder
 from .protocols import EncoderOptions, ImageEncoder, Samples, checked
@@ -46,47 +46,6 @@ class ModelOptions:
     precision: str | None = None
     device: str | None = None
     compile: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEncoder:
-    """The encoder for an `index`: the model `name`, run with `options`.
-
-    `known` are the store's encoders, by number; `stored` is the one of them that is meant where no model was named.
-    `load` returns the model itself, loaded once however often it is called; `is_here` tells whether that needs no
-    network.
-    """
-
-    name: str
-    options: EncoderOptions
-    known: Mapping[int, EncoderId]
-    stored: EncoderId | None
-    load: Callable[[], ImageEncoder]
-    is_here: Callable[[], bool]
-
-    def encoder(self) -> ImageEncoder:
-        """Return the store's encoder, to be loaded when an image needs it, or load the model that was named."""
-        return self.load() if self.stored is None else LateEncoder(self.stored, self._load_stored)
-
-    def _load_stored(self) -> ImageEncoder:
-        loaded = self.load()
-        if self.stored is not None and loaded.id.key() != self.stored.key():
-            raise EncoderMismatch(
-                f"the store has vectors of {self.stored}, but the model of that name is now {loaded.id}",
-                f"to add it alongside the other: --model {self.stored.name}",
-            )
-        return loaded
-
-    def identity(self) -> tuple[int | None, EncoderId] | None:
-        """Return its number in the store, None for a new one, and its identity, without fetching a model.
-
-        None where the store does not have a model of this name, and neither has this machine.
-        """
-        named = next(((number, one) for number, one in self.known.items() if one.name == self.name), None)
-        if named is not None or not self.is_here():
-            return named
-        found = self.load().id
-        return next((number for number, one in self.known.items() if one.key() == found.key()), None), found
 
 
 @dataclass(slots=True)
@@ -231,9 +190,8 @@ class EncoderPool:
     def recognised(self, name: AnyModel | None) -> str | None:
         """Return the name of an encoder of the store; where a folder is named that one was moved to, its number.
 
-        A number stands for itself. An encoder object is used from then on, and known by its identity.
-
-        Such a folder is known by its weights, and the store then remembers the new place.
+        A number stands for itself. An encoder object is used from then on, and known by its identity; such a folder is
+        known by its weights, and the store then remembers the new place.
 
         Raises:
             ModelUnavailable: the folder has no model that can be loaded.

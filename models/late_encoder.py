@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from shotdex.store.errors import EncoderMismatch
 from shotdex.store.types import EncoderId, ImageVectors, Vectors
 
-from .protocols import ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
+from .protocols import EncoderOptions, ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -69,3 +71,44 @@ class LateEncoder:
     def good_batch(self) -> int:
         """See `Launching`."""
         return batch_size_for(self._loaded, None)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEncoder:
+    """The encoder for an `index`: the model `name`, run with `options`.
+
+    `known` are the store's encoders, by number; `stored` is the one of them that is meant where no model was named.
+    `load` returns the model itself, loaded once however often it is called; `is_here` tells whether that needs no
+    network.
+    """
+
+    name: str
+    options: EncoderOptions
+    known: Mapping[int, EncoderId]
+    stored: EncoderId | None
+    load: Callable[[], ImageEncoder]
+    is_here: Callable[[], bool]
+
+    def encoder(self) -> ImageEncoder:
+        """Return the store's encoder, to be loaded when an image needs it, or load the model that was named."""
+        return self.load() if self.stored is None else LateEncoder(self.stored, self._load_stored)
+
+    def _load_stored(self) -> ImageEncoder:
+        loaded = self.load()
+        if self.stored is not None and loaded.id.key() != self.stored.key():
+            raise EncoderMismatch(
+                f"the store has vectors of {self.stored}, but the model of that name is now {loaded.id}",
+                f"to add it alongside the other: --model {self.stored.name}",
+            )
+        return loaded
+
+    def identity(self) -> tuple[int | None, EncoderId] | None:
+        """Return its number in the store, None for a new one, and its identity, without fetching a model.
+
+        None where the store does not have a model of this name, and neither has this machine.
+        """
+        named = next(((number, one) for number, one in self.known.items() if one.name == self.name), None)
+        if named is not None or not self.is_here():
+            return named
+        found = self.load().id
+        return next((number for number, one in self.known.items() if one.key() == found.key()), None), found

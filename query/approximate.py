@@ -30,7 +30,8 @@ from shotdex.store.engines.inverted_file import (
     train_inverted_file,
 )
 from shotdex.store.engines.ivf import IvfEngine, drop_inverted_file, inverted_file_path, write_inverted_file
-from shotdex.store.engines.vector_index import VectorIndex, open_index, write_index
+from shotdex.store.engines.vector_index import VectorIndex, open_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.progress import Progress
 from shotdex.store.prompt_sets import load_prompt_set

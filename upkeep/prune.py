@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import remember_next_id
 from shotdex.store.schema import vectors_table

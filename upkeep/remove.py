@@ -21,7 +21,7 @@ from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.engines.milvus_rows import read_record, write_record
 from shotdex.store.engines.milvus_upload import drop_quietly
 from shotdex.store.engines.registry import forget_stamps
-from shotdex.store.engines.vector_index import sweep, write_index
+from shotdex.store.engines.writing import sweep, write_index
 from shotdex.store.errors import OptionError
 from shotdex.store.ids import filtered_ids, renew_images_generation
 from shotdex.store.images import remember_next_id

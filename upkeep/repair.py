@@ -13,7 +13,7 @@ from shotdex.store.engines.faiss_file import remove_file
 from shotdex.store.engines.ivf import inverted_file_path
 from shotdex.store.engines.milvus_rows import forget_rows
 from shotdex.store.engines.registry import faiss_file, forget_stamps
-from shotdex.store.engines.vector_index import drop_index, write_index
+from shotdex.store.engines.writing import drop_index, write_index
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
 from shotdex.store.schema import texts_table, vectors_table

@@ -170,7 +170,9 @@ class ZipArchive:
         if entry.flag_bits & ENCRYPTED:
             raise ContainerFailure(Reason.UNREADABLE, "it is encrypted")
         begin = entry.header_offset + LOCAL_HEADER + len(entry.orig_filename.encode(_encoding(entry)))
-        if entry.header_offset < 0 or begin + entry.compress_size > self._behind(entry):
+        # Behind it begins the next member, in the order of the file, or the directory.
+        behind = self._starts[min(bisect_right(self._starts, entry.header_offset), len(self._starts) - 1)]
+        if entry.header_offset < 0 or begin + entry.compress_size > behind:
             raise ContainerFailure(Reason.CORRUPT, "its data overlap with what follows: it may be a zip bomb")
         try:
             data = self._content(entry)
@@ -200,24 +202,16 @@ class ZipArchive:
         self._file.rest()
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
-        if name not in self._entries:
-            return self._by_other_encoding(name)
-        return self._entries[name]
-
-    def _by_other_encoding(self, name: str) -> zipfile.ZipInfo:
-        """Return the entry of a name that was read in another encoding, now or by an earlier shotdex."""
+        """Return the entry of a name, also of one that was read in another encoding, now or by an earlier shotdex."""
+        if name in self._entries:
+            return self._entries[name]
         if self._raw is None:
             self._raw = {_raw(entry): entry for entry in self._directory.filelist if _is_undeclared(entry)}
         for codec in ENCODINGS.values() if self._raw else ():
             with suppress(UnicodeEncodeError):
-                entry = self._raw.get(name.encode(codec))
-                if entry is not None:
+                if (entry := self._raw.get(name.encode(codec))) is not None:
                     return entry
         raise KeyError(f"{self.place} has no member {name}")
-
-    def _behind(self, entry: zipfile.ZipInfo) -> int:
-        """Return where the next member begins, in the order of the file, or the directory does."""
-        return self._starts[min(bisect_right(self._starts, entry.header_offset), len(self._starts) - 1)]
 
     def _content(self, entry: zipfile.ZipInfo) -> bytes:
         if entry.compress_type == zipfile.ZIP_LZMA:

@@ -217,14 +217,11 @@ def _class_names(metadata: Mapping[bytes, bytes]) -> Mapping[str, Sequence[str]]
     if not isinstance(features, dict):
         return {}
     return {
-        column: feature["names"]
+        column: names
         for column, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and _are_texts(feature.get("names"))
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        if isinstance(names := feature.get("names"), list) and all(isinstance(name, str) for name in names)
     }
-
-
-def _are_texts(names: Any) -> bool:
-    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _class_name(label: Any, names: Sequence[str]) -> Any:
@@ -299,6 +296,5 @@ def _is_image_struct(kind: Any) -> bool:
 
 
 def _value(value: Any) -> Cell:
-    if isinstance(value, dict):
-        value = value.get("bytes")
+    value = value.get("bytes") if isinstance(value, dict) else value
     return value if isinstance(value, (bytes, str)) else None

@@ -9,53 +9,33 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from shotdex.store.connection import Connection
-from shotdex.store.errors import StoreCorrupt, StoreError
+from shotdex.store.errors import StoreCorrupt
 from shotdex.store.ids import images_generation, present_ids, stored_ids
-from shotdex.store.lock import ownership
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Vectors
 from shotdex.store.vectors import load_in_chunks
 
 from .base import EngineDamaged, Filter, VectorEngine
-from .faiss_file import remove_file
 from .flat import FlatEngine, Rows, among, in_order, no_rows, warn_unused
 from .inverted_file import Figures
-from .ivf import IvfEngine, drop_inverted_file
+from .ivf import IvfEngine
 from .many import Request, best_of_many
 from .milvus_rows import read_record
-from .registry import faiss_file, forget_stamps, leftovers, open_engines, record_stamp
-from .validation import note_file
-
-__all__ = [
-    "Part",
-    "VectorIndex",
-    "catalog_chunks",
-    "drop_index",
-    "open_index",
-    "open_milvus_index",
-    "sweep",
-    "write_index",
-]
+from .registry import open_engines
 
 log = logging.getLogger(__name__)
 
 CHUNK = 8_192
 """Vectors read from the catalog at a time."""
 
-TURN = 8 * CHUNK
-"""Vectors for which the catalog is opened at a time."""
-
 SAMPLE = 65_536
 """Images whose cosines say how those of a whole store are spread."""
-
-RECORD_WAIT = 600.0
-"""Seconds to wait, at the end of an indexing, for a reader that holds the catalog."""
 
 NOT_UNIT = 1e-4
 """A vector whose length differs from 1 by more than this is damaged; rounding leaves a hundredth of it."""
@@ -251,11 +231,8 @@ def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderI
     preferred = engines[-1] if engines else None
     exact = next((one for one in engines if one.exact), None)
 
-    def load(ids: Ids) -> Rows:
-        return _rows(con, encoder_id, encoder, ids)
-
-    part = _part(exact, stored, present, load)
-    other = part
+    load = partial(_rows, con, encoder_id, encoder)
+    other = part = _part(exact, stored, present, load)
     if preferred is not None and preferred is not exact:
         same = exact is not None and preferred.covers is exact.covers
         other = replace(part, engine=preferred) if same else _part(preferred, stored, present, load)
@@ -321,82 +298,3 @@ def catalog_chunks(con: Connection, encoder_id: int, encoder: EncoderId, ids: Id
         if not np.array_equal(found, expected):
             raise StoreCorrupt("the catalog lost vectors while they were read", "look for damage: shotdex verify")
         yield vectors
-
-
-def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "flat") -> None:
-    """Bring an engine up to the catalog, record its new state there, and delete what earlier states left.
-
-    An encoder's Milvus collection is brought up after it; where that fails, it is said in the log.
-
-    Vectors come from what the engine has and from the catalog, in parts; the catalog is opened for some parts at a
-    time, so that memory holds the ids alone. Only one process may do this at a time: see `Store.indexing`.
-
-    Raises:
-        StoreError: it cannot be written, as where the disk is full. The old state is as it was.
-        StoreLocked: another process holds the catalog.
-    """
-    folder = store.index_folder
-    try:
-        if folder.is_symlink():  # where it leads nothing is read and nothing is written
-            folder.unlink()
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        where, hint = f"{folder}: {error.strerror}{ownership(folder.parent)}", "searches read the catalog meanwhile"
-        if folder.exists():
-            hint += "; move away what has its name, then: shotdex verify --repair"
-        raise StoreError(f"cannot make {where}", hint) from error
-    with store.reading() as con:
-        engine = open_engines(store, con, encoder_id, encoder, ("flat", name))[name]
-        before, stored = engine.stamp, stored_ids(con, encoder_id)
-        in_milvus = read_record(con, encoder_id) is not None
-    try:
-        try:
-            _bring_up(store, engine, encoder_id, encoder, stored)
-        except EngineDamaged as error:
-            log.warning("engine %s of encoder %d is made again from the catalog: %s", name, encoder_id, error)
-            engine.drop()
-            _bring_up(store, engine, encoder_id, encoder, stored)
-        if engine.stamp != before:
-            with store.writing(RECORD_WAIT) as con:
-                record_stamp(con, encoder_id, engine)
-    finally:
-        sweep(store)
-    if in_milvus:
-        from .milvus_upload import bring_up_quietly
-
-        bring_up_quietly(store, encoder_id, encoder)
-
-
-def _bring_up(store: Store, engine: VectorEngine, encoder_id: int, encoder: EncoderId, stored: Ids) -> None:
-    def vectors(ids: Ids) -> Iterator[Vectors]:
-        for start in range(0, len(ids), TURN):
-            with store.reading() as con:
-                yield from catalog_chunks(con, encoder_id, encoder, ids[start : start + TURN])
-
-    gone = engine.covers[~among(engine.covers, stored)]
-    if len(gone):
-        engine.remove(gone)
-        drop_inverted_file(store, encoder_id)
-    missing = stored[~among(stored, engine.covers)]
-    if len(missing) or engine.stamp is None:
-        engine.add(missing, vectors(missing))
-
-
-def drop_index(store: Store, encoder_id: int) -> None:
-    """Delete the engines of an encoder and what the catalog records of them."""
-    with store.reading() as con:
-        file = faiss_file(store, con, encoder_id)
-    with store.writing() as con:
-        forget_stamps(con, encoder_id)
-    drop_inverted_file(store, encoder_id)
-    if file is not None and not store.index_folder.is_symlink():
-        remove_file(file)
-        remove_file(note_file(file))
-
-
-def sweep(store: Store) -> None:
-    """Delete the files of engines that belong to no encoder of the catalog, or to an earlier state of one."""
-    with suppress(StoreError), store.reading() as con:
-        for path in leftovers(store, con):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import pytest
 
 from shotdex.query import kept
 from shotdex.query.search import Searcher, search
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import EmptyStore, StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Hit, Query

@@ -27,7 +27,7 @@ import os, sys
 from pathlib import Path
 from shotdex.query.search import Query, search
 from shotdex.store.encoders import list_encoders
-from shotdex.store.engines.vector_index import drop_index, write_index
+from shotdex.store.engines.writing import drop_index, write_index
 from shotdex.store.store import Store
 from tests.support.fakes import FakeEncoder, fake_id
 

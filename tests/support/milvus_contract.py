@@ -16,7 +16,7 @@ from shotdex.store.engines.milvus import MilvusEngine
 from shotdex.store.engines.milvus_client import TOKEN, Collection, disconnect
 from shotdex.store.engines.milvus_rows import MilvusRecord, read_record, write_record
 from shotdex.store.engines.milvus_upload import add_milvus, bring_up, remove_milvus
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import EngineUnavailable, OptionError
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed

@@ -14,7 +14,8 @@ from shotdex.store.encoders import add_encoder
 from shotdex.store.engines import milvus
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.milvus import MilvusEngine
-from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index, write_index
+from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.ids import filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, ImageVectors, Vectors

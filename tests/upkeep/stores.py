@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shotdex.query.search import search
-from shotdex.store.engines.vector_index import write_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.projections import ProjectionKey, digest_ids, save_projection
 from shotdex.store.store import Store
 from shotdex.store.types import Query, Space

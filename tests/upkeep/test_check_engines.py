@@ -151,16 +151,16 @@ from pathlib import Path
 from shotdex.indexer.run import index_source
 from shotdex.indexer import run
 from shotdex.media.sources import open_source
-from shotdex.store.engines import vector_index
+from shotdex.store.engines import writing
 from shotdex.store.store import Store
 from tests.support.fakes import FakeEncoder
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[3] == "before the file":
     run.write_index = die
 elif sys.argv[3] == "before the record":
-    vector_index.record_stamp = die
+    writing.record_stamp = die
 elif sys.argv[3] == "before the older file is deleted":
-    vector_index.sweep = die
+    writing.sweep = die
 else:
     os.fsync = die
 index_source(Store.create(Path(sys.argv[1])), open_source(Path(sys.argv[2])), FakeEncoder())

@@ -13,7 +13,8 @@ from shotdex.store.engines.flat import FlatEngine
 from shotdex.store.engines.inverted_file import train_inverted_file
 from shotdex.store.engines.ivf import write_inverted_file
 from shotdex.store.engines.registry import ENGINES, open_engines, record_stamp
-from shotdex.store.engines.vector_index import VectorIndex, open_index, write_index
+from shotdex.store.engines.vector_index import VectorIndex, open_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.images import mark_removed
 from shotdex.store.store import Store
 from shotdex.store.types import Vectors

@@ -23,7 +23,8 @@ from shotdex.store.engines.ivf import (
     read_inverted_file,
     write_inverted_file,
 )
-from shotdex.store.engines.vector_index import drop_index, open_index, write_index
+from shotdex.store.engines.vector_index import open_index
+from shotdex.store.engines.writing import drop_index, write_index
 from shotdex.store.errors import StoreError
 from shotdex.store.store import Store
 from tests.support.engines import file_of, index_over

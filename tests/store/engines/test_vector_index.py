@@ -19,7 +19,8 @@ from shotdex.store.engines.base import EngineDamaged, Filter
 from shotdex.store.engines.faiss_file import read_file
 from shotdex.store.engines.flat import Rows
 from shotdex.store.engines.ivf import IvfEngine, inverted_file_path
-from shotdex.store.engines.vector_index import open_index, write_index
+from shotdex.store.engines.vector_index import open_index
+from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import StoreCorrupt, StoreError
 from shotdex.store.ids import images_generation
 from shotdex.store.images import mark_removed
@@ -236,7 +237,7 @@ class TestTheFile:
     @pytest.mark.parametrize("chunk", [1, 7, 20, 64])
     def test_it_grows_to_what_it_would_be(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
         monkeypatch.setattr("shotdex.store.engines.vector_index.CHUNK", chunk)
-        monkeypatch.setattr("shotdex.store.engines.vector_index.TURN", 2 * chunk)
+        monkeypatch.setattr("shotdex.store.engines.writing.TURN", 2 * chunk)
         monkeypatch.setattr("shotdex.store.engines.faiss_file.PIECE", 100)
         store = self.make(tmp_path, 30)
         fill(store, self.encoder, self.ids[30:].tolist(), self.vectors[30:])
