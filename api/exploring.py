@@ -13,7 +13,7 @@ import numpy as np
 
 from shotdex.store.errors import EmptyQuery, OptionError
 from shotdex.store.ids import images_generation
-from shotdex.store.types import Ids, Vectors
+from shotdex.store.types import Ids, Space, Vectors
 
 from .facts import Facts
 
@@ -114,6 +114,7 @@ class Exploring(Facts):
             raise OptionError(f"there is no map {projection_id}", "draw one: shotdex plot map")
 
         def read(con: Any, before: tuple[Ids, Vectors] | None) -> tuple[Ids, Vectors]:
+            """Return the map; one that was read is the same in every later state of the catalog."""
             if before is not None:
                 return before
             found = con.arrays(
@@ -137,6 +138,7 @@ class Exploring(Facts):
         from shotdex.analysis.results import check_columns
 
         def read(con: Any, before: dict[int, Any] | None) -> dict[int, Any]:
+            """Return the column's value by image id."""
             check_columns(con, [column])
             return dict(con.rows(f'SELECT image_id, "{column}" FROM images'))
 
@@ -184,8 +186,7 @@ class Exploring(Facts):
             OptionError: the store has no such image. ModelUnavailable, EncoderMismatch.
         """
         number, encoder = self.snapshot().encoder(self.encoders.recognised(model))
-        vectors = list(self.text_vectors([text for text, _ in parts.texts], number).values())
-        at = {text: vector for (text, _), vector in zip(dict(parts.texts).items(), vectors, strict=True)}
+        at = self.text_vectors([text for text, _ in parts.texts], number)
         weighted = [(at[text], weight) for text, weight in parts.texts]
         if parts.image_ids:
             weighted += [(self._image_vector(number, one), weight) for one, weight in parts.image_ids]
@@ -248,13 +249,13 @@ class Exploring(Facts):
         """
         from shotdex.store.engines.flat import Rows
         from shotdex.store.ids import encoded_ids
-        from shotdex.store.types import Space
         from shotdex.store.vectors import load_vectors
 
         snapshot = self.snapshot()
         number, encoder = snapshot.encoder(self.encoders.recognised(model))
 
         def read(con: Any, before: tuple[str, Rows] | None) -> tuple[str, Rows]:
+            """Return the generation of the images and their vectors; those of the same generation need not be read."""
             generation = images_generation(con)
             if before is not None and generation and before[0] == generation:
                 return before

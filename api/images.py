@@ -288,6 +288,7 @@ class _Scoring:
             self.notes += cut_notes([(text, tokens, len(ids)) for text, tokens, ids in read if tokens > len(ids)])
 
     def predictions(self, images: Sequence[tuple[str, Image.Image]]) -> list[ImagePrediction]:
+        """Return the best classes of some images, each of which comes with its address."""
         import numpy as np
 
         from shotdex.models.protocols import finite

@@ -174,6 +174,7 @@ def import_vectors(
         raise OptionError(what, "name it: --encoder NAME   (any name; texts need a model of that name)")
 
     def choose(name: str) -> EncoderId | None:
+        """Return the store's encoder of that name, else that of a model on this machine."""
         try:
             with store.reading() as con:
                 return choose_encoder(con, name)[1]

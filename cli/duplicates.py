@@ -24,6 +24,7 @@ from .options import (
     open_session,
     replaced_option,
     save_figure,
+    space_option,
     store_option,
 )
 from .render import as_json as to_json
@@ -83,13 +84,7 @@ _COMMON: tuple[Callable[[Any], Any], ...] = (
         help="The lowest cosine of near duplicates, up to 1. "
         f"[default: {THRESHOLDS[Space.JOINT]}; {THRESHOLDS[Space.VISION]} with --space vision]",
     ),
-    click.option(
-        "--space",
-        type=click.Choice([space.value for space in Space]),
-        default=Space.JOINT.value,
-        show_default=True,
-        help="joint: what text is compared with; vision: the image tower before its projection.",
-    ),
+    space_option(),
     click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="How many pairs to show."),
     click.option(
         "--sheet",

@@ -10,7 +10,7 @@ import click
 from shotdex.formatting import shown_path, visible
 from shotdex.store.errors import OptionError
 
-from .options import UserPath, filter_options, json_option, model_option, open_session, store_option
+from .options import UserPath, filter_options, json_option, model_option, open_session, space_option, store_option
 from .render import as_json as to_json
 from .render import note, out
 
@@ -26,13 +26,7 @@ NAMED = 5
 @filter_options("run")
 @click.option("--run", metavar="RUN", help="Add a run's outcomes as columns: predicted, probability, correct, ...")
 @model_option
-@click.option(
-    "--space",
-    type=click.Choice(["joint", "vision"]),
-    default="joint",
-    show_default=True,
-    help="vision adds the vectors of the image tower before its projection.",
-)
+@space_option("vision adds the vectors of the image tower before its projection.")
 @click.option("--with-gps", is_flag=True, help="Also write where images were taken; otherwise that is left out.")
 @click.option("--link", is_flag=True, help="Link to image files instead of copying them, where that is possible.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")

@@ -16,6 +16,7 @@ import click
 import shotdex
 from shotdex.keywords import FilterKeywords
 from shotdex.store.location import user_path
+from shotdex.store.types import Space
 
 from .render import note
 
@@ -118,6 +119,14 @@ anyway_option = click.option(
     "--anyway", is_flag=True, help="Also with runs that chose among different classes; marks every number."
 )
 run_option = click.option("--run", metavar="RUN", help="A run's name or number. [default: the newest]")
+
+
+def space_option(
+    meaning: str = "joint: what text is compared with; vision: the image tower before its projection.",
+) -> Callable[[Command], Command]:
+    """Return the option for which vectors are meant."""
+    spaces = [space.value for space in Space]
+    return click.option("--space", type=click.Choice(spaces), default=spaces[0], show_default=True, help=meaning)
 
 
 def resamples_option(default: int) -> Callable[[Command], Command]:

@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shotdex.formatting import estimate_cells, p_value, small_sample, visible
-from shotdex.store.types import Space
 
 from .figure_options import LOOKS, look_options
-from .options import UserPath, drawable, json_option, model_option, open_session, save_figure, store_option
+from .options import (
+    UserPath,
+    drawable,
+    json_option,
+    model_option,
+    open_session,
+    save_figure,
+    space_option,
+    store_option,
+)
 from .render import as_json as to_json
 from .render import note, out
 from .rows import format_option, rows_printed, table
@@ -42,13 +50,7 @@ METHOD = 43
 @click.option(
     "--draws", type=click.IntRange(1), default=10, show_default=True, help="How many times those few images are drawn."
 )
-@click.option(
-    "--space",
-    type=click.Choice([space.value for space in Space]),
-    default=Space.JOINT.value,
-    show_default=True,
-    help="joint: what text is compared with; vision: the image tower before its projection.",
-)
+@space_option()
 @click.option(
     "--seed",
     type=click.IntRange(0),

@@ -34,6 +34,7 @@ from .options import (
     model_option,
     open_session,
     save_figure,
+    space_option,
     store_option,
     where_option,
 )
@@ -194,13 +195,7 @@ class Output:
     metavar="ID|@NAME",
     help="Find images like this indexed one, by its image_id, or like a saved selection; repeatable.",
 )
-@click.option(
-    "--space",
-    type=click.Choice(["joint", "vision"]),
-    default="joint",
-    show_default=True,
-    help="vision: images that look alike, whatever they show; for --image and --like.",
-)
+@space_option("vision: images that look alike, whatever they show; for --image and --like.")
 @click.option("--with-itself", is_flag=True, help="Also find the images that are searched for, and their exact copies.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
 @click.option("--skip", type=click.IntRange(0), default=0, metavar="N", help="Leave out the best N, for the next page.")
