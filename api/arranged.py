@@ -13,7 +13,7 @@ from shotdex.store.errors import OptionError
 from shotdex.store.types import Hit, Ids, Space, Vectors
 
 if TYPE_CHECKING:
-    from shotdex.query.search import Ranking
+    from shotdex.query.ranking import Ranking
     from shotdex.store.store import Store
 
 SORTS, GROUPS = ("score", "taken_at", "path"), ("category", "condition", "split")

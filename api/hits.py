@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from shotdex.query.copying import Copied
-    from shotdex.query.search import Ranking
+    from shotdex.query.ranking import Ranking
     from shotdex.store.store import Store
 
 THUMBNAILS = 50

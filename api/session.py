@@ -174,7 +174,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         >>> duck.image_id in [hit.image_id for hit in store.search(like=duck.image_id)]
         False
         """
-        from shotdex.query.search import Through
+        from shotdex.query.ranking import Through
 
         given = filled(Session.search, options)
         if given["space"] not in set(Space):

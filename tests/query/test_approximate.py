@@ -11,7 +11,8 @@ import pytest
 
 from shotdex.query import approximate
 from shotdex.query.approximate import QUERIES, build, drop, truths
-from shotdex.query.search import Through, search
+from shotdex.query.ranking import Through
+from shotdex.query.search import search
 from shotdex.store.engines.flat import Rows
 from shotdex.store.engines.ivf import inverted_file_path
 from shotdex.store.engines.vector_index import open_index

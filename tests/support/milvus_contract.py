@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotdex.query.search import Ranking, Through, search
+from shotdex.query.ranking import Ranking, Through
+from shotdex.query.search import search
 from shotdex.store.engines.milvus import MilvusEngine
 from shotdex.store.engines.milvus_client import TOKEN, Collection, disconnect
 from shotdex.store.engines.milvus_rows import MilvusRecord, read_record, write_record
