@@ -174,3 +174,19 @@ def test_where_no_image_has_the_label_there_is_one_group_of_all(evaluated: Store
     shown = texts(door.open(evaluated.root).plot.accuracy(runs="words", by="camera"))
     assert any("all images" in text and "75" in text for text in shown), shown
     assert not any("unlabelled" in text or "camera" in text for text in shown)
+
+
+def test_runs_stand_in_the_order_that_is_asked_for(own: Store) -> None:
+    plot = door.open(own.root).plot
+    for kind in ("topk", "reliability", "selective"):
+        figure = plot(kind, runs=["names", "words"], order="words")
+        listed = [text.get_text().split("\n")[0] for text in figure.legends[0].get_texts()]
+        assert listed[:2] == ["words", "names"], kind
+    with pytest.raises(OptionError, match="no 'nowhere' to order"):
+        plot.topk(runs="names", order="nowhere")
+
+
+def test_a_choice_that_changes_nothing_is_said(own: Store) -> None:
+    plot, said = door.open(own.root).plot, list[str]()
+    plot.counts(percent=True, note=said.append)
+    assert said == ["percent changes nothing: this figure has no accuracies or rates"]
