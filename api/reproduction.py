@@ -20,6 +20,7 @@ from .tabular import Records
 
 if TYPE_CHECKING:
     from shotdex.analysis.reproduction import Benchmark, Entry, PublishedModel, PublishedTable, Reproduced
+    from shotdex.models.own_encoder import NewModel
 
     from .session import Session
 
@@ -102,7 +103,7 @@ def reproduce(
     name: str,
     source: str | os.PathLike[str] | None = None,
     *,
-    model: str = MODEL,
+    model: NewModel = MODEL,
     against: str | None = None,
     templates: Sequence[str] = (),
     table: str | os.PathLike[str] | None = None,
@@ -123,7 +124,7 @@ def reproduce(
         name: one of `benchmarks()`, such as "cifar10" or "toddlers".
         source: a local copy: a folder, archive, manifest or data set; what the benchmark downloads where None, which
             needs the extra that its source says.
-        model: a hub name, a local folder, or "demo".
+        model: a hub name, a local folder, "demo", or an encoder object.
         against: the published model to compare with; the one that `model` names, else the benchmark's first.
         templates: texts with one `{}`, in place of the published ones.
         table: a TOML file of the same form as the shipped one (docs/reproduce.md), instead of that.
@@ -152,7 +153,8 @@ def reproduce(
 
     published = _table(table)
     benchmark = published.benchmark(name)
-    target = published.model(model, against, benchmark)
+    named = model if isinstance(model, str) else str(getattr(model, "id", ""))
+    target = published.model(named, against, benchmark)
     place = _place(benchmark, source)
     read_as, categories = (layout, None) if layout is not None else _layout(benchmark, Path(place))
     folder = user_path(store) if store is not None else Path.cwd() / f"{benchmark.name}.shotdex"
@@ -224,6 +226,7 @@ def _evaluate(
     command: str,
 ) -> Reproduction:
     from shotdex.analysis.reproduction import Evaluated, likely_causes, published_prompts
+    from shotdex.models.own_encoder import PYTHON
     from shotdex.store.encoders import number_of
 
     assert report.encoder is not None
@@ -243,7 +246,8 @@ def _evaluate(
     rows = [_row(entry, entry.values[target.name], runs[entry.prompts]) for entry in entries]
     made = Reproduction(rows, benchmark, target, report.encoder.name)
     failed = int(session.sql("SELECT count(*) FROM failures WHERE source = $source", source=report.source)[0][0])
-    what = Evaluated(made.model, *_input(made.model), str(report.encoder.precision), failed, templates)
+    known = (None, None) if report.encoder.revision == PYTHON else _input(made.model)
+    what = Evaluated(made.model, *known, str(report.encoder.precision), failed, templates)
     made.causes, made.runs, made.store = likely_causes(rows, target, what), tuple(runs.values()), session.path
     made.notes = (benchmark.note,) if benchmark.note else ()
     return made

@@ -190,3 +190,15 @@ def test_the_example_in_the_documentation(colours: Path, tmp_path: Path) -> None
     )
     assert ran.returncode == 0, ran.stderr
     assert "Blue" in ran.stdout
+
+
+def test_a_published_number_against_an_encoder_object(tmp_path: Path) -> None:
+    save_colour(tmp_path / "photos" / "red" / "a.png", "red")
+    (tmp_path / "names.toml").write_text('name = "names"\nclasses = ["red", "blue"]\n')
+    (tmp_path / "table.toml").write_text(
+        '[benchmarks.mine]\nimages = 1\n[[benchmarks.mine.entries]]\nprompts = "names.toml"\ntolerance = 0.01\n'
+        'source = "a test"\nvalues = { "colour 1" = 1.0 }\n'
+    )
+    table, store = tmp_path / "table.toml", tmp_path / "store"
+    found = door.reproduce("mine", tmp_path / "photos", model=Colour(), table=table, store=store, layout="{category}/*")
+    assert (found.verdict, found.model) == ("reproduced", "colour 1")
