@@ -111,7 +111,7 @@ def command(
     assert run.summary is not None
     if not rows_printed(accuracies(run.summary), form):
         out(to_json(as_dict(run.summary)) if as_json or form == "json" else as_text(run.summary))
-    if run.folder is not None:
+    if options["predictions"] is not None and run.folder is not None:
         note(f"predictions in {shown_path(visible(str(run.folder)))}")
 
 
