@@ -60,9 +60,9 @@ def new_folder(store: Store, place: str | os.PathLike[str]) -> Iterator[Predicti
         with only_one(hidden / LOCK, 0):
             yield made
     finally:
-        if made.committed:
+        if made.committed or made.is_on_record():
             made.rename()
-        else:
+        elif made.committed is False:
             shutil.rmtree(hidden, ignore_errors=True)
 
 
@@ -98,7 +98,7 @@ class PredictionFolder:
     hidden: Path
     token: str
     folder: Path | None = None
-    committed: bool = False
+    committed: bool | None = False
     generation: str = ""
     written: dict[str, int] = field(default_factory=dict)
     _writer: Any = None
@@ -169,6 +169,21 @@ class PredictionFolder:
                 },
             )
         show(con, self.store.root, writing=True, fresh=run_id)
+
+    def is_on_record(self) -> bool:
+        """Return whether the run was committed after all, as where Ctrl-C comes while the catalog is being closed.
+
+        `committed` is None from then on if the catalog cannot say so; the next run that is written there can.
+        """
+        if self.folder is None:
+            return False
+        try:
+            with self.store.reading() as con:
+                of = {"token": self.token}
+                self.committed = bool(con.value("SELECT count(*) FROM prediction_files WHERE token = $token", of))
+        except (StoreError, OSError):
+            self.committed = None
+        return bool(self.committed)
 
     def rename(self) -> None:
         """Give the folder its name; where that does not work now, the next who reads the run does so."""

@@ -17,6 +17,7 @@ import shotdex
 from shotdex.analysis.compare import CompareOptions, compare
 from shotdex.analysis.report import ReportOptions, report
 from shotdex.store import prediction_files, prediction_folder
+from shotdex.store.connection import Connection
 from shotdex.store.errors import BadSql, OptionError, StoreError
 from shotdex.store.image_columns import PLACES, move_table
 from shotdex.store.images import mark_removed
@@ -275,3 +276,24 @@ def test_a_killed_run_is_there_whole_or_not_at_all(own: Store, tmp_path: Path, w
     run(own, NAMES, name="after", place=place)
     assert sorted(path.name for path in place.iterdir()) == ["run=after", *["run=killed"] * there]
     assert not wrong(own)
+
+
+def test_ctrl_c_after_the_commit_costs_no_predictions(
+    own: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, record, closing = tmp_path / "place", prediction_folder.PredictionFolder.record, Connection.close
+
+    def interrupted(con: Connection) -> None:
+        closing(con)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    def recorded(folder: prediction_folder.PredictionFolder, *about: Any) -> None:
+        record(folder, *about)
+        monkeypatch.setattr(Connection, "close", interrupted)
+
+    monkeypatch.setattr(prediction_folder.PredictionFolder, "record", recorded)
+    with pytest.raises(KeyboardInterrupt):
+        run(own, NAMES, name="late", place=place)
+    assert rows(own, "SELECT count(*) FROM outcomes WHERE run = 'late'") == [(75,)]
+    assert [path.name for path in place.iterdir()] == ["run=late"]
