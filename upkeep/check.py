@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import list_encoders
+from shotdex.store.file_names import local
 from shotdex.store.types import EncoderId
 
 REPAIR = "repair it with: shotdex verify --repair"
@@ -63,7 +64,7 @@ def index_again(sources: Sequence[str], model: str = "") -> str:
         return "index again: shotdex index SOURCE"
     model = f" --model {shlex.quote(model)}" if model else ""
     more = f"   (and {len(sources) - 1:,} other sources)" if len(sources) > 1 else ""
-    if not (sources[0].find("://") > 0 or Path(sources[0]).exists()):
+    if not (sources[0].find("://") > 0 or Path(local(sources[0])).exists()):
         return f"bring back {sources[0]}, which is not there now, then index it again{more}"
     return f"with the options of the first time: shotdex index {shlex.quote(sources[0])}{model}{more}"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from shotdex.media.files.places import Facts, is_url
 from shotdex.media.sources import facts, read_bytes
 from shotdex.media.sources.address import split
+from shotdex.store.file_names import local
 from shotdex.store.progress import NoProgress, Progress
 from shotdex.store.store import Store
 
@@ -88,7 +89,7 @@ def as_recorded(address: str, size_bytes: int, modified_ns: int) -> bool:
         found = facts(address)
     except Exception:  # what is wrong with it shows when it is read
         return False
-    return found == Facts(size_bytes, modified_ns) and (is_url(place) or os.access(place, os.R_OK))
+    return found == Facts(size_bytes, modified_ns) and (is_url(place) or os.access(local(place), os.R_OK))
 
 
 def _recorded(store: Store) -> Iterator[Recorded]:

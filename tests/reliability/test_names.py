@@ -21,6 +21,7 @@ from shotdex.store.file_names import local, stored
 from shotdex.store.images import one_form
 from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Query
+from shotdex.upkeep.check_files import check_files
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
 from tests.support.images import noise, save_noise
@@ -165,6 +166,11 @@ def test_a_source_whose_own_name_is_not_utf8(store: Store, tmp_path: Path, fake:
     (path,) = seen(store)
     assert local(path) == str(top / "a.png")
     assert index(store, top, fake).unchanged == 1
+    assert "were read" not in check_files(store).text
+    save_noise(top / "a.png", seed=2)
+    found = check_files(store)
+    assert not found.ok
+    assert "with the options of the first time: shotdex index" in found.hint
 
 
 def test_names_in_what_is_printed_are_escaped(tmp_path: Path, shotdex) -> None:  # type: ignore[no-untyped-def]
