@@ -27,7 +27,7 @@ from .options import (
 )
 from .render import as_json as to_json
 from .render import note, out
-from .rows import format_option, print_rows, table
+from .rows import format_option, print_rows, rows_printed, table
 
 if TYPE_CHECKING:
     from shotdex.analysis.prompt_sweep import Sweep, Trial
@@ -111,18 +111,22 @@ def as_text(prompts: PromptSet) -> str:
 @model_option
 @store_option
 @json_option
-def check(name: str, where: str | None, model: str | None, store_path: Path | None, as_json: bool) -> None:
+@format_option
+def check(
+    name: str, where: str | None, model: str | None, store_path: Path | None, as_json: bool, form: str | None
+) -> None:
     """Check a prompt SET, against the images of the store if there is one. Exits with 1 if there is a problem.
 
     Finds categories without a class, classes without an image, a prompt that stands for two classes, and prompts that
     are longer than the model reads.
     """
-    found: PromptCheck = check_prompts(name, _store_if_any(store_path), where, model).details
+    checked = check_prompts(name, _store_if_any(store_path), where, model)
+    found: PromptCheck = checked.details
     if found.note:
         note(f"lengths were not checked: {found.note}")
-    if as_json:
+    if as_json or form == "json":
         out(to_json({"prompts": found.prompts.name, "sha256": found.prompts.sha256, "findings": found.findings}))
-    else:
+    elif not rows_printed(checked, form):
         for finding in found.findings:
             out(f"{finding.weight}: {visible(finding.text)}")
         out(f"{visible(found.prompts.name)}: {len(found.findings)} findings ({_checked(found)})")
@@ -150,6 +154,7 @@ def _checked(found: PromptCheck) -> str:
 @device_option
 @store_option
 @json_option
+@format_option
 def sweep_(
     prompts: str | None,
     templates: tuple[str, ...],
@@ -162,6 +167,7 @@ def sweep_(
     device: str,
     store_path: Path | None,
     as_json: bool,
+    form: str | None,
 ) -> None:
     """Score each template alone, and the set without it.
 
@@ -183,7 +189,8 @@ def sweep_(
         model=model,
         seed=seed,
     )
-    out(to_json(found.details) if as_json else sweep_as_text(found.details))
+    if not rows_printed(found, form):
+        out(to_json(found.details) if as_json or form == "json" else sweep_as_text(found.details))
 
 
 def sweep_as_text(found: Sweep) -> str:

@@ -284,6 +284,8 @@ class TestSweep:
             assert f" {trial.chosen_on.value:.3f} " in row
             assert f" {trial.reported_on.value:.3f} " in row
             assert row.endswith("best") == (trial is want.best)
+        listed = [json.loads(line) for line in shotdex(*given, "--format", "jsonl").out.splitlines()]
+        assert [row["reported_on"] for row in listed] == [trial.reported_on.value for trial in want.trials]
 
     def test_what_follows_is_said(self, shotdex: Run, here: Path) -> None:
         same = shotdex("prompts", "sweep", "--prompts", "sentences")

@@ -56,6 +56,20 @@ def test_the_same_rows_in_every_format(
     assert run("table") == shotdex(*words.split(), "--store", evaluated.root).out
 
 
+def test_findings_in_every_format(evaluated: Store, shotdex: Callable[..., Ran], tmp_path: Path) -> None:
+    prompts = tmp_path / "p.toml"
+    prompts.write_text('name = "p"\n[classes]\nred = "same"\nblue = "same"\n')
+
+    def run(form: str) -> str:
+        ran = shotdex("prompts", "check", prompts, "--store", evaluated.root, "--format", form)
+        assert ran.status == 1, ran
+        return ran.out
+
+    found = json.loads(run("json"))["findings"]
+    assert [json.loads(line)["text"] for line in run("jsonl").splitlines()] == [one["text"] for one in found] != []
+    assert len(list(csv.reader(run("csv").splitlines()))) == 1 + len(found)
+
+
 def test_an_accuracy_in_every_format(evaluated: Store, shotdex: Callable[..., Ran], tmp_path: Path) -> None:
     own = tmp_path / "store"
     shutil.copytree(evaluated.root, own)
