@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shotdex.store.encoders import list_encoders
-from shotdex.store.engines.inverted_file import Figures
 from shotdex.store.engines.ivf import inverted_file_path, read_figures
 from shotdex.store.engines.milvus_rows import read_record
 from shotdex.store.engines.registry import faiss_file
@@ -18,7 +18,10 @@ from shotdex.store.source_records import left_out
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, LeftOut, Run
 
-from .engines import EngineStatus, engine_statuses
+if TYPE_CHECKING:
+    from shotdex.store.engines.inverted_file import Figures
+
+    from .engines import EngineStatus
 
 UNLABELLED = 100_000
 
@@ -96,7 +99,11 @@ def status(store: Store) -> Status:
             prediction_files=list(con.run_files.values()),
         )
         added = any(read_record(con, entry.number) is not None for entry in found.encoders)
-    return replace(found, engines=engine_statuses(store)) if added else found
+    if not added:
+        return found
+    from .engines import engine_statuses
+
+    return replace(found, engines=engine_statuses(store))
 
 
 def _size(path: Path | None) -> int:
