@@ -57,7 +57,7 @@ class TooMuch(Exception):
 
 
 @contextmanager
-def _ctrl_c() -> Iterator[None]:
+def ctrl_c() -> Iterator[None]:
     """Make a Ctrl-C of what DuckDB makes of one: it raises errors of its own where one comes while it works."""
     try:
         yield
@@ -79,7 +79,8 @@ def writer_of(catalog: Path) -> duckdb.DuckDBPyConnection:
 
 def attach_to_write(raw: duckdb.DuckDBPyConnection, catalog: Path) -> None:
     """Open a catalog to write to it, in pieces of `ROW_GROUP`."""
-    raw.execute(f"ATTACH {quoted(catalog)} AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
+    with ctrl_c():
+        raw.execute(f"ATTACH {quoted(catalog)} AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
 
 
 def detach(raw: duckdb.DuckDBPyConnection) -> None:
@@ -100,7 +101,7 @@ class Connection:
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return every row of a query as tuples."""
-        with _ctrl_c():
+        with ctrl_c():
             return self._raw.execute(sql, parameters or None).fetchall()
 
     def value(self, sql: str, parameters: Parameters | None = None) -> Any:
@@ -110,7 +111,7 @@ class Connection:
 
     def table(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
         """Return a query's result as an Arrow table."""
-        with _ctrl_c():
+        with ctrl_c():
             return self._raw.sql(sql, params=parameters or None).to_arrow_table()
 
     def arrays(self, sql: str, parameters: Parameters | None = None) -> dict[str, npt.NDArray[Any]]:
@@ -118,7 +119,7 @@ class Connection:
 
         Texts and vectors come as objects, a vector as an array (D,), masked where a number is missing.
         """
-        with _ctrl_c():
+        with ctrl_c():
             found: dict[str, npt.NDArray[Any]] = self._raw.execute(sql, parameters or None).fetchnumpy()
         return found
 
@@ -126,13 +127,13 @@ class Connection:
         """Yield a query's result in Arrow tables of about `rows` rows; run nothing else here before the last one."""
         import pyarrow as pa
 
-        with _ctrl_c():
+        with ctrl_c():
             for batch in self._raw.sql(sql, params=parameters or None).to_arrow_reader(rows):
                 yield pa.Table.from_batches([batch])
 
     def run(self, sql: str, parameters: Parameters | None = None) -> None:
         """Run statements to their end and drop what they return."""
-        with _ctrl_c():
+        with ctrl_c():
             self._raw.execute(sql, parameters or None).fetchall()
 
     def append(self, table: str, rows: pa.Table) -> None:
@@ -143,12 +144,12 @@ class Connection:
     @contextmanager
     def holding(self, name: str, rows: pa.Table | Columns) -> Iterator[None]:
         """Let queries read an Arrow table, or columns (N,) of numbers, under a name for a while."""
-        with _ctrl_c():
+        with ctrl_c():
             self._raw.register(name, rows)
         try:
             yield
         finally:
-            with _ctrl_c():
+            with ctrl_c():
                 self._raw.unregister(name)
 
     @contextmanager
@@ -158,7 +159,7 @@ class Connection:
         try:
             yield
         finally:
-            with _ctrl_c():
+            with ctrl_c():
                 self._raw.remove_function(name)
 
     def register(self, system: Any) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from .connection import Connection, attach_to_write, detach, quoted, writer_of
+from .connection import Connection, attach_to_write, ctrl_c, detach, quoted, writer_of
 from .errors import StoreCorrupt, StoreError, StoreLocked
 from .gate import Gate, Leave, file_id, gate_of, hold_turnstile, pass_turnstile
 from .lock import ownership, who_may_write
@@ -88,7 +88,7 @@ def _sealed(catalog: Path, allow_external: bool, gate: Gate) -> duckdb.DuckDBPyC
         raw = duckdb.connect(str(catalog), read_only=True, config=settings)
         failed.callback(raw.close)  # an error that somebody keeps would keep it open, and every writer out
         # Refused where another connection of this process has locked them: they are the catalog's, not its own.
-        with suppress(duckdb.InvalidInputException):
+        with ctrl_c(), suppress(duckdb.InvalidInputException):
             for statement in (*(() if allow_external else SEALING), "SET lock_configuration = true"):
                 raw.execute(statement)
         failed.pop_all()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from shotdex.store import gate, opening
@@ -222,3 +223,22 @@ def test_an_error_that_somebody_keeps_keeps_no_writer_out(store: Store, monkeypa
     with closing(opening.to_write(store.catalog, 2.0)) as con:
         con.run("CREATE TABLE written(number INTEGER)")
     assert kept.value
+
+
+class _Interrupted:
+    """What DuckDB raises where Ctrl-C comes while it works on a statement."""
+
+    def execute(self, sql: str) -> None:
+        raise RuntimeError("Query interrupted")
+
+    def close(self) -> None:
+        pass
+
+
+def test_ctrl_c_while_a_catalog_is_being_opened_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.create(tmp_path / "store")
+    monkeypatch.setattr(duckdb, "connect", lambda *_, **__: _Interrupted())
+    with pytest.raises(KeyboardInterrupt), store.reading():
+        pass
+    with pytest.raises(KeyboardInterrupt), store.writing():
+        pass
