@@ -129,7 +129,8 @@ def check(
     elif not rows_printed(checked, form):
         for finding in found.findings:
             out(f"{finding.weight}: {visible(finding.text)}")
-        out(f"{visible(found.prompts.name)}: {len(found.findings)} findings ({_checked(found)})")
+        many = "1 finding" if len(found.findings) == 1 else f"{len(found.findings)} findings"
+        out(f"{visible(found.prompts.name)}: {many} ({_checked(found)})")
     if any(finding.weight == "problem" for finding in found.findings):
         sys.exit(1)
 

@@ -168,6 +168,8 @@ class TestCheck:
         ran = shotdex("prompts", "check", "names")
         assert (ran.status, ran.err) == (0, "")
         assert ran.out == "names: 0 findings (no store here, so only the texts were checked)\n"
+        Path("one.toml").write_text('name = "one"\n[classes]\nred = "same"\nblue = "same"\n')
+        assert "\none: 1 finding (no store" in shotdex("prompts", "check", "one.toml").out
         write(nowhere, "p.toml", 'classes = {shoe = "a boot", boot = "a boot"}')
         ran = shotdex("prompts", "check", "p.toml")
         assert ran.status == 1
