@@ -180,7 +180,7 @@ class TestWrong:
 
 
 def test_the_example_in_the_documentation(colours: Path, tmp_path: Path) -> None:
-    section = (ROOT / "docs" / "python.md").read_text(encoding="utf-8").split("## An encoder of your own")[1]
+    section = (ROOT / "docs" / "python.md").read_text(encoding="utf-8").split("## Your own encoder")[1]
     found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert found is not None
     colours.rename(tmp_path / "stimuli")
