@@ -1,5 +1,5 @@
 # make demo    set up and run the whole loop on the shipped images
-# make test    set up and run the tests, on up to four cores at once
+# make test    set up and run the tests, on up to four at once
 # make quick   set up and run lint and the tests that take under a minute on two cores
 # make check   set up and run what needs no running: format, lint, types, layers, language, documentation
 # make docs    the documentation as a site, in build/site

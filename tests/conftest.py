@@ -74,12 +74,42 @@ ROOT = Path(__file__).resolve().parents[1]
 FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist"
 
 
-LONG = ("tests/test_readme.py", "tests/reliability/test_crash.py", "tests/reliability/test_together.py")
-"""Files that take a minute or so: begun last, one of them would keep a single core busy at the end."""
+LONG = (
+    "tests/test_readme.py", "tests/web/page/", "tests/analysis/document/", "tests/cli/test_index.py",
+    "tests/reliability/", "tests/analysis/figures/test_every_size.py", "tests/indexer/test_interruption.py",
+)  # fmt: skip
+"""What takes longest, longest first: begun last, one of them would keep a single core busy at the end."""
+
+TOGETHER = ("tests/web/page/", "tests/analysis/document/")
+"""Folders whose files share a browser, a store and what was made of it: one worker runs each of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))  # which keeps the order of the others
+    def place(item: pytest.Item) -> int:
+        return next((i for i, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
+
+    items.sort(key=place)  # which keeps the order of the others
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait for browsers, disks and other processes for a fifth of their time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or cores + 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, give out the files of `TOGETHER` a folder at a time."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next(filter(nodeid.startswith, TOGETHER), None) or super()._split_scope(nodeid)
+
+    return ByFolder(config, log)
 
 
 def pytest_collection_finish() -> None:
