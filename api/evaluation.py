@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
@@ -10,19 +9,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from shotdex.store.errors import OptionError
 from shotdex.store.location import user_path
-from shotdex.store.progress import Progress
-from shotdex.store.types import Estimate, PromptSet, Space
+from shotdex.store.types import Estimate, Space
 
 from .filters import where as all_of
-from .keywords import FilterKeywords, filled, takes
+from .keywords import FilterKeywords, chosen, filled, takes
 from .opened import Opened
 from .progress import shown
+from .result_keywords import ClassifyKeywords, ProbeKeywords, ReportKeywords
 from .results import Findings
 from .runs import Run, Runs
 
 if TYPE_CHECKING:
     from shotdex.analysis.rerun import Rerun
-    from shotdex.models.own_encoder import AnyModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +35,14 @@ class Metric:
 class Evaluation(Opened):
     """Mixed into `Session`."""
 
-    @takes(FilterKeywords)
-    def classify(
-        self,
-        classes: Sequence[str] | str | None = None,
-        *,
-        templates: Sequence[str] = (),
-        prompts: str | PromptSet | None = None,
-        where: str | None = None,
-        k: int = 5,
-        name: str | None = None,
-        model: AnyModel | None = None,
-        replace: bool = False,
-        partial: bool = False,
-        predictions: str | os.PathLike[str] | None = None,
-        command: str = "",
-        **filters: Unpack[FilterKeywords],
-    ) -> Run:
+    @takes(ClassifyKeywords, FilterKeywords)
+    def classify(self, classes: Sequence[str] | str | None = None, **options: Unpack[ClassifyKeywords]) -> Run:
         """Score every image against every class, record the predictions as a run, and return it.
 
         Args:
             classes: names of the classes, or one text: "cat,dog", or a published list such as "classes.json#NAME"; the
                 categories of all indexed images, whatever the filter, if not given.
-            templates: texts with `{}` for the class, averaged, or published lists of them, such as
-                "templates.json#NAME"; the bare names if not given.
-            prompts: instead of both, a prompt set: a TOML file, a name from `shotdex prompts list`, or a `PromptSet`.
-            where: a SQL condition on the columns of `images`.
-            k: how many predictions to keep for each image, at least 1.
-            name: the run's name, not yet taken; `run-N` if not given.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
-            replace: delete the run that has this name once the new one is complete.
-            partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
-            predictions: a folder; the predictions are written there as Parquet files, in a new folder `run=NAME`,
-                instead of into the catalog, and answer like those of any other run. For millions of images.
-            command: how the run was started, for its record.
-            filters: the keywords of `FilterKeywords`.
+            options: the keywords of `ClassifyKeywords`.
 
         Returns:
             The run. Its `summary` has the accuracies by category, condition and split and the images that could not be
@@ -91,18 +62,25 @@ class Evaluation(Opened):
 
         from .prompts import choose_prompts
 
-        where = all_of(where, **filled(Evaluation.classify, filters))
-        chosen = choose_prompts(prompts, templates, classes)
-        options = {
+        given = filled(Evaluation.classify, options)
+        prompts, templates, model, place = given["prompts"], given["templates"], given["model"], given["predictions"]
+        record = {
             "prompts": prompts if isinstance(prompts, str) else None,
             "templates": list(templates),
             "classes": classes if isinstance(classes, str) or classes is None else ",".join(classes),
             "model": model if isinstance(model, str) else None,
         }
-        model = self.encoders.recognised(model)
-        place = None if predictions in (None, "catalog") else predictions
         wanted = Classification(
-            chosen, name, where, k, model, options, command, replace=replace, partial=partial, place=place
+            choose_prompts(prompts, templates, classes),
+            given["name"],
+            all_of(given["where"], **chosen(given, FilterKeywords)),
+            given["k"],
+            self.encoders.recognised(model),
+            record,
+            given["command"],
+            replace=given["replace"],
+            partial=given["partial"],
+            place=None if place == "catalog" else place,
         )
         found = classify_in_full(self.store, wanted, self.encoders)
         return Run(self._session(), found.run, found.prompts, found)
@@ -141,20 +119,8 @@ class Evaluation(Opened):
             models = {number: encoder.name for number, encoder in list_encoders(con).items()}
         return Runs(found, accuracies, models)
 
-    def report(
-        self,
-        run: str | Sequence[str] | None = None,
-        *,
-        by: str | Sequence[str] = (),
-        resamples: int = 1000,
-        seed: int | None = None,
-        bins: int = 15,
-        out: str | os.PathLike[str] | None = None,
-        style: str = "report",
-        images: int = 24,
-        anyway: bool = False,
-        coverage: float = 0.9,
-    ) -> Findings:
+    @takes(ReportKeywords)
+    def report(self, run: str | Sequence[str] | None = None, **options: Unpack[ReportKeywords]) -> Findings:
         """Return every metric of a run, the newest where none is named, over all images and for each group.
 
         `details` is the whole report: coverage, top-k, and recall, precision and F1 of each class. With `out` a
@@ -163,17 +129,7 @@ class Evaluation(Opened):
 
         Args:
             run: a name or number; for a document also several, of which the first is the one that it is about.
-            by: columns of `images` to group by; in a document the condition, where none is given.
-            resamples: how often the bootstrap draws, from 100.
-            seed: random seed for the bootstrap, from 0; the run's own where None.
-            bins: number of bins of equal width of the calibration error, from 1.
-            out: where to write a document: `report.html` (one file that asks no server for anything), `report.ipynb`,
-                `tables.tex`, or a folder, `report/`, for Markdown and PNGs.
-            style: of the document: "report", or "course" for Introduction, Methods, Results and a Discussion that
-                consists of questions.
-            images: the most mistakes that the document shows as images, from 0.
-            anyway: also compare runs that chose among different classes.
-            coverage: of the document's prediction sets, between 0 and 1.
+            options: the keywords of `ReportKeywords`.
 
         Returns:
             A row for each group and metric of the first run, "all" first. `written` says what was written where.
@@ -190,7 +146,9 @@ class Evaluation(Opened):
         """
         from shotdex.analysis.report import ReportOptions, report
 
-        runs = (run,) if isinstance(run, str) else tuple(run or ())
+        given = filled(Evaluation.report, options)
+        runs, out, by = _names(run or ()), given["out"], _columns(given["by"])
+        resamples, seed, bins = given["resamples"], given["seed"], given["bins"]
         if out is None and len(runs) > 1:
             raise OptionError(
                 "several runs are reported together in a document only",
@@ -198,14 +156,15 @@ class Evaluation(Opened):
             )
         written = None
         if out is None:
-            found = report(self.store, runs[0] if runs else None, ReportOptions(_columns(by), resamples, seed, bins))
+            found = report(self.store, runs[0] if runs else None, ReportOptions(by, resamples, seed, bins))
         else:
             from shotdex.analysis.document.gather import DocumentOptions
             from shotdex.analysis.document.write import write_document
 
-            options = DocumentOptions(_columns(by), images, style, anyway, resamples, seed, bins, coverage)
+            layout = given["images"], given["style"], given["anyway"]
+            document = DocumentOptions(by, *layout, resamples, seed, bins, given["coverage"])
             target = f"{user_path(out)}{'/' if str(out).endswith('/') else ''}"
-            written = write_document(self.store, runs, target, options, self.encoders)
+            written = write_document(self.store, runs, target, document, self.encoders)
             found = written.report
         rows = [
             Metric(row.name, metric, estimate)
@@ -252,32 +211,12 @@ class Evaluation(Opened):
         title = "; ".join([f"comparison of {' and '.join(runs)}", *found.notes])
         return Findings(title, found.comparisons, found)
 
-    def probe(
-        self,
-        *,
-        train_where: str | None = None,
-        test_where: str | None = None,
-        few_shot: str | Sequence[int] = (1, 2, 4, 8, 16),
-        draws: int = 10,
-        space: str = "joint",
-        seed: int = 0,
-        run: str | Sequence[str] = (),
-        outside: str | Sequence[str] = (),
-        model: AnyModel | None = None,
-        progress: bool | Progress = False,
-    ) -> Findings:
+    @takes(ProbeKeywords)
+    def probe(self, **options: Unpack[ProbeKeywords]) -> Findings:
         """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors.
 
         Args:
-            train_where, test_where: SQL conditions for the training and the test images; the images' own splits, or
-                random halves, where None.
-            few_shot: numbers of training images per class, each from 1; empty, or "none", leaves few-shot out.
-            draws: how many times those few images are drawn, from 1.
-            space: "joint" or "vision".
-            seed: random seed for the splits, the draws and the bootstrap, from 0.
-            run: zero-shot runs, by name; the newest of the same encoder where there are none.
-            outside: results from elsewhere: "NAME=VALUE", "NAME=VALUE:N", or the name of an imported baseline.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
+            options: the keywords of `ProbeKeywords`.
 
         Returns:
             A row for each method; `details` has the options, the split, the coverage and the notes, and
@@ -293,13 +232,21 @@ class Evaluation(Opened):
         from shotdex.analysis.probe.compare import probe
         from shotdex.analysis.probe.problem import ProbeOptions, parse_shots
 
-        shots = parse_shots(few_shot) if isinstance(few_shot, str) else tuple(sorted(set(few_shot)))
-        named = self.encoders.recognised(model)
-        options = ProbeOptions(
-            train_where, test_where, shots, draws, Space(space), seed, _names(run), _names(outside), named
+        given = filled(Evaluation.probe, options)
+        few_shot = given["few_shot"]
+        probed = ProbeOptions(
+            given["train_where"],
+            given["test_where"],
+            parse_shots(few_shot) if isinstance(few_shot, str) else tuple(sorted(set(few_shot))),
+            given["draws"],
+            Space(given["space"]),
+            given["seed"],
+            _names(given["run"]),
+            _names(given["outside"]),
+            self.encoders.recognised(given["model"]),
         )
-        with shown(progress, "training", " fits") as bar:
-            found = probe(self.store, options, bar)
+        with shown(given["progress"], "training", " fits") as bar:
+            found = probe(self.store, probed, bar)
         return Findings(f"probe of {found.encoder.name}", found.rows, found)
 
     def rerun(self, run: str, *, name: str | None = None, replace: bool = False, command: str = "") -> Rerun:

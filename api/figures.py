@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 class FigureKeywords(TypedDict, total=False):
     """What every figure takes.
 
-    `title` stands in place of the figure's own. `size` is a width, or width x height, such as "89mm" or "183x120mm".
-    `dpi` is for PNG, 50 to 1200 (200 by default). `theme` is "light", "dark" or "paper": for print, one or two columns
-    wide (89 or 183 mm), all type 7 points. With `percent` accuracies and rates are percentages. `order` are names of
-    conditions, categories or classes that come first, in this order; in figures of several curves, of runs; any other
-    name is an error. `note` is called with sentences about the figure, such as which run it is of where none was named.
+    title: in place of the figure's own.
+    size: a width, or width x height, such as "89mm" or "183x120mm".
+    dpi: for PNG, 50 to 1200; 200 if not given.
+    theme: "light", "dark" or "paper": for print, one or two columns wide (89 or 183 mm), all type 7 points; "light" if
+        not given.
+    percent: write accuracies and rates as percentages.
+    order: names of conditions, categories or classes that come first, in this order; in figures of several curves, of
+        runs; any other name is an error.
+    note: called with sentences about the figure, such as which run it is of where none was named.
     """
 
     title: str | None

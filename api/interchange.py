@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from shotdex.store.errors import OptionError
 from shotdex.store.location import user_path
 from shotdex.store.progress import Progress
 from shotdex.store.types import Space
 
+from .keywords import filled, takes
 from .opened import Opened
 from .progress import shown
+from .result_keywords import ExportKeywords
 
 if TYPE_CHECKING:
     import fiftyone
 
     from shotdex.exchange.export import Exported
-    from shotdex.models.own_encoder import AnyModel
     from shotdex.models.protocols import ImageEncoder
     from shotdex.store.types import EncoderId, IndexReport
 
@@ -26,33 +27,14 @@ if TYPE_CHECKING:
 class Interchange(Opened):
     """Mixed into `Session`."""
 
-    def export(
-        self,
-        format: str,
-        path: str | os.PathLike[str],
-        *,
-        where: str | None = None,
-        run: str | None = None,
-        model: AnyModel | None = None,
-        space: str = "joint",
-        with_gps: bool = False,
-        link: bool = False,
-        overwrite: bool = False,
-        progress: bool | Progress = False,
-    ) -> Exported:
+    @takes(ExportKeywords)
+    def export(self, format: str, path: str | os.PathLike[str], **options: Unpack[ExportKeywords]) -> Exported:
         """Write images with their labels, vectors and outcomes for another program; nothing is overwritten unasked.
 
         Args:
             format: parquet, csv, jsonl, numpy, atlas, hf, fiftyone or imagefolder; see docs/exchange.md.
             path: the file, or for numpy, hf, fiftyone and imagefolder the folder, which must be empty or not exist.
-            where: a SQL condition on the columns of `images`.
-            run: the name or number of a run, whose outcomes become columns.
-            model: one of the store's encoders, by name, number or object; needed for vectors where there are several.
-            space: "vision" adds the vectors of the image tower before its projection.
-            with_gps: also write where images were taken; else columns, metadata and copied files are without it.
-            link: link to image files instead of copying them, where they are files and need no change.
-            overwrite: replace the file.
-            progress: True shows a bar while a map is made; or an object with `start(total)` and `advance(count)`.
+            options: the keywords of `ExportKeywords`.
 
         Returns:
             `path`, `images`, `failed` (path and reason of each image that was left out) and `notes` on how to open it.
@@ -69,12 +51,14 @@ class Interchange(Opened):
         from shotdex.exchange.export import ExportOptions, export
         from shotdex.exchange.selection import Selection
 
-        if space not in set(Space):
-            raise OptionError(f"there is no space {space!r}", "choose joint or vision")
-        selection = Selection(where, run, self.encoders.recognised(model), space == Space.VISION, with_gps)
-        with shown(progress, "placing", " rounds") as bar:
-            target = user_path(path).absolute()
-            return export(self.store, format, target, selection, ExportOptions(link, overwrite, bar))
+        given = filled(Interchange.export, options)
+        if given["space"] not in set(Space):
+            raise OptionError(f"there is no space {given['space']!r}", "choose joint or vision")
+        encoder, vision = self.encoders.recognised(given["model"]), given["space"] == Space.VISION
+        selection = Selection(given["where"], given["run"], encoder, vision, given["with_gps"])
+        with shown(given["progress"], "placing", " rounds") as bar:
+            how = ExportOptions(given["link"], given["overwrite"], bar)
+            return export(self.store, format, user_path(path).absolute(), selection, how)
 
     def to_fiftyone(self, *, where: str | None = None, run: str | None = None) -> list[fiftyone.Sample]:
         """Return images as samples of FiftyOne: `ground_truth`, and a run's `prediction` with its confidence.

@@ -200,7 +200,7 @@ class SearchKeywords(FilterKeywords, total=False):
     collapse: bool
 
 
-_DEFAULTS: dict[type, dict[str, Any]] = {
+DEFAULTS: dict[type, dict[str, Any]] = {
     SourceKeywords: {
         "max_pixels": Limits().pixels,
         "max_seconds": Limits().seconds,
@@ -231,7 +231,7 @@ def takes(*kinds: type) -> Callable[[Method], Method]:
         inherited = {name for other in names if other < kind.__annotations__.keys() for name in other}
         for name in (name for name in kind.__annotations__ if name not in inherited):
             annotation = kind.__annotations__[name].__forward_arg__
-            default = _DEFAULTS.get(kind, {}).get(name, False if annotation == "bool" else None)
+            default = DEFAULTS.get(kind, {}).get(name, False if annotation == "bool" else None)
             spelled.append(
                 inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
             )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from shotdex.store.progress import Progress
 from shotdex.store.types import Space
 
+from .keywords import filled, takes
 from .opened import Opened
 from .progress import shown
+from .result_keywords import DuplicatesKeywords
 from .results import Findings
 
 if TYPE_CHECKING:
@@ -122,33 +123,16 @@ class Maintenance(Opened):
 
         return drop(self.store, self.encoders.recognised(model))
 
+    @takes(DuplicatesKeywords)
     def duplicates(
-        self,
-        show: Literal["pairs", "leaks", "conflicts"] = "pairs",
-        *,
-        threshold: float | None = None,
-        space: str = "joint",
-        across: str = "split",
-        where: str | None = None,
-        model: AnyModel | None = None,
-        run: str | Sequence[str] = (),
-        limit: int = 10,
-        weakest: bool = False,
-        progress: bool | Progress = False,
+        self, show: Literal["pairs", "leaks", "conflicts"] = "pairs", **options: Unpack[DuplicatesKeywords]
     ) -> DuplicatesResult:
         """Find exact and near duplicates, leaks between splits, or duplicates with conflicting labels, closest first.
 
         Args:
             show: all "pairs", or only the pairs that are "leaks" (in different splits) or "conflicts" (of different
                 categories).
-            threshold: the least cosine of near duplicates, in (0, 1]; a strict default where None.
-            space: "joint" or "vision".
-            across: the label, "split" or "condition", that no two duplicates should bridge.
-            where: a SQL condition on the columns of `images`.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
-            run: runs whose accuracy with and without duplicates `effects` has; the newest, if any, where empty.
-            limit: how many pairs to return, from 0; `details` has all of them.
-            weakest: of all pairs, return the near ones with the lowest cosine, which show what the threshold lets in.
+            options: the keywords of `DuplicatesKeywords`.
 
         Raises:
             OptionError: a threshold outside (0, 1], or there is no such label or run.
@@ -164,14 +148,16 @@ class Maintenance(Opened):
 
         from .duplicates import DuplicatesResult
 
-        names = (run,) if isinstance(run, str) else run
+        given = filled(Maintenance.duplicates, options)
+        names = (given["run"],) if isinstance(given["run"], str) else given["run"]
         with self.store.reading() as con:
             runs = [find_run(con, name) for name in dict.fromkeys(names)] or list_runs(con)[-1:]
-        options = DuplicateOptions(threshold, Space(space), across, where, self.encoders.recognised(model))
-        with shown(progress, "comparing", " blocks") as bar:
-            found = find_duplicates(self.store, options, bar)
+        encoder = self.encoders.recognised(given["model"])
+        compared = DuplicateOptions(given["threshold"], Space(given["space"]), given["across"], given["where"], encoder)
+        with shown(given["progress"], "comparing", " blocks") as bar:
+            found = find_duplicates(self.store, compared, bar)
         if show == "pairs":
-            pairs = duplicate_pairs(found, limit, weakest)
+            pairs = duplicate_pairs(found, given["limit"], given["weakest"])
         else:
-            pairs = {"leaks": leaks, "conflicts": conflicts}[show](found, limit)
+            pairs = {"leaks": leaks, "conflicts": conflicts}[show](found, given["limit"])
         return DuplicatesResult(self.store, show, found, pairs, runs)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from shotdex.store.errors import OptionError
-from shotdex.store.progress import Progress
 from shotdex.store.types import Space
 
 from .figures import FigureKeywords, drawn, style_of, tell
+from .keywords import filled, takes
 from .progress import shown
+from .result_keywords import MapKeywords
 from .results import Findings
 from .tabular import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from shotdex.models.own_encoder import AnyModel
 
     from .session import Session
 
@@ -257,49 +255,12 @@ class Plots:
 
         return drawn(how, lambda: comparison_plot(found.details))
 
-    def map(
-        self,
-        *,
-        method: str = "umap",
-        seed: int = 0,
-        neighbors: int = 15,
-        min_dist: float = 0.1,
-        perplexity: float = 30.0,
-        metric: str = "euclidean",
-        color: str = "category",
-        space: str = "joint",
-        thumbnails: bool = False,
-        where: str | None = None,
-        run: str | None = None,
-        model: AnyModel | None = None,
-        limit: int | None = None,
-        prompts: bool = False,
-        against: str | None = None,
-        progress: bool | Progress = False,
-        **how: Unpack[FigureKeywords],
-    ) -> Figure:
+    @takes(MapKeywords, FigureKeywords)
+    def map(self, **options: Unpack[MapKeywords]) -> Figure:
         """Return a map in which images lie near those that they resemble; the coordinates are kept in the store.
 
         Args:
-            method: "umap" or "tsne".
-            seed: random seed for the projection and the sample, from 0.
-            neighbors: UMAP's neighbourhood, from 2; fewer show finer structure.
-            min_dist: UMAP's smallest distance between points, 0 to 1.
-            perplexity: t-SNE's, above 1; about how many neighbours count.
-            metric: "euclidean" or "cosine", between the principal components.
-            color: what colours stand for: "category", "condition", "split"; or of a run "correct", "predicted",
-                "confidence", and "agreement" with the run `against`.
-            space: "joint" or "vision".
-            thumbnails: draw the images instead of points.
-            where: a SQL condition on the columns of `images`.
-            run: the run whose predictions or prompts are drawn; the newest where None.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
-            limit: the most images to draw, from 1; of more a sample is drawn. None is 20,000 with umap, 5,000
-                with tsne.
-            prompts: draw the run's prompts as numbered stars (joint space only).
-            against: the second run, where colours stand for agreement.
-            progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
-            how: as for all figures; `note` also hears how many images are left out.
+            options: the keywords of `MapKeywords`; `note` also hears how many images are left out.
 
         Raises:
             OptionError: options that do not go together. EmptyStore: there are no images. BadSql, EncoderMismatch.
@@ -308,24 +269,27 @@ class Plots:
         from shotdex.analysis.maps import MapOptions, draw_map
         from shotdex.analysis.projections import ProjectionOptions
 
-        options = MapOptions(
-            Space(space),
-            ProjectionOptions(method, seed, neighbors, min_dist, perplexity, metric=metric),
+        given = filled(Plots.map, options)
+        where, run, color, seed = given["where"], given["run"], given["color"], given["seed"]
+        if color in ("correct", "predicted", "confidence", "agreement") or given["prompts"]:
+            run = self._named(run or (), options)[0]
+        umap = given["neighbors"], given["min_dist"]
+        mapped = MapOptions(
+            Space(given["space"]),
+            ProjectionOptions(given["method"], seed, *umap, given["perplexity"], metric=given["metric"]),
             color,
-            thumbnails,
+            given["thumbnails"],
             where,
             run,
-            self._session.encoders.recognised(model),
-            limit,
-            prompts,
-            against,
+            self._session.encoders.recognised(given["model"]),
+            given["limit"],
+            given["prompts"],
+            given["against"],
         )
-        note = how.get("note", _silent)
-        if color in ("correct", "predicted", "confidence", "agreement") or prompts:
-            options = replace(options, run=self._named(run or (), how)[0])
-        with shown(progress, "placing", " rounds") as bar, styled(style_of(how)) as drawing:
-            figure, placed = draw_map(self._session.store, options, self._session.encoders, bar)
-        tell(drawing, how)
+        with shown(given["progress"], "placing", " rounds") as bar, styled(style_of(options)) as drawing:
+            figure, placed = draw_map(self._session.store, mapped, self._session.encoders, bar)
+        tell(drawing, options)
+        note = options.get("note") or _silent
         if placed.caption:
             note(placed.caption)
         note("coordinates from the store" if placed.reused else f"projected {len(placed.ids):,} images")

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from shotdex.store.errors import EmptyStore, OptionError, ShotdexError
 from shotdex.store.location import user_path
-from shotdex.store.progress import Progress
 from shotdex.store.types import Estimate, IndexReport
 
+from .keywords import filled, takes
+from .result_keywords import ReproduceKeywords
 from .results import Findings
 from .runs import Run
 from .tabular import Records
 
 if TYPE_CHECKING:
     from shotdex.analysis.reproduction import Benchmark, Entry, PublishedModel, PublishedTable, Reproduced
-    from shotdex.models.own_encoder import NewModel
 
     from .session import Session
-
-MODEL = "openai/clip-vit-base-patch32"
-"""The model that is evaluated where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +96,9 @@ def benchmarks(table: str | os.PathLike[str] | None = None) -> Findings:
     return Findings("published accuracies", rows, found, PublishedAccuracy)
 
 
+@takes(ReproduceKeywords)
 def reproduce(
-    name: str,
-    source: str | os.PathLike[str] | None = None,
-    *,
-    model: NewModel = MODEL,
-    against: str | None = None,
-    templates: Sequence[str] = (),
-    table: str | os.PathLike[str] | None = None,
-    layout: str | None = None,
-    precision: str | None = None,
-    batch_size: int | None = None,
-    device: str = "auto",
-    store: str | os.PathLike[str] | None = None,
-    progress: bool | Progress = False,
-    note: Callable[[str], None] | None = None,
-    command: str = "",
+    name: str, source: str | os.PathLike[str] | None = None, **options: Unpack[ReproduceKeywords]
 ) -> Reproduction:
     """Evaluate a published benchmark with its published prompts, and compare the accuracy with the published one.
 
@@ -124,17 +108,7 @@ def reproduce(
         name: one of `benchmarks()`, such as "cifar10" or "toddlers".
         source: a local copy: a folder, archive, manifest or data set; what the benchmark downloads where None, which
             needs the extra that its source says.
-        model: a hub name, a local folder, "demo", or an encoder object.
-        against: the published model to compare with; the one that `model` names, else the benchmark's first.
-        templates: texts with one `{}`, in place of the published ones.
-        table: a TOML file of the same form as the shipped one (docs/reproduce.md), instead of that.
-        layout: what path parts of a local copy mean, such as "{split}/{category}/*".
-        precision, batch_size: as for `Session.index`.
-        device: where the model runs: auto, cpu, cuda or mps.
-        store: the store's folder; `NAME.shotdex` in the current folder where None.
-        progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
-        note: called with sentences about the work.
-        command: how it was started, for the record of the runs.
+        options: the keywords of `ReproduceKeywords`.
 
     Returns:
         A row for each published number: accuracies in [0, 1] and whether it is reproduced: the same number of images,
@@ -151,27 +125,28 @@ def reproduce(
     """
     from .session import open as open_store
 
-    published = _table(table)
+    given = filled(reproduce, options)
+    published, model, store = _table(given["table"]), given["model"], given["store"]
     benchmark = published.benchmark(name)
     named = model if isinstance(model, str) else str(getattr(model, "id", ""))
-    target = published.model(named, against, benchmark)
-    place = _place(benchmark, source)
-    read_as, categories = (layout, None) if layout is not None else _layout(benchmark, Path(place))
+    target = published.model(named, given["against"], benchmark)
+    place, layout = _place(benchmark, source), given["layout"]
+    layout, categories = (layout, None) if layout is not None else _layout(benchmark, Path(place))
     folder = user_path(store) if store is not None else Path.cwd() / f"{benchmark.name}.shotdex"
-    with open_store(folder, create=True, device=device) as session:
+    with open_store(folder, create=True, device=given["device"]) as session:
         report = session.index(
             place,
             model=model,
-            layout=read_as,
+            layout=layout,
             categories=categories,
-            precision=precision,
-            batch_size=batch_size,
-            progress=progress,
-            note=note,
+            precision=given["precision"],
+            batch_size=given["batch_size"],
+            progress=given["progress"],
+            note=given["note"],
         )
         if report.interrupted:
             raise ShotdexError("interrupted; what is done is kept", "go on with the same command")
-        return _evaluate(session, report, benchmark, target, tuple(templates), command)
+        return _evaluate(session, report, benchmark, target, tuple(given["templates"]), given["command"])
 
 
 def _table(table: str | os.PathLike[str] | None) -> PublishedTable:

@@ -10,7 +10,8 @@ import click
 import shotdex
 from shotdex import Reproduction
 from shotdex.formatting import describe, shown_path, visible
-from shotdex.reproduction import MODEL, PublishedAccuracy
+from shotdex.reproduction import PublishedAccuracy
+from shotdex.result_keywords import MODEL
 
 from .options import UserPath, command_line, device_option, json_option
 from .render import as_json as to_json

@@ -215,14 +215,17 @@ class TestEvaluation:
         (shotdex.Session.preview, "categores", "categories"),
         (shotdex.Session.search, "min_scor", "min_score"),
         (shotdex.Session.classify, "templats", "templates"),
+        (shotdex.Session.report, "resample", "resamples"),
+        (shotdex.Session.duplicates, "treshold", "threshold"),
         (shotdex.encode, "prt", "part"),
+        (shotdex.reproduce, "modle", "model"),
         (shotdex.where, "cammera", "camera"),
     ],
 )
 def test_a_misspelt_keyword_is_an_error_that_names_near_ones(
     function: Callable[..., object], wrong: str, near: str, session: shotdex.Session
 ) -> None:
-    first = () if function in (shotdex.encode, shotdex.where) else (session,)
+    first = () if function in (shotdex.encode, shotdex.reproduce, shotdex.where) else (session,)
     needed: dict[str, str] = {"part": "0/1", "out": "nowhere"} if function is shotdex.encode else {}
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{wrong}'. Did you mean '{near}'"):
         function(*first, "x", **{wrong: "x"}, **needed)

@@ -1,0 +1,238 @@
+"""Keywords of the methods that evaluate, draw, compare and export: see `keywords`, which has those of the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+from shotdex.store.progress import Progress
+from shotdex.store.types import PromptSet
+
+from .figures import FigureKeywords
+from .keywords import DEFAULTS, FilterKeywords, Note
+
+if TYPE_CHECKING:
+    from shotdex.models.own_encoder import AnyModel, NewModel
+
+MODEL = "openai/clip-vit-base-patch32"
+"""The model that `reproduce` evaluates where none is named."""
+
+
+class ClassifyKeywords(FilterKeywords, total=False):
+    """What `Session.classify` takes.
+
+    templates: texts with `{}` for the class, averaged, or published lists of them, such as "templates.json#NAME"; the
+        bare names if not given.
+    prompts: instead of classes and templates, a prompt set: a TOML file, a name from `shotdex prompts list`, or a
+        `PromptSet`.
+    where: a SQL condition on the columns of `images`.
+    k: how many predictions to keep for each image, at least 1.
+    name: the run's name, not yet taken; `run-N` if not given.
+    model: one of the store's encoders, by name, number or object; needed where there are several.
+    replace: delete the run that has this name once the new one is complete.
+    partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
+    predictions: a folder; the predictions are written there as Parquet files, in a new folder `run=NAME`, instead of
+        into the catalog, and answer like those of any other run. For millions of images.
+    command: how the run was started, for its record.
+    """
+
+    templates: Sequence[str]
+    prompts: str | PromptSet | None
+    where: str | None
+    k: int
+    name: str | None
+    model: AnyModel | None
+    replace: bool
+    partial: bool
+    predictions: str | os.PathLike[str] | None
+    command: str
+
+
+class ReportKeywords(TypedDict, total=False):
+    """What `Session.report` takes.
+
+    by: columns of `images` to group by; in a document the condition, where none is given.
+    resamples: how often the bootstrap draws, from 100.
+    seed: random seed for the bootstrap, from 0; the run's own where None.
+    bins: number of bins of equal width of the calibration error, from 1.
+    out: where to write a document: `report.html` (one file that asks no server for anything), `report.ipynb`,
+        `tables.tex`, or a folder, `report/`, for Markdown and PNGs.
+    style: of the document: "report", or "course" for Introduction, Methods, Results and a Discussion that consists of
+        questions.
+    images: the most mistakes that the document shows as images, from 0.
+    anyway: also compare runs that chose among different classes.
+    coverage: of the document's prediction sets, between 0 and 1.
+    """
+
+    by: str | Sequence[str]
+    resamples: int
+    seed: int | None
+    bins: int
+    out: str | os.PathLike[str] | None
+    style: str
+    images: int
+    anyway: bool
+    coverage: float
+
+
+class ProbeKeywords(TypedDict, total=False):
+    """What `Session.probe` takes.
+
+    train_where, test_where: SQL conditions for the training and the test images; the images' own splits, or random
+        halves, where None.
+    few_shot: numbers of training images per class, each from 1; empty, or "none", leaves few-shot out.
+    draws: how many times those few images are drawn, from 1.
+    space: "joint" or "vision".
+    seed: random seed for the splits, the draws and the bootstrap, from 0.
+    run: zero-shot runs, by name; the newest of the same encoder where there are none.
+    outside: results from elsewhere: "NAME=VALUE", "NAME=VALUE:N", or the name of an imported baseline.
+    model: one of the store's encoders, by name, number or object; needed where there are several.
+    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    """
+
+    train_where: str | None
+    test_where: str | None
+    few_shot: str | Sequence[int]
+    draws: int
+    space: str
+    seed: int
+    run: str | Sequence[str]
+    outside: str | Sequence[str]
+    model: AnyModel | None
+    progress: bool | Progress
+
+
+class MapKeywords(FigureKeywords, total=False):
+    """What `Plots.map` takes.
+
+    method: "umap" or "tsne".
+    seed: random seed for the projection and the sample, from 0.
+    neighbors: UMAP's neighbourhood, from 2; fewer show finer structure.
+    min_dist: UMAP's smallest distance between points, 0 to 1.
+    perplexity: t-SNE's, above 1; about how many neighbours count.
+    metric: "euclidean" or "cosine", between the principal components.
+    color: what colours stand for: "category", "condition", "split"; or of a run "correct", "predicted", "confidence",
+        and "agreement" with the run `against`.
+    space: "joint" or "vision".
+    thumbnails: draw the images instead of points.
+    where: a SQL condition on the columns of `images`.
+    run: the run whose predictions or prompts are drawn; the newest where None.
+    model: one of the store's encoders, by name, number or object; needed where there are several.
+    limit: the most images to draw, from 1; of more a sample is drawn. None is 20,000 with umap, 5,000 with tsne.
+    prompts: draw the run's prompts as numbered stars (joint space only).
+    against: the second run, where colours stand for agreement.
+    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    """
+
+    method: str
+    seed: int
+    neighbors: int
+    min_dist: float
+    perplexity: float
+    metric: str
+    color: str
+    space: str
+    thumbnails: bool
+    where: str | None
+    run: str | None
+    model: AnyModel | None
+    limit: int | None
+    prompts: bool
+    against: str | None
+    progress: bool | Progress
+
+
+class DuplicatesKeywords(TypedDict, total=False):
+    """What `Session.duplicates` takes.
+
+    threshold: the least cosine of near duplicates, in (0, 1]; a strict default where None.
+    space: "joint" or "vision".
+    across: the label, "split" or "condition", that no two duplicates should bridge.
+    where: a SQL condition on the columns of `images`.
+    model: one of the store's encoders, by name, number or object; needed where there are several.
+    run: runs whose accuracy with and without duplicates `effects` has; the newest, if any, where empty.
+    limit: how many pairs to return, from 0; `details` has all of them.
+    weakest: of all pairs, return the near ones with the lowest cosine, which show what the threshold lets in.
+    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    """
+
+    threshold: float | None
+    space: str
+    across: str
+    where: str | None
+    model: AnyModel | None
+    run: str | Sequence[str]
+    limit: int
+    weakest: bool
+    progress: bool | Progress
+
+
+class ExportKeywords(TypedDict, total=False):
+    """What `Session.export` takes.
+
+    where: a SQL condition on the columns of `images`.
+    run: the name or number of a run, whose outcomes become columns.
+    model: one of the store's encoders, by name, number or object; needed for vectors where there are several.
+    space: "vision" adds the vectors of the image tower before its projection.
+    with_gps: also write where images were taken; else columns, metadata and copied files are without it.
+    link: link to image files instead of copying them, where they are files and need no change.
+    overwrite: replace the file.
+    progress: True shows a bar while a map is made; or an object with `start(total)` and `advance(count)`.
+    """
+
+    where: str | None
+    run: str | None
+    model: AnyModel | None
+    space: str
+    with_gps: bool
+    link: bool
+    overwrite: bool
+    progress: bool | Progress
+
+
+class ReproduceKeywords(TypedDict, total=False):
+    """What `reproduce` takes.
+
+    model: a hub name, a local folder, "demo", or an encoder object.
+    against: the published model to compare with; the one that `model` names, else the benchmark's first.
+    templates: texts with one `{}`, in place of the published ones.
+    table: a TOML file of the same form as the shipped one (docs/reproduce.md), instead of that.
+    layout: what path parts of a local copy mean, such as "{split}/{category}/*".
+    precision, batch_size: as for `Session.index`.
+    device: where the model runs: auto, cpu, cuda or mps.
+    store: the store's folder; `NAME.shotdex` in the current folder where None.
+    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    note: called with sentences about the work.
+    command: how it was started, for the record of the runs.
+    """
+
+    model: NewModel
+    against: str | None
+    templates: Sequence[str]
+    table: str | os.PathLike[str] | None
+    layout: str | None
+    precision: str | None
+    batch_size: int | None
+    device: str
+    store: str | os.PathLike[str] | None
+    progress: bool | Progress
+    note: Note | None
+    command: str
+
+
+DEFAULTS |= {
+    ClassifyKeywords: {"templates": (), "k": 5, "command": ""},
+    ReportKeywords: {"by": (), "resamples": 1000, "bins": 15, "style": "report", "images": 24, "coverage": 0.9},
+    ProbeKeywords: {
+        "few_shot": (1, 2, 4, 8, 16), "draws": 10, "space": "joint", "seed": 0, "run": (), "outside": (),
+        "progress": False,
+    },
+    MapKeywords: {
+        "method": "umap", "seed": 0, "neighbors": 15, "min_dist": 0.1, "perplexity": 30.0, "metric": "euclidean",
+        "color": "category", "space": "joint", "progress": False,
+    },
+    DuplicatesKeywords: {"space": "joint", "across": "split", "run": (), "limit": 10, "progress": False},
+    ExportKeywords: {"space": "joint", "progress": False},
+    ReproduceKeywords: {"model": MODEL, "templates": (), "device": "auto", "progress": False, "command": ""},
+}  # fmt: skip
