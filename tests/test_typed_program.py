@@ -28,7 +28,7 @@ def test_a_program_of_a_user_passes_mypy_and_misspellings_do_not(tmp_path: Path)
         'accuracy: str = store.report("photo", by=["condition"], out=None)[0].metric\n'
         'store.export("parquet", "out.parquet", where="true", overwrite=True)\n'
         'store.duplicates("leaks", across="split", limit=3)\n'
-        'store.probe(few_shot=[1, 2], progress=True)\n'
+        "store.probe(few_shot=[1, 2], progress=True)\n"
         'shotdex.reproduce("cifar10", "cifar/", model="demo", batch_size=8)\n'
         'frame = store.sql("FROM outcomes WHERE NOT correct").to_pandas()\n'
     )
