@@ -215,21 +215,25 @@ class Connection:
         """
         given: list[T] = []
         errors: list[BaseException] = []
+        begun, given_up = threading.Event(), threading.Event()
         ended = threading.Event()  # not Thread.join, after whose interruption a thread passes for ended (Python 3.11)
 
         def work_on() -> None:
+            begun.set()
             try:
-                given.append(work())
+                if not given_up.is_set():
+                    given.append(work())
             except BaseException as error:
                 errors.append(error)
             finally:
                 ended.set()
 
-        threading.Thread(target=work_on, name="query", daemon=True).start()
         try:
+            threading.Thread(target=work_on, name="query", daemon=True).start()
             _wait(ended, seconds)
         finally:
-            if not ended.is_set():
+            given_up.set()  # Ctrl-C may come while the thread is being started: then it works, or never will
+            if begun.is_set() and not ended.is_set():
                 self._interrupt(ended)
         if errors and not isinstance(errors[0], duckdb.InterruptException):
             raise errors[0]

@@ -15,6 +15,7 @@ import pytest
 from shotdex.cli import group
 from shotdex.store.store import Store
 from tests.conftest import Ran
+from tests.support.terminal import terminal
 
 from .checks import failed
 from .test_help import every_command
@@ -132,7 +133,6 @@ def test_the_script_for_a_shell(shotdex: Shotdex, shell: str, tmp_path: Path) ->
 )
 def test_a_tab_completes_a_run(shell: str, options: list[str], setup: str, evaluated: Store, tmp_path: Path) -> None:
     """Typed in the shell itself."""
-    pexpect = pytest.importorskip("pexpect")
     if (there := shutil.which(shell)) is None:
         pytest.skip(f"there is no {shell} on the PATH")
     program = tmp_path / "bin" / "shotdex"
@@ -141,14 +141,11 @@ def test_a_tab_completes_a_run(shell: str, options: list[str], setup: str, evalu
     program.chmod(0o755)
     environ = os.environ | {"SHOTDEX_STORE": str(evaluated.root), "HOME": str(tmp_path), "TERM": "xterm"}
     environ["PATH"] = f"{program.parent}{os.pathsep}{environ['PATH']}"
-    typing = pexpect.spawn(there, options, env=environ, encoding="utf-8", dimensions=(40, 100), timeout=60)
-    try:
+    with terminal([there, *options], environ) as typing:
         typing.sendline(f"{setup}; echo rea''dy")
         typing.expect("ready\r")
         typing.send("shotdex report n\t")
         typing.expect("report names")
-    finally:
-        typing.close(force=True)
 
 
 def test_it_is_said_who_is_waited_for(evaluated: Store, tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pexpect
 import pytest
 
 from shotdex.store.store import Store
-
-pexpect = pytest.importorskip("pexpect")
+from tests.support.terminal import terminal
 
 READY = "\x1b\\[\\?2004h"
 """What a terminal gets when a line is about to be read."""
@@ -20,14 +22,8 @@ READY = "\x1b\\[\\?2004h"
 UP, CTRL_C, CTRL_D = "\x1b[A", "\x03", "\x04"
 
 
-@pytest.fixture
-def terminal(own: Store, tmp_path: Path) -> Iterator[object]:
-    child = start(own, tmp_path)
-    yield child
-    child.close(force=True)
-
-
-def start(store: Store, state: Path) -> object:
+@contextmanager
+def prompt(store: Store, state: Path) -> Iterator[Any]:
     env = {
         **os.environ,
         "XDG_STATE_HOME": str(state),
@@ -35,16 +31,19 @@ def start(store: Store, state: Path) -> object:
         "PROMPT_TOOLKIT_NO_CPR": "1",
         "SHOTDEX_STORE": str(store.root),
     }
-    arguments = ["-m", "shotdex", "sql"]
-    child = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=20, dimensions=(40, 100))
-    child.expect(READY)
-    child.expect("sql>")
-    return child
+    with terminal([sys.executable, "-m", "shotdex", "sql"], env) as typing:
+        typing.expect(READY)
+        typing.expect("sql>")
+        yield typing
 
 
-def test_a_session(terminal: object, own: Store, tmp_path: Path) -> None:
-    child: pexpect.spawn = terminal  # type: ignore[valid-type]
+@pytest.fixture
+def child(own: Store, tmp_path: Path) -> Iterator[Any]:
+    with prompt(own, tmp_path) as typing:
+        yield typing
 
+
+def test_a_session(child: Any, own: Store, tmp_path: Path) -> None:
     def typed(keys: str, *shown: str) -> None:
         child.send(keys)
         for text in (*shown, READY, "sql>"):
@@ -69,8 +68,7 @@ def test_a_session(terminal: object, own: Store, tmp_path: Path) -> None:
     typed(CTRL_C, "interrupted")
     child.send(CTRL_D)
     child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert child.ended() == 0
     history = tmp_path / "shotdex" / "sql_history"
     assert "2 AS answer;" in history.read_text()
     assert history.stat().st_mode & 0o077 == 0
@@ -78,9 +76,10 @@ def test_a_session(terminal: object, own: Store, tmp_path: Path) -> None:
 
 def test_history_is_kept_for_the_next_time(own: Store, tmp_path: Path) -> None:
     for keys in ("SELECT 'kept' AS word;\r", UP + "\r"):
-        child: pexpect.spawn = start(own, tmp_path)  # type: ignore[valid-type]
-        child.send(keys)
-        child.expect("----\r\nkept")
-        child.send(CTRL_D)
-        child.expect(pexpect.EOF)
-        child.close()
+        with prompt(own, tmp_path) as child:
+            child.send(keys)
+            for text in ("----\r\nkept", READY, "sql>"):
+                child.expect(text)
+            child.send(CTRL_D)
+            child.expect(pexpect.EOF)
+            assert child.ended() == 0

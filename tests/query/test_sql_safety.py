@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from shotdex.store.types import ImageVectors
 from tests.cli.checks import failed
 from tests.conftest import Ran
 from tests.support.fakes import fake_id
+from tests.support.interrupts import ctrl_c
 from tests.support.rows import ImageRow, add_images, add_vectors
 
 
@@ -360,10 +360,8 @@ class TestAllowExternal:
 
 class TestItEnds:
     def interrupted(self, work: Callable[[], object], after: float = 0.4) -> float:
-        timer = threading.Timer(after, lambda: os.kill(os.getpid(), signal.SIGINT))
-        timer.start()
         started = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), ctrl_c(after):
             work()
         return time.monotonic() - started
 
@@ -378,10 +376,29 @@ class TestItEnds:
             assert self.interrupted(lambda: filtered_ids(con, f"image_id < ({ENDLESS})")) < 3
             assert filtered_ids(con, "image_id < 3").tolist() == [1, 2]
 
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_ctrl_c_while_the_thread_is_being_started(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, begun: bool
+    ) -> None:
+        start = threading.Thread.start
+
+        def interrupted(thread: threading.Thread) -> None:
+            if thread.name != "query":
+                return start(thread)
+            if begun:
+                start(thread)
+                time.sleep(0.3)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_sql(store, ENDLESS)
+        with store.writing() as con:  # nobody has the catalog open
+            con.run("DELETE FROM failures")
+
     def test_the_command_says_so(self, store: Store, shotdex: Callable[..., Ran]) -> None:
-        timer = threading.Timer(0.6, lambda: os.kill(os.getpid(), signal.SIGINT))
-        timer.start()
-        ran = shotdex("sql", ENDLESS, "--store", store.root)
+        with ctrl_c(after=0.6):
+            ran = shotdex("sql", ENDLESS, "--store", store.root)
         assert (ran.status, ran.out, ran.err.strip()) == (130, "", "interrupted")
 
     def test_the_clock_ends_it(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

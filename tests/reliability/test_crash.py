@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +14,7 @@ import pytest
 
 from shotdex.store.connection import Connection
 from tests.conftest import ROOT
+from tests.support.interrupts import ctrl_c
 
 
 def harness(name: str, *numbers: int) -> dict[str, Any]:
@@ -63,17 +60,8 @@ def test_ctrl_c_while_duckdb_works_is_a_ctrl_c(work: str) -> None:
     """DuckDB makes errors of its own types of one, which nothing would take for it."""
     con = Connection(duckdb.connect(":memory:"))
     con.run("CREATE TABLE numbers (number BIGINT)")
-    # A shell starts what runs in the background with SIGINT ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        for i in range(8):
-            timer = threading.Timer(0.002 + 0.003 * i, os.kill, (os.getpid(), signal.SIGINT))
-            deadline = time.monotonic() + 60
-            with pytest.raises(KeyboardInterrupt):
-                timer.start()
-                while time.monotonic() < deadline:
-                    WORK[work](con)
-            timer.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    for i in range(8):
+        with pytest.raises(KeyboardInterrupt), ctrl_c(after=0.002 + 0.003 * i):
+            while True:
+                WORK[work](con)
     con.close()

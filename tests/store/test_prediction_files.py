@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,7 @@ from shotdex.upkeep.prune import prune
 from shotdex.upkeep.remove import RemoveOptions, remove
 from shotdex.upkeep.repair import repair_store
 from shotdex.upkeep.verify import check_store
+from tests.conftest import ROOT
 from tests.support.evaluated import NAMES, WORDS, rows, run
 
 VIEWS = ("outcomes", "accuracy", "accuracy_by_condition", "accuracy_by_category", "topk_accuracy", "confusion")
@@ -257,17 +260,23 @@ def test_what_fails_leaves_nothing(own: Store, tmp_path: Path, monkeypatch: pyte
     assert [name for (name,) in rows(own, "SELECT name FROM runs")] == ["names", "words", "third"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from shotdex.store.prediction_folder import PredictionFolder
+from shotdex.store.store import Store
+from tests.support.evaluated import NAMES, run
+setattr(PredictionFolder, sys.argv[3], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+run(Store(Path(sys.argv[1])), NAMES, name="killed", place=Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 @pytest.mark.parametrize(("where", "there"), [("record", False), ("rename", True)])
 def test_a_killed_run_is_there_whole_or_not_at_all(own: Store, tmp_path: Path, where: str, there: bool) -> None:
     place = tmp_path / "place"
-    own.reading().__enter__().close()
-    child = os.fork()
-    if child == 0:
-        setattr(prediction_folder.PredictionFolder, where, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        run(own, NAMES, name="killed", place=place)
-        os._exit(0)
-    os.waitpid(child, 0)
+    command = [sys.executable, "-c", KILLED, str(own.root), str(place), where]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
     assert [path.name.startswith(".shotdex-") for path in place.iterdir()] == [True]
     assert (("killed",) in rows(own, "SELECT name FROM runs")) == there
     if there:

@@ -254,7 +254,7 @@ class TestWeb:
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
                 assert process.stdout is not None and process.stderr is not None
                 process.stdout.readline()
-                while len(site.asked) < 8:
+                while len(site.asked) < 8 and process.poll() is None:
                     time.sleep(0.01)
                 began = time.monotonic()
                 process.send_signal(signal.SIGINT)
