@@ -360,9 +360,11 @@ class TestAllowExternal:
 
 class TestItEnds:
     def interrupted(self, work: Callable[[], object], after: float = 0.4) -> float:
+        sent: list[float] = []
         started = time.monotonic()
-        with pytest.raises(KeyboardInterrupt), ctrl_c(after):
+        with pytest.raises(KeyboardInterrupt), ctrl_c(after, sent):
             work()
+        assert len(sent) == 1
         return time.monotonic() - started
 
     def test_ctrl_c_ends_a_statement(self, store: Store) -> None:
@@ -397,8 +399,10 @@ class TestItEnds:
             con.run("DELETE FROM failures")
 
     def test_the_command_says_so(self, store: Store, shotdex: Callable[..., Ran]) -> None:
-        with ctrl_c(after=0.6):
+        sent: list[float] = []
+        with ctrl_c(0.6, sent):
             ran = shotdex("sql", ENDLESS, "--store", store.root)
+        assert len(sent) == 1
         assert (ran.status, ran.out, ran.err.strip()) == (130, "", "interrupted")
 
     def test_the_clock_ends_it(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

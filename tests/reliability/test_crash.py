@@ -60,8 +60,10 @@ def test_ctrl_c_while_duckdb_works_is_a_ctrl_c(work: str) -> None:
     """DuckDB makes errors of its own types of one, which nothing would take for it."""
     con = Connection(duckdb.connect(":memory:"))
     con.run("CREATE TABLE numbers (number BIGINT)")
+    sent: list[float] = []
     for i in range(8):
-        with pytest.raises(KeyboardInterrupt), ctrl_c(after=0.002 + 0.003 * i):
+        with pytest.raises(KeyboardInterrupt), ctrl_c(0.002 + 0.003 * i, sent):
             while True:
                 WORK[work](con)
+    assert len(sent) <= 9, "Python itself loses one where it comes while a finalizer runs, but hardly two"
     con.close()
