@@ -21,7 +21,7 @@ from .render import INTERRUPTED
 # Command -> (module, one line of help), so that `shotdex --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "Index the images of a folder, a zip archive or IDX files."),
-    "encode": ("encode", "Encode a part of a source to files that index takes, on any machine."),
+    "encode": ("encode", "Encode a part of a source to shards for index, on any machine."),
     "search": ("search", "Find the images that match a text or an image."),
     "selections": ("selections", "List the saved selections, or remove some."),
     "approximate": ("approximate", "Build an index that makes searches among very many images faster."),
@@ -41,11 +41,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write images, labels, vectors and outcomes for other programs."),
     "sql": ("sql", "Run SQL over images, predictions and runs (read-only)."),
     "plot": ("plot", "Draw samples, counts, accuracy, confusion, top-k or the map."),
-    "serve": ("serve", "Serve a page to search, evaluate and try prompts in."),
-    "status": ("status", "Show what the store holds."),
-    "verify": ("verify", "Check that a store is whole, and fix what can be fixed."),
+    "serve": ("serve", "Serve a page for searching, evaluating and trying prompts."),
+    "status": ("status", "Show what the store contains."),
+    "verify": ("verify", "Check that a store is intact, and fix what can be fixed."),
     "remove": ("remove", "Remove images, a source or an encoder from the store for good."),
-    "model": ("model", "Show what a model is made of, from its configuration alone."),
+    "model": ("model", "Show the structure of a model, from its configuration alone."),
     "demo": ("demo", "Run the whole loop on the images and the model that ship with shotdex."),
 }
 
@@ -89,7 +89,9 @@ class LazyGroup(click.Group):
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             listed = [(name, line) for name, (_, line) in COMMANDS.items()]
-            formatter.write_dl([*listed, ("completion", "Print what makes a shell complete commands and names.")])
+            formatter.write_dl(
+                [*listed, ("completion", "Print a script that makes a shell complete commands and names.")]
+            )
 
 
 def _searched_for(args: list[str]) -> bool:

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.98,
     show_default=True,
-    help="Share of the true ten nearest images to be found.",
+    help="Share of the ten nearest images that searches have to find.",
 )
 @click.option("--drop", "away", is_flag=True, help="Delete the index; searches are exact again.")
 @model_option
 @store_option
 @json_option
 def command(recall: float, away: bool, model: str | None, store_path: Path | None, as_json: bool) -> None:
-    """Build an approximate index, for stores in which an exact search takes long.
+    """Build an approximate index, for stores in which an exact search takes too long.
 
-    The index is an inverted file: each vector is in the list of its nearest centroid, and a search compares only those
-    in the lists nearest to the query. Cosines stay exact. How much it misses is measured on the store's own vectors: on
-    images that had no part in the training, and on the texts that the store remembers. `search` uses the index unless
-    --exact is passed; images added later are searched, too. Classification never uses it; how many predictions that
-    would change is measured and shown.
+    The index is an inverted file: each vector is in the list of its nearest centroid, and a search compares only the
+    vectors in the lists nearest to the query. Cosines stay exact. How much it misses is measured on the store's own
+    vectors: on images not used for training, and on the texts that the store remembers. `search` uses the index unless
+    --exact is passed, and also searches images added later. Classification never uses it; the number of predictions
+    that it would change is measured and shown.
 
     \b
     shotdex approximate

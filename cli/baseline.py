@@ -50,13 +50,13 @@ def command() -> None:
 def import_(
     files: tuple[Path, ...], name: str | None, source: str | None, store_path: Path | None, as_json: bool
 ) -> None:
-    """Import a baseline from a CSV file; its header says which kind it is.
+    """Import a baseline from a CSV file; its header determines the kind.
 
     A table: condition,accuracy,n,low,high,source,note. Accuracies are shares between 0 and 1; the condition `all`, or
-    none, is the overall value. Fill in what is known of n, low and high.
+    an empty one, is the overall value. Fill in n, low and high as far as they are known.
 
-    Trials, one row per decision, as the model-vs-human toolbox writes them: subj,object_response,category,imagename and
-    maybe condition; other columns are ignored. Trials may come in several files, such as one per person.
+    Trials, one row per decision, as written by the model-vs-human toolbox: subj,object_response,category,imagename and
+    optionally condition; other columns are ignored. Trials may be in several files, such as one per person.
 
     FILE may also be the name of a baseline that ships: fashion-mnist-cnn, fashion-mnist-people or toddlers.
 
@@ -118,11 +118,11 @@ def show(name: str, store_path: Path | None, as_json: bool, form: str | None) ->
 @json_option
 @format_option
 def compare(name: str, run: str | None, store_path: Path | None, as_json: bool, form: str | None) -> None:
-    """Show where a run is better or worse than a baseline, and where the difference may be chance.
+    """Show where a run is better or worse than a baseline, and where the difference may be due to chance.
 
-    The difference is the model's accuracy minus the baseline's, with its 95 % interval; better and worse are said only
-    where the interval leaves out 0. With trials, also whether model and people err on the same images (error
-    consistency: Cohen's kappa of right and wrong; 1 is the same errors, 0 what chance gives).
+    The difference is the model's accuracy minus the baseline's, with its 95 % interval; it is better or worse only if
+    the interval excludes 0. With trials, the command also shows whether model and people err on the same images (error
+    consistency: Cohen's kappa of right and wrong; 1 means the same errors, 0 as expected by chance).
 
     \b
     shotdex baseline compare toddlers
@@ -138,7 +138,7 @@ def compare(name: str, run: str | None, store_path: Path | None, as_json: bool, 
 @click.argument("name", metavar="NAME")
 @store_option
 def remove(name: str, store_path: Path | None) -> None:
-    """Remove a baseline, with its trials; the file it came from stays."""
+    """Remove a baseline with its trials; the imported file is not touched."""
     removed = open_session(store_path).remove_baseline(name).details
     had = f" and {removed.counts.trials:,} trials" if removed.counts else ""
     out(f"removed baseline {visible(removed.baseline.name)}: {len(removed.baseline.accuracies)} accuracies{had}")

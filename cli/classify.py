@@ -50,18 +50,21 @@ STORE_ONLY = ("name", "replace", "partial", "where", "predictions")
 @classes_option
 @click.option("--name", metavar="RUN", help="A name for the run. [default: run-N]")
 @click.option("--replace", is_flag=True, help="Replace the run that has this name.")
-@click.option("--partial", is_flag=True, help="Leave categories without a class out of the accuracy.")
+@click.option("--partial", is_flag=True, help="Exclude categories without a class from the accuracy.")
 @where_option
-@click.option("-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Predictions kept for each image.")
+@click.option(
+    "-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Number of predictions kept for each image."
+)
 @click.option(
     "--predictions",
     metavar="FOLDER",
-    help="Write the predictions as Parquet files to a new folder there, for millions of images. [default: the catalog]",
+    help="Write the predictions as Parquet files to a new folder in FOLDER, for millions of images. [default: to the "
+    "catalog]",
 )
 @click.option(
     "--model",
     metavar="NAME",
-    help="Which of the store's encoders, by name or number; needed if it has several. For image files any model.",
+    help="An encoder of the store, by name or number; required if it has several. For image files, any model.",
 )
 @device_option
 @store_option
@@ -81,9 +84,9 @@ def command(
 ) -> None:
     """Score every image against every class and print accuracy with 95 % intervals.
 
-    Without options the prompts are the bare names of all indexed categories, also where --where keeps only some of
-    them. Several templates are averaged. The predictions stay in the store: see `shotdex sql "FROM outcomes LIMIT 5"`.
-    With --predictions they are in files next to it; the same commands and the same SQL read them.
+    Without options, the prompts are the bare names of all indexed categories, even if --where keeps only some of them.
+    Several templates are averaged. The predictions are kept in the store: see `shotdex sql "FROM outcomes LIMIT 5"`.
+    With --predictions they are in files; the same commands and SQL read them.
 
     \b
     shotdex classify
@@ -91,8 +94,8 @@ def command(
     shotdex classify --prompts my-prompts.toml --where "split = 'test'"
     shotdex classify --prompts fashion-mnist-described
 
-    With image files it needs no store, records nothing, and shows the k best classes of each. It takes the model of the
-    store here if there is one, else that of `shotdex index`.
+    With image files, classify needs no store, records nothing, and shows the k best classes of each. It uses the model
+    of the store if there is one, or else the default of `shotdex index`.
 
     \b
     shotdex classify photo.jpg --classes cat,dog

@@ -55,8 +55,9 @@ def _be_verbose(context: click.Context, option: click.Parameter, verbose: bool) 
 def shared_options(hidden: bool = True) -> list[click.Option]:
     """Return the options that every command takes. The help of `shotdex` alone shows them, not that of each command."""
     every = partial(click.Option, is_flag=True, expose_value=False, is_eager=True, hidden=hidden)
-    said = "Results and errors only: no progress, no notes. Also after the command, as --verbose."
-    more = "Also say what is being done, and how long it took."
+    said = "Print only results and errors: no progress, no notes. This and --verbose can also be given after the "
+    "command."
+    more = "Also print what is being done, and how long it took."
     return [
         every(["-q", "--quiet"], callback=_be_quiet, help=said),
         every(["-v", "--verbose"], callback=_be_verbose, help=more),
@@ -84,7 +85,7 @@ store_before = click.option(
     expose_value=False,
     is_eager=True,
     callback=_use_store,
-    help="The store's folder; may also stand after the command.",
+    help="The store's folder; can also be given after the command.",
 )
 
 

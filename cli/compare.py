@@ -27,7 +27,11 @@ ALL = "all"
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @by_option
 @click.option(
-    "--show", type=click.IntRange(0), default=5, show_default=True, help="Images to list that only one gets right."
+    "--show",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="Number of images to list that only one gets right.",
 )
 @resamples_option(2000)
 @seed_option
@@ -44,11 +48,11 @@ def command(
     form: str | None,
     **options: Any,
 ) -> None:
-    """Compare runs on the images that they share: models, prompt sets; or the conditions of one run.
+    """Compare runs on the images that they share (models, prompt sets), or the conditions of one run.
 
-    Two runs over the same images are compared pair by pair: exact McNemar test, paired bootstrap of the difference.
+    Two runs over the same images are compared image by image: exact McNemar test, paired bootstrap of the difference.
     One run with --by is compared across its own groups, which are different images: Fisher's exact test, Newcombe's
-    interval. The p values are Holm's, corrected for all comparisons in the table.
+    interval. The p values are corrected by Holm's method for all comparisons in the table.
 
     \b
     shotdex compare names words

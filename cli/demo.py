@@ -47,7 +47,7 @@ SEARCHES = (("a bird", None), ("a dog", "condition = 'silhouettes'"))
     default=Path("demo-out"),
     show_default=True,
     metavar="DIR",
-    help="Where the store and the figures go; those that an earlier demo left there are replaced.",
+    help="Where to put the store and the figures; those of an earlier demo are replaced.",
 )
 def command(folder: Path) -> None:
     """Index the shipped images, classify them with two prompt sets, compare, query, search and draw.

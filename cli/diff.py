@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(first: str, second: str, anyway: bool, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show how two runs differ: encoder, prompts, filter, images, versions, and how many predictions.
 
-    Whether one is better is for `shotdex compare`.
+    `shotdex compare` tests whether one is better.
     """
     found = open_session(store_path).diff(first, second, anyway=anyway)
     if not rows_printed(found, form):

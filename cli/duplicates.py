@@ -104,9 +104,14 @@ _COMMON: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--as-filter",
         is_flag=True,
-        help="Print only a condition for --where that leaves these images out; of copies the first stays.",
+        help="Print only a condition for --where that leaves these images out, except the first of several copies.",
     ),
-    click.option("--run", multiple=True, metavar="RUN", help="Its accuracy; repeatable. [default: the newest, if any]"),
+    click.option(
+        "--run",
+        multiple=True,
+        metavar="RUN",
+        help="A run whose accuracy to show; repeatable. [default: the newest, if any]",
+    ),
     filter_options("runs"),
     model_option,
     store_option,
@@ -161,8 +166,9 @@ def command(context: click.Context, common: Common, weakest: bool) -> None:
     """Find exact copies and near duplicates of images, and what they do to a run's accuracy.
 
     Exact copies have the same bytes (in IDX files: the same pixels). Near duplicates have vectors whose cosine is at
-    least the threshold; every pair is compared. Links chain: an image near one of a group belongs to the group. Which
-    images count as duplicates depends on the model: look at the weakest pairs before you trust a threshold.
+    least the threshold; every pair is compared. Groups are transitive: an image near any image of a group belongs to
+    the group. Which images count as duplicates depends on the model, so look at the weakest pairs before you trust a
+    threshold.
 
     \b
     shotdex duplicates --weakest --sheet weakest.png
@@ -182,13 +188,13 @@ def command(context: click.Context, common: Common, weakest: bool) -> None:
     type=click.Choice(SIDES),
     default=SIDES[0],
     show_default=True,
-    help="The label that duplicates should not bridge. One drawing may be in several conditions on purpose.",
+    help="The label that duplicates should not cross. One drawing may be in several conditions on purpose.",
 )
 @common_options
 def leaks_(common: Common, across: str) -> None:
     """Find duplicates in different splits, or conditions, and a run's accuracy without the leaked images.
 
-    An image is leaked when its group of duplicates has an image in another split.
+    An image is leaked if its group of duplicates has an image in another split.
 
     \b
     shotdex duplicates leaks --run my-run
@@ -201,7 +207,7 @@ def leaks_(common: Common, across: str) -> None:
 @command.command("conflicts", short_help="Find duplicates of different categories.")
 @common_options
 def conflicts_(common: Common) -> None:
-    """Find duplicates of different categories, where one label may be wrong, and a run's accuracy without them.
+    """Find duplicates in different categories, one of which may be wrong, and a run's accuracy without them.
 
     \b
     shotdex duplicates conflicts --sheet conflicts.png

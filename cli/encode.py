@@ -28,13 +28,13 @@ SECTIONS = {
 @click.command("encode", cls=SectionedCommand, sections=SECTIONS)
 @click.argument("source")
 @click.option(
-    "--part", metavar="I/N", required=True, help="Which of N equal slices of the source; I is a number from 0 to N-1."
+    "--part", metavar="I/N", required=True, help="Which of N equal slices of the source to encode; I is from 0 to N-1."
 )
 @click.option(
     "--out",
     metavar="PLACE",
     required=True,
-    help="Where the shards go: a folder, or an s3:// or gs:// prefix. All parts may have the same.",
+    help="Where to write the shards: a folder, or an s3:// or gs:// prefix; it can be the same for all parts.",
 )
 @click.option(
     "--part-rows",
@@ -42,19 +42,20 @@ SECTIONS = {
     default=PART_ROWS,
     show_default=True,
     metavar="N",
-    help="Images of one shard at most; a longer slice has several.",
+    help="Maximum number of images in a shard; a longer slice is split into several.",
 )
 @label_options
 @exclude_option
-@model_options("Else openai/clip-vit-base-patch32; all parts need the same.", "float32", "the")
+@model_options("It must be the same for all parts. [default: openai/clip-vit-base-patch32]", "float32", "the")
 @limit_options
 @web_options
 @json_option
 def command(source: str, as_json: bool, **options: Any) -> None:
     """Encode one part of SOURCE to shards at PLACE, on any machine; no store is needed.
 
-    SOURCE is what 'shotdex index' takes, and must be the same path or URL on every machine. Once all N parts are there,
-    'shotdex index PLACE/' brings them into a store. The same command again encodes only what is missing.
+    SOURCE is anything that 'shotdex index' takes, and must be the same path or URL on every machine. Once all N parts
+    are encoded, 'shotdex index PLACE/' collects them into a store. Running the same command again encodes only what is
+    missing.
 
     \b
     shotdex encode photos/ --part 0/2 --out shards/

@@ -25,8 +25,9 @@ name_argument = click.argument("engine", type=click.Choice(ADDED))
 def command() -> None:
     """Add a search engine outside this process, list those that were added, or remove one.
 
-    The catalog stays the truth: an engine only proposes images. Cosines, filters and the order of ties are computed
-    here, so hits are the same as without it; while an engine is down or behind, FAISS answers.
+    The catalog remains the source of truth: an engine only proposes images. shotdex computes cosines, filters and the
+    order of ties itself, so hits are the same as without the engine. While an engine is down or behind, searches use
+    FAISS.
     """
 
 
@@ -40,18 +41,17 @@ def command() -> None:
     metavar="|".join(KINDS),
     default=KINDS[0],
     show_default=True,
-    help="The index that is built; all but FLAT may miss images.",
+    help="The index to build; all but FLAT may miss images.",
 )
 @model_option
 @store_option
 @json_option
 def add(engine: str, uri: str, kind: str, model: str | None, store_path: Path | None, as_json: bool) -> None:
-    """Send an encoder's vectors to an engine, and search through it from now on.
+    """Send an encoder's vectors to an engine, and use it for searches from now on.
 
-    A token, or user:password, is read from the environment variable SHOTDEX_MILVUS_TOKEN and written nowhere; for an
-    https server of your own, SHOTDEX_MILVUS_CA names the PEM file of its authority. `index`, `prune` and `remove` keep
-    the engine up to date. Adding it again sends what it lacks; another URI or kind replaces
-    it.
+    A token, or user:password, is read from the environment variable SHOTDEX_MILVUS_TOKEN and not stored. For your own
+    https server, SHOTDEX_MILVUS_CA names the PEM file of its authority. `index`, `prune` and `remove` keep the engine
+    up to date. Adding it again sends what is missing; another URI or kind replaces it.
 
     \b
     shotdex engine add milvus --uri http://127.0.0.1:19530
@@ -66,7 +66,7 @@ def add(engine: str, uri: str, kind: str, model: str | None, store_path: Path | 
 @json_option
 @format_option
 def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
-    """List the engines that were added, and whether each is ready to be searched."""
+    """List the engines that were added, and whether each is ready."""
     found = open_session(store_path).engines()
     if rows_printed(found, form):
         return
@@ -88,7 +88,7 @@ def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
 @model_option
 @store_option
 def remove(engine: str, model: str | None, store_path: Path | None) -> None:
-    """Forget an engine and delete what it was sent; searches go through FAISS again."""
+    """Remove an engine and delete what was sent to it; searches use FAISS again."""
     removed = open_session(store_path).remove_engine(engine, model=model)
     note(f"removed {engine}" if removed else f"there is no {engine} to remove")
 

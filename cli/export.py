@@ -27,8 +27,8 @@ NAMED = 5
 @click.option("--run", metavar="RUN", help="Add a run's outcomes as columns: predicted, probability, correct, ...")
 @model_option
 @space_option("vision adds the vectors of the image tower before its projection.")
-@click.option("--with-gps", is_flag=True, help="Also write where images were taken; otherwise that is left out.")
-@click.option("--link", is_flag=True, help="Link to image files instead of copying them, where that is possible.")
+@click.option("--with-gps", is_flag=True, help="Include where images were taken.")
+@click.option("--link", is_flag=True, help="Link to image files instead of copying them, if possible.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @json_option
 @store_option
@@ -52,7 +52,8 @@ def command(
     page         the page of shotdex serve as one HTML file: gallery, evaluation
                  and map of up to 20,000 images, without a server
 
-    Nothing is overwritten unasked. Where images were taken stays out, also of copied files, without --with-gps.
+    Existing files are replaced only with --overwrite. The places where images were taken are left out, even from copied
+    files, unless --with-gps is passed.
 
     \b
     shotdex export parquet images.parquet --run names

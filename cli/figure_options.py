@@ -23,7 +23,7 @@ def figure_options(kind: str) -> Callable[[Command], Command]:
         show_default=True,
         callback=drawable,
         metavar="FILE",
-        help="Where to: .png, .svg or .pdf.",
+        help="The file to write: .png, .svg or .pdf.",
     )
 
     def decorated(command: Command) -> Command:
@@ -35,15 +35,17 @@ def figure_options(kind: str) -> Callable[[Command], Command]:
 def look_options(kind: str) -> Callable[[Command], Command]:
     """Return the options of how a figure is drawn."""
     looks = (
-        click.option("--title", metavar="TEXT", help="In place of the figure's own title."),
+        click.option("--title", metavar="TEXT", help="Title, instead of the figure's own."),
         click.option("--size", metavar="SIZE", help="Width, or width x height: 89mm, 183x120mm, 3.5in."),
-        click.option("--dpi", type=click.IntRange(50, 1200), default=200, show_default=True, help="Of a PNG."),
+        click.option(
+            "--dpi", type=click.IntRange(50, 1200), default=200, show_default=True, help="Resolution of a PNG."
+        ),
         click.option(
             "--theme",
             type=click.Choice(["light", "dark", "paper"]),
             default="light",
             show_default=True,
-            help="paper: 89 or 183 mm wide, all type 7 points.",
+            help="paper: 89 or 183 mm wide, all type at 7 points.",
         ),
         click.option("--percent", is_flag=True, help="Write accuracies and rates as percentages."),
         click.option("--order", metavar="NAMES", help=_ORDER.get(kind, _ORDER[""])),

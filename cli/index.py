@@ -27,7 +27,7 @@ from .source_options import LABELS, exclude_option, label_options, limit_options
 GO_ON = "interrupted; what is done is kept. Go on with the same command."
 
 SECTIONS = {
-    "Labels (kept for the next time)": LABELS,
+    "Labels (remembered for the next time)": LABELS,
     "Which images": ("exclude",),
     "Model": ("model", "precision", "device", "batch_size", "compile"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
@@ -43,11 +43,11 @@ SECTIONS = {
 @label_options
 @exclude_option
 @model_options(
-    "Else the store's; a new store takes openai/clip-vit-base-patch32.",
+    "[default: the store's; for a new store openai/clip-vit-base-patch32]",
     "the store's, else float32",
     "the store's, else the",
 )
-@click.option("--compile", is_flag=True, help="Compile the model first; takes a minute, and pays off on a GPU.")
+@click.option("--compile", is_flag=True, help="Compile the model first; takes a minute and pays off on a GPU.")
 @limit_options
 @click.option(
     "--max-failures", type=click.IntRange(0), metavar="N", help="Stop after more than N failures. [default: never]"
@@ -57,16 +57,16 @@ SECTIONS = {
 @click.option(
     "--vectors-from",
     metavar="COLUMN|FILE.npy",
-    help="Take vectors as they are: a column of SOURCE, a Parquet, CSV or JSONL file, or an array with one row for "
+    help="Import vectors: from a column of SOURCE (a Parquet, CSV or JSONL file), or from an array with one row for "
     "each of its rows. No model is loaded.",
 )
-@click.option("--encoder", metavar="NAME", help="Whose vectors --vectors-from has: an encoder's or a model's name.")
+@click.option("--encoder", metavar="NAME", help="The encoder or model that computed the vectors of --vectors-from.")
 @click.option(
     "--runner",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="local: this process. ray: workers of a Ray cluster, which write shards; they are committed here.",
+    help="local: this process. ray: workers of a Ray cluster, whose shards are committed here.",
 )
 @click.option(
     "--ray-address",
@@ -74,7 +74,7 @@ SECTIONS = {
     help="Where the cluster is: HOST:PORT or auto. [default: one on this machine, for this command]",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="Workers at most. [default: as many as there is room for]"
+    "--workers", type=click.IntRange(1), metavar="N", help="Maximum number of workers. [default: as many as fit]"
 )
 @click.option(
     "--gpus-per-worker",
@@ -86,32 +86,32 @@ SECTIONS = {
     "--cpus-per-worker",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="CPUs of each worker: so many images are decoded at once, at least two. [default: 1]",
+    help="CPUs of each worker, which decodes as many images at once, but at least two. [default: 1]",
 )
 @click.option(
     "--out",
     metavar="PLACE",
-    help="Where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix. [default: "
+    help="Where workers write shards: a folder visible to all nodes, or an s3:// or gs:// prefix. [default: "
     "STORE/shards]",
 )
 @click.option(
     "--part-rows",
     type=click.IntRange(1, 1 << 18),
     metavar="N",
-    help="Images that a worker takes at once. [default: by the size of SOURCE, 256 to 16384]",
+    help="Number of images in a worker's task. [default: 256 to 16384, depending on the size of SOURCE]",
 )
-@click.option("--dry-run", is_flag=True, help="Look at everything, print the plan, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Scan SOURCE and print the plan, but write nothing.")
 @click.option("--prune", is_flag=True, help="Afterwards remove from the store the images that no longer exist.")
 @click.option(
     "--refresh",
     type=click.Choice(["metadata"]),
-    help="metadata: only read again what cameras wrote into the files of indexed images; nothing is encoded.",
+    help="metadata: only reread the EXIF data of indexed images; nothing is encoded.",
 )
 @click.option(
     "--gone",
     is_flag=True,
-    help="Accept that SOURCE, or a folder in it, is gone or lost most of its images; otherwise that is an error, as a "
-    "disk may not be mounted.",
+    help="Accept that SOURCE, or a folder in it, is gone or lost most of its images. Otherwise that is an error, "
+    "since a disk may not be mounted.",
 )
 @store_option
 @json_option
@@ -119,13 +119,13 @@ def command(source: str, device: str, dry_run: bool, store_path: Path | None, as
     """Index the images of SOURCE.
 
     SOURCE is a folder; a zip or tar archive (webdataset: the .json, .cls and .txt next to an image are read too, and
-    'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; a folder, a
-    quoted pattern ('data/*.parquet') or a list in braces of archives or Parquet files; a folder of IDX files (MNIST,
-    Fashion-MNIST); torchvision:NAME[:split] or hf:NAME[:config]; the URL (http, https, s3, gs) of any
-    of these; -, a list of paths on standard input; or the place of shards that 'shotdex encode' made.
+    'set-{000..012}.tar' are its shards); a CSV, Parquet or JSONL file that lists images or holds them; several archives
+    or Parquet files, as a folder, a quoted pattern ('data/*.parquet') or a list in braces; a folder of IDX files
+    (MNIST, Fashion-MNIST); torchvision:NAME[:split] or hf:NAME[:config]; the URL (http, https, s3, gs) of any of these;
+    -, a list of paths on standard input; or the place of shards written by 'shotdex encode'.
 
-    Running it again is quick: files that have not changed are not read. A broken image becomes a row in
-    the table `failures` and the rest goes on. Ctrl-C keeps what is done, and the same command goes on from there.
+    Running it again is quick: files that have not changed are not read. A broken image becomes a row in the table
+    `failures`, and the rest are indexed. Ctrl-C keeps what is done, and the same command continues from there.
 
     \b
     shotdex index photos/

@@ -21,20 +21,20 @@ from .source_options import parsed_roles
     "--columns",
     callback=parsed_roles,
     metavar="ROLE=NAME,...",
-    help="Which columns are image, category, condition and split: image=file,category=label. Usual names are found "
-    "without.",
+    help="Which columns are image, category, condition and split: image=file,category=label. Usual names are "
+    "recognised without it.",
 )
 @click.option(
     "--labels-as-written/--no-labels-as-written",
     default=None,
-    help="Keep what stands in cells: nan, NA, N/A, null and None are labels, and 3.0 is not 3.",
+    help="Keep the text of cells: nan, NA, N/A, null and None are labels, and 3.0 is not 3.",
 )
 @json_option
 @store_option
 def command(file: Path, as_json: bool, store_path: Path | None, **options: Any) -> None:
-    """Give indexed images the labels in FILE, a CSV, Parquet or JSONL file that names them by path.
+    """Give indexed images the labels in FILE, a CSV, Parquet or JSONL file that lists them by path.
 
-    No image is read and none is added. The labels stay when the images' own source is indexed again.
+    Images are neither read nor added. The labels are kept when the images' own source is indexed again.
 
     \b
     shotdex label labels.csv

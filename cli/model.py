@@ -29,10 +29,10 @@ WIDTH = 100
 @json_option
 @format_option
 def command(name: str | None, store_path: Path | None, as_json: bool, form: str | None) -> None:
-    """Show what a model is made of: towers, parameters of each part, FLOPs, and what each part does.
+    """Show the structure of a model: towers, parameters of each part, FLOPs, and what each part does.
 
-    NAME_OR_PATH is `demo`, a model's folder or its config.json, a name on the hub, or open_clip:NAME; left out, the
-    model that the store was made with. Only the configuration is read: no weights are needed, and none are fetched.
+    NAME_OR_PATH is `demo`, a model's folder or its config.json, a name on the hub, or open_clip:NAME; the default is
+    the model of the store. Only the configuration is read; no weights are needed or downloaded.
 
     \b
     shotdex model demo

@@ -45,10 +45,10 @@ store_option = click.option(
     "store_path",
     type=UserPath(path_type=Path),
     metavar="DIR",
-    help="The store's folder; else $SHOTDEX_STORE, else the nearest .shotdex upward from here.",
+    help="The store's folder. [default: $SHOTDEX_STORE, or the nearest .shotdex, here or above]",
 )
 model_option = click.option(
-    "--model", metavar="NAME", help="Which of the store's encoders, by name or number; needed if it has several."
+    "--model", metavar="NAME", help="An encoder of the store, by name or number; required if it has several."
 )
 device_option = click.option(
     "--device",
@@ -58,22 +58,38 @@ device_option = click.option(
     help="Where the model runs.",
 )
 _FILTERS = (
-    click.option("--where", metavar="SQL", help="Only images for which this holds, e.g. \"condition = 'blurred'\"."),
-    click.option("--category", multiple=True, metavar="X", help="Only images of this category; of several, any."),
-    click.option("--condition", multiple=True, metavar="X", help="Only images of this condition; of several, any."),
     click.option(
-        "--in", "folder", multiple=True, metavar="FOLDER", help="In this folder, archive or @selection; repeatable."
+        "--where", metavar="SQL", help="Only images that meet this condition, e.g. \"condition = 'blurred'\"."
     ),
-    click.option("--after", metavar="TIME", help="Only images taken from this year, month, day or time on: 2021-07."),
-    click.option("--before", metavar="TIME", help="Only images taken before it: 2021-08-15."),
-    click.option("--camera", multiple=True, metavar="NAME", help="Only by a camera with this in its name: 'EOS R5'."),
+    click.option(
+        "--category", multiple=True, metavar="X", help="Only images of this category; repeat to allow several."
+    ),
+    click.option(
+        "--condition", multiple=True, metavar="X", help="Only images of this condition; repeat to allow several."
+    ),
+    click.option(
+        "--in",
+        "folder",
+        multiple=True,
+        metavar="FOLDER",
+        help="Only images in this folder, archive or @selection; repeatable.",
+    ),
+    click.option(
+        "--after", metavar="TIME", help="Only images taken in or after this year, month, day or time: 2021-07."
+    ),
+    click.option(
+        "--before", metavar="TIME", help="Only images taken before this year, month, day or time: 2021-08-15."
+    ),
+    click.option(
+        "--camera", multiple=True, metavar="NAME", help="Only images from a camera whose name contains this: 'EOS R5'."
+    ),
     click.option("--near", metavar="LAT,LON", help="Only images taken near this place: 48.86,2.29."),
-    click.option("--within", metavar="DISTANCE", help="How near: 2km, 500m, 1mi.  [default: 1km]"),
+    click.option("--within", metavar="DISTANCE", help="Distance for --near: 2km, 500m, 1mi.  [default: 1km]"),
 )
-_RUN = click.option("--run", metavar="RUN", help="Only images that this run classified, by its name or number.")
+_RUN = click.option("--run", metavar="RUN", help="Only images that this run, given by name or number, classified.")
 _OUTCOME = (
-    click.option("--wrong", is_flag=True, help="Only images about which the run was wrong. [default run: the newest]"),
-    click.option("--right", is_flag=True, help="Only images about which the run was right."),
+    click.option("--wrong", is_flag=True, help="Only images that the run got wrong. [default run: the newest]"),
+    click.option("--right", is_flag=True, help="Only images that the run got right."),
 )
 
 
@@ -116,7 +132,7 @@ seed_option = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for the bootstrap."
 )
 anyway_option = click.option(
-    "--anyway", is_flag=True, help="Also with runs that chose among different classes; marks every number."
+    "--anyway", is_flag=True, help="Allow runs that chose among different classes; marks every number."
 )
 run_option = click.option("--run", metavar="RUN", help="A run's name or number. [default: the newest]")
 
@@ -219,6 +235,6 @@ template_option = click.option(
 classes_option = click.option(
     "--classes",
     metavar="A,B,C",
-    help="The classes; or FILE.txt with one class a line, or a published FILE.json#NAME. "
+    help="The classes, or FILE.txt with one class per line, or a published FILE.json#NAME. "
     "[default: the categories of all indexed images]",
 )

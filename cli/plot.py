@@ -41,10 +41,12 @@ def _draw(kind: str, target: Path, store_path: Path | None, how: dict[str, Any])
 
 @command.command()
 @figure_options("samples")
-@click.option("-n", "n", type=click.IntRange(1), help="So many images in rows, instead of one for each category.")
-@click.option("--random", is_flag=True, help="Images drawn at random. [16 without -n]")
+@click.option(
+    "-n", "n", type=click.IntRange(1), help="Draw this many images in rows, instead of one for each category."
+)
+@click.option("--random", is_flag=True, help="Draw images at random. [16 without -n]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for --random.")
-@click.option("--run", metavar="RUN", help="A run, whose predictions stand below the images.")
+@click.option("--run", metavar="RUN", help="A run whose predictions to show below the images.")
 @filter_options("run")
 @store_option
 def samples(target: Path, store_path: Path | None, **how: Any) -> None:
@@ -54,20 +56,20 @@ def samples(target: Path, store_path: Path | None, **how: Any) -> None:
 
 @command.command()
 @figure_options("mistakes")
-@click.option("-n", "n", type=click.IntRange(1), default=16, show_default=True, help="How many, of each group.")
+@click.option("-n", "n", type=click.IntRange(1), default=16, show_default=True, help="Number of images in each group.")
 @click.option(
     "--sort",
     type=click.Choice(["confidence", "margin"]),
     default="confidence",
     show_default=True,
-    help="By the predicted class's probability, or by how far it is above the true class's.",
+    help="Sort by the predicted class's probability, or by its margin over the true class's.",
 )
 @click.option("--by", default="", metavar="COLUMNS", help="Group the mistakes by columns of `images`.")
 @run_option
 @filter_options("run")
 @store_option
 def mistakes(target: Path, store_path: Path | None, **how: Any) -> None:
-    """Draw the surest mistakes of a run as images, with the true and the predicted category."""
+    """Draw the most confident mistakes of a run as images, with the true and the predicted category."""
     _draw("mistakes", target, store_path, how)
 
 
@@ -88,13 +90,13 @@ def agreement(target: Path, store_path: Path | None, **how: Any) -> None:
     type=click.Choice(["condition", "split"]),
     default="condition",
     show_default=True,
-    help="What the stacked parts of the bars stand for.",
+    help="What the stacked parts of the bars show.",
 )
 @where_option
 @store_option
 @format_option
 def counts(target: Path, store_path: Path | None, form: str | None, **how: Any) -> None:
-    """Draw how many images each category has, and print the table."""
+    """Draw the number of images in each category, and print the table."""
     plot = open_session(store_path).plot
     figure, counted = plot.counts(note=note, **how), plot.counts_table(by=how["by"], where=how["where"])
     if form in (None, "table"):
@@ -112,20 +114,25 @@ def counts(target: Path, store_path: Path | None, form: str | None, **how: Any) 
     default="condition",
     show_default=True,
     metavar="COLUMNS",
-    help="What the bars stand for: columns of `images`, such as condition or category,split.",
+    help="What the bars show: columns of `images`, such as condition or category,split.",
 )
 @click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="An imported baseline; repeatable.")
 @anyway_option
 @store_option
 def accuracy(target: Path, store_path: Path | None, **how: Any) -> None:
-    """Draw accuracy@1 with 95 % intervals, alongside people or other models if a baseline is named."""
+    """Draw accuracy@1 with 95 % intervals, with people or other models if a baseline is given."""
     _draw("accuracy", target, store_path, how)
 
 
 @command.command()
 @figure_options("confusion")
 @click.option(
-    "-k", "k", type=click.IntRange(1), default=1, show_default=True, help="Count the truth if among the k best."
+    "-k",
+    "k",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Count an image as right if its true class is among the k best.",
 )
 @click.option(
     "--cells",
@@ -134,12 +141,12 @@ def accuracy(target: Path, store_path: Path | None, **how: Any) -> None:
     show_default=True,
     help="What each cell shows.",
 )
-@click.option("--by", default="", metavar="COLUMNS", help="A matrix for each group, such as each condition.")
+@click.option("--by", default="", metavar="COLUMNS", help="Draw a matrix for each group, such as each condition.")
 @filter_options("run")
 @run_option
 @store_option
 def confusion(target: Path, store_path: Path | None, **how: Any) -> None:
-    """Draw which categories are taken for which."""
+    """Draw which categories are mistaken for which."""
     _draw("confusion", target, store_path, how)
 
 
@@ -165,7 +172,7 @@ def reliability(target: Path, store_path: Path | None, **how: Any) -> None:
 @anyway_option
 @store_option
 def selective(named: tuple[str, ...], runs: tuple[str, ...], target: Path, store_path: Path | None, **how: Any) -> None:
-    """Draw the error rate of the surest images against their share (risk against coverage)."""
+    """Draw the error rate of the most confident images against their share (risk against coverage)."""
     _draw("selective", target, store_path, {"runs": (*named, *runs), **how})
 
 
@@ -175,7 +182,7 @@ def selective(named: tuple[str, ...], runs: tuple[str, ...], target: Path, store
 @anyway_option
 @store_option
 def topk(target: Path, store_path: Path | None, **how: Any) -> None:
-    """Draw how often the true category is among an image's k best, for every k."""
+    """Draw how often the true category is among an image's k best classes, for every k."""
     _draw("topk", target, store_path, how)
 
 
@@ -194,7 +201,7 @@ MAP_OPTIONS = (
         type=click.Choice(["category", "condition", "split", "correct", "predicted", "confidence", "agreement"]),
         default="category",
         show_default=True,
-        help="What the colours, or the thumbnails' frames, stand for.",
+        help="What the colours, or the frames of thumbnails, show.",
     ),
     click.option("--thumbnails", is_flag=True, help="Draw the images instead of points."),
     click.option(
@@ -209,18 +216,30 @@ MAP_OPTIONS = (
         type=click.IntRange(1),
         help="Draw a sample of at most this many images. [default: 20000 with umap, 5000 with tsne]",
     ),
-    click.option("--prompts", is_flag=True, help="Draw the run's prompts in, as numbered stars (joint space only)."),
-    click.option("--neighbors", type=click.IntRange(2), default=15, show_default=True, help="UMAP's neighbourhood."),
-    click.option("--min-dist", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Of points in UMAP."),
+    click.option("--prompts", is_flag=True, help="Also draw the run's prompts, as numbered stars (joint space only)."),
     click.option(
-        "--perplexity", type=click.FloatRange(1, min_open=True), default=30.0, show_default=True, help="Of t-SNE."
+        "--neighbors", type=click.IntRange(2), default=15, show_default=True, help="Number of neighbours in UMAP."
+    ),
+    click.option(
+        "--min-dist",
+        type=click.FloatRange(0, 1),
+        default=0.1,
+        show_default=True,
+        help="Minimum distance of points in UMAP.",
+    ),
+    click.option(
+        "--perplexity",
+        type=click.FloatRange(1, min_open=True),
+        default=30.0,
+        show_default=True,
+        help="Perplexity of t-SNE.",
     ),
     click.option(
         "--metric",
         type=click.Choice(["euclidean", "cosine"]),
         default="euclidean",
         show_default=True,
-        help="Between the principal components.",
+        help="Distance between principal components.",
     ),
     click.option("--against", metavar="RUN", help="The second run, for --color agreement."),
     run_option,
@@ -249,7 +268,7 @@ def _map(target: Path, store_path: Path | None, device: str, how: dict[str, Any]
 )
 @map_options
 def map_(target: Path, store_path: Path | None, device: str, **how: Any) -> None:
-    """Draw every image near those it resembles. Coordinates are kept; drawing the same map again is quick."""
+    """Draw every image near those it resembles. Coordinates are stored, so drawing the same map again is quick."""
     _map(target, store_path, device, how)
 
 

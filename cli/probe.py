@@ -45,10 +45,10 @@ METHOD = 43
     default="1,2,4,8,16",
     show_default=True,
     metavar="N,N,...",
-    help="Training images per class; none to leave few-shot out.",
+    help="Training images per class; none to skip few-shot.",
 )
 @click.option(
-    "--draws", type=click.IntRange(1), default=10, show_default=True, help="How many times those few images are drawn."
+    "--draws", type=click.IntRange(1), default=10, show_default=True, help="Number of times those few images are drawn."
 )
 @space_option()
 @click.option(
@@ -63,7 +63,7 @@ METHOD = 43
     "--outside",
     multiple=True,
     metavar="RESULT",
-    help="A result from elsewhere: NAME=VALUE, NAME=VALUE:N, or the name of an imported baseline; repeatable.",
+    help="An external result: NAME=VALUE, NAME=VALUE:N, or the name of an imported baseline; repeatable.",
 )
 @click.option(
     "--out",
@@ -81,10 +81,10 @@ METHOD = 43
 def command(target: Path | None, store_path: Path | None, as_json: bool, form: str | None, **options: Any) -> None:
     """Compare zero-shot accuracy with k-NN and linear probes trained on the stored vectors, on the same test images.
 
-    Three methods are trained: logistic regression on a few images per class, drawn repeatedly; nearest neighbours by
-    cosine, and logistic regression, on all training images. The number of neighbours and the L2 strength are chosen on
-    a part of the training images, never on test images. Nothing is encoded. If no image has a split, random halves
-    are drawn.
+    Three methods are trained: logistic regression on a few images per class, drawn repeatedly; and nearest neighbours
+    by cosine and logistic regression on all training images. The number of neighbours and the L2 strength are chosen on
+    a part of the training images, never on test images. Nothing is encoded. If no image has a split, the images are
+    split into random halves.
 
     \b
     shotdex probe --run names --run words --out probe.png

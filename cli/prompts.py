@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @click.group("prompts")
 def command() -> None:
-    """List, show, check and compare prompt sets: which texts stand for which class."""
+    """List, show, check and compare prompt sets, which assign texts to classes."""
 
 
 def _store_if_any(store_path: Path | None) -> Store | None:
@@ -54,7 +54,7 @@ def _store_if_any(store_path: Path | None) -> Store | None:
 @json_option
 @format_option
 def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
-    """List the prompt sets that ship with shotdex and those that runs in the store used."""
+    """List the prompt sets that ship with shotdex and those used by runs in the store."""
     found = list_prompts(_store_if_any(store_path))
     if as_json or form == "json":
         out(to_json(list(found)))
@@ -78,7 +78,7 @@ def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
 def show(name: str, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show every text of a prompt SET.
 
-    It is a file, the name of a shipped set, or the name or sha256 of one that a run in the store used.
+    SET is a file, the name of a shipped set, or the name or sha256 of one used by a run in the store.
     """
     prompts = find_prompts(name, lambda: _store_if_any(store_path))
     if form in (None, "table", "json"):
@@ -115,10 +115,10 @@ def as_text(prompts: PromptSet) -> str:
 def check(
     name: str, where: str | None, model: str | None, store_path: Path | None, as_json: bool, form: str | None
 ) -> None:
-    """Check a prompt SET, against the images of the store if there is one. Exits with 1 if there is a problem.
+    """Check a prompt SET, with the images of the store if there is one. Exits with 1 if there is a problem.
 
-    Finds categories without a class, classes without an image, a prompt that stands for two classes, and prompts that
-    are longer than the model reads.
+    Finds categories without a class, classes without an image, prompts shared by two classes, and prompts longer than
+    the model reads.
     """
     checked = check_prompts(name, _store_if_any(store_path), where, model)
     found: PromptCheck = checked.details
@@ -145,8 +145,8 @@ def _checked(found: PromptCheck) -> str:
 @prompts_option
 @template_option
 @classes_option
-@click.option("--choose-where", metavar="SQL", help="The images that choose the best templates.")
-@click.option("--report-where", metavar="SQL", help="The images that report how good those are. [default: the rest]")
+@click.option("--choose-where", metavar="SQL", help="The images on which to choose the best templates.")
+@click.option("--report-where", metavar="SQL", help="The images on which to report their accuracy. [default: the rest]")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for the split and the intervals."
 )
@@ -170,11 +170,11 @@ def sweep_(
     as_json: bool,
     form: str | None,
 ) -> None:
-    """Score each template alone, and the set without it.
+    """Score each template on its own, and the set without it.
 
-    Some images choose the best templates, others report how good those are; without --choose-where and --report-where
-    a random half of each class chooses and the other reports. Nothing is recorded; `shotdex classify` records a run
-    with the templates that you choose.
+    The best templates are chosen on some images, and their accuracy is reported on others; without --choose-where and
+    --report-where, these are random halves of each class. Nothing is recorded; `shotdex classify` records a run with
+    the templates that you choose.
 
     \b
     shotdex prompts sweep --template "a photo of a {}." --template "a drawing of a {}." --template "{}"

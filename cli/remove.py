@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("remove")
-@click.option("--source", metavar="SOURCE", help="All images of a source, as it was indexed, and its labelling.")
+@click.option("--source", metavar="SOURCE", help="All images of a source, as given to `index`, and its label options.")
 @click.option("--encoder", metavar="NAME", help="An encoder, by name or number, with its vectors and runs.")
 @filter_options("runs")  # without --run, which could be taken for the removal of a run
 @click.option("--yes", is_flag=True, help="Remove without asking.")
@@ -37,14 +37,14 @@ def command(
     store_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Remove images, or an encoder, from the store for good. The files of the images are not touched.
+    """Remove images or an encoder from the store for good. The image files are not touched.
 
-    Shows what will be removed, then asks. Vectors, predictions, maps, FAISS files and text towers follow, and the
-    catalog is written again without the removed bytes. Runs keep the images that are left; a run without any is
-    removed.
+    Shows what will be removed and asks for confirmation. Vectors, predictions, maps, FAISS files and text towers are
+    removed, too, and the catalog is rewritten without the removed bytes. Runs keep the remaining images; a run without
+    any is removed.
 
-    What is removed is forgotten: images that are still in their source come back with its next `shotdex index`, so move
-    them away first.
+    Nothing about removed images is remembered: those still in their source come back with its next `shotdex index`, so
+    move them away first.
 
     \b
     shotdex remove --source photos/old

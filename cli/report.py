@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 HELP = f"""Report every number about a RUN (default: the newest), each with its n and 95 % interval.
 
-Accuracy, top-k, {", ".join(metric.name for metric in registry.METRICS)}; recall, precision and F1 of each class.
---by takes any columns of `images`, alone or together.
+Accuracy, top-k, {", ".join(metric.name for metric in registry.METRICS)}; recall, precision and F1 of each class. --by
+takes one or more columns of `images`.
 
 \b
 shotdex report
 shotdex report names --by condition
 shotdex report names --by condition,category
 
-With --out it writes a document instead, to hand in or to send: one HTML file that needs no server (.html), a notebook
-(.ipynb), LaTeX tables (.tex), or a folder with Markdown and PNGs. Further RUNs are compared with the first.
+With --out, it writes a document to hand in or send: one HTML file that needs no server (.html), a notebook (.ipynb),
+LaTeX tables (.tex), or a folder with Markdown and PNGs. Further RUNs are compared with the first.
 
 \b
 shotdex report names words --out report.html
@@ -74,14 +74,14 @@ SHARED = ("coverage", "resamples", "seed", "bins")
     type=click.Choice(["report", "course"]),
     default="report",
     show_default=True,
-    help="Of the document; course: Introduction, Methods, Results, and a Discussion to fill in.",
+    help="Style of the document; course: Introduction, Methods, Results, and a Discussion to fill in.",
 )
 @click.option(
     "--images",
     type=click.IntRange(0, 500),
     default=24,
     show_default=True,
-    help="The most mistakes that the document shows as images.",
+    help="Maximum number of mistakes that the document shows as images.",
 )
 @anyway_option
 @click.option(
@@ -94,7 +94,7 @@ SHARED = ("coverage", "resamples", "seed", "bins")
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
-    help="Of the prediction sets.",
+    help="Coverage of the prediction sets.",
 )
 @store_option
 @json_option

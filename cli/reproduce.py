@@ -30,21 +30,27 @@ from .source_options import BatchSize
     "--against", metavar="MODEL", help="The published model to compare with. [default: the one that --model names]"
 )
 @click.option(
-    "--template", "templates", multiple=True, metavar="TEXT", help="With {} for the class; in place of the published."
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="TEXT",
+    help="A template with {} for the class, instead of the published ones.",
 )
 @click.option(
-    "--layout", metavar="PATTERN", help="What path parts of a local copy mean: '{split}/{category}/*'. [default: guess]"
+    "--layout",
+    metavar="PATTERN",
+    help="Meaning of the path parts of a local copy: '{split}/{category}/*'. [default: guess]",
 )
 @click.option(
     "--table",
     type=UserPath(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="A TOML file with published accuracies of your own; see docs/reproduce.md.",
+    help="Your own TOML file with published accuracies; see docs/reproduce.md.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bf16", "fp16", "auto"]),
-    help="What the model computes in. [default: float32]",
+    help="Number format of the computation. [default: float32]",
 )
 @click.option(
     "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", show_default=True, help="Images per batch."
@@ -62,7 +68,7 @@ def command(name: str | None, source: str | None, store_path: Path | None, as_js
     """Evaluate a model on a published benchmark and compare the accuracy with the published one.
 
     Without NAME, list the benchmarks. SOURCE is a local copy of the data set: a folder, archive or anything else that
-    `shotdex index` takes; without it the data set is downloaded, where torchvision has it. Prompts and class names are
+    `shotdex index` takes. Without it, the data set is downloaded if torchvision has it. Prompts and class names are
     those of the published evaluation.
 
     \b

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("rerun")
 @click.argument("run", metavar="RUN")
-@click.option("--name", metavar="NAME", help="Also keep the new predictions, as a run of this name.")
+@click.option("--name", metavar="NAME", help="Also save the new predictions, as a run with this name.")
 @click.option("--replace", is_flag=True, help="Replace the run that has this name.")
 @device_option
 @store_option
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def command(run: str, name: str | None, replace: bool, device: str, store_path: Path | None, as_json: bool) -> None:
     """Repeat a RUN from its record, and report whether the predictions are the same and what changed.
 
-    The record holds every prompt, the filter, the encoder's identity, digests of the images and labels, versions and
-    the command. The prompts are encoded again, the images are not. Exits with 1 if the predictions are not the same.
+    The record contains every prompt, the filter, the encoder's identity, digests of the images and labels, versions and
+    the command. The prompts are encoded again; the images are not. Exits with 1 if the predictions differ.
     """
     found = open_session(store_path, device).rerun(run, name=name, replace=replace, command=command_line())
     out(to_json(plain(found) | {"identical": found.identical}) if as_json else as_text(found))

@@ -74,7 +74,7 @@ format_option = click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="How to print the rows; json also has what stands around them.  [default: table]",
+    help="How to print the rows; json also has the text around them.  [default: table]",
 )
 
 

@@ -50,7 +50,8 @@ def command() -> None:
 def show(run: str | None, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """List the runs, oldest first, each with its accuracy; or show the record of one RUN.
 
-    The record is what it takes to repeat the run: command, encoder, prompts, digests of the data, versions, seed.
+    The record has everything needed to repeat the run: command, encoder, prompts, digests of the data, versions and
+    seed.
     """
     session = open_session(store_path)
     as_json = as_json or form == "json"
@@ -107,7 +108,7 @@ def rename(run: str, name: str, store_path: Path | None) -> None:
 @click.argument("folder", metavar="FOLDER")
 @store_option
 def moved(run: str, folder: str, store_path: Path | None) -> None:
-    """Say in which FOLDER the files of a RUN's predictions lie now (`shotdex classify --predictions`)."""
+    """Record the new FOLDER of the files of a RUN's predictions (`shotdex classify --predictions`)."""
     one = open_session(store_path).run(run)
     one.moved(folder)
     out(f"the predictions of run {visible(one.name)} are read from {shown_path(visible(str(one.folder)))}")
@@ -117,7 +118,7 @@ def moved(run: str, folder: str, store_path: Path | None) -> None:
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @store_option
 def remove(runs: tuple[str, ...], store_path: Path | None) -> None:
-    """Delete runs with their predictions; images, vectors and prompt sets stay, and so do files with predictions."""
+    """Delete runs with their predictions; images, vectors, prompt sets and prediction files are kept."""
     session = open_session(store_path)
     for run in [session.run(name) for name in dict.fromkeys(runs)]:
         folder = run.folder

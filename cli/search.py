@@ -193,14 +193,14 @@ class Output:
     "--like",
     multiple=True,
     metavar="ID|@NAME",
-    help="Find images like this indexed one, by its image_id, or like a saved selection; repeatable.",
+    help="Find images like the indexed one with this image_id, or like a saved selection; repeatable.",
 )
-@space_option("vision: images that look alike, whatever they show; for --image and --like.")
-@click.option("--with-itself", is_flag=True, help="Also find the images that are searched for, and their exact copies.")
+@space_option("vision: images that look alike, regardless of their subject; for --image and --like.")
+@click.option("--with-itself", is_flag=True, help="Also find the query images themselves, and their exact copies.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many images.")
-@click.option("--skip", type=click.IntRange(0), default=0, metavar="N", help="Leave out the best N, for the next page.")
+@click.option("--skip", type=click.IntRange(0), default=0, metavar="N", help="Skip the best N, for the next page.")
 @click.option("--sort", type=click.Choice(SORTS), default=SORTS[0], show_default=True, help="Order of the k images.")
-@click.option("--group-by", type=click.Choice(GROUPS), help="Show images of one label together.")
+@click.option("--group-by", type=click.Choice(GROUPS), help="Show images with the same label together.")
 @click.option("--collapse", is_flag=True, help="Show near-duplicates once, with +N for N more of them.")
 @click.option("--least", is_flag=True, help="Find the least similar images instead, lowest cosine first.")
 @click.option("--min-score", type=float, metavar="X", help="Only images with at least this cosine.")
@@ -208,7 +208,7 @@ class Output:
     "--min-z",
     type=float,
     metavar="Z",
-    help="Only images with at least this z, which means the same for texts, images and models; 3 is strict.",
+    help="Only images with at least this z, which is comparable between texts, images and models; 3 is strict.",
 )
 @where_option
 @click.option(
@@ -221,7 +221,7 @@ class Output:
 @click.option("-0", "--print0", "nul", is_flag=True, help="Print paths with a NUL after each, for xargs -0.")
 @click.option("--fields", metavar="NAMES", help="Which fields to print, such as path,cosine.")
 @click.option("--wide", is_flag=True, help="Show whole paths, however narrow the terminal.")
-@click.option("--show", is_flag=True, help="Also show the images found in the terminal; nothing of them in a pipe.")
+@click.option("--show", is_flag=True, help="Also show the images found in the terminal, but not in a pipe.")
 @click.option("--open", "opened", is_flag=True, help="Open the images found, at most 20, in the system's viewer.")
 @click.option(
     "--sheet",
@@ -242,13 +242,13 @@ class Output:
     type=UserPath(path_type=Path),
     callback=_folder,
     metavar="DIR",
-    help="Make symbolic links to the images found there, named like copies.",
+    help="Create symbolic links to the images found there, named like copies.",
 )
 @click.option(
     "--save",
     metavar="NAME",
     callback=_new_name,
-    help="Save the images found as a selection: @NAME in --where and --like, in any command.",
+    help="Save the images found as a selection, @NAME in --where and --like of any command.",
 )
 @click.option(
     "--max-pixels",
@@ -256,20 +256,21 @@ class Output:
     default=PIXEL_LIMIT,
     metavar="N",
     show_default=True,
-    help="Reject a larger --image, unless one as large is indexed; 0 lifts this limit and the one on a file's bytes.",
+    help="Maximum size of an --image, unless one as large is indexed; 0 lifts this limit and the one on a file's "
+    "bytes.",
 )
 @click.option(
     "--changed",
     is_flag=True,
-    help="Also show and copy images that changed since they were indexed; else left out.",
+    help="Also show and copy images that changed since they were indexed.",
 )
-@click.option("--exact", is_flag=True, help="Compare with every image even if there is an approximate index.")
+@click.option("--exact", is_flag=True, help="Compare with every image, even if there is an approximate index.")
 @click.option(
     "--engine",
     type=click.Choice(SEARCHED),
     default=SEARCHED[0],
     show_default=True,
-    help="What to search through; auto: Milvus if it was added and is ready, else FAISS.",
+    help="Which engine to use; auto: Milvus if it was added and is ready, else FAISS.",
 )
 @model_option
 @device_option
@@ -284,12 +285,12 @@ def command(
 ) -> None:
     """Find the images nearest to WORDS, to images, or to both: best first, ties by id.
 
-    Words make one text; + and - between them add and subtract. 2:dog counts twice. The path or URL of an image is that
-    image, '#12' the indexed image with that id, and @NAME a saved selection. z says how many standard deviations a
-    cosine is above the mean of all images for this query.
+    WORDS form one text; + and - between words add and subtract texts, and 2:dog counts twice. The path or URL of an
+    image stands for that image, '#12' for the indexed image with that id, and @NAME for a saved selection. z is the
+    number of standard deviations by which a cosine exceeds the mean of all images for this query.
 
-    The search is exact, unless an approximate index was built (shotdex approximate, or shotdex engine add with a --kind
-    other than FLAT), which may miss some; the cosines are exact in any case.
+    The search is exact unless an approximate index was built (shotdex approximate, or shotdex engine add with a --kind
+    other than FLAT), which may miss some images. Cosines are always exact.
 
     \b
     shotdex search a red car

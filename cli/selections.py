@@ -14,15 +14,14 @@ from .rows import FORMATS, print_rows
 
 
 @click.command("selections")
-@click.option("--remove", multiple=True, metavar="NAME", help="Forget this selection; its images stay. Repeatable.")
+@click.option("--remove", multiple=True, metavar="NAME", help="Remove this selection, but not its images; repeatable.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="How to print them.  [default: table]")
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @store_option
 def command(remove: tuple[str, ...], form: str | None, store_path: Path | None) -> None:
     """List the saved selections, oldest first, or remove some.
 
-    A search saves one with --save NAME. @NAME then stands for its images in every --where, and in search also as a
-    query.
+    `search --save NAME` saves one. @NAME then stands for its images in every --where, and also as a query in search.
 
     \b
     shotdex search "a boat" --min-z 3 -k 500 --save boats

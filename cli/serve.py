@@ -24,19 +24,19 @@ from .render import note, out
     type=click.IntRange(1, 65535),
     default=8317,
     show_default=True,
-    help="Or the next one that is free.",
+    help="The port, or the next one that is free.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Elsewhere requests need a token.",
+    help="The address to listen on; if not this computer's own, requests need a token.",
 )
 @click.option(
-    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="A further host name to answer to; repeatable."
+    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="A further host name to accept; repeatable."
 )
 @click.option("--root-path", default="", metavar="PATH", help="What a proxy puts before every path.")
-@click.option("--read-only", is_flag=True, help="Runs cannot be saved.")
+@click.option("--read-only", is_flag=True, help="Do not allow runs to be saved.")
 @click.option("--fetch-remote", is_flag=True, help="Also show images that are at http and s3 addresses.")
 @click.option("--open/--no-browser", "open_browser", default=None, help="Open a browser. [default: on a desktop]")
 @device_option
@@ -52,10 +52,10 @@ def command(
     device: str,
     store_path: Path | None,
 ) -> None:
-    """Serve a page to search, evaluate and try prompts in, on this computer, until Ctrl-C.
+    """Serve a page for searching, evaluating and trying prompts, on this computer, until Ctrl-C.
 
-    Nothing leaves the computer, and nothing is written but runs that are saved in the page. Needs the extra `web`:
-    pip install 'shotdex[web]'.
+    Nothing leaves the computer, and nothing is written except runs saved in the page. Needs the extra `web`: pip
+    install 'shotdex[web]'.
 
     \b
     shotdex serve

@@ -56,14 +56,16 @@ def parsed_roles(context: click.Context, option: click.Parameter, columns: str |
 
 label_options = _all(
     click.option(
-        "--layout", metavar="PATTERN", help="What path parts mean: '{condition}/{category}*', '{split}/{category}/*'."
+        "--layout",
+        metavar="PATTERN",
+        help="Meaning of the parts of a path: '{condition}/{category}*', '{split}/{category}/*'.",
     ),
     click.option(
         "--categories",
         callback=_listed,
         metavar="A,B,C",
         help="The category is the longest of these that a file's name starts with as a word (car01, car-2 and CarSide, "
-        "not carrot), else the nearest folder of that name. With --layout: what {category} may be.",
+        "not carrot), else the nearest folder of that name. With --layout: the possible values of {category}.",
     ),
     click.option("--category", metavar="X", help="The category of all images."),
     click.option("--condition", metavar="X", help="The condition of all images."),
@@ -73,17 +75,17 @@ label_options = _all(
         callback=parsed_roles,
         metavar="ROLE=NAME,...",
         help="Which columns of a manifest, or keys of a tar's .json files, are image, category, condition and split: "
-        "image=file,category=label. Usual names are found without.",
+        "image=file,category=label. Usual names are recognised without it.",
     ),
     click.option(
         "--labels-as-written/--no-labels-as-written",
         default=None,
-        help="Keep what stands in cells: nan, NA, N/A, null and None are labels, and 3.0 is not 3.",
+        help="Keep the text of cells: nan, NA, N/A, null and None are labels, and 3.0 is not 3.",
     ),
     click.option(
         "--all-folders/--no-all-folders",
         default=None,
-        help="Enter hidden folders, too, and those of systems, such as @eaDir, #recycle and .thumbnails.",
+        help="Include hidden folders and system folders such as @eaDir, #recycle and .thumbnails.",
     ),
     click.option(
         "--zip-names",
@@ -98,8 +100,8 @@ exclude_option = click.option(
     "--exclude",
     multiple=True,
     metavar="GLOB",
-    help="Leave out images whose names, folders or paths fit, as in .gitignore: '*.png', drafts, '2021/raw/*'; "
-    "repeatable, and kept for the next time. '' excludes none.",
+    help="Leave out images whose names, folders or paths match, as in .gitignore: '*.png', drafts, '2021/raw/*'; "
+    "repeatable and remembered. '' excludes none.",
 )
 
 
@@ -115,8 +117,8 @@ def model_options(else_: str, precision: str, auto: str) -> Callable[[Command], 
         click.option(
             "--precision",
             type=click.Choice(["float32", "bf16", "fp16", "auto"]),
-            help=f"What the model computes in; part of the encoder's identity. auto: {auto} fastest whose vectors stay "
-            f"within a cosine of 0.999 of float32's on a few images. [default: {precision}]",
+            help=f"Number format of the computation; part of the encoder's identity. auto: {auto} fastest whose "
+            f"vectors stay within a cosine of 0.999 of float32's on a few images. [default: {precision}]",
         ),
         device_option,
         click.option(
@@ -134,7 +136,8 @@ limit_options = _all(
     click.option(
         "--all-formats",
         is_flag=True,
-        help=f"Read whatever Pillow reads, not only {LISTED_TEXT}. A truncated image of another format may be indexed.",
+        help=f"Read every format that Pillow reads, not only {LISTED_TEXT}. A truncated image of another format may "
+        f"be indexed.",
     ),
     click.option(
         "--max-pixels",
@@ -142,8 +145,7 @@ limit_options = _all(
         default=Limits().pixels,
         metavar="N",
         show_default=True,
-        help="Reject larger images before they are decoded; 0 lifts this limit and the one on a file's bytes "
-        "(512 MiB).",
+        help="Do not decode larger images; 0 lifts this limit and the one on a file's bytes (512 MiB).",
     ),
     click.option(
         "--max-seconds",
@@ -151,7 +153,7 @@ limit_options = _all(
         default=Limits().seconds,
         metavar="S",
         show_default=True,
-        help="Give up decoding an image after this time; 0 lifts the limit.",
+        help="Stop decoding an image after this many seconds; 0 lifts the limit.",
     ),
 )
 """What one image may cost."""
@@ -163,7 +165,8 @@ web_options = _all(
         default=WEB_SECONDS,
         metavar="S",
         show_default=True,
-        help="How long a server may take to begin its answer; 0 lifts this limit and the one on slow answers.",
+        help="How many seconds a server may take to begin its response; 0 lifts this limit and the one on slow "
+        "responses.",
     ),
     click.option(
         "--web-files",
@@ -171,8 +174,7 @@ web_options = _all(
         default=WEB_FILES,
         metavar="N",
         show_default=True,
-        help="How many files and folders a folder on a server may list; 0 lifts this limit and the one on nested "
-        "folders.",
+        help="How many files and folders a folder on a server may list; 0 lifts this limit and that on nested folders.",
     ),
 )
 """What a web server may take."""

@@ -58,13 +58,13 @@ ENDINGS = {"md": "markdown", "ndjson": "jsonl", "feather": "arrow", "ipc": "arro
     type=(str, str),
     multiple=True,
     metavar="NAME VALUE",
-    help="The value of $NAME in the statement, as text; in arithmetic write $NAME::INT. Repeatable.",
+    help="The value of $NAME in the statement, as text; in arithmetic, write $NAME::INT. Repeatable.",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice([*FORMATS, *FILES]),
-    help="How to write the rows. [default: what the name after -o says, else table]",
+    help="How to write the rows. [default: by the file name after -o, else table]",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option(
@@ -80,7 +80,7 @@ ENDINGS = {"md": "markdown", "ndjson": "jsonl", "feather": "arrow", "ipc": "arro
 @click.option(
     "--allow-external",
     is_flag=True,
-    help="Let the SQL read other files too, e.g. FROM 'more.csv'; it still writes nothing.",
+    help="Let the SQL read other files, too, e.g. FROM 'more.csv'; it still cannot write.",
 )
 @click.option(
     "--schema",
@@ -90,7 +90,7 @@ ENDINGS = {"md": "markdown", "ndjson": "jsonl", "feather": "arrow", "ipc": "arro
     metavar="[TABLE]",
     help="Describe the tables, views and functions, or one of them.",
 )
-@click.option("--examples", is_flag=True, help="Print SQL that answers usual questions.")
+@click.option("--examples", is_flag=True, help="Print SQL for common queries.")
 @store_option
 @click.pass_context
 def command(
@@ -109,12 +109,12 @@ def command(
 ) -> None:
     """Run a SQL STATEMENT over the store. Nothing is written, and no other file is read.
 
-    STATEMENT is the text itself, or -, which reads standard input; without one a prompt opens in a terminal. Several
-    statements, separated by semicolons, print one result each: tables and CSV with an empty line between them, --json
-    as an array of results.
+    STATEMENT is SQL text, or - to read standard input; without one, a prompt opens in a terminal. Several statements,
+    separated by semicolons, print one result each: tables and CSV with an empty line between them, --json as an array
+    of results.
 
-    It gets 300 seconds, half of the memory, and no disk. Ctrl-C ends it. With --allow-external it may also read other
-    files, such as a CSV to join, through what this version of DuckDB reads.
+    A statement may use 300 seconds, half of the memory, and no disk; Ctrl-C ends it. With --allow-external it can also
+    read other files that DuckDB can read, such as a CSV file to join.
 
     Tables: images, failures, encoders, prompt_sets, prompts, runs, predictions, truths, baselines,
     baseline_accuracies, baseline_trials. Views: outcomes, accuracy, accuracy_by_condition, accuracy_by_category,

@@ -26,7 +26,10 @@ MANY = 12
 
 @click.command("status")
 @click.option(
-    "--left-out", "all_left_out", is_flag=True, help="List what was not taken for an image, and what has no category."
+    "--left-out",
+    "all_left_out",
+    is_flag=True,
+    help="List the files that were left out, and the images without a category.",
 )
 @store_option
 @json_option

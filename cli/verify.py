@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.option("--repair", is_flag=True, help="Fix what can be fixed without losing anything, then check again.")
-@click.option("--files", is_flag=True, help="Also look whether every image is still there and unchanged.")
+@click.option("--files", is_flag=True, help="Also check that every image still exists and is unchanged.")
 @click.option(
     "--model-check", is_flag=True, help="Also load the models and compare them with the store's record of them."
 )
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 @json_option
 @format_option
 def command(*, device: str, store_path: Path | None, as_json: bool, form: str | None, **how: bool) -> None:
-    """Check that a store is whole: ids, vectors, counts, hashes, and the FAISS files against the catalog.
+    """Check that a store is intact: ids, vectors, counts, hashes, and the FAISS files against the catalog.
 
-    Prints one line per check: that it passed, or what is wrong and what to do. --repair writes FAISS files and views
-    again and removes vectors that cannot be right; it never deletes images, runs or predictions. Exits with 1 if a
-    check fails.
+    Prints one line per check: that it passed, or what is wrong and what to do. --repair rewrites FAISS files and views
+    and removes invalid vectors; it never deletes images, runs or predictions. Exits with 1 if a check fails.
     """
     session = open_session(store_path, device)
     checked = session.verify(progress=True, **how)
