@@ -21,21 +21,19 @@ from shotdex.models.protocols import LoadEncoder
 from shotdex.query.text_lookup import encoded_texts, texts_cut
 from shotdex.store.arrow import to_arrow
 from shotdex.store.connection import Connection, now
-from shotdex.store.counts import recount
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError
 from shotdex.store.ids import encoded_ids, filtered_ids, present_ids
 from shotdex.store.near import near_a_filter
 from shotdex.store.prediction_folder import PredictionFolder, new_folder
 from shotdex.store.prompt_sets import save_prompt_set
-from shotdex.store.runs import list_runs, next_run, remove_run, save_run
+from shotdex.store.runs import list_runs, next_run, recount, remove_run, save_run
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts, remembered_texts
 from shotdex.store.types import EncoderId, Estimate, Ids, PromptSet, Run, Vectors
 
-from .categories import categories_met, check_categories, classes_without_images, narrowing
-from .coverage import Unscored, find_unscored
+from .coverage import Unscored, categories_met, check_categories, classes_without_images, find_unscored, narrowing
 from .prompts.build import class_of_label
 from .results import Labels, accuracies, image_labels
 from .run_digests import data_digests, versions

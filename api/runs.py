@@ -172,7 +172,7 @@ class Run:
         >>> store.run("photo").classes_without_images()
         []
         """
-        from shotdex.analysis.categories import classes_without_images
+        from shotdex.analysis.coverage import classes_without_images
 
         with self._session.store.reading() as con:
             return classes_without_images(con, self.record)

@@ -24,10 +24,9 @@ from typing import Any
 from measuring import REPEATS, heading, line, ratio
 
 from shotdex.store.connection import Connection
-from shotdex.store.counts import recount
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.prediction_folder import new_folder
-from shotdex.store.runs import save_run
+from shotdex.store.runs import recount, save_run
 from shotdex.store.store import Store
 from shotdex.store.types import Run
 

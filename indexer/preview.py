@@ -16,9 +16,8 @@ from shotdex.store.types import EncoderId, LeftOut
 from .failures import decoder_version
 from .inventory import Inventory
 from .layout import Labelling, choose_labelling
-from .losses import check_losses
 from .plan import ClassExample, make_plan
-from .preflight import expected_bytes, free_bytes
+from .preflight import check_losses, expected_bytes, free_bytes
 from .run import UNLABELLED, IndexOptions
 
 EXAMPLES = 5

@@ -35,10 +35,9 @@ from .decode_pool import Decoder, FailedItem
 from .failures import FailureTally, check_usable, decoder_version, scan_failures
 from .inventory import Inventory, scan_source
 from .layout import Labelling, Layout, choose_labelling
-from .losses import check_losses
 from .pipeline import RESULTS, Pipeline
 from .plan import Plan, Planned, make_plan
-from .preflight import check_store
+from .preflight import check_losses, check_store
 from .reconcile import KNOWN, Placer, failures_of
 
 UNLABELLED = 100_000  # images without a category that a report names

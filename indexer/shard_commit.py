@@ -28,9 +28,8 @@ from .contents import owners_of
 from .failures import check_usable, scan_failures
 from .inventory import Inventory
 from .layout import Labelling
-from .losses import check_losses
 from .plan import Plan, make_plan
-from .preflight import check_store
+from .preflight import check_losses, check_store
 from .reconcile import KNOWN, Placer, failures_of
 from .run import Indexing, catalog_state, interrupt_held_back
 from .shard_rows import read_batch

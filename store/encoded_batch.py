@@ -39,12 +39,12 @@ import pyarrow as pa
 
 from .arrow import mask, to_arrow, to_numpy, vectors_from_arrow
 from .connection import Connection, now
-from .counts import recount, runs_of_relabelled
 from .encoders import add_encoder
 from .errors import StoreError
 from .ids import renew_images_generation
 from .image_columns import PHOTO
 from .images import next_image_id
+from .runs import recount, runs_of_relabelled
 from .schema import short_hash, vectors_table
 from .types import EncoderId, Pooling, Precision
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from .connection import Connection
-from .counts import recount, runs_of_relabelled
 from .ids import renew_images_generation
+from .runs import recount, runs_of_relabelled
 
 PHOTO = pa.schema(
     [

@@ -16,7 +16,6 @@ import numpy as np
 from shotdex.analysis.run_digests import data_digests
 from shotdex.media.files.places import absolute
 from shotdex.store.connection import Connection
-from shotdex.store.counts import COUNTS, recount
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.engines.milvus_rows import read_record, write_record
 from shotdex.store.engines.milvus_upload import drop_quietly
@@ -25,6 +24,7 @@ from shotdex.store.engines.writing import sweep, write_index
 from shotdex.store.errors import OptionError
 from shotdex.store.ids import filtered_ids, renew_images_generation
 from shotdex.store.images import remember_next_id
+from shotdex.store.runs import COUNTS, recount
 from shotdex.store.schema import texts_table, vectors_table
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids

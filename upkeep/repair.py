@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from shotdex.store import schema
 from shotdex.store.connection import STORAGE, Connection
-from shotdex.store.counts import recount
 from shotdex.store.encoders import list_encoders
 from shotdex.store.engines.faiss_file import remove_file
 from shotdex.store.engines.ivf import inverted_file_path
@@ -16,6 +15,7 @@ from shotdex.store.engines.registry import faiss_file, forget_stamps
 from shotdex.store.engines.writing import drop_index, write_index
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
+from shotdex.store.runs import recount
 from shotdex.store.schema import texts_table, vectors_table
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId

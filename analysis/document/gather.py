@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shotdex.analysis.baselines.compare import BaselineComparison, compare_baseline
-from shotdex.analysis.categories import classes_without_images
 from shotdex.analysis.classify import alike_notes
 from shotdex.analysis.compare import ComparedRuns, CompareOptions, compare
+from shotdex.analysis.coverage import classes_without_images
 from shotdex.analysis.metrics.metric import Outcomes
 from shotdex.analysis.report import Report, ReportOptions, report
 from shotdex.analysis.results import count_by, outcomes, outside_labels

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shotdex.store.connection import Connection
-from shotdex.store.counts import recount
 from shotdex.store.create import bring_up
 from shotdex.store.image_columns import PLACES, move_table
+from shotdex.store.runs import recount
 from shotdex.store.schema import OUTCOMES
 from shotdex.store.store import Store
 from tests.support.evaluated import change, rows
