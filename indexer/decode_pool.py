@@ -23,7 +23,6 @@ from shotdex.store.errors import ContainerFailure, ImageFailure, ShotdexError
 from shotdex.store.types import NOTHING_SAID, Failure, Limits, Photo, Reason
 
 from .decode_worker import WHOLE
-from .decoder_process import Reply
 from .decoder_processes import Workers
 
 
@@ -213,18 +212,16 @@ class _Run(Generic[Item]):
             return Decoded(item, content, 0, 0, None, read_exif(io.BytesIO(data)))
         try:
             reply = self._workers.decode(data)
-            return Decoded(item, content, reply.width, reply.height, self._prepared(reply), reply.photo)
+            prepared = reply.arrays
+            if self._decoder.portable is None:  # the process sent the whole image
+                prepared = self._decoder.prepare(Image.fromarray(prepared[WHOLE]))
+            return Decoded(item, content, reply.width, reply.height, prepared, reply.photo)
         except ImageFailure as error:
             return _failed(item, "decode", error.reason, error.detail)
         except ShotdexError:
             raise
         except Exception as error:
             return _failed(item, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")
-
-    def _prepared(self, reply: Reply) -> Prepared:
-        if self._decoder.portable is not None:
-            return reply.arrays
-        return self._decoder.prepare(Image.fromarray(reply.arrays[WHOLE]))
 
 
 def _failed(item: Item, stage: str, reason: Reason, detail: str) -> FailedItem[Item]:

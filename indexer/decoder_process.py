@@ -55,6 +55,8 @@ class Worker:
             self._process = start_process()
         except (OSError, ValueError, TypeError) as error:
             raise _no_start(f"{type(error).__name__}: {error}") from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
         for pipe in (self._in, self._out):
             _widen(pipe)
         with contextlib.suppress(OSError):
@@ -66,16 +68,6 @@ class Worker:
             raise _no_start(told.decode("utf-8", "replace").strip().rpartition("\n")[2] or "it says nothing")
         if self._process.stderr is not None:
             self._process.stderr.close()
-
-    @property
-    def _in(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def _out(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
 
     def ask(self, data: bytes) -> Reply:
         """Return the image in a file.

@@ -16,7 +16,7 @@ from shotdex.store.errors import SourceError
 from shotdex.store.types import Failure, IndexReport, Limits
 
 from .inventory import the_first
-from .plan import Plan
+from .plan import ROWS, Plan
 
 KEPT = 1000
 """How many are kept whole in memory; the catalog has all of them."""
@@ -77,7 +77,7 @@ class FailureTally:
 
 def scan_failures(plan: Plan, schema: pa.Schema) -> Iterator[pa.Table]:
     """Yield batches of a schema with what the scan could not use and the catalog does not have like that."""
-    for rows in plan.new_failure_tables():
+    for rows in plan.inventory.con.batches("FROM new_failures", rows=ROWS):
         found = [
             {
                 "address": row["path"],

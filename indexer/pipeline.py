@@ -113,20 +113,18 @@ class Pipeline:
         if self._unencodable:  # copies come after what they are copied from
             failures |= {row: NOT_FINITE for row, content in enumerate(batch.contents) if content in self._unencodable}
         rows = len(batch.contents)
+        joint, vision = (self._schema.field(space).type.list_size for space in ("joint", "vision"))
         sizes = np.array(batch.sizes, dtype=np.int32).reshape(-1, 2)
         columns = {
             "sha256": batch.contents,
             "width": to_arrow(sizes[:, 0], sizes[:, 0] == 0),
             "height": to_arrow(sizes[:, 1], sizes[:, 1] == 0),
             **{name: [getattr(photo, name, None) for photo in batch.photos] for name in PHOTO.names},
-            "joint": _spread(rows, own, None if vectors is None else vectors.joint, self._dim("joint")),
-            "vision": _spread(rows, own, None if vectors is None else vectors.vision, self._dim("vision")),
+            "joint": _spread(rows, own, None if vectors is None else vectors.joint, joint),
+            "vision": _spread(rows, own, None if vectors is None else vectors.vision, vision),
             "failure": [failures.get(row) for row in range(rows)] if failures else [None] * rows,
         }
         return pa.table(columns, self._schema)
-
-    def _dim(self, space: str) -> int:
-        return int(self._schema.field(space).type.list_size)
 
 
 def _spread(rows: int, own: npt.NDArray[np.int64], vectors: np.ndarray | None, dim: int) -> pa.Array:

@@ -123,10 +123,6 @@ class Plan:
         )
         return [row[0] for row in rows]
 
-    def new_failure_tables(self) -> Iterator[pa.Table]:
-        """Yield path, stage, reason and detail of what the scan refused and the catalog does not have like that."""
-        yield from self.inventory.con.batches("FROM new_failures", rows=ROWS)
-
     def relabelled_places(self) -> Iterator[pa.Table]:
         """Yield tables for `move_table`: images that are as they were, under labels that are not, or that were gone."""
         yield from self.inventory.con.batches(
@@ -190,7 +186,9 @@ def make_plan(
     plan = Plan(inventory, root, *con.rows(COUNTS)[0])
     plan.classes = classes
     scanned = inventory.notes(unlabelled=plan.unlabelled > 0)
-    plan.notes = (*labelling.notes, *_returned(plan), *label_changes(con), *doubtful_names(con), *scanned)
+    images = f"{plan.returned:,} image{' that was gone is' if plan.returned == 1 else 's that were gone are'}"
+    returned = (f"{images} back, as on record",) * (plan.returned > 0)
+    plan.notes = (*labelling.notes, *returned, *label_changes(con), *doubtful_names(con), *scanned)
     return plan
 
 
@@ -241,11 +239,6 @@ def _take_examples(
             example.doubtful, example.doubt = row["relative"], doubt
         elif not doubt and example.sure is None:
             example.sure = row["relative"]
-
-
-def _returned(plan: Plan) -> tuple[str, ...]:
-    images = f"{plan.returned:,} image{' that was gone is' if plan.returned == 1 else 's that were gone are'}"
-    return (f"{images} back, as on record",) * (plan.returned > 0)
 
 
 SHOWN, CLASSES = 8, 10_000

@@ -132,23 +132,20 @@ def _gelu_tanh(x: Vectors) -> Vectors:
     return grown
 
 
-def _gelu(x: Vectors) -> Vectors:
-    return 0.5 * x * (1 + _erf(x * np.float32(math.sqrt(0.5))))
-
-
 _ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 
 
-def _erf(x: Vectors) -> Vectors:
-    # Abramowitz and Stegun (1964), 7.1.26: off by 1.5e-7 at most, which is float32's own rounding. scipy.special has
-    # it, too, and takes as long to import as all of this takes to run.
-    size = np.abs(x)
+def _gelu(x: Vectors) -> Vectors:
+    # The error function by Abramowitz and Stegun (1964), 7.1.26: off by 1.5e-7 at most, which is float32's own
+    # rounding. scipy.special has it, too, and takes as long to import as all of this takes to run.
+    scaled = x * np.float32(math.sqrt(0.5))
+    size = np.abs(scaled)
     t = 1 / (1 + np.float32(0.3275911) * size)
     series = np.zeros_like(t)
     for factor in reversed(_ERF):
         series = (series + np.float32(factor)) * t
-    signed: Vectors = np.sign(x) * (1 - series * np.exp(-size * size))
-    return signed
+    passed: Vectors = 0.5 * x * (1 + np.sign(scaled) * (1 - series * np.exp(-size * size)))
+    return passed
 
 
 ACTIVATIONS: Mapping[str, Callable[[Vectors], Vectors]] = {

@@ -125,14 +125,10 @@ def _below_root(named: Sequence[str]) -> list[str]:
 
 
 def _of_images(named: Sequence[str]) -> list[str]:
-    found = [path for path in named if _is_of_images(path) and places.is_file(path)]
+    fitting = [path for path in named if path.endswith(IDX_ENDINGS) and "images" in path.rsplit("/", 1)[-1]]
+    found = [path for path in fitting if places.is_file(path)]
     # Some keep a file next to its own .gz; they hold the same images.
     return [path for path in found if not path.endswith(".gz") or path.removesuffix(".gz") not in found]
-
-
-def _is_of_images(path: str) -> bool:
-    name = path.rsplit("/", 1)[-1]
-    return name.endswith(IDX_ENDINGS) and "images" in name
 
 
 @dataclass(frozen=True, slots=True)

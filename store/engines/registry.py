@@ -55,20 +55,16 @@ def forget_stamps(con: Connection, encoder_id: int) -> None:
         con.run("DELETE FROM meta WHERE key = $key", {"key": _key(encoder_id, name)})
 
 
-def _stamp(con: Connection, encoder_id: int, name: str) -> str | None:
-    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": _key(encoder_id, name)})
-    return None if value is None else str(value)
-
-
 def _key(encoder_id: int, name: str) -> str:
     return f"engine_{name}_{encoder_id}"
 
 
 def faiss_record(con: Connection, encoder_id: int) -> FileRecord | None:
     """Return what the catalog records of an encoder's FAISS file; None where nothing, or nothing that can be read."""
-    stamp = _stamp(con, encoder_id, FlatEngine.stamped_as)
+    key = _key(encoder_id, FlatEngine.stamped_as)
+    stamp = con.value("SELECT value FROM meta WHERE key = $key", {"key": key})
     with suppress(EngineDamaged):
-        return None if stamp is None else FileRecord.of_text(stamp)
+        return None if stamp is None else FileRecord.of_text(str(stamp))
     return None
 
 
