@@ -199,7 +199,7 @@ def shards_of(store: Store, job: Job) -> ShardSet | None:
 
     Raises:
         SourceError: they are not the parts of one whole.
-        OptionError: options were given that the shards have decided already.
+        OptionError: options were given that the shards have decided already, or vectors cannot stay there.
         EncoderMismatch: their vectors are not of the encoder that is meant.
     """
     from shotdex.indexer.layout import Layout
@@ -209,9 +209,20 @@ def shards_of(store: Store, job: Job) -> ShardSet | None:
 
     shards = open_shards(job.source)
     if shards is None:
+        if job.options.keep_vectors:
+            raise OptionError(
+                f"there are no shards at {job.source}, in which vectors could stay",
+                f"encode it first: shotdex encode {job.source} --part 0/1 --out PLACE   then: shotdex index PLACE "
+                "--vectors shards",
+            )
         return None
     check_place(store.root)
     options = job.options
+    if options.keep_vectors and shards.place.in_bucket:
+        raise OptionError(
+            f"vectors cannot stay in shards at {shards.place}: only those in a folder can be read at any time",
+            "copy the shards to a folder that stays, and index that; or leave out --vectors shards",
+        )
     if options.layout != Layout() or options.columns or options.reading or job.model.precision:
         raise OptionError(
             f"{job.source} has shards, whose images have labels and vectors already",
@@ -257,7 +268,9 @@ def index_shards(store: Store, job: Job, shards: ShardSet, announce: Announce) -
         bar.start(sum(shard.rows for shard in shards.shards))
         encoder = without_model(header.encoder)
         indexing = ShardIndexing(Store.create(store.root), encoder, job.options, bar, announce)
-        return indexing.commit_all(inventory, shards.labelling(), header.decoder, lambda _: shards.shards)
+        return indexing.commit_all(
+            inventory, shards.labelling(), header.decoder, lambda _: shards.shards, shards.shards
+        )
 
 
 def _encoders(store: Store) -> dict[int, EncoderId]:

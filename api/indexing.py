@@ -70,6 +70,13 @@ class Indexing(Opened):
         """
         given = filled(Indexing.index, options)
         encoder, vectors_from, refresh = given["encoder"], given["vectors_from"], given["refresh"]
+        if given["vectors"] not in ("catalog", "shards"):
+            raise OptionError(f"vectors cannot be kept in {given['vectors']!r}", "choose one of: catalog, shards")
+        if given["vectors"] == "shards" and not (vectors_from is refresh is None and given["runner"] == "local"):
+            raise OptionError(
+                "--vectors shards only goes with a SOURCE that is a place of shards",
+                "leave out --vectors-from, --refresh and --runner; after --runner ray, index its --out PLACE",
+            )
         if vectors_from is not None:
             from .interchange import import_vectors
 
@@ -80,6 +87,7 @@ class Indexing(Opened):
         if encoder is not None:
             raise OptionError("an encoder is named without its vectors", "say where they are: --vectors-from COLUMN")
         job = self._job(source, given)
+        job = replace(job, options=replace(job.options, keep_vectors=given["vectors"] == "shards"))
         place = None if given["out"] is None else os.fspath(given["out"])
         cluster = given["ray_address"], given["workers"], given["gpus_per_worker"], given["cpus_per_worker"]
         job = replace(job, runner=Runner(given["runner"], *cluster, place, given["part_rows"], self._device))

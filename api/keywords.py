@@ -101,6 +101,8 @@ class IndexKeywords(PreviewKeywords, total=False):
         images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the other arguments
         only `encoder`, `columns` and `progress` count; see docs/exchange.md.
     encoder: whose vectors these are: the name of an encoder of the store, of a model, or any new one.
+    vectors: where the vectors of shards are kept: "catalog", or "shards", for which `source` is a folder of shards that
+        stays: the catalog then has the file and row of each; see docs/shards.md.
     runner: who computes: "local" is this process, "ray" the workers of a Ray cluster; see docs/shards.md.
     ray_address: where that cluster is: "127.0.0.1:6379", "auto"; None is one on this machine, for this call. An
         address beyond this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).
@@ -116,6 +118,7 @@ class IndexKeywords(PreviewKeywords, total=False):
 
     vectors_from: str | os.PathLike[str] | None
     encoder: str | None
+    vectors: str
     runner: str
     ray_address: str | None
     workers: int | None
@@ -208,7 +211,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "web_files": WEB_FILES,
         "progress": False,
     },
-    IndexKeywords: {"runner": "local"},
+    IndexKeywords: {"runner": "local", "vectors": "catalog"},
     FilterKeywords: dict.fromkeys(("camera", "folder", "category", "condition"), ()),
     SearchKeywords: dict.fromkeys(("minus", "image", "like"), ())
     | {"k": 10, "space": "joint", "engine": "auto", "max_pixels": PIXEL_LIMIT, "skip": 0, "sort": "score"},

@@ -32,7 +32,7 @@ SECTIONS = {
     "Model": ("model", "precision", "device", "batch_size", "compile"),
     "Images that cannot be used": ("all_formats", "max_pixels", "max_seconds", "max_failures", "strict"),
     "Web servers": ("web_timeout", "web_files"),
-    "Vectors made elsewhere": ("vectors_from", "encoder"),
+    "Vectors made elsewhere": ("vectors", "vectors_from", "encoder"),
     "Who computes": ("runner", "ray_address", "workers", "gpus_per_worker", "cpus_per_worker", "out", "part_rows"),
     "What to do": ("refresh", "dry_run", "prune", "gone"),
 }
@@ -54,6 +54,14 @@ SECTIONS = {
 )
 @click.option("--strict", is_flag=True, help="Stop at the first failure; the same as --max-failures 0.")
 @web_options
+@click.option(
+    "--vectors",
+    type=click.Choice(["catalog", "shards"]),
+    default="catalog",
+    show_default=True,
+    help="Where the vectors of shards are kept. shards: they stay in the files of SOURCE, a folder of shards that must "
+    "be kept; the catalog has the file and row of each.",
+)
 @click.option(
     "--vectors-from",
     metavar="COLUMN|FILE.npy",

@@ -57,7 +57,8 @@ class IndexOptions:
     `batch_size` images go through the model at once, on which the last bits of the vectors depend; None: the encoder's.
     `columns` and `reading` (the further fields of `Reading`) are those that the source was opened with. More than
     `max_failures` images that cannot be used end the indexing; None for no end. Unless `gone`, a source that lost most
-    of its images is an error: see `check_losses`. With `labels_only` no image is read.
+    of its images is an error: see `check_losses`. With `labels_only` no image is read. With `keep_vectors` those of
+    shards stay there, and the catalog has their places.
     """
 
     layout: Layout | None = None
@@ -70,6 +71,7 @@ class IndexOptions:
     reading: Mapping[str, Any] = field(default_factory=dict)
     gone: bool = True
     labels_only: bool = False
+    keep_vectors: bool = False
 
 
 class Indexing:

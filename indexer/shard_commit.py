@@ -15,12 +15,14 @@ import pyarrow as pa
 
 from shotdex.models.late_encoder import LateEncoder
 from shotdex.models.protocols import ImageEncoder
-from shotdex.store.arrow import to_arrow
+from shotdex.store.arrow import to_arrow, to_numpy
 from shotdex.store.connection import Connection, now
-from shotdex.store.encoded_batch import batch_schema, commit
+from shotdex.store.encoded_batch import Kept, batch_schema, commit
 from shotdex.store.encoders import add_encoder, number_of
+from shotdex.store.engines.milvus_rows import forget_rows
 from shotdex.store.engines.writing import write_index
 from shotdex.store.images import next_image_id
+from shotdex.store.shard_vectors import VectorFile, add_file, find_again, vector_files
 from shotdex.store.source_records import left_out, record_left_out, record_source, source_record
 from shotdex.store.types import EncoderId, IndexReport
 
@@ -49,9 +51,16 @@ class ShardIndexing(Indexing):
     """Brings a store up to a source of which all images are in shards, or on record. `commit_all` does it, once."""
 
     def commit_all(
-        self, inventory: Inventory, labelling: Labelling, decoder: str, shards: Callable[[Plan], Iterable[Shard]]
+        self,
+        inventory: Inventory,
+        labelling: Labelling,
+        decoder: str,
+        shards: Callable[[Plan], Iterable[Shard]],
+        here: Iterable[Shard] = (),
     ) -> IndexReport:
         """Commit shards in the order in which they come; `shards` is called with what there is to do.
+
+        `here` are those that are there before: vectors that the catalog has in shards that moved are found in them.
 
         Raises:
             SourceError: no image is usable, too many are not, or a shard is not one.
@@ -61,6 +70,7 @@ class ShardIndexing(Indexing):
         started = time.monotonic()
         with self._store.indexing():
             self._store.update_storage()
+            self._find_again(inventory.source.root, here)
             plan, placer = self._prepare(inventory, labelling, decoder)
             self._announce(plan, labelling)
             interrupted = False
@@ -79,6 +89,19 @@ class ShardIndexing(Indexing):
         report = self._report(plan, interrupted, started)
         check_usable(report)
         return report
+
+    def _find_again(self, source: str, here: Iterable[Shard]) -> None:
+        """Follow shards with vectors that moved, and forget those vectors whose shards are lost."""
+        with self._store.reading() as con:
+            self._left, number = catalog_state(con), number_of(con, self._encoder.id)
+            files = vector_files(con, self._store.root)
+        if number is None or not any(file.encoder_id == number for file in files.values()):
+            return
+        there = {shard.header.sha256: shard.path for shard in here if not shard.place.in_bucket}
+        with self._writing() as con:
+            if find_again(con, self._store.root, number, source, there):
+                forget_rows(con, number)
+        write_index(self._store, number, self._encoder.id)  # without those, as they may come back with other last bits
 
     def _prepare(self, inventory: Inventory, labelling: Labelling, decoder: str) -> tuple[Plan, Placer]:
         """Compare the source with the catalog, and record what only its scan can tell."""
@@ -118,7 +141,7 @@ class ShardIndexing(Indexing):
                 placed = placer.place(new, todo.select(KNOWN.names).cast(KNOWN)) if len(new) else None
                 with self._writing() as con:
                     if placed is not None:
-                        commit(con, placed.batch, placed.placement)
+                        commit(con, placed.batch, placed.placement, self._kept(con, shard, todo))
                     self._record(con, shard, batch)
                 if placed is not None:
                     plan.take(placed.found)
@@ -126,6 +149,13 @@ class ShardIndexing(Indexing):
                     new = placed.batch
         self._tally.add(failures_of(new))
         self._progress.advance(len(batch))
+
+    def _kept(self, con: Connection, shard: Shard, todo: pa.Table) -> Kept | None:
+        if not self._options.keep_vectors:
+            return None
+        header = shard.header
+        file = VectorFile(0, self._encoder_id, header.origin.root, header.sha256, shard.path)
+        return Kept(add_file(con, self._store.root, file), to_numpy(todo.column("row")))
 
     def _is_committed(self, shard: Shard) -> bool:
         with self._store.reading() as con:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shotdex.store.arrow import vectors_from_arrow
+from shotdex.store.arrow import fixed_lists, vectors_from_arrow
 from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import batch_schema
 from shotdex.store.types import EncoderId, Reason
@@ -156,7 +156,7 @@ def _as_batch(table: pa.Table, schema: pa.Schema, root: str, vectors: bool) -> p
         elif column.name not in table.schema.names:
             columns[column.name] = pa.nulls(len(table), column.type)
         elif column.name in VECTORS:
-            columns[column.name] = _vectors(table.column(column.name), column.name, column.type)
+            columns[column.name] = fixed_lists(table.column(column.name), column.name, column.type)
         elif column.name == "failure":
             columns["failure"] = _struct(table.column("failure"), column.type)
         else:
@@ -187,21 +187,3 @@ def _struct(column: pa.ChunkedArray, kind: pa.StructType) -> pa.Array:
         raise TypeError(f"its column failure is {found.type}, not {kind}")
     parts = [_plain(pa.chunked_array([found.field(part.name)]), part).combine_chunks() for part in kind]
     return pa.StructArray.from_arrays(parts, fields=list(kind), mask=found.is_null())
-
-
-def _vectors(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Array:
-    """Return vectors as lists of a fixed size, from bytes of a fixed length or from any kind of list of float32."""
-    found = column.combine_chunks()
-    found = found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
-    kind, dim = found.type, wanted.list_size
-    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 4 * dim:
-        if found.offset:
-            found = pa.concat_arrays([found, found.slice(0, 0)])
-        numbers = pa.Array.from_buffers(pa.float32(), len(found) * dim, [None, found.buffers()[1]])
-        return pa.Array.from_buffers(wanted, len(found), [found.buffers()[0]], children=[numbers])
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not lists or not pa.types.is_float32(kind.value_type):
-        raise TypeError(f"its column {name} is {kind}, not {4 * dim} bytes or {dim} float32")
-    if found.drop_null().flatten().null_count:
-        raise ValueError(f"its vectors in {name} have numbers missing")
-    return found.cast(wanted)

@@ -12,16 +12,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from shotdex.store.errors import SourceError
+from shotdex.store.shard_vectors import FOOTER
 
 from .place import Place
 from .shard_header import Header, parse_header
-
-FOOTER = b"shotdex_shard"
 
 ROW_GROUP = 4096
 
@@ -39,6 +39,11 @@ class Shard:
     name: str
     header: Header
     rows: int
+
+    @property
+    def path(self) -> Path:
+        """Where it is, in a folder."""
+        return Path(self.place.url) / self.name
 
     def __str__(self) -> str:
         return self.place.named(self.name)

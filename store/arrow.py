@@ -125,6 +125,30 @@ def vectors_from_arrow(column: pa.ChunkedArray, dim: int) -> npt.NDArray[np.floa
     return (found[0] if len(found) == 1 else np.concatenate(found)).reshape(-1, dim)
 
 
+def fixed_lists(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Array:
+    """Return vectors as lists of a fixed size, from bytes of a fixed length or from any kind of list of float32.
+
+    Raises:
+        TypeError, ValueError: they are of another type or length, or numbers are missing.
+    """
+    import pyarrow as pa
+
+    found = column.combine_chunks()
+    found = found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
+    kind, dim = found.type, wanted.list_size
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 4 * dim:
+        if found.offset:
+            found = pa.concat_arrays([found, found.slice(0, 0)])
+        numbers = pa.Array.from_buffers(pa.float32(), len(found) * dim, [None, found.buffers()[1]])
+        return pa.Array.from_buffers(wanted, len(found), [found.buffers()[0]], children=[numbers])
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not pa.types.is_float32(kind.value_type):
+        raise TypeError(f"its column {name} is {kind}, not {4 * dim} bytes or {dim} float32")
+    if found.drop_null().flatten().null_count:
+        raise ValueError(f"its vectors in {name} have numbers missing")
+    return found.cast(wanted)
+
+
 def whole(vectors: npt.NDArray[np.object_]) -> list[npt.NDArray[np.float32]]:
     """Return the vectors (D,) of a column as `Connection.arrays` gives it, (N,) of objects.
 

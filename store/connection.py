@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 import numpy.typing as npt
+from duckdb.func import ARROW, NATIVE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,9 +154,14 @@ class Connection:
                 self._raw.unregister(name)
 
     @contextmanager
-    def function(self, name: str, work: Callable[..., Any], takes: Sequence[str], returns: str) -> Iterator[None]:
-        """Let queries call a function under a name for a while; `takes` and `returns` are DuckDB's types."""
-        self._raw.create_function(name, work, list(takes), returns)
+    def function(
+        self, name: str, work: Callable[..., Any], takes: Sequence[str], returns: str, *, arrow: bool = False
+    ) -> Iterator[None]:
+        """Let queries call a function under a name for a while; `takes` and `returns` are DuckDB's types.
+
+        An `arrow` function takes and returns Arrow columns, of many rows at a time.
+        """
+        self._raw.create_function(name, work, list(takes), returns, type=ARROW if arrow else NATIVE)
         try:
             yield
         finally:

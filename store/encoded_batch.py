@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +47,8 @@ from .image_columns import PHOTO
 from .images import next_image_id
 from .runs import recount, runs_of_relabelled
 from .schema import short_hash, vectors_table
-from .types import EncoderId, Pooling, Precision
+from .shard_vectors import has_vectors_in_shards
+from .types import EncoderId, Ids, Pooling, Precision
 
 VERSION = b"2"
 """The first had no `taken_at`, `camera`, `lens`, `latitude`, `longitude` and `exif`; it can still be committed."""
@@ -78,11 +80,19 @@ def batch_schema(encoder: EncoderId, decoder: str = "") -> pa.Schema:
     )
 
 
-def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None) -> None:
+class Kept(NamedTuple):
+    """The vectors of a batch stay in a shard: its number in `vector_shards`, and the row of each of the batch (N,)."""
+
+    shard_id: int
+    rows: Ids
+
+
+def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None, kept: Kept | None = None) -> None:
     """Write a batch inside the caller's transaction; the caller also keeps other indexers out (`Store.indexing`).
 
     `placement` (see `PLACEMENT`) says what each row means in this catalog. Without it that is found here: content that
     is on record at its address is the same image, all else at an address is a new one in the place of what was there.
+    With `kept`, for which `placement` is needed, the catalog gets the places of the vectors instead of their numbers.
 
     Raises:
         StoreError: it is not an encoded batch, has an address twice, or an image without vectors that the store lacks.
@@ -110,12 +120,17 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None) 
             con.run(_KNOWN)
             recount(con, counted)
     if own.any():
-        vectors = batch.select(["sha256", *spaces]).append_column("image_id", placement.column("image_id"))
+        vectors = batch.select(["sha256"] if kept else ["sha256", *spaces])
+        vectors = vectors.append_column("image_id", placement.column("image_id"))
+        if kept:
+            vectors = vectors.append_column("shard_row", to_arrow(kept.rows))
         with con.holding("rows", (vectors if own.all() else vectors.filter(pa.array(own))).combine_chunks()):
-            con.run(_OWN.format(vectors=vectors_table(number)))
+            insert = (_POINTED if kept else _OWN).format(vectors=vectors_table(number))
+            con.run(insert, {"shard": kept.shard_id} if kept else None)
     with con.holding("rows", rows):
         if ((vectors_of >= 0) & ~own).any():
-            con.run(_COPIED.format(vectors=vectors_table(number)))
+            places = ", v.shard_id, v.shard_row" if has_vectors_in_shards(con, number) else ""
+            con.run(_COPIED.format(vectors=vectors_table(number), places=places))
         con.run("DELETE FROM failures WHERE path IN (SELECT address FROM rows)")
         if failed.any():
             con.run(_FAILED, at | {"decoder": decoder})
@@ -145,9 +160,14 @@ _OWN = f"""
     SELECT image_id, joint, vision, {short_hash("sha256")} AS content_hash FROM rows
 """
 
+_POINTED = f"""
+    INSERT INTO {{vectors}} BY NAME
+    SELECT image_id, {short_hash("sha256")} AS content_hash, $shard AS shard_id, shard_row FROM rows
+"""
+
 _COPIED = """
     INSERT INTO {vectors} BY NAME
-    SELECT b.image_id, v.joint, v.vision, v.content_hash
+    SELECT b.image_id, v.joint, v.vision, v.content_hash{places}
     FROM rows b JOIN {vectors} v ON v.image_id = b.vectors_of WHERE b.vectors_of <> b.image_id ORDER BY b.image_id
 """
 

@@ -160,4 +160,5 @@ def _rewrite(con: Connection, source: str, move: Move) -> None:
         con.run("DELETE FROM left_out WHERE source = $renamed", {"renamed": names["renamed"]})
     paths = f"[{path.format('p')} FOR p IN paths]"
     con.run(f"UPDATE left_out SET source = $renamed, paths = {paths} WHERE source = $source", values)
-    con.run("UPDATE shards SET source = $renamed WHERE source = $source", names)
+    for table in ("shards", "vector_shards"):
+        con.run(f"UPDATE {table} SET source = $renamed WHERE source = $source", names)

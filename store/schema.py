@@ -194,6 +194,11 @@ MIGRATIONS: tuple[str, ...] = (
         token VARCHAR, images_generation VARCHAR
     );
     """,
+    """
+    CREATE TABLE vector_shards (
+        shard_id INTEGER, encoder_id INTEGER, source VARCHAR, sha256 VARCHAR, place VARCHAR, name VARCHAR
+    );
+    """,
 )
 """What brings the schema from each version to the next. One that names `vectors_N` is run for each encoder's table."""
 

@@ -21,6 +21,7 @@ from .errors import SchemaTooNew, StoreCorrupt, StoreError, StoreNotFound
 from .location import CATALOG
 from .lock import only_one
 from .prediction_files import lost_named, show
+from .shard_vectors import in_shards_shown
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,8 @@ class Store:
         """Open the catalog read-only, with no way from SQL to settings, nor, unless allowed, to other files.
 
         Raises:
-            StoreError: a query needs the predictions of a run whose files are lost, unless these are to be left out.
+            StoreError: a query needs the predictions of a run, or vectors, whose files are lost, unless these are to be
+                left out.
         """
         try:
             con = opening.to_read(self.catalog, allow_external=self.allow_external)
@@ -121,7 +123,7 @@ class Store:
                     con = opening.to_read(self.catalog, allow_external=self.allow_external)
                     self._is_older(con)
                 show(con, self.root, leave_out_lost=leave_out_lost)
-                with lost_named(con):
+                with lost_named(con), in_shards_shown(con, self.root, leave_out_lost=leave_out_lost):
                     yield con
         finally:
             con.close()

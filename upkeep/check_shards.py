@@ -1,13 +1,17 @@
-"""The places with shards: what a writer left unfinished there, and what was cut. The catalog needs none of it."""
+"""The places with shards: what a writer left unfinished there, what was cut, and what the catalog has vectors in."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
+
 from shotdex.indexer.place import Place
-from shotdex.indexer.shards import find_shard
+from shotdex.indexer.shard_rows import read_batch
+from shotdex.indexer.shards import find_shard, read_header
 from shotdex.store.connection import Connection
-from shotdex.store.errors import ShotdexError
+from shotdex.store.errors import ShotdexError, SourceError
+from shotdex.store.shard_vectors import VectorFile, vector_files
 from shotdex.store.store import Store
 
 from .check import REPAIR, Check
@@ -22,7 +26,49 @@ HINT = f"{REPAIR}, which deletes it, unless the catalog has what was in it alrea
 def shards(store: Store, con: Connection) -> list[Check]:
     """Look at each place with shards of this store: at what is unfinished in it, and at the store's own shards."""
     busy = being_indexed(store)
-    return [_place(store, con, place, busy) for place in _places(store, con)]
+    return [_place(store, con, place, busy) for place in _places(store, con)] + _vectors(store, con)
+
+
+def _vectors(store: Store, con: Connection) -> list[Check]:
+    """Read the shards in which vectors of the catalog stay, and compare them with their digests."""
+    files = vector_files(con, store.root)
+    of_encoder: dict[int, list[VectorFile]] = {}
+    for file in files.values():
+        of_encoder.setdefault(file.encoder_id, []).append(file)
+    checks = []
+    with duckdb.connect() as raw:
+        for number, some in of_encoder.items():
+            wrong = [f"{file.path} {why}" for file in some if (why := file.lost or _altered(file, Connection(raw)))]
+            text = f"{len(some):,} files with vectors that are not in the catalog, each as it was committed"
+            if wrong:
+                text = f"vectors are lost with {len(wrong):,} of {len(some):,} files: {_named(wrong)}"
+            checks.append(
+                Check(f"vectors of encoder {number} in shards", not wrong, text, some[0].hint if wrong else "")
+            )
+    return checks
+
+
+def _altered(file: VectorFile, scratch: Connection) -> str:
+    place = Place(str(file.path.parent))
+    try:
+        shard = read_header(place, file.path.name)
+        if shard is None:
+            return "is not a shard"
+        read_batch(shard, scratch)
+    except SourceError as error:
+        return f"cannot be used: {error}"
+    return ""
+
+
+def check_kept(store: Store, con: Connection) -> None:
+    """Make sure that vectors which stay in shards can be read, so that nothing that is made of them is made in vain.
+
+    Raises:
+        StoreError: a shard is lost.
+    """
+    for file in vector_files(con, store.root).values():
+        if file.lost:
+            raise file.error(file.lost)
 
 
 def _places(store: Store, con: Connection) -> list[Place]:

@@ -193,7 +193,7 @@ class _Leaving:
             forget_stamps(con, number)
             write_record(con, number, None)
             con.run(f"DROP TABLE {vectors_table(number)}; DROP TABLE {texts_table(number)}")
-            for table in ("encoders", "shards"):
+            for table in ("encoders", "shards", "vector_shards"):
                 con.run(f"DELETE FROM {table} WHERE encoder_id = $number", {"number": number})
 
 

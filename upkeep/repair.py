@@ -17,6 +17,7 @@ from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
 from shotdex.store.runs import recount
 from shotdex.store.schema import texts_table, vectors_table
+from shotdex.store.shard_vectors import has_vectors_in_shards
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
@@ -26,7 +27,7 @@ from .check_engines import check_index, check_inverted_file, leftovers
 from .check_files import as_recorded
 from .check_images import OF_ANOTHER, OLDER_ROWS, PRESENT, not_unit, unlike, unusable
 from .check_runs import broken_maps, uncounted
-from .check_shards import repair_shards
+from .check_shards import check_kept, repair_shards
 from .check_texts import drop_broken_towers, unusable_text
 from .engines import repair_collections
 
@@ -36,9 +37,11 @@ def repair_store(store: Store) -> list[str]:
 
     Raises:
         StoreLocked: another process is indexing, or holds the catalog.
+        StoreError: a shard in which vectors stay is lost, without which nothing can be made again of them.
     """
     with store.indexing():
         with store.reading() as con:
+            check_kept(store, con)
             encoders, rest = list_encoders(con), leftovers(store, con)
             towers = drop_broken_towers(store, con)
             doubtful = {number: _doubtful(con, number, encoder) for number, encoder in encoders.items()}
@@ -101,7 +104,8 @@ def _repair_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: 
     unknown = con.value(
         f"DELETE FROM {table} WHERE NOT EXISTS (FROM stored_images s WHERE s.image_id = {table}.image_id)"
     )
-    wrong = f"{unusable(encoder)} OR image_id IN (SELECT unnest($doubtful)::BIGINT)"
+    here = "shard_id IS NULL AND " if has_vectors_in_shards(con, number) else ""
+    wrong = f"{here}{unusable(encoder)} OR image_id IN (SELECT unnest($doubtful)::BIGINT)"
     hint = _encode_again(con, f"SELECT image_id FROM {table} WHERE {wrong}", {"doubtful": doubtful}, encoder)
     broken = con.value(f"DELETE FROM {table} WHERE {wrong}", {"doubtful": doubtful})
     twice = con.value(f"DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY image_id)")
