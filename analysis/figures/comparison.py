@@ -83,11 +83,7 @@ def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot an
     listed = max(len(rows) * (lines * theme().tick * 1.25 / 72 + 0.06), 1.0)
     down = tall if not narrow else listed + (2.6 if curves else 0.0)
     figure = style.new_figure(frame.width, height(down + 1.1 + 0.5 * stacked + frame.below))
-    shape: dict[str, Any] = {"height_ratios": [listed, 2.6]} if stacked else {}
-    if curves and not stacked:
-        shape = {"width_ratios": [_DOTS, _CURVES]}
-    axes = figure.subplots(1 + stacked, 1 + (curves and not stacked), squeeze=False, **shape).ravel()
-    limits = _limits(rows)
+    axes, limits = _axes(figure, curves, listed if stacked else None), _limits(rows)
     _dots(axes[0], rows, looks, limits)
     axes[0].set_yticks(range(len(rows)), names)
     _write_values(axes[0], rows, [_value(row.estimate, narrow and frame.axes < 5) for row in rows])
@@ -101,6 +97,15 @@ def comparison_figure(rows: Sequence[ComparisonLine], title: str = "Zero-shot an
         style.heading(axes[0], title, _DOTS + across([_value(row.estimate) for row in rows], theme().small))
     style.draw_legend(figure, [_swatch(look) for look in looks.values()], keys, tall, "", frame)
     return figure
+
+
+def _axes(figure: Figure, curves: bool, listed: float | None) -> Sequence[Axes]:
+    """Return the axes of the dots and, if there are `curves`, of these: below dots `listed` inches high, else right."""
+    if not curves:
+        return [figure.add_subplot()]
+    if listed is None:
+        return list(figure.subplots(1, 2, width_ratios=[_DOTS, _CURVES]))
+    return list(figure.subplots(2, 1, height_ratios=[listed, 2.6]))
 
 
 def _looks(rows: Sequence[ComparisonLine]) -> dict[_Key, style.Look]:

@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import style
-from .confusion import MOST_WITH_ONE, mark_diagonal
+from .confusion import mark_diagonal
 from .drawing import height, theme
+from .matrix_plan import MOST_WITH_ONE
 from .text import across, label, shorten, wrap
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 
@@ -28,7 +32,6 @@ def difference_figure(
         names: the first run's and the second's.
         title: what the figure says at its head.
     """
-    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
 
     most = len(labels)
@@ -45,20 +48,15 @@ def difference_figure(
     figure = style.new_figure(total, height(side + below + 1.1), fixed_aspect=True)
     axes = figure.add_subplot()
     top = max(int(np.abs(matrix).max(initial=0)), 1)
-    ends = [style.colour_of(style.WRONG), theme().paper, style.colour_of(style.CORRECT)]
-    colours = LinearSegmentedColormap.from_list("difference", ends)
-    drawn = axes.imshow(matrix, cmap=colours, vmin=-top, vmax=top, interpolation="nearest")
+    drawn = axes.imshow(matrix, cmap=_colours(), vmin=-top, vmax=top, interpolation="nearest")
     style.clean(axes, grid="none")
     axes.set_xticks(range(0, most, step), named[::step], rotation=90 if turned else 0)
     axes.set_yticks(range(0, most, step), named[::step])
     axes.tick_params(labelsize=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": theme().small}
     if most <= MOST_WITH_ONE and side / most > across([f"+{top:,}"], theme().small) + 0.03:
-        for row, column in np.argwhere(matrix != 0).tolist():
-            shade = drawn.to_rgba(matrix[row : row + 1, column])[0]
-            axes.text(column, row, f"{matrix[row, column]:+,}", color=style.readable(shade.tolist()), **how)
+        _write_cells(axes, matrix, drawn)
     mark_diagonal(axes, [(place, place) for place in range(most)], side / most)
     first, second = (shorten(name, 20) for name in names)
     meaning = wrap(f"images: {second} minus {first}", max(side, 1.2), theme().label)
@@ -70,3 +68,17 @@ def difference_figure(
     else:
         style.heading(axes, title, side)
     return figure
+
+
+def _colours() -> Colormap:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ends = [style.colour_of(style.WRONG), theme().paper, style.colour_of(style.CORRECT)]
+    return LinearSegmentedColormap.from_list("difference", ends)
+
+
+def _write_cells(axes: Axes, matrix: npt.NDArray[np.integer[Any]], drawn: ScalarMappable) -> None:
+    how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": theme().small}
+    for row, column in np.argwhere(matrix != 0).tolist():
+        shade = drawn.to_rgba(matrix[row : row + 1, column])[0]
+        axes.text(column, row, f"{matrix[row, column]:+,}", color=style.readable(shade.tolist()), **how)

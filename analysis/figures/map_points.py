@@ -65,8 +65,6 @@ def point_map(
     side = extras.width or SIDE
     shown = looks_of(labels)
     handles, texts = legend_entries(labels, shown, extras)
-    caption = caption_lines(extras.caption, side)
-    below = (caption.count("\n") + 1) * theme().tick * 1.4 / 72 if caption else 0.0
     places = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
     frame = style.plan_frame(side, side, texts, 0.4)
     side = frame.axes

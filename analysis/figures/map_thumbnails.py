@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
@@ -61,33 +61,33 @@ def thumbnail_map(
         raise ValueError(f"{len(xy)} places for {len(images)} images, or too few labels")
     extras = extras or MapExtras()
     shown = {} if labels is None else looks_of(labels)
-    # A frame has a colour but no marker: with more labels than colours a legend would say the wrong thing.
-    listed = shown if len(shown) <= len(style.PALETTE) else {}
-    squares = {name: replace(look, marker="s") for name, look in listed.items()}
-    handles, texts = legend_entries(labels or (), squares, extras)
+    handles, texts = legend_entries(labels or (), _framed(shown), extras)
     across = extras.width or _WIDTH
     frame = style.plan_frame(across, across * 0.75, texts, 2 * MARGIN / DPI)
     width = page_width(int(frame.width * DPI)) if extras.width is None else max(int(frame.width * DPI), _NARROWEST)
     margin = margin_of(width)
     below = int(frame.below * DPI)
-    head, drawn_by = _head(title, width - 2 * margin, extras, None), int(frame.axes * DPI)
-    size = now().style.size
+    head, size = _head(title, width - 2 * margin, extras, None), now().style.size
     down = int(size[1] * DPI) - head.height - below - 2 * margin if size and size[1] else None
-    layout, prompts, cell = _lay_out(np.asarray(xy, dtype=np.float64), extras, drawn_by, down)
+    layout, prompts, cell = _lay_out(np.asarray(xy, dtype=np.float64), extras, int(frame.axes * DPI), down)
     head = _head(title, width - 2 * margin, extras, layout)
     borders = None if labels is None else [shown[name].colour for name in labels]
-    canvas = _canvas(layout, images, borders, cell)
-    top = margin + head.height
-    page = Image.new("RGB", (width, page_height(top + canvas.height + below + margin)), theme().paper)
+    canvas, top = _canvas(layout, images, borders, cell), margin + head.height
+    high = page_height(top + canvas.height + below + margin)
+    page = Image.new("RGB", (width, high), theme().paper)
     page.paste(canvas, (margin, top))
     figure, axes = page_figure(page)
     page_head(axes, head, margin)
-    area = margin, page.height - top - canvas.height, *canvas.size
-    draw_prompts(axes, extras, prompts + np.array([margin, top]), area)
-    beside = (2 * margin + canvas.width) / width, 1 - top / page.height, 0
-    under = margin / width, 1 - (top + canvas.height + 16) / page.height, frame.columns
+    draw_prompts(axes, extras, prompts + np.array([margin, top]), (margin, high - top - canvas.height, *canvas.size))
+    beside = (2 * margin + canvas.width) / width, 1 - top / high, 0
+    under = margin / width, 1 - (top + canvas.height + 16) / high, frame.columns
     style.draw_legend(figure, handles, texts, across * 0.75, safe(legend_title), under if below else beside)
     return figure
+
+
+def _framed(shown: Mapping[str | None, style.Look]) -> dict[str | None, style.Look]:
+    """Return what a legend says of the frames: nothing where labels share colours, as a frame has no marker."""
+    return {name: replace(look, marker="s") for name, look in shown.items() if len(shown) <= len(style.PALETTE)}
 
 
 def _head(title: str, width: int, extras: MapExtras, layout: ThumbnailLayout | None) -> Head:

@@ -11,17 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import style
-from .confusion import (
-    Cells,
-    ClassOrder,
-    colour_cells,
-    explain_colours,
-    name_cells,
-    names_width,
-    plan_matrix,
-    write_cells,
-)
+from .confusion import colour_cells, explain_colours, name_cells, write_cells
 from .drawing import height, number, theme
+from .matrix_plan import Cells, ClassOrder, MatrixPlan, names_width, plan_matrix
 from .text import across, label, wrap
 
 if TYPE_CHECKING:
@@ -93,27 +85,14 @@ def confusion_panels(
         ValueError: there is no panel, or the names do not fit a matrix.
     """
     together = plan_matrix(np.sum([matrix for _, matrix in panels], axis=0), labels, None, cells, order)
-    places = [labels.index(name) for name in together.labels]
-    one: Cells = "counts" if cells == "counts" else "rates"
     most = len(labels)
     natural = max(min(most * 0.36, 6.0), 1.8)
     limited = replace(together, limit=natural)
     gap = across(limited.rows(False), limited.name_size) + 0.25
     grid = _grid(len(panels), natural, min(max(1.3, most * 0.12), 2.0), names_width(limited), gap)
-    top = max((int(matrix.max()) for _, matrix in panels), default=1)
-    plans = [
-        replace(
-            plan_matrix(matrix[np.ix_(places, places)], together.labels, None, one, "given"),
-            limit=grid.side, most_images=top, clustered=together.clustered,
-        )
-        for _, matrix in panels
-    ]  # fmt: skip
-    down = (
-        grid.down * (grid.side + _heads([name for name, _ in panels], grid.side))
-        + plans[0].below
-        + style.above(title, grid.width)
-        + 0.3
-    )
+    plans = _plans([matrix for _, matrix in panels], labels, together, grid.side)
+    heads = _heads([name for name, _ in panels], grid.side)
+    down = grid.down * (grid.side + heads) + plans[0].below + style.above(title, grid.width) + 0.3
     figure = style.new_figure(grid.width, height(down), fixed_aspect=True)
     drawn_on = figure.subplots(grid.down, grid.across, squeeze=False)
     for place, axes in enumerate(drawn_on.flat):
@@ -127,6 +106,22 @@ def confusion_panels(
     style.figure_heading(figure, title, grid.width)
     explain_colours(figure, list(drawn_on.flat), plans[0], drawn)
     return figure
+
+
+def _plans(
+    matrices: Sequence[npt.NDArray[np.integer[Any]]], labels: Sequence[str], together: MatrixPlan, side: float
+) -> list[MatrixPlan]:
+    """Return what is drawn of each matrix, in the order of all `together` and with one scale."""
+    places = [labels.index(name) for name in together.labels]
+    one: Cells = "counts" if together.cells == "counts" else "rates"
+    top = max(int(matrix.max()) for matrix in matrices)
+    return [
+        replace(
+            plan_matrix(matrix[np.ix_(places, places)], together.labels, None, one, "given"),
+            limit=side, most_images=top, clustered=together.clustered,
+        )
+        for matrix in matrices
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from .text import label
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from shotdex.analysis.metrics.selective import RiskCoverage
@@ -57,11 +58,7 @@ def selective_figure(
         # The interval of a handful of images would set the scale for all others.
         top = max(top, float(risk.max()), float(high[coverage >= 0.1].max(initial=0)))
     if single:
-        n, wrong = int(series[0][1].kept[-1]), int(series[0][1].wrong[-1])
-        share = np.arange(1, n + 1) / n
-        best = np.maximum(share - (1 - wrong / n), 0) / share
-        handles += axes.plot([0, 1], [wrong / n] * 2, color=theme().muted, linestyle=(0, (5, 3)), linewidth=1.2)
-        handles += axes.plot(share, best, color=theme().muted, linestyle=(0, (1, 2)), linewidth=1.4)
+        handles += _bounds(axes, series[0][1])
     style.clean(axes, grid="both")
     top = max(min(1.02, 1.05 * top), 0.02)
     axes.set_xlim(-0.02, 1.02)
@@ -78,6 +75,17 @@ def selective_figure(
     style.heading(axes, title, frame.axes)
     style.draw_legend(figure, handles, shown, HEIGHT, "", frame)
     return figure
+
+
+def _bounds(axes: Axes, found: RiskCoverage) -> list[Artist]:
+    """Draw the error rate of a random order, and the curve of the best one."""
+    n, wrong = int(found.kept[-1]), int(found.wrong[-1])
+    share = np.arange(1, n + 1) / n
+    best = np.maximum(share - (1 - wrong / n), 0) / share
+    return [
+        *axes.plot([0, 1], [wrong / n] * 2, color=theme().muted, linestyle=(0, (5, 3)), linewidth=1.2),
+        *axes.plot(share, best, color=theme().muted, linestyle=(0, (1, 2)), linewidth=1.4),
+    ]
 
 
 def _curve(found: RiskCoverage) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -80,9 +80,7 @@ def image_sheet(tiles: Sequence[Captioned], title: str, remark: str = "") -> Fig
     target = _TILE if margin == MARGIN else _NARROW_TILE
     sheet = min(fitting, key=lambda one: abs(one.side - target)) if down is None else fitting[0]
     page = Image.new("RGB", (width, page_height(height(sheet))), theme().paper)
-    figure_names: list[tuple[str, int]] = []
-    places: list[tuple[int, int]] = []
-    y = margin + head.height
+    figure_names, places, y = list[tuple[str, int]](), list[tuple[int, int]](), margin + head.height
     for name, part in parts.items():
         if named:
             figure_names.append((name, y))
@@ -97,12 +95,17 @@ def image_sheet(tiles: Sequence[Captioned], title: str, remark: str = "") -> Fig
     page_head(axes, head, margin)
     for name, top in figure_names:
         write(axes, margin, top, fit(name, width - 2 * margin, theme().label, DPI), theme().label)
-    for one, caption, (x, top) in zip(every, sheet.captions, places, strict=True):
+    _write_captions(axes, every, sheet, places)
+    return figure
+
+
+def _write_captions(axes: Axes, tiles: Sequence[Captioned], sheet: _Sheet, places: Sequence[tuple[int, int]]) -> None:
+    """Write the lines below the images, each image's first in ink and the others lighter."""
+    for one, caption, (x, top) in zip(tiles, sheet.captions, places, strict=True):
         first = wrap(one.lines[0], sheet.side / DPI, theme().small).count("\n") + 1 if one.lines else 0
         for row, text in enumerate(caption):
             colour = theme().ink if row < first else theme().muted
             write(axes, x, top + sheet.side + 10 + row * _line(), text, color=colour)
-    return figure
 
 
 def _line() -> int:
@@ -173,11 +176,10 @@ def samples_figure(
         row = max(min(row, (int(size[1] * DPI) - top - margin) // len(categories)), 16)
         side = max(min(side, row - gap // 2), 12)
     page = Image.new("RGB", (width, page_height(top + len(categories) * row + margin)), theme().paper)
-    inset = (pitch - gap - side) // 2
+    inset = margin + left + (pitch - gap - side) // 2
     for (place, category), (column, condition) in product(enumerate(categories), enumerate(conditions)):
-        image = images.get((category, condition))
-        if image is not None:
-            page.paste(tile(image, side), (margin + left + column * pitch + inset, top + place * row))
+        if (image := images.get((category, condition))) is not None:
+            page.paste(tile(image, side), (inset + column * pitch, top + place * row))
     figure, axes = page_figure(page)
     page_head(axes, head, margin)
     _name_columns(axes, conditions, (margin + left, top), (pitch, gap), above if turned else 0)
