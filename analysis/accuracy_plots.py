@@ -55,7 +55,7 @@ def accuracy_plot(
     if by_condition and by != ("condition",):
         names = ", ".join(repr(one.name) for one in by_condition)
         raise OptionError(
-            f"by {', '.join(by)} nothing is known of the baselines {names}, only by condition",
+            f"the baselines {names} have accuracies by condition, not by {', '.join(by)}",
             "leave out --baseline, or use --by condition",
         )
     lines = {one.name: one.accuracies[OVERALL].value for one in others if one not in by_condition}

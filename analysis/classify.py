@@ -249,7 +249,7 @@ def _gather(store: Store, con: Connection, options: Classification) -> Work:
     kept = present_ids(con) if options.where is None else filtered_ids(con, options.where)
     ids = np.intersect1d(kept, encoded_ids(con, encoder_id), assume_unique=True)
     if len(ids) == 0:
-        hint = f"{near_a_filter(con, options.where)}loosen --where, or index images: shotdex index FOLDER"
+        hint = f"{near_a_filter(con, options.where)}relax --where, or index images: shotdex index FOLDER"
         raise EmptyStore("there are no images to classify", hint)
     labels = image_labels(con, ids)
     codes, categories = labels["category"]

@@ -98,7 +98,7 @@ class DrawnRuns:
 
 def no_images(con: Connection, where: str | None) -> EmptyStore:
     """Return the error that a filter leaves no image to draw, which says what was near."""
-    hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
+    hint = f"{near_a_filter(con, where)}relax --where, or index images: shotdex index FOLDER"
     return EmptyStore("there are no images to draw", hint)
 
 
@@ -118,7 +118,7 @@ def drawn_runs(con: Connection, names: Sequence[str], anyway: bool, where: str |
         kept = filtered_ids(con, where)
         out = [one.only(np.isin(one.image_ids, kept)) for one in out]
         if not all(map(len, out)):
-            raise EmptyStore("the filter leaves no evaluated image", f"{near_a_filter(con, where)}loosen --where")
+            raise EmptyStore("the filter leaves no evaluated image", f"{near_a_filter(con, where)}relax --where")
     mark = "" if same else MARK
     named = [marked_name(run) + mark for run in runs]
     about = about_runs(con, runs, len(out[0]), where=where)

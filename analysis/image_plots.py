@@ -157,7 +157,7 @@ def mistakes_plot(store: Store, options: MistakeOptions) -> Figure:
         groups = group_rows(con, found.image_ids, options.by, found.categories)
         wrong = np.flatnonzero(~found.correct)
         if not len(wrong):
-            raise EmptyStore("the run makes no mistake on these images", "loosen --where, or choose another --run")
+            raise EmptyStore("the run makes no mistake on these images", "relax --where, or choose another --run")
         check_order(groups.names)
         sure = found.probability - (found.true_probability if options.sort == "margin" else 0)
         surest = wrong[np.lexsort((found.image_ids[wrong], -sure[wrong]))]

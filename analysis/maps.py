@@ -264,7 +264,7 @@ def _agreement(
         OptionError: no second run is named.
     """
     if against is None:
-        raise OptionError("to colour by agreement takes two runs", "choose the second: --against RUN")
+        raise OptionError("colouring by agreement needs two runs", "choose the second: --against RUN")
     other = find_run(con, against)
     query = "SELECT image_id, correct FROM outcomes WHERE run_id = $run"
     second: dict[int, bool | None] = dict(con.rows(query, {"run": other.run_id}))

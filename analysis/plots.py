@@ -182,6 +182,6 @@ def sheet_plot(hits: Sequence[Hit], query: str) -> Figure:
         UnreadableImage: no image can be read, or there is no hit.
     """
     if not hits:
-        raise UnreadableImage("there are no hits to draw", "loosen --where")
+        raise UnreadableImage("there are no hits to draw", "relax --where")
     images = [image or Image.new("RGB", (64, 64), "#dddddd") for image in read_small([h.path for h in hits], SHEET)]
     return contact_sheet(hits, images, query)

@@ -140,7 +140,7 @@ def _images(store: Store, con: Connection, prompts: PromptSet, options: SweepOpt
     truth = np.array([meant[labels[i]] for i in ids.tolist()], dtype=np.int64)
     choosing, used, how = _parted(ids, truth, parts, options)
     if not choosing.any() or choosing[used].all():
-        raise EmptyStore("one of the two parts has no images", "loosen --choose-where or --report-where")
+        raise EmptyStore("one of the two parts has no images", "relax --choose-where or --report-where")
     labelled = sum(i in labels for i in every.tolist())
     covered = Coverage(len(every), failed, len(every) - labelled, labelled - len(ids), int(used.sum()))
     vectors = ImageParts(store, con, encoder_id, encoder, ids[used])

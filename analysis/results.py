@@ -44,7 +44,8 @@ def outcomes(con: Connection, run: Run) -> Outcomes:
     if len(found) == 0:
         raise MissingLabels(
             f"no image of the run {run.name!r} has a category among its classes, so nothing is right or wrong",
-            "label the images: shotdex index SOURCE --layout '{category}/*'   or see the predictions with shotdex sql",
+            "label the images: shotdex index SOURCE --layout '{category}/*' or look at the predictions with shotdex "
+            "sql",
         )
     return Outcomes(classes, *(np.asarray(column.to_numpy()) for column in found.columns))
 

@@ -43,7 +43,8 @@ def same_classes(con: Connection, runs: Sequence[Run], anyway: bool = False) -> 
         raise EvaluationError(
             f"the runs {a.name!r} and {b.name!r} chose among different classes, {len(of_a.classes)} and "
             f"{len(of_b.classes)}{_only(a, known_a, of_a)}{_only(b, known_b, of_b)}",
-            "classify again with the same --classes for both; or insist, which marks every number: --anyway",
+            "classify again with the same --classes for both; or compare them anyway, with every number marked: "
+            "--anyway",
         )
     return True
 

@@ -85,7 +85,7 @@ class Indexing(Opened):
         if refresh not in (None, "metadata"):
             raise OptionError(f"{refresh!r} cannot be refreshed", "only metadata can: --refresh metadata")
         if encoder is not None:
-            raise OptionError("an encoder is named without its vectors", "say where they are: --vectors-from COLUMN")
+            raise OptionError("an encoder was given without its vectors", "say where they are: --vectors-from COLUMN")
         job = self._job(source, given)
         job = replace(job, options=replace(job.options, keep_vectors=given["vectors"] == "shards"))
         place = None if given["out"] is None else os.fspath(given["out"])

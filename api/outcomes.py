@@ -167,7 +167,7 @@ def judged(snapshot: Snapshot, selection: Selection) -> Ids | None:
     """Return the ids that what is said about a run keeps; None where nothing is said."""
     if selection.run is None:
         if any((selection.outcome, selection.true, selection.predicted, selection.flip, selection.against)):
-            raise OptionError("outcome, true, predicted and flip are those of a run", "name one: run=NAME")
+            raise OptionError("outcome, true, predicted and flip need a run", "name one: run=NAME")
         return None
     run = snapshot.run(selection.run)
     kept = np.ones(len(run.ids), bool)

@@ -145,7 +145,7 @@ def reproduce(
             note=given["note"],
         )
         if report.interrupted:
-            raise ShotdexError("interrupted; what is done is kept", "go on with the same command")
+            raise ShotdexError("interrupted; everything done so far is kept", "run the same command again to continue")
         return _evaluate(session, report, benchmark, target, tuple(given["templates"]), given["command"])
 
 
@@ -246,7 +246,7 @@ def _images(session: Session, source: str, benchmark: Benchmark) -> tuple[str, l
     rows = session.sql(f"SELECT DISTINCT category FROM images WHERE {where} AND category IS NOT NULL ORDER BY 1")
     if not len(rows):
         raise EmptyStore(
-            "no image has a label to compare predictions with", "say what folders mean: --layout '{category}/*'"
+            "no image has a label to compare predictions with", "describe the folders: --layout '{category}/*'"
         )
     return where, [row[0] for row in rows]
 

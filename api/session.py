@@ -261,7 +261,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         names = list(dict.fromkeys(encoder.name for encoder in known.values()))
         if not names:
             raise EmptyStore(
-                "no model is named, and nothing has been indexed in the store yet",
+                "no model was given, and nothing has been indexed in the store yet",
                 "choose one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32",
             )
         if len(names) > 1:

@@ -159,7 +159,8 @@ def _given_up(parts: list[int], report: IndexReport) -> ShotdexError:
     numbers = sorted(set(parts))
     named = ", ".join(map(str, numbers))
     return SourceError(
-        f"images of part{'' if len(numbers) == 1 else 's'} {named} were given up, as every worker that took them died",
+        f"images of part{'' if len(numbers) == 1 else 's'} {named} were given up because every worker that processed "
+        f"them died",
         "the others are indexed; see which: shotdex sql \"SELECT path FROM failures WHERE detail LIKE '%died%'\"",
         report,
     )

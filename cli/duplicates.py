@@ -52,7 +52,7 @@ def writable(context: click.Context, option: click.Parameter, path: Path | None)
         raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "create it first")
     if path is not None and path.exists() and not is_table_of_pairs(path):
         raise OptionError(
-            f"{path} exists and is not a table of pairs that shotdex wrote, so it is left as it is",
+            f"{path} exists and is not a table of pairs that shotdex wrote, so it was not changed",
             "choose another name, or remove it first",
         )
     return path

@@ -105,7 +105,7 @@ def print_filter(found: DuplicatesResult) -> None:
     out(condition)
     note(f"leaves out {len(found.left_out):,} of {len(found.details.groups):,} images")
     if len(condition) >= LONGEST_ARGUMENT:
-        note("that is more than some shells pass on as one argument; raise --threshold")
+        note("that is longer than some shells accept as one argument; raise --threshold")
 
 
 def as_dict(result: DuplicatesResult) -> dict[str, Any]:

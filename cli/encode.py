@@ -66,7 +66,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
         options["exclude"] = options["exclude"] or None
         report = shotdex.encode(source, progress=True, note=note, **options)
     except KeyboardInterrupt:
-        complain("interrupted; shards that are whole are kept. Go on with the same command.")
+        complain("interrupted; complete shards are kept. Run the same command again to continue.")
         sys.exit(INTERRUPTED)
     if as_json:
         out(to_json(report))

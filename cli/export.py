@@ -81,7 +81,7 @@ def _export_page(target: Path, as_json: bool, store_path: Path | None, *, overwr
     """Write the page as one file; it holds the whole store, so only --overwrite goes with it."""
     used = [name for name, value in others.items() if value not in (None, False, "joint")]
     if used:
-        raise OptionError(f"--{used[0].replace('_', '-')} does not go with page", "a page holds the whole store")
+        raise OptionError(f"--{used[0].replace('_', '-')} does not go with page", "a page contains the whole store")
     try:
         from shotdex.web.page_file import export_page
     except ModuleNotFoundError as error:
@@ -92,4 +92,4 @@ def _export_page(target: Path, as_json: bool, store_path: Path | None, *, overwr
         return
     out(f"wrote {done.images:,} {'image' if done.images == 1 else 'images'} to {visible(shown_path(str(done.path)))}")
     if done.missing:
-        note(f"without their image, since the file is gone or broken: {done.missing:,}")
+        note(f"without their image, because the file is gone or broken: {done.missing:,}")

@@ -24,7 +24,7 @@ from .render import INTERRUPTED, complain, note, one_stream, out
 from .render import as_json as to_json
 from .source_options import LABELS, exclude_option, label_options, limit_options, model_options, web_options
 
-GO_ON = "interrupted; what is done is kept. Go on with the same command."
+GO_ON = "interrupted; everything done so far is kept. Run the same command again to continue."
 
 SECTIONS = {
     "Labels (remembered for the next time)": LABELS,

@@ -60,7 +60,7 @@ def _model_of_store(store_path: Path | None) -> Architecture:
         if store_path is not None:
             raise
         raise OptionError(
-            "no model is named, and there is no store here to take one from",
+            "no model was given, and there is no store here that has one",
             "choose one: shotdex model demo   or a folder, or openai/clip-vit-base-patch32",
         ) from error
 

@@ -53,7 +53,9 @@ def command(
     shotdex remove --in photos/private --before 2020
     """
     if as_json and not (yes or dry_run):
-        raise OptionError("--json does not ask", "pass --yes to remove, or --dry-run to see what would be removed")
+        raise OptionError(
+            "--json cannot ask for confirmation", "pass --yes to remove, or --dry-run to see what would be removed"
+        )
     with shotdex.open(store_path) as store:
         found = store.remove(source=source, encoder=encoder, where=where, dry_run=True)
         if not as_json:
@@ -70,7 +72,10 @@ def command(
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise OptionError("nothing was removed, as nobody can be asked here", "to remove it without asking: --yes")
+        raise OptionError(
+            "nothing was removed, because there is no terminal to ask for confirmation",
+            "to remove it without asking: --yes",
+        )
     click.confirm("Remove this from the store for good?", abort=True, err=True)
 
 
@@ -108,4 +113,4 @@ def _done(found: Removed) -> None:
     freed = f"; the catalog is {found.freed_bytes / 1e6:.1f} MB smaller" if found.freed_bytes else ""
     note(f"removed {found.images:,} images and {found.vectors:,} vectors{freed}")
     if not found.compacted:
-        note("their bytes are still in the catalog's file, which could not be written again: shotdex verify --repair")
+        note("their bytes are still in the catalog's file, which could not be rewritten: shotdex verify --repair")

@@ -65,7 +65,7 @@ def print_rows(
         text, hidden = terminal_table(headings, rows, most, dim=terminal and coloured())
         out_styled(text)
         if hidden:
-            note(f"{hidden} columns are not shown, as they do not fit; --wide shows them")
+            note(f"{hidden} columns do not fit and are not shown; --wide shows them")
     elif rows or form != "jsonl":
         out(rows_text(columns, rows, form, headings), exact=form in ("csv", "tsv"))
 

@@ -150,7 +150,7 @@ class Output:
             OptionError: some do not, or there is no such field.
         """
         if self.nul and self.form not in (None, PATHS):
-            raise OptionError(f"--print0 prints paths, --format {self.form} something else", "leave out one of them")
+            raise OptionError(f"--print0 prints paths, and --format {self.form} does not", "leave out one of them")
         if self.fields is not None and (self.nul or self.form == PATHS):
             raise OptionError("paths have no fields", "leave out --fields, or choose another --format")
         chosen_fields(self.fields, FIELDS)

@@ -164,7 +164,7 @@ def _statements(
 ) -> str:
     """Return the SQL that the arguments mean."""
     if statement is not None and file is not None:
-        raise OptionError("STATEMENT and --file both say what to run", "leave out one of them")
+        raise OptionError("STATEMENT and --file were both given", "leave out one of them")
     if len({name for name, _ in parameters}) < len(parameters):
         raise OptionError("a parameter has two values", "pass each name once: -p run names -p category dog")
     text = _read(Path("-") if statement == "-" else file) if statement in ("-", None) else statement
@@ -245,7 +245,7 @@ def form_of(path: Path) -> str:
     form = ENDINGS.get(ending, ending)
     if form not in (*FORMATS, *FILES):
         known = ", ".join(f".{name}" for name in ("csv", "tsv", "json", "jsonl", "md", "parquet", "arrow"))
-        raise OptionError(f"the name {path.name} does not say in which format to write", f"end it in one of {known}")
+        raise OptionError(f"the name {path.name} does not determine the format", f"end it in one of {known}")
     return form
 
 

@@ -44,7 +44,7 @@ COMMANDS = (".schema", ".examples", ".format", ".wide", ".help", ".quit")
 def run_prompt(session: Session, show: Show, form: str, wide: bool, run: Callable[[str], list[SqlResult]]) -> None:
     """Read statements and show what they return, until Ctrl-D."""
     prompt = _prompt(session)
-    note(f"{session!r}\n.help shows what can be typed, Ctrl-D leaves")
+    note(f"{session!r}\n.help lists the commands, Ctrl-D exits")
     while True:
         try:
             text = prompt().strip()

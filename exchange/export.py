@@ -98,7 +98,7 @@ def _check(form: str, target: Path, options: ExportOptions) -> None:
                 f"{target} is a folder, and {form} is one file", f"for example: {target / f'images.{form}'}"
             )
         if any(target.iterdir()):
-            raise OptionError(f"the folder {target} is not empty", "choose a folder that is empty or not there yet")
+            raise OptionError(f"the folder {target} is not empty", "choose an empty folder or a new one")
     elif form in FOLDERS or not options.overwrite:
         hint = "choose another name" if form in FOLDERS else "choose another name, or replace it: --overwrite"
         raise OptionError(f"{target} exists already", hint)

@@ -28,7 +28,7 @@ def need_fiftyone() -> None:
     """
     if importlib.util.find_spec("fiftyone") is None:
         raise ShotdexError(
-            "the package fiftyone is not installed, which this needs",
+            "this needs the package fiftyone, which is not installed",
             "pip install fiftyone   or write a folder for it: shotdex export fiftyone DIR",
         )
 

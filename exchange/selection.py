@@ -65,7 +65,7 @@ class Selected:
         self._with_gps = selection.with_gps
         self.ids: Ids = present_ids(con) if selection.where is None else filtered_ids(con, selection.where)
         if not len(self.ids):
-            hint = f"{near_a_filter(con, selection.where)}index images first, or loosen --where"
+            hint = f"{near_a_filter(con, selection.where)}index images first, or relax --where"
             raise EmptyStore("there is no image to export", hint)
         names = [str(row[0]) for row in con.rows("DESCRIBE images")]
         self.columns = [name for name in names if selection.with_gps or name not in PRIVATE]

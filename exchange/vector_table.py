@@ -112,7 +112,7 @@ class VectorTable:
         rows = sum(self._open(file).num_rows for file in self.files)
         if self._arrays and rows != (known := sum(map(len, self._arrays))):
             raise OptionError(
-                f"the tables have {rows:,} rows and the arrays {known:,}", "pass arrays and tables that belong together"
+                f"the tables have {rows:,} rows and the arrays {known:,}", "pass arrays and tables with the same rows"
             )
         return int(rows)
 
@@ -175,7 +175,7 @@ def _numbers(column: pa.ChunkedArray) -> list[Any]:
     kind = column.type.value_type
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-        raise SourceError(f"the vectors are made of {kind}, not of numbers", "choose another column")
+        raise SourceError(f"the vectors consist of {kind}, not of numbers", "choose another column")
     return [None if row is None or None in row else np.array(row, dtype=np.float32) for row in flat.to_pylist()]
 
 

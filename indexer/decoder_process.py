@@ -157,6 +157,6 @@ def _photo(said: dict[str, Any]) -> Photo:
 
 def _no_start(why: str) -> ShotdexError:
     return ShotdexError(
-        f"the process that decodes images does not start: {why}",
+        f"the process that decodes images could not be started: {why}",
         f"try: {sys.executable} -P -m shotdex.indexer.decode_worker < {os.devnull}",
     )

@@ -71,7 +71,7 @@ class FailureTally:
             what = "an image" if self.count == 1 else f"{self.count:,} images"
             raise SourceError(
                 f"{what} of {source.root} cannot be used, and {self._most} may fail; {the_first(self.first)}",
-                f"what was indexed until then is kept; {SEE_ALL}",
+                f"everything indexed so far is kept; {SEE_ALL}",
             )
 
 

@@ -256,7 +256,7 @@ def _nothing_there(inventory: Inventory) -> SourceError:
         return SourceError(f"no image in {root} can be used; {first}", "check the source")
     if excluded := inventory.left_out.get(Left.EXCLUDED):
         raise SourceError(
-            f"all {excluded.count:,} images in {root} are excluded", "exclude fewer, or none: --exclude ''"
+            f"all {excluded.count:,} images in {root} are excluded", "exclude fewer images, or none: --exclude ''"
         )
     others = f" ({inventory.ignored:,} files there are no images by their names)" if inventory.ignored else ""
     return SourceError(f"there are no images in {root}{others}", "pass the folder that contains the images")

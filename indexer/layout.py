@@ -203,7 +203,7 @@ def _check(pattern: str, parts: Sequence[str]) -> None:
     if not all(parts):
         raise OptionError(f"the layout {pattern!r} has an empty part", hint)
     if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", pattern)):
-        raise OptionError(f"the layout {pattern!r} has a brace without its other", hint)
+        raise OptionError(f"the layout {pattern!r} has an unmatched brace", hint)
 
 
 def _compiled(parts: Sequence[str], category: str | None) -> re.Pattern[str]:

@@ -213,4 +213,4 @@ class Place:
             yield
         except (OSError, pa.ArrowException) as error:
             detail = getattr(error, "strerror", None) or str(error).splitlines()[0][:300]
-            raise StoreError(f"{self} cannot be {what}: {detail}", "check the place and your rights there") from error
+            raise StoreError(f"{self} cannot be {what}: {detail}", "check the place and its permissions") from error

@@ -133,7 +133,7 @@ def check_losses(plan: Plan) -> None:
 
 def _refused(what: str) -> SourceError:
     return SourceError(
-        what, "nothing was changed, as a disk may not be mounted; if they are gone for good, say so: --gone"
+        what, "nothing was changed, since a disk may not be mounted; if they are gone for good, pass --gone"
     )
 
 

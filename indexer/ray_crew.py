@@ -94,7 +94,7 @@ class Worker:
         self._place = Place(said["place"])
         if said["probe"] and not (Path(self._place.url) / said["probe"]).is_file():
             raise OptionError(
-                f"a worker on {socket.gethostname()} does not see {self._place}",
+                f"a worker on {socket.gethostname()} cannot access {self._place}",
                 "pass a folder that all nodes share, or a bucket: --out PLACE",
             )
         self._source = open_known_source(said["root"], said["columns"], said["reading"], None, False)
@@ -104,7 +104,7 @@ class Worker:
         if list(encoder.id.key()) != said["key"]:
             raise EncoderMismatch(
                 f"the model {said['model']} on {socket.gethostname()} is not that of the driver, but {encoder.id}",
-                "bring the model's files, and the libraries, to one version on all nodes",
+                "use the same versions of the model's files and the libraries on all nodes",
             )
         limits = Limits(**said["limits"])
         options = IndexOptions(batch_size=said["batch"], limits=limits)
@@ -187,7 +187,7 @@ class RayCrew:
         try:
             said = json.loads(self._ray.get(reference))
         except self._ray.exceptions.RayTaskError as error:  # a defect of ours, or of a library: it would come again
-            raise StoreError(f"a worker failed: {str(error.cause)[:500]}", "look at the cluster's own logs") from error
+            raise StoreError(f"a worker failed: {str(error.cause)[:500]}", "look at the cluster's logs") from error
         except self._ray.exceptions.RayError as error:
             self._actors.pop(worker, None)
             return Event(worker, "lost", (str(error).strip().splitlines() or [type(error).__name__])[0][:200])
@@ -227,7 +227,7 @@ def check_address(address: str | None) -> None:
         alone = False
     if not alone:
         raise OptionError(
-            f"the Ray cluster at {address} may be reached by others, and token authentication is not on",
+            f"the Ray cluster at {address} may be reachable by others, and token authentication is off",
             "set RAY_AUTH_MODE=token here and on all nodes; see Ray's documentation on token authentication",
         )
 

@@ -225,8 +225,9 @@ class Indexing:
         with self._store.writing(COMMIT_WAIT) as con:
             if catalog_state(con) != self._left:
                 raise StoreError(
-                    f"{self._store.catalog} is not as this indexing left it: it was replaced meanwhile",
-                    "nothing was written to it; what was committed before is in the old one. Index again to go on",
+                    f"{self._store.catalog} was replaced while shotdex was indexing",
+                    "nothing was written to it; what was committed before is in the old catalog. Index again to "
+                    "continue",
                 )
             yield con
             self._left = catalog_state(con)

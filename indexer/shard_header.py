@@ -97,7 +97,7 @@ def parse_header(said: Any) -> Header:
 
 def _origin(said: Any) -> Origin:
     if not isinstance(said, dict) or not said.get("root"):
-        raise ValueError("its footer does not say of which source it is")
+        raise ValueError("its footer does not name its source")
     values: dict[str, Any] = {name: value for name, value in said.items() if name in Origin.__dataclass_fields__}
     for name in ("root", "kind", "layout", "category", "condition", "split"):
         if values.get(name) is not None:
@@ -130,7 +130,7 @@ def _left_out(said: Any) -> LeftOut:
 
 def _encoder(said: Any) -> EncoderId:
     if not isinstance(said, dict):
-        raise TypeError("its footer does not say which encoder it is of")
+        raise TypeError("its footer does not name its encoder")
     known: dict[str, Any] = dict(said)
     known |= {"precision": Precision(str(said.get("precision"))), "pooling": Pooling(str(said.get("pooling", "mean")))}
     encoder = EncoderId(**known)

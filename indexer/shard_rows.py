@@ -54,7 +54,7 @@ def read_batch(shard: Shard, con: Connection) -> pa.Table:
                 if np.abs(lengths - 1).max() > UNIT:
                     raise ValueError("its vectors in joint are not of length 1")
         if digest(batch) != shard.header.sha256:
-            raise ValueError("its rows are not those that its sha256 was computed of")
+            raise ValueError("its rows do not match its sha256")
     return batch
 
 

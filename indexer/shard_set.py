@@ -113,7 +113,7 @@ def open_shards(place: str) -> ShardSet | None:
     if others:
         raise SourceError(
             f"{where} has shards and other Parquet files: {shards[0].name} is a shard, {others[0]} is not",
-            "index each by itself: move the shards, or the others, to a folder of their own",
+            "index each separately: move the shards, or the other files, to a separate folder",
         )
     return _whole(where, shards)
 
@@ -155,7 +155,7 @@ def _whole(place: Place, shards: list[Shard]) -> ShardSet:
                 raise SourceError(
                     f"the shards at {place} are not of one {name}: {shards[0].name} is of {told(shards[0].header)}, "
                     f"{shard.name} of {told(shard.header)}",
-                    "delete those that are not meant, or keep each kind in a folder of its own",
+                    "delete the wrong ones, or keep each kind in a separate folder",
                 )
     found: dict[tuple[int, int], Shard] = {}
     for shard in shards:
@@ -164,7 +164,7 @@ def _whole(place: Place, shards: list[Shard]) -> ShardSet:
         if (twin.header.key, twin.header.sha256) != (header.key, header.sha256):
             raise SourceError(
                 f"two shards at {place} are piece {header.piece} of part {header.part}: {twin.name} and {shard.name}",
-                "delete the one that is not meant",
+                "delete the wrong one",
             )
     ordered = ShardSet(place, tuple(found[where] for where in sorted(found)))
     _check_complete(ordered)

@@ -197,6 +197,6 @@ def refused(place: Place, name: str) -> Iterator[None]:
 
 def _bad(place: Place, name: str, why: str) -> SourceError:
     return SourceError(
-        f"{place.named(name)} is not a shard that can be used: {why}",
-        "delete it and encode that part again; docs/shards.md says what a shard holds",
+        f"{place.named(name)} is not a usable shard: {why}",
+        "delete it and encode that part again; docs/shards.md describes the format",
     )

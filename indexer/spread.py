@@ -96,7 +96,7 @@ class Spread:
         found = find_shard(self.place, name)
         if found is None:
             raise StoreError(
-                f"{self.place.named(name)} was written by a worker and cannot be read here",
+                f"{self.place.named(name)} was written by a worker but cannot be read here",
                 "pass a folder that all nodes and this machine share, or a bucket: --out PLACE",
             )
         return found

@@ -120,7 +120,7 @@ class _State:
                 self.order.insert(at, half)
             self.waiting += halves
         else:
-            note(f"part {task.number}: {images:,} images are given up, as their workers died ({why})")
+            note(f"part {task.number}: {images:,} images are given up because their workers died ({why})")
             self.finished[task] = None
         self.waiting.sort()
 
@@ -147,13 +147,13 @@ def work_off(
         for event in crew.wait(POLL):
             state.take(event, note)
         if state.deaths > TRIES * workers:
-            raise StoreError(f"workers die as they start: {state.why}", "look at the cluster's own logs")
+            raise StoreError(f"workers die on startup: {state.why}", "look at the cluster's logs")
         if state.idle or state.busy:
             last_ready = time.monotonic()
         elif state.waiting and time.monotonic() - last_ready > start_seconds:
             raise StoreError(
                 f"no worker could start in {start_seconds:.0f} s: {crew.lacking()}",
-                "ask for less with --gpus-per-worker and --cpus-per-worker, or add nodes; what is done is kept",
+                "reduce --gpus-per-worker and --cpus-per-worker, or add nodes; everything done so far is kept",
             )
         while state.order and state.order[0] in state.finished:
             task = state.order.popleft()

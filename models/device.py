@@ -34,7 +34,7 @@ def no_room(device: Any, what: str) -> ModelUnavailable:
     """Return the error for a device on which there is no room for something."""
     return ModelUnavailable(
         f"the memory of the device {device} has no room for {what}",
-        "end other programs that use it, or run on the processor: --device cpu",
+        "quit other programs that use it, or run on the processor: --device cpu",
     )
 
 

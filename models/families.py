@@ -128,7 +128,7 @@ def family_of(name: str, config: Any) -> Family:
     if found is not None and found.main_input_name == "pixel_values":
         return _IMAGES
     raise ModelUnavailable(
-        f"{name} is a {kind!r} model; shotdex reads {', '.join(FAMILIES)}, and models of images alone such as dinov2",
+        f"{name} is a {kind!r} model; shotdex reads {', '.join(FAMILIES)}, and image-only models such as dinov2",
         "choose another with --model; `--model demo` comes with shotdex",
     )
 

@@ -143,7 +143,7 @@ def shards(index: Any) -> list[str]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("the index of its weights lists no files") from error
     if any(not isinstance(name, str) or Path(name).name != name for name in names):
-        raise ValueError("the index of its weights leads out of the folder")
+        raise ValueError("the index of its weights names a file outside the folder")
     return names
 
 

@@ -156,7 +156,7 @@ class _Source:
                 return None
             raise
         if not found.etag or found.size is None:
-            raise ValueError(f"the answer for {filename} has no ETag or no size: something between alters it")
+            raise ValueError(f"the response for {filename} has no ETag or no size; a proxy may have altered it")
         return _File(filename, url, found.etag, found.size)
 
     def files(self, names: Sequence[str], listed: set[str] | None) -> list[_File]:

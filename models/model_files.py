@@ -106,8 +106,8 @@ def find_model(name: str) -> ModelFiles:
     wanted = HubName.of(name)
     if Path(name).is_absolute():
         raise ModelUnavailable(
-            f"the model's folder {name} is not there now",
-            "where it was moved, pass its new place once: --model FOLDER; it is recognised by its weights",
+            f"the model's folder {name} no longer exists",
+            "if it was moved, pass its new location once: --model FOLDER; it is recognised by its weights",
         )
     if not wanted.is_possible():
         raise ModelUnavailable(
@@ -232,7 +232,7 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Any]:
             tensors |= torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
         except pickle.UnpicklingError as error:
             raise ModelUnavailable(
-                f"{file} is not a file of tensors alone, or it is broken; shotdex runs no code that is in a file",
+                f"{file} does not contain only tensors, or is broken; shotdex runs no code from a file",
                 "use a model with safetensors, or download it again",
             ) from error
     return tensors

@@ -87,7 +87,7 @@ class OpenClipLoader:
             raise
         except pickle.UnpicklingError as error:
             raise ModelUnavailable(
-                f"{found.weights} is not a file of tensors alone; shotdex runs no code that is in a file",
+                f"{found.weights} does not contain only tensors; shotdex runs no code from a file",
                 "use a checkpoint with safetensors",
             ) from error
         except (RuntimeError, ValueError, OSError, KeyError, TypeError) as error:

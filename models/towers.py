@@ -105,7 +105,7 @@ def dimensions(model: Any, name: str, inputs: dict[str, Any]) -> tuple[int, int]
     joint, hidden = getattr(out, "pooler_output", out), getattr(out, "last_hidden_state", None)
     if not isinstance(joint, torch.Tensor) or joint.ndim != 2 or hidden is None:
         raise ModelUnavailable(
-            f"{name} does not give one vector for an image, which an index needs",
+            f"{name} does not return one vector per image, which an index needs",
             "choose another with --model; docs/models.md lists families",
         )
     return int(joint.shape[1]), int(hidden.shape[1 if hidden.ndim == 4 else -1])

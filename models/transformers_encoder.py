@@ -141,7 +141,7 @@ class TransformersEncoder:
         """
         if not self.family.texts:
             raise ModelUnavailable(
-                f"{self.id.name} is a model of images alone: it has no vectors of texts",
+                f"{self.id.name} is an image-only model: it has no vectors of texts",
                 "search with an image instead: --image FILE; or index with a CLIP or SigLIP model as well",
             )
         if self._tokenizer is None:

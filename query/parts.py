@@ -47,7 +47,7 @@ def parse(words: Sequence[str]) -> list[Part]:
     for word in words:
         if word.strip() in SIGNS:
             if pending:
-                raise EmptyQuery(f"nothing stands between {pending} and {word}", "write a part between two signs")
+                raise EmptyQuery(f"there is nothing between {pending} and {word}", "write a part between two signs")
             end_text()
             sign, pending = SIGNS[word.strip()], word.strip()
             continue

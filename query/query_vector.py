@@ -83,7 +83,7 @@ def check_query(query: Query) -> None:
         raise EmptyQuery("the query is empty", 'search for something: shotdex search "a dog"')
     if query.space is Space.VISION and query.texts:
         raise OptionError(
-            f"{query.texts[0]!r} is a text, and the vision space has images alone",
+            f"{query.texts[0]!r} is a text, and the vision space has only images",
             "search with --image or --like there, or in the joint space",
         )
     for name, bound in (("--min-score", query.min_score), ("--min-z", query.min_z)):

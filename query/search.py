@@ -84,7 +84,7 @@ class Searcher:
         """
         now = signature_of(self._store)
         if now is None:
-            raise StoreNotFound(f"the store at {self._store.root} is gone", "put it back, or serve another one")
+            raise StoreNotFound(f"the store at {self._store.root} is gone", "restore it, or serve another one")
         known = self._known
         if known is not None and (known.signature == now or not now.settled()):
             return False

@@ -76,7 +76,9 @@ def _attach_without_log(con: Connection, catalog: Path) -> Leave:
             return leave
         con.run("DETACH old")
         leave()
-    raise StoreLocked(f"other processes kept writing to {catalog}", "run the same command again when they are done")
+    raise StoreLocked(
+        f"other processes kept writing to {catalog}", "run the same command again when they have finished"
+    )
 
 
 def _compare(con: Connection) -> None:
@@ -86,13 +88,13 @@ def _compare(con: Connection) -> None:
             sorted(map(str, con.rows(query.format(of=f"database_name = '{name}'")))) for name in ("old", "catalog")
         )
         if old != new:
-            raise StoreError("the catalog could not be copied in full", "it stays as it is; nothing is lost")
+            raise StoreError("the catalog could not be copied in full", "the catalog is unchanged; nothing is lost")
     for schema_name, table in con.rows(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'old'"
     ):
         name = ".".join('"' + part.replace('"', '""') + '"' for part in (schema_name, table))
         if con.value(f"SELECT (SELECT count(*) FROM old.{name}) <> (SELECT count(*) FROM catalog.{name})"):
-            raise StoreError("the catalog could not be copied in full", "it stays as it is; nothing is lost")
+            raise StoreError("the catalog could not be copied in full", "the catalog is unchanged; nothing is lost")
 
 
 @contextmanager
@@ -173,6 +175,6 @@ def is_cut_short(catalog: Path) -> bool:
 def unborn(root: Path) -> StoreCorrupt:
     """Return the error for a store whose first indexing ended before it wrote anything."""
     return StoreCorrupt(
-        f"the store at {root} is empty: an indexing ended before it had begun to write",
+        f"the store at {root} is empty: an earlier shotdex index ended before it wrote anything",
         f"nothing is lost; index into it again: shotdex index SOURCE --store {root}",
     )

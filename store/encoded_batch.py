@@ -195,7 +195,7 @@ def _identities(batch: pa.Table) -> tuple[EncoderId, str]:
     metadata = batch.schema.metadata or {}
     if metadata.get(_FORM) not in (b"1", VERSION):
         raise StoreError(
-            "this table is not an encoded batch of the form that this version reads",
+            "this table is not an encoded batch that this version can read",
             "its schema is described in shotdex/store/encoded_batch.py; `batch_schema` makes it",
         )
     known = json.loads(metadata[_ENCODER])

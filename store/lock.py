@@ -46,7 +46,7 @@ def only_one(path: Path, seconds: float) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise StoreLocked(
                         f"process {_holder(descriptor)} is indexing into {path.parent}",
-                        "searching and SQL work meanwhile; index again when it is done",
+                        "searching and SQL work meanwhile; index again when it has finished",
                     ) from error
             time.sleep(0.1)
         with suppress(OSError):  # the number only helps others; a full disk is reported where it matters

@@ -220,11 +220,12 @@ def _unreadable(catalog: Path, error: duckdb.Error) -> StoreError:
     if full := _FULL.search(str(error)):
         return StoreError(
             f"cannot write to {catalog}: {full.group()}",
-            f"what was written before is whole; make room on the disk of {catalog.parent}, then run the same command",
+            f"everything written before is intact; make room on the disk of {catalog.parent}, then run the same "
+            f"command",
         )
     if "Failed to commit" in first_line:
         return StoreError(
-            f"cannot write to {catalog}: {first_line}", "check the disk; what was written before is whole"
+            f"cannot write to {catalog}: {first_line}", "check the disk; everything written before is intact"
         )
     if "Permission denied" in first_line:
         held = catalog if catalog.exists() and not os.access(catalog, os.R_OK | os.W_OK) else catalog.parent

@@ -90,8 +90,9 @@ class RunFiles:
         name = shlex.quote(self.run)
         return StoreError(
             f"the predictions of the run {self.run!r} in {self.folder} {self.lost}",
-            f"bring the folder back, or say where it is now: shotdex runs moved {name} FOLDER   or remove the run, and "
-            f"classify again: shotdex runs remove {name}   (accuracies and confusions are still there: shotdex runs)",
+            f"restore the folder, or pass its new location: shotdex runs moved {name} FOLDER   or remove the run, and "
+            f"classify again: shotdex runs remove {name}   (accuracies and confusions are still available: shotdex "
+            f"runs)",
         )
 
 

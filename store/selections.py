@@ -35,7 +35,7 @@ def save_selection(con: Connection, name: str, ids: Sequence[int], query: str) -
     """
     check_name(name)
     if not ids:
-        raise OptionError("there are no images to save", "search for something else, or with a wider filter")
+        raise OptionError("there are no images to save", "search for something else, or relax the filter")
     if con.value("SELECT count(*) FROM selections WHERE name = $name", {"name": name}):
         raise OptionError(
             f"there is a selection {name!r} already", f"choose another name, or: shotdex selections --remove {name}"

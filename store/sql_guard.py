@@ -70,7 +70,7 @@ def check_condition(con: Connection, where: str) -> None:
     tree = _tree(con, _selected(where))
     _check_tree(con, tree)
     if _around(tree) != _around(_tree(con, _selected("true"))):
-        raise BadSql(f"the filter {where!r} is more than a condition", "leave out what follows the condition")
+        raise BadSql(f"the filter {where!r} is more than a condition", "remove everything after the condition")
 
 
 def _selected(where: str) -> str:
@@ -169,12 +169,12 @@ def sql_errors(what: str, hint_of: Callable[[str], str] = lambda _: "") -> Itera
     try:
         yield
     except TookTooLong as error:
-        raise BadSql(f"{what}: {error}", "query less, or with fewer joins") from error
+        raise BadSql(f"{what}: {error}", "query fewer rows, or use fewer joins") from error
     except TooMuch as error:
         raise BadSql(f"{what}: {error}", "query fewer rows or columns: LIMIT, or count(*)") from error
     except duckdb.OutOfMemoryException as error:
         text = str(error).splitlines()[0]
-        raise BadSql(f"{what}: {text}", "query less: a query gets half of the memory, and never the disk") from error
+        raise BadSql(f"{what}: {text}", "query fewer rows: a query may use half of the memory, and no disk") from error
     except duckdb.Error as error:
         text = str(error).strip()
         hint = "the tables and their columns: shotdex sql --schema   or one of them: shotdex sql --schema images"

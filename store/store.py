@@ -153,7 +153,7 @@ class Store:
             StoreError: the disk is full, or does not work.
         """
         if not self.catalog.is_file():  # DuckDB would make an empty one in its place
-            raise StoreNotFound(f"{self.catalog} no longer exists", "bring it back, or index again")
+            raise StoreNotFound(f"{self.catalog} no longer exists", "restore it, or index again")
         if is_cut_short(self.catalog):
             raise unborn(self.root)
         con = opening.to_write(self.catalog, seconds)

@@ -65,7 +65,7 @@ def index_again(sources: Sequence[str], model: str = "") -> str:
     model = f" --model {shlex.quote(model)}" if model else ""
     more = f"   (and {len(sources) - 1:,} other sources)" if len(sources) > 1 else ""
     if not (sources[0].find("://") > 0 or Path(local(sources[0])).exists()):
-        return f"bring back {sources[0]}, which is not there now, then index it again{more}"
+        return f"restore {sources[0]}, which no longer exists, then index it again{more}"
     return f"with the options of the first time: shotdex index {shlex.quote(sources[0])}{model}{more}"
 
 

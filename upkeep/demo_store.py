@@ -110,5 +110,5 @@ def _check_marker(place: Path) -> None:
 
 def _failed(place: Path, why: str) -> OptionError:
     return OptionError(
-        f"{place} {why}, so it is left as it is", "choose another folder: --out DIR; or remove it yourself"
+        f"{place} {why}, so it was not changed", "choose another folder: --out DIR; or remove it yourself"
     )

@@ -236,7 +236,10 @@ def _leaving(con: Connection, options: RemoveOptions) -> Iterator[_Leaving]:
     """Find what the options mean in an open catalog."""
     named = [value for value in (options.source, options.encoder, options.where) if value is not None]
     if len(named) != 1:
-        raise OptionError("what to remove is not one thing", "pass one of --source S, --encoder E and --where SQL")
+        raise OptionError(
+            "remove takes exactly one of --source, --encoder and --where",
+            "pass one of --source S, --encoder E and --where SQL",
+        )
     encoders, source, staying = {}, None, list_encoders(con)
     if options.encoder is not None:
         encoders = dict([choose_encoder(con, options.encoder)])

@@ -92,7 +92,7 @@ class Guard:
         if request.method not in ("GET", "HEAD", "POST"):
             raise Problem(405, f"{request.method} is not allowed", "", {"Allow": "GET, HEAD, POST"})
         if not request.path.startswith("/"):
-            raise Problem(400, "the request line must hold a path")
+            raise Problem(400, "the request line must contain a path")
         _check_host(request, self._options)
         _check_origin(request)
         if request.method == "POST":
@@ -192,7 +192,7 @@ def _check_host(request: _Request, options: ServeOptions) -> None:
     # The port is not compared: tunnels of SSH and editors change it.
     name = "" if found is None else found.group(1).strip("[]")
     if name not in options.names and not (options.everywhere and _is_address(name)):
-        raise Problem(421, "this server does not answer to that host name", "allow it: shotdex serve --allow-host NAME")
+        raise Problem(421, "this server does not accept that host name", "allow it: shotdex serve --allow-host NAME")
 
 
 def _is_address(name: str) -> bool:
@@ -230,7 +230,7 @@ async def _read(receive: Receive, most: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Problem(400, "the client went away")
+            raise Problem(400, "the client disconnected")
         body += message.get("body", b"")
         if len(body) > most:
             raise Problem(413, f"the request has more than {most:,} bytes")

@@ -46,7 +46,7 @@ def router(served: Served) -> APIRouter:
             most = max(PIXEL_LIMIT, (row["width"] or 0) * (row["height"] or 0))
             made = served.previews.get(images.generation, row["path"], side, most)
         except UnreadableImage:
-            raise Problem(404, "the image is gone or cannot be read any more", "index its source again") from None
+            raise Problem(404, "the image is gone or can no longer be read", "index its source again") from None
         return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600, immutable"})
 
     @routes.get("/{image_id}/neighbours", dependencies=[Depends(served.unchanged)])

@@ -93,7 +93,7 @@ def export_page(
             snapshot = served.snapshot
             if not 0 < len(snapshot.images.ids) <= most:
                 raise OptionError(
-                    f"the store has {len(snapshot.images.ids):,} images, and a page in one file holds 1 to {most:,}",
+                    f"the store has {len(snapshot.images.ids):,} images, and a page in one file can have 1 to {most:,}",
                     "show it with: shotdex serve",
                 )
             data, missing = _gather(served, snapshot, resamples)

@@ -81,4 +81,4 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def defect(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answer(Problem(500, "shotdex failed to answer; the terminal that serves says why"))
+        return answer(Problem(500, "shotdex could not process the request; see the terminal of shotdex serve"))

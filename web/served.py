@@ -81,7 +81,7 @@ class Served:
     def catalog(self) -> Iterator[Session]:
         """Give the session to one reader or writer of the catalog at a time, with a pause before the next."""
         if not self._queue.acquire(blocking=False):
-            raise Problem(503, "too many requests wait for the catalog", "try again", {"Retry-After": "2"})
+            raise Problem(503, "too many requests are waiting for the catalog", "try again", {"Retry-After": "2"})
         try:
             with self._catalog:
                 try:

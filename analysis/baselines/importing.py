@@ -60,7 +60,7 @@ def read_baseline(files: Sequence[Path], name: str | None = None, source: str | 
     found = [read_csv(_find(path), {*COLUMNS, *TRIAL_COLUMNS}) for path in files]
     kinds = {_kind(file) for file in found}
     if len(found) > 1 and kinds != {Kind.TRIALS}:
-        raise OptionError("only trials can come in several files", "import each table by itself")
+        raise OptionError("only trials can come in several files", "import each table separately")
     if len(found) > 1 and name is None:
         raise OptionError("a baseline from several files needs a name", "for example: --name people")
     chosen = (found[0].path.stem if name is None else name).strip()

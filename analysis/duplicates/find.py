@@ -115,7 +115,9 @@ def find_duplicates(store: Store, options: DuplicateOptions, progress: Progress 
         BadSql, EncoderMismatch.
     """
     if options.across not in SIDES:
-        raise OptionError(f"duplicates cannot bridge a {options.across!r}", f"use one of: {', '.join(SIDES)}")
+        raise OptionError(
+            f"duplicates cannot be searched across a {options.across!r}", f"use one of: {', '.join(SIDES)}"
+        )
     chosen = THRESHOLDS[options.space] if options.threshold is None else options.threshold
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, options.encoder_name)
@@ -143,7 +145,7 @@ def find_duplicates(store: Store, options: DuplicateOptions, progress: Progress 
 def _images(con: Connection, where: str | None) -> pa.Table:
     kept = filtered_ids(con, where or "true")
     if len(kept) == 0:
-        hint = f"{near_a_filter(con, where)}loosen --where, or index images: shotdex index FOLDER"
+        hint = f"{near_a_filter(con, where)}relax --where, or index images: shotdex index FOLDER"
         raise EmptyStore("there are no images to compare", hint)
     with con.holding("kept", pa.table({"image_id": pa.array(kept)})):
         return con.table(

@@ -31,7 +31,7 @@ def check_target(path: Path) -> None:
         raise OptionError(f"there is no folder {path.parent} to write {path.name} to", "create it first")
     if path.exists() and not _is_ours(path):
         raise OptionError(
-            f"{path} exists and is not a figure that shotdex drew, so it is left as it is",
+            f"{path} exists and is not a figure that shotdex drew, so it was not changed",
             "choose another name, or remove it first",
         )
 

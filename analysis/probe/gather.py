@@ -182,7 +182,7 @@ def _labelled(con: Connection, ids: Ids) -> _Labelled:
 def _check(sides: _Sides, train: _Labelled, test: _Labelled) -> None:
     for name, ids, labelled in (("train on", sides.train, train), ("test on", sides.test, test)):
         if not len(ids):
-            raise EmptyStore(f"there are no images to {name}", "see what the store holds: shotdex status")
+            raise EmptyStore(f"there are no images to {name}", "see what the store contains: shotdex status")
         if not len(labelled.ids):
             raise MissingLabels(
                 f"none of the {len(ids):,} images to {name} has a category",
@@ -192,7 +192,7 @@ def _check(sides: _Sides, train: _Labelled, test: _Labelled) -> None:
     if len(only) == 1:
         raise EvaluationError(
             f"all training images are of category {only.pop()!r}, so there is nothing to classify",
-            "loosen --train-where",
+            "relax --train-where",
         )
 
 

@@ -173,7 +173,9 @@ class ZipArchive:
         # Behind it begins the next member, in the order of the file, or the directory.
         behind = self._starts[min(bisect_right(self._starts, entry.header_offset), len(self._starts) - 1)]
         if entry.header_offset < 0 or begin + entry.compress_size > behind:
-            raise ContainerFailure(Reason.CORRUPT, "its data overlap with what follows: it may be a zip bomb")
+            raise ContainerFailure(
+                Reason.CORRUPT, "its data overlap with those of another member: it may be a zip bomb"
+            )
         try:
             data = self._content(entry)
         except Exception as error:
@@ -245,7 +247,7 @@ def _failure(error: Exception, entry: zipfile.ZipInfo | None = None) -> Exceptio
     if isinstance(error, OSError) and not bzip2_is_broken:
         return error
     if isinstance(error, UnicodeDecodeError):
-        return ContainerFailure(Reason.BAD_NAME, "a name in its directory is not UTF-8, as it says it is")
+        return ContainerFailure(Reason.BAD_NAME, "a name in its directory is marked as UTF-8 but is not valid UTF-8")
     if isinstance(error, (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error, OSError)):
         return ContainerFailure(Reason.CORRUPT, str(error) or type(error).__name__)
     return error

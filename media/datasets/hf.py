@@ -112,9 +112,7 @@ def open_hf(name: str, config: str | None) -> HfRows:
     except ImportError as error:
         raise SourceError(f"hf:{name} needs {error.name}, which is not installed", INSTALL) from error
     if int(datasets.__version__.partition(".")[0]) < 4:
-        raise SourceError(
-            f"datasets {datasets.__version__} may run what a data set brings", "pip install 'datasets>=4'"
-        )
+        raise SourceError(f"datasets {datasets.__version__} may run code from a data set", "pip install 'datasets>=4'")
     datasets.logging.set_verbosity_error()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
@@ -124,7 +122,7 @@ def open_hf(name: str, config: str | None) -> HfRows:
         raise _failed(name, config, error) from error
     splits = made if isinstance(made, dict) else {"train": made}
     if not splits:
-        raise SourceError(f"hf:{name} has no splits", "check what is in it")
+        raise SourceError(f"hf:{name} has no splits", "check its contents")
     features = next(iter(splits.values())).features
     images = _of_type(features, "Image")
     if not images:

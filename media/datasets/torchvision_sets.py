@@ -133,7 +133,7 @@ def settings_of(name: str, made_by: Any) -> Mapping[str, Mapping[str, Any]]:
         key for key, value in takes.items() if value.default is value.empty and value.kind is not value.VAR_KEYWORD
     ]
     if needed:
-        raise SourceError(f"torchvision:{name} needs {' and '.join(needed)}, which cannot be given here", hint)
+        raise SourceError(f"torchvision:{name} needs {' and '.join(needed)}, which cannot be passed here", hint)
     if "train" in takes:
         return {"train": {"train": True}, "test": {"train": False}}
     if "background" in takes:
@@ -243,7 +243,7 @@ class TorchvisionRows:
                 raise KeyError(f"{self.name} has no image {position} in {split}")
             item = made[position]
             if not isinstance(item, tuple) or not isinstance(item[0], (Image.Image, Original)):
-                raise SourceError(f"torchvision:{self.name} gives no images", "choose one that does")
+                raise SourceError(f"torchvision:{self.name} has no images", "choose one that does")
             if isinstance(item[0], Image.Image):
                 item[0].load()
             return item[0], item[1] if len(item) > 1 else None

@@ -126,7 +126,7 @@ def _check_scans(data: bytes) -> None:
     for marker, body, _, _ in _segments(data):
         if marker in _SOF:
             if marker not in _HUFFMAN:
-                raise ImageFailure(Reason.UNSUPPORTED, "JPEG that is lossless, hierarchical or in arithmetic coding")
+                raise ImageFailure(Reason.UNSUPPORTED, "JPEG that is lossless, hierarchical or arithmetic-coded")
             progressive = marker == _PROGRESSIVE
             # For each coefficient the number of low bits that are still to come; 99 is not begun.
             bits = {body[i]: [99] * 64 for i in range(6, 6 + 3 * body[5], 3)}

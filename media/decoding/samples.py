@@ -223,16 +223,16 @@ def _white(image: Image.Image, samples: Samples) -> float:
         for white in _FLOAT_WHITES if image.mode == "F" else ():
             above[white] += int((numbers > white).sum())
     if not finite:
-        raise ImageFailure(Reason.UNSUPPORTED, "none of its numbers is finite")
+        raise ImageFailure(Reason.UNSUPPORTED, "it has no finite numbers")
     if samples.white is not None and largest <= samples.white > samples.black:
         white = samples.white
     elif image.mode == "F":
         fitting = (white for white in _FLOAT_WHITES if above[white] <= _BRIGHT * finite)
         if (white := next(fitting, 0.0)) == 0:
-            raise ImageFailure(Reason.UNSUPPORTED, f"float numbers up to {largest:g}, and white is not stated")
+            raise ImageFailure(Reason.UNSUPPORTED, f"float numbers up to {largest:g}, and white is not specified")
     else:
         fitting = (white for white in _INTEGER_WHITES if largest <= white <= samples.full)
         white = next(fitting, min(samples.full, 2.0 ** int(max(largest, 1)).bit_length() - 1))
     if smallest < samples.black - _NEGATIVE * (white - samples.black):
-        raise ImageFailure(Reason.UNSUPPORTED, f"numbers from {smallest:g} to {largest:g}, and black is not stated")
+        raise ImageFailure(Reason.UNSUPPORTED, f"numbers from {smallest:g} to {largest:g}, and black is not specified")
     return white

@@ -51,12 +51,14 @@ def checked(url: str) -> str:
         parts = urlsplit(f"{scheme}://{rest}")
         host, userinfo = parts.hostname, "@" in parts.netloc
     except ValueError as error:
-        raise SourceError(f"{shown(url)} is not a valid URL: {error}", "check how it is written") from error
+        raise SourceError(f"{shown(url)} is not a valid URL: {error}", "check its spelling") from error
     if userinfo:
         better = "~/.netrc" if scheme in WEB else "the settings of your AWS or Google account"
-        raise SourceError(f"{shown(url)} has a name or password in it", f"put it in {better}, and leave it out here")
+        raise SourceError(
+            f"{shown(url)} has a name or password in it", f"put it in {better} and remove it from the URL"
+        )
     if (host is None and scheme != "memory") or _CONTROL.search(url):
-        raise SourceError(f"{shown(url)!r} is not a valid URL", "check how it is written")
+        raise SourceError(f"{shown(url)!r} is not a valid URL", "check its spelling")
     # fsspec's chains (`zip://x::https://y`) would reach other schemes; `http://[::1]/` is only a host.
     if "::" in rest[len(parts.netloc) :]:
         raise SourceError(f"{shown(url)} has :: in it, which chains URLs", "pass one plain URL")

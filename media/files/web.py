@@ -89,7 +89,7 @@ def open_binary(url: str) -> BinaryIO:
 
     async def use(reply: Reply) -> BinaryIO | None:
         if reply.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
-            raise OSError(f"{shown(url)}: the server sends it packed, so it cannot be read in parts")
+            raise OSError(f"{shown(url)}: the server sends it compressed, so it cannot be read in parts")
         if reply.status == 416 and reply.size == 0:
             return io.BytesIO()
         if reply.status == 206 and reply.size is not None:
@@ -120,7 +120,7 @@ async def _range(url: str, start: int, end: int, first: Reply) -> bytes:
     async def use(reply: Reply) -> bytes:
         given = re.match(r"bytes (\d+)-", reply.headers.get("Content-Range", ""))
         if reply.status != 206 or given is None or int(given[1]) != start:
-            raise OSError(f"{shown(url)}: the server sends another part than was requested")
+            raise OSError(f"{shown(url)}: the server sends a different part from the one requested")
         if (reply.size, reply.version) != (first.size, first.version):
             raise OSError(f"{shown(url)} changed while it was read")
         try:

@@ -120,11 +120,11 @@ def _unpacked(data: bytes, packing: str, limit: int) -> bytes:
     if packing.lower() in ("", "identity"):
         return data
     if packing.lower() not in ("gzip", "x-gzip", "deflate"):
-        raise OSError(f"the server sends it packed by {packing[:20]!r}")
+        raise OSError(f"the server sends it compressed with {packing[:20]!r}")
     try:
         unpacked = zlib.decompressobj(wbits=47).decompress(data, limit + 1)
     except zlib.error as error:
-        raise OSError(f"what the server sends cannot be unpacked: {error}") from error
+        raise OSError(f"the server's data cannot be decompressed: {error}") from error
     if len(unpacked) > limit:
         raise TooManyBytes(f"more than {limit:,} bytes")
     return unpacked

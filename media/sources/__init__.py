@@ -85,8 +85,8 @@ def open_known_source(
         return open_source(source, reading=Reading(known, **reading))
     if not gone:
         raise SourceError(
-            f"{source} was indexed before and is not there now",
-            "its images stay, as a disk may not be mounted; if they are gone for good, say so: --gone",
+            f"{source} was indexed before, but no longer exists",
+            "its images are kept, since a disk may not be mounted; if they are gone for good, pass --gone",
         )
     return GoneSource(before.source, before.kind)
 

@@ -159,7 +159,7 @@ class IdxSource:
         """
         files = find_idx_files(self.root)
         if not files:
-            raise SourceError(f"{self.root} has no IDX files of images", "their names hold images-idx3")
+            raise SourceError(f"{self.root} has no IDX files of images", "their names contain images-idx3")
         for path in files:
             yield from _candidates(path)
 

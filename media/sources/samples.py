@@ -41,7 +41,7 @@ def check_roles(columns: Mapping[str, str]) -> None:
     unknown = sorted(set(columns) - set(ROLES))
     if unknown:
         raise OptionError(
-            f"the role {unknown[0]!r} says nothing in a tar archive, whose members are the images",
+            f"the role {unknown[0]!r} has no meaning in a tar archive, whose members are the images",
             f"its roles are {', '.join(ROLES)}",
         )
 

@@ -81,7 +81,7 @@ def _fitting(pattern: str) -> list[str]:
         if path.lower().endswith(_NAMED)
     )
     if not found:
-        raise SourceError(f"no archive or table fits {pattern}", "check the pattern")
+        raise SourceError(f"no archive or table matches {pattern}", "check the pattern")
     return list(found)
 
 

@@ -102,7 +102,7 @@ class TextCells:
             raise KeyError(f"there is no column {column!r}")
         value = row.values[column]
         if not isinstance(value, str):
-            raise ValueError("the cell holds no text")
+            raise ValueError("the cell has no text")
         return value
 
 

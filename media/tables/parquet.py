@@ -179,7 +179,7 @@ class ParquetCells:
                 if number == row:
                     return value
                 self._keep(number, value)
-            raise ValueError("the file has fewer rows than it says")
+            raise ValueError("the file has fewer rows than it claims")
         except Exception:
             # Each further row would be looked for from the start of the row group, only to meet the same fault.
             self._broken[column, group] = self._at[2]

@@ -220,7 +220,7 @@ def write_file(target: Path, pieces: Iterable[bytes]) -> tuple[FaissFile, str]:
     except OSError as error:
         raise StoreError(
             f"cannot write {target}: {error.strerror}{ownership(target.parent) if error.errno == EACCES else ''}",
-            "the catalog is whole and searches read it meanwhile; make room, then: shotdex verify --repair",
+            "the catalog is intact and searches read it meanwhile; make room, then: shotdex verify --repair",
         ) from error
     finally:
         aside.unlink(missing_ok=True)

@@ -238,8 +238,9 @@ class _Proposals:
         off = (ids[order[places]] == rows) & ~(np.abs(ours - theirs) <= ALTERED)
         if off.any():
             raise EngineUnavailable(
-                f"Milvus at {self.engine.record.uri} has another vector of image {int(rows[off][0])} than the catalog",
-                "compare them, and send the right ones: shotdex verify --repair",
+                f"Milvus at {self.engine.record.uri} has a different vector for image {int(rows[off][0])} than the "
+                f"catalog",
+                "compare them, and send the correct ones: shotdex verify --repair",
             )
 
 

@@ -83,8 +83,9 @@ def checked_uri(uri: str) -> str:
     parts = urlsplit(uri) if "://" in uri else None
     if "@" in uri.split("://", 1)[-1].split("/", 1)[0] or (parts is not None and (parts.query or parts.fragment)):
         raise OptionError(
-            "the URI of a Milvus server must not hold a user, password or token: runs record their command line",
-            f"put it into the environment: export {TOKEN}=user:password, and leave it out of --uri",
+            "the URI of a Milvus server must not contain a user, password or token, because runs record their command "
+            "line",
+            f"put it in the environment: export {TOKEN}=user:password, and leave it out of --uri",
         )
     if parts is None:
         path = Path(uri).expanduser().absolute()
@@ -211,7 +212,7 @@ class Collection:
                 break
             time.sleep(0.1)
         raise EngineUnavailable(
-            f"Milvus at {self.uri} was sent {rows:,} rows and does not have them in its index: {before}",
+            f"Milvus at {self.uri} received {rows:,} rows but does not have them in its index: {before}",
             "look at the server's log and memory, then: shotdex verify --repair",
         )
 
@@ -301,8 +302,8 @@ def _asking(uri: str) -> Iterator[Any]:
         with _lock:
             _clients.pop(uri, None)
         raise EngineUnavailable(
-            f"Milvus at {uri} does not answer as it should: {_said(error)}",
-            "start it, or search with --engine faiss; shotdex engine remove milvus forgets it",
+            f"Milvus at {uri} does not respond as expected: {_said(error)}",
+            "start it, or search with --engine faiss; shotdex engine remove milvus removes it",
         ) from None  # whose text may hold the token
 
 
@@ -332,7 +333,7 @@ def _tls(uri: str) -> dict[str, str]:
     if not all(files.values()):
         missing = ", ".join(name for name, file in files.items() if not file)
         raise EngineUnavailable(
-            f"a certificate of the client needs its key and the server's authority, too: {missing} is not set",
+            f"a client certificate also needs its key and the server's authority: {missing} is not set",
             "set all three to PEM files",
         )
     return {

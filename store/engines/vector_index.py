@@ -296,5 +296,5 @@ def catalog_chunks(con: Connection, encoder_id: int, encoder: EncoderId, ids: Id
             found, first = np.unique(found, return_index=True)  # an image with two rows, which `verify` repairs
             vectors = vectors[first]
         if not np.array_equal(found, expected):
-            raise StoreCorrupt("the catalog lost vectors while they were read", "look for damage: shotdex verify")
+            raise StoreCorrupt("the catalog lost vectors while they were being read", "look for damage: shotdex verify")
         yield vectors

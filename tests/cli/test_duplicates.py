@@ -115,7 +115,7 @@ def test_the_printed_filter_can_be_used(shotdex: Run, here: Path) -> None:
 
 def test_a_filter_too_long_for_one_argument_is_said(shotdex: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shotdex.cli.duplicates_output.LONGEST_ARGUMENT", 20)
-    assert "more than some shells pass on" in shotdex("duplicates", "--as-filter").err
+    assert "longer than some shells accept" in shotdex("duplicates", "--as-filter").err
 
 
 def test_every_pair_as_csv_and_as_images(shotdex: Run, here: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_filter_that_leaves_nothing_says_what_was_near(kind: str, evaluated: S
     with pytest.raises(EmptyStore) as raised:
         door.open(evaluated.root).plot(kind, where="condition = 'Plain'")
     assert raised.value.hint is not None
-    assert raised.value.hint.startswith("no condition `Plain` (plain); loosen --where")
+    assert raised.value.hint.startswith("no condition `Plain` (plain); relax --where")
 
 
 def test_a_keyword_that_a_figure_does_not_take_is_refused(evaluated: Store) -> None:

@@ -242,8 +242,8 @@ class TestASourceThatIsGone:
         self, photos: Path, shotdex: Run, indexed: Path
     ) -> None:
         photos.rename(photos.with_name("elsewhere"))
-        failed(shotdex("index", photos, "--store", indexed), 1, "is not there now", "--gone")
-        failed(shotdex("index", photos, "--store", indexed, "--prune"), 1, "is not there now", "--gone")
+        failed(shotdex("index", photos, "--store", indexed), 1, "no longer exists", "--gone")
+        failed(shotdex("index", photos, "--store", indexed, "--prune"), 1, "no longer exists", "--gone")
         assert column(indexed, "SELECT count(*) FROM images") == [6]
         ran = shotdex("index", photos, "--store", indexed, "--prune", "--gone")
         assert (ran.status, "6 gone" in ran.out) == (0, True), ran.err

@@ -141,7 +141,7 @@ def test_a_shard_with_a_bit_changed_is_named(place: Path, tmp_path: Path) -> Non
     data = bytearray(first.read_bytes())
     data[len(data) // 3] ^= 4
     first.write_bytes(data)
-    with pytest.raises(SourceError, match=rf"{first.name} is not a shard that can be used"):
+    with pytest.raises(SourceError, match=rf"{first.name} is not a usable shard"):
         index_shards(tmp_path / "store", place)
 
 

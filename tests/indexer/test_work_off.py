@@ -122,5 +122,5 @@ def test_workers_that_all_die_as_they_start() -> None:
         def wait(self, seconds: float) -> Sequence[Event]:
             return [Event(self.waiting.pop(), "lost", "no such library")] if self.waiting else []
 
-    with pytest.raises(StoreError, match="die as they start: no such library"):
+    with pytest.raises(StoreError, match="die on startup: no such library"):
         list(work_off([Task(0, 0, 5)], Dying(Random(0), 1, 0), 2, lambda _: None))

@@ -27,7 +27,7 @@ from .corpus import LAYOUT, Corpus
 from .crash import ask, look
 from .states import BATCH, difference, everything
 
-KEPT = "interrupted; what is done is kept. Go on with the same command."
+KEPT = "interrupted; everything done so far is kept. Run the same command again to continue."
 GRACE = 20.0
 """Seconds within which a process must end after Ctrl-C, on a machine that does ten other things."""
 

@@ -40,7 +40,7 @@ def test_commands_say_it(shotdex: Shotdex, evaluated: Store) -> None:
     assert shotdex("sql", "FROM accuracy WHERE run = 'names'", *at).err == "1 row\n"
     for command in (("classify",), ("duplicates",)):
         ran = shotdex(*command, "--where", "category = 'Red'", *at)
-        assert ran.status == 1 and "no category `Red` (red); loosen --where" in ran.err, command
+        assert ran.status == 1 and "no category `Red` (red); relax --where" in ran.err, command
 
 
 def test_python_has_it(evaluated: Store) -> None:

@@ -154,7 +154,7 @@ class MilvusContract:
             collection.set_state("another")
         settle(collection, many, damage)
         if damage == "altered":  # it is met where it is proposed
-            with pytest.raises(EngineUnavailable, match="another vector of image"):
+            with pytest.raises(EngineUnavailable, match="a different vector for image"):
                 for _ in range(100):  # a server may answer from before for a moment
                     many.open_milvus().search(many.vectors[0], 200)
                     time.sleep(0.1)

@@ -90,7 +90,7 @@ def test_a_source_that_is_gone_as_a_whole(store: Store, folder: Path) -> None:
     shutil.rmtree(folder)
     check = check_files(store)
     assert check.text == f"gone: 8 (such as {folder}/0.png)"
-    assert check.hint.startswith(f"bring back {folder}, which is not there now, then index it again; ")
+    assert check.hint.startswith(f"restore {folder}, which no longer exists, then index it again; ")
 
 
 def test_removed_images_are_not_looked_for(store: Store, folder: Path) -> None:

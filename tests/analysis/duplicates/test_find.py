@@ -261,7 +261,7 @@ def test_conditions_are_bridged_only_where_asked(store: Store, fake: FakeEncoder
     assert summary(splits).near == summary(conditions).near == Tally(5, 10, 5), "one colour at two sizes"
     assert summary(splits).leaks == Tally(0, 0, 0)
     assert summary(conditions).leaks == Tally(5, 10, 5)
-    with pytest.raises(OptionError, match="cannot bridge a 'category'"):
+    with pytest.raises(OptionError, match="cannot be searched across a 'category'"):
         find_duplicates(store, DuplicateOptions(across="category"))
 
 

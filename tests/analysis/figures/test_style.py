@@ -103,7 +103,7 @@ def test_only_a_figure_of_shotdex_is_replaced(tmp_path: Path, suffix: str) -> No
     save(Figure(figsize=(3, 2)), ours)
     Figure(figsize=(2, 2)).savefig(theirs)
     before = theirs.read_bytes()
-    with pytest.raises(OptionError, match="left as it is"):
+    with pytest.raises(OptionError, match="was not changed"):
         save(Figure(figsize=(3, 2)), theirs)
     assert theirs.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ours.name, theirs.name])

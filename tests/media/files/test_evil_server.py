@@ -224,7 +224,7 @@ def test_the_first_ctrl_c_ends_it(tmp_path: Path) -> None:
         said = process.communicate(timeout=50)[1].decode()
     assert time.monotonic() - began < 10, said
     assert process.returncode == 130
-    assert "interrupted; what is done is kept" in said
+    assert "interrupted; everything done so far is kept" in said
     assert "Traceback" not in said
 
 

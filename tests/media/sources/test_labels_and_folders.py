@@ -149,7 +149,7 @@ class TestSeveral:
         assert [source.read(each.address, 10**6) for each in found] == [read_bytes(each.address) for each in found]
         assert not is_gone(str(tmp_path / "data/*.parquet"))
         assert is_gone(str(tmp_path / "data/*.zip"))
-        with pytest.raises(SourceError, match="no archive or table fits"):
+        with pytest.raises(SourceError, match="no archive or table matches"):
             open_source(tmp_path / "data/*.zip")
 
     def test_archives_in_folders(self, tmp_path: Path) -> None:
