@@ -109,7 +109,7 @@ def rerun(store: Store, run: Run, load: LoadEncoder) -> Rerun:
     """Make a run again and compare it with its record, without recording anything.
 
     Raises:
-        EmptyStore, UnknownClass, EncoderMismatch, ModelUnavailable: it cannot be made any more.
+        EmptyStore, UnknownClass, EncoderMismatch, ModelUnavailable: it can no longer be repeated.
     """
     with store.reading() as con:
         wanted = wanted_again(con, run)

@@ -30,7 +30,7 @@ class Baselines(Opened):
     """Mixed into `Session`."""
 
     def baselines(self) -> Findings:
-        """Return the imported baselines, oldest first; `details` has for each the counts of its trials.
+        """Return the imported baselines, oldest first; `details` has the counts of each one's trials.
 
         >>> all(baseline.accuracies for baseline in store.baselines())
         True
@@ -58,9 +58,9 @@ class Baselines(Opened):
 
         Args:
             files: a table `condition,accuracy,n,low,high,source,note` with accuracies in [0, 1]; or trials, one row for
-                each decision, as the model-vs-human toolbox writes them, in one file or several.
-            name: the baseline's name; the file's where None.
-            source: where the numbers come from; the file's column `source` where None.
+                each decision, as written by the model-vs-human toolbox, in one or more files.
+            name: the baseline's name; None: the file's name.
+            source: where the numbers come from; None: the file's column `source`.
 
         Returns:
             The baseline; `details` also has the counts of its trials, and notes about the files.
@@ -81,11 +81,11 @@ class Baselines(Opened):
         return Findings(f"baseline {found.name}", [found], BaselineDetails(found, counts, tuple(read.notes)))
 
     def compare_baseline(self, name: str, run: str | None = None) -> Findings:
-        """Compare a run, the newest where none is named, with a baseline: better, worse or not distinguishable.
+        """Compare a run (default: the newest) with a baseline: better, worse or not distinguishable.
 
         Returns:
-            A row for each condition that both have: the two accuracies, and their difference, model minus baseline,
-            with its 95 % interval. With trials, `details.consistency` says whether both err on the same images.
+            A row for each condition that both have: the two accuracies and their difference, model minus baseline, with
+            its 95 % interval. With trials, `details.consistency` says whether both err on the same images.
 
         Raises:
             OptionError: there is no such baseline or run, or they have no condition in common.
@@ -101,7 +101,7 @@ class Baselines(Opened):
         return Findings(f"run {chosen.name} against baseline {baseline.name}", found.conditions, found)
 
     def remove_baseline(self, name: str) -> Findings:
-        """Remove a baseline with its trials, and return it as it was; the files that it came from stay.
+        """Remove a baseline with its trials, and return it; the imported files are not touched.
 
         Raises:
             OptionError: there is no such baseline.

@@ -80,18 +80,18 @@ def encode(
     """Encode one part of a source to shards, Parquet files that `Session.index` takes; needs no store.
 
     Part I of N is the I-th of N equal slices of the source's images, so N calls, on as many machines as there are,
-    encode all of it. Call it again after an interruption: what is there is not encoded again. See docs/shards.md.
+    encode all of it. Call it again after an interruption: existing shards are not encoded again. See docs/shards.md.
 
     Args:
         source: what `Session.index` takes; every machine must see it under the same path or URL.
         part: which part: "0/8" to "7/8", or (0, 8).
-        out: where the shards go: a folder, made if it is not there, or an s3:// or gs:// prefix.
-        part_rows: images of one shard at most, from 1 to 262,144; a longer part has several.
+        out: where to write the shards: a folder, created if it does not exist, or an s3:// or gs:// prefix.
+        part_rows: maximum number of images in a shard, from 1 to 262,144; a longer part has several shards.
         device: where the model runs: auto, cpu, cuda or mps.
         options: the keywords of `SourceKeywords`.
 
     Returns:
-        What was done, with the names of the shards.
+        A report with the names of the shards.
 
     Raises:
         OptionError: there is no such part.

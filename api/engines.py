@@ -29,7 +29,7 @@ class Engines(Opened):
     """Mixed into `Session`."""
 
     def engines(self) -> Findings:
-        """Return the engines that were added, a row for each, with whether it is ready to be searched; each is asked.
+        """Return a row for each engine that was added, with whether it is ready; this asks every engine.
 
         >>> len(store.engines())
         0
@@ -48,10 +48,11 @@ class Engines(Opened):
         model: AnyModel | None = None,
         progress: bool | Progress = False,
     ) -> EngineStatus:
-        """Send an encoder's vectors to a search engine, so that searches go through it; return how it is then.
+        """Send an encoder's vectors to a search engine, so that searches use it; return its status.
 
-        The catalog stays the truth: the engine proposes images, cosines and filters are computed here. It is kept up
-        by `index`, `prune` and `remove`; while it cannot be, FAISS is searched. To add it again sends what it lacks.
+        The catalog remains the source of truth: the engine proposes images; cosines and filters are computed here.
+        `index`, `prune` and `remove` keep it up to date; while that fails, FAISS is searched. Adding it again sends
+        what is missing.
 
         Args:
             engine: "milvus".
@@ -59,8 +60,8 @@ class Engines(Opened):
                 user:password is read from the environment variable SHOTDEX_MILVUS_TOKEN only; see docs/engines.md for
                 certificates.
             kind: the index: FLAT compares every vector; HNSW, IVF_FLAT, IVF_SQ8 and DISKANN may miss some.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
-            progress: show how far it is.
+            model: one of the store's encoders, by name, number or object; required if there are several.
+            progress: show the progress.
 
         Raises:
             OptionError: there is no such engine or kind, or the URI cannot be used or holds a password.
@@ -80,11 +81,11 @@ class Engines(Opened):
         return next(one for one in engine_statuses(self.store) if one.encoder == number)
 
     def remove_engine(self, engine: str, *, model: AnyModel | None = None) -> bool:
-        """Forget an engine and delete what it was sent; return whether there was one. Searches go through FAISS again.
+        """Remove an engine and delete what was sent to it; return whether there was one. Searches use FAISS again.
 
         Args:
             engine: "milvus".
-            model: one of the store's encoders, by name, number or object; needed where there are several.
+            model: one of the store's encoders, by name, number or object; required if there are several.
 
         >>> store.remove_engine("milvus")
         False

@@ -40,13 +40,13 @@ class Evaluation(Opened):
         """Score every image against every class, record the predictions as a run, and return it.
 
         Args:
-            classes: names of the classes, or one text: "cat,dog", or a published list such as "classes.json#NAME"; the
-                categories of all indexed images, whatever the filter, if not given.
+            classes: names of the classes, or one text: "cat,dog", or a published list such as "classes.json#NAME";
+                default: the categories of all indexed images, regardless of the filter.
             options: the keywords of `ClassifyKeywords`.
 
         Returns:
-            The run. Its `summary` has the accuracies by category, condition and split and the images that could not be
-            scored; its `notes` say which texts are longer than the model reads and which classes it cannot tell apart.
+            The run. Its `summary` has the accuracies by category, condition and split, and the images that could not be
+            scored. Its `notes` list texts that are longer than the model reads and classes that it cannot tell apart.
 
         Raises:
             OptionError: options that do not go together.
@@ -86,7 +86,7 @@ class Evaluation(Opened):
         return Run(self._session(), found.run, found.prompts, found)
 
     def run(self, name: str | None = None) -> Run:
-        """Return the run of a name, or the newest.
+        """Return the run with this name, or the newest.
 
         Raises:
             OptionError: there is no such run.
@@ -121,18 +121,18 @@ class Evaluation(Opened):
 
     @takes(ReportKeywords)
     def report(self, run: str | Sequence[str] | None = None, **options: Unpack[ReportKeywords]) -> Findings:
-        """Return every metric of a run, the newest where none is named, over all images and for each group.
+        """Return every metric of a run (default: the newest), over all images and for each group.
 
-        `details` is the whole report: coverage, top-k, and recall, precision and F1 of each class. With `out` a
-        document about the run is written, too, compared with further runs and with the store's baselines; see
+        `details` is the whole report: coverage, top-k, and recall, precision and F1 of each class. With `out`, a
+        document is written, too, which compares the run with further runs and the store's baselines; see
         docs/report.md.
 
         Args:
-            run: a name or number; for a document also several, of which the first is the one that it is about.
+            run: a name or number; for a document, possibly several, the first of which is its subject.
             options: the keywords of `ReportKeywords`.
 
         Returns:
-            A row for each group and metric of the first run, "all" first. `written` says what was written where.
+            A row for each group and metric of the first run, "all" first. `written` lists what was written where.
 
         Raises:
             OptionError: there is no such run or column, several runs without `out`, or `out` cannot be written.
@@ -182,17 +182,17 @@ class Evaluation(Opened):
         show: int = 5,
         anyway: bool = False,
     ) -> Findings:
-        """Compare runs on the images that they share, or with `by` the groups of a single run.
+        """Compare runs on the images that they share, or, with `by`, the groups of a single run.
 
         The p values are those of McNemar's exact test (Fisher's for groups), adjusted by Holm's method.
 
         Args:
-            runs: names or numbers of two runs or more; of one with `by`.
+            runs: names or numbers of two or more runs; with `by`, of one or more.
             by: columns of `images` to group by.
-            resamples: how often the bootstrap draws, from 100.
+            resamples: number of bootstrap resamples, from 100.
             seed: random seed for the bootstrap, from 0.
-            show: of two runs, how many images that only one gets right `details.disagreements` has at most.
-            anyway: also compare runs that chose among different classes, which says little: `same_classes` is False.
+            show: for two runs, the maximum number of images in `details.disagreements`, which only one gets right.
+            anyway: allow runs that chose among different classes, although this says little; `same_classes` is False.
 
         Returns:
             A row for each pair and group. `details` also has each run's coverage.
@@ -250,17 +250,17 @@ class Evaluation(Opened):
         return Findings(f"probe of {found.encoder.name}", found.rows, found)
 
     def rerun(self, run: str, *, name: str | None = None, replace: bool = False, command: str = "") -> Rerun:
-        """Make a run again from its record, and return whether the predictions are the same and what changed.
+        """Repeat a run from its record, and return whether the predictions are the same and what changed.
 
         Args:
             run: the run's name or number.
-            name: also keep the new predictions as a run of this name.
+            name: also save the new predictions as a run with this name.
             replace: delete the run that has this name once the new one is complete.
             command: how the run was started, for the record of the new run.
 
         Raises:
             OptionError: there is no such run, or the name is taken.
-            EmptyStore, UnknownClass, EncoderMismatch, ModelUnavailable: it cannot be made any more.
+            EmptyStore, UnknownClass, EncoderMismatch, ModelUnavailable: it can no longer be repeated.
 
         >>> store.rerun("photo").identical
         True

@@ -58,8 +58,8 @@ class Exploring(Facts):
     def snapshot(self) -> Snapshot:
         """Return the labels of all images, the outcomes of all runs, the maps and baselines, as they are in memory.
 
-        They are read when they are first needed and again when the catalog has changed; while the session is
-        `following` it, what is there is returned at once.
+        They are read when first needed, and again after the catalog has changed; while the session is `following` it,
+        the current snapshot is returned at once.
 
         >>> len(store.snapshot().images.ids)
         320
@@ -68,7 +68,7 @@ class Exploring(Facts):
 
     @contextmanager
     def following(self) -> Iterator[Follower]:
-        """Answer from memory inside the block, so that no reader waits; a thread renews it when the catalog changes.
+        """Read from memory inside the block, so that no reader waits; a thread follows changes of the catalog.
 
         Raises:
             StoreNotFound, StoreLocked, StoreCorrupt, SchemaTooNew.
@@ -90,7 +90,7 @@ class Exploring(Facts):
             self._searcher.follow(None)
 
     def index_of(self, model: AnyModel | None = None) -> VectorIndex:
-        """Return the vectors of all images as a search sees them, for an encoder by name, number or object.
+        """Return the vectors of all images, as used by searches, of an encoder given by name, number or object.
 
         >>> len(store.index_of())
         320
@@ -98,14 +98,14 @@ class Exploring(Facts):
         return self.snapshot_with_index(model)[1]
 
     def snapshot_with_index(self, model: AnyModel | None = None) -> tuple[Snapshot, VectorIndex]:
-        """Return the snapshot and the vectors of the same moment."""
+        """Return a consistent pair of snapshot and vectors."""
         from shotdex.query.kept import Place
 
         named = self.encoders.recognised(model)
         return self._searcher.read(lambda view: (_snapshot(view), view.index(Place(*_snapshot(view).encoder(named)))))
 
     def map_points(self, projection_id: int) -> tuple[Ids, Vectors]:
-        """Return the image ids (N,), rising, and the coordinates (N, 2) float32 of a map.
+        """Return the sorted image ids (N,) and the coordinates (N, 2), float32, of a map.
 
         Raises:
             OptionError: there is no such map.
@@ -146,9 +146,9 @@ class Exploring(Facts):
         return [known.get(one) for one in ids.tolist()]
 
     def select(self, selection: Selection, snapshot: Snapshot | None = None) -> Ids | None:
-        """Return the ids of the images that a selection keeps, rising; None where it keeps all of them.
+        """Return the sorted ids of the images that a selection keeps; None if it keeps all of them.
 
-        `snapshot` is the one to select from, that of now if None.
+        `snapshot` is the one to select from; None: the current one.
 
         Raises:
             OptionError: there is no such run, or options that do not go together. BadSql.
@@ -179,7 +179,7 @@ class Exploring(Facts):
     def query_vector(self, parts: QueryParts, model: AnyModel | None = None) -> Vectors:
         """Return the unit vector (D,) of a query: the weighted sum of the unit vectors of its parts, made unit again.
 
-        Nothing is remembered in the store.
+        Nothing is stored.
 
         Raises:
             EmptyQuery: there are no parts, or they cancel each other out.
@@ -205,7 +205,7 @@ class Exploring(Facts):
         return np.asarray(total / length, dtype=np.float32)
 
     def text_vectors(self, texts: Sequence[str], model: AnyModel | None = None) -> Mapping[str, Vectors]:
-        """Return the unit vector (D,) of each text, from memory where it is known; the store remembers none of them.
+        """Return the unit vector (D,) of each text, from memory if it is known; nothing is stored.
 
         Raises:
             ModelUnavailable, EncoderMismatch, ModelOutputInvalid.

@@ -22,7 +22,7 @@ class Facts(Opened):
     def image_facts(self, image_id: int) -> dict[str, Any] | None:
         """Return everything on record about a present image; None if the store has no such image.
 
-        `runs` has for each run its k best classes with cosine and probability, and the rank of the true class.
+        For each run, `runs` has the k best classes with cosine and probability, and the rank of the true class.
 
         >>> store.image_facts(1)["image_id"]
         1
@@ -47,7 +47,7 @@ class Facts(Opened):
         return facts | {"runs": list(runs.values())}
 
     def passing(self, where: str, seconds: float | None = None) -> Ids:
-        """Return the ids of the images that a SQL condition keeps, rising; it may take `seconds`, 300 if None.
+        """Return the sorted ids of the images that meet a SQL condition, which may take `seconds` (None: 300).
 
         Raises:
             BadSql: it is not a condition on the columns of `images`, or takes too long.
@@ -68,7 +68,7 @@ class Facts(Opened):
         Args:
             where: a SQL condition on the columns of `images`.
             space: "joint", unit vectors that text is compared with, or "vision", the image tower before its projection.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
+            model: one of the store's encoders, by name, number or object; required if there are several.
 
         >>> ids, vectors = store.vectors(where="category = 'hat'")
         >>> vectors.shape[0] == len(ids) == 40
@@ -95,7 +95,7 @@ class Facts(Opened):
             return load_vectors(con, number, encoder, space, ids)
 
     def selections(self) -> Records[Selection]:
-        """Return the saved selections, oldest first: what `SearchResult.save` saved.
+        """Return the selections saved with `SearchResult.save`, oldest first.
 
         >>> store.search("a hat", k=5).save("hats")
         >>> [(one.name, one.images) for one in store.selections()]
@@ -110,7 +110,7 @@ class Facts(Opened):
             return Records(list_selections(con), Selection)
 
     def remove_selection(self, name: str) -> None:
-        """Forget a saved selection; its images stay.
+        """Remove a saved selection, but not its images.
 
         Raises:
             OptionError: there is no selection of that name. StoreLocked.

@@ -24,14 +24,14 @@ _TIMES = ("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
 
 @takes(FilterKeywords)
 def where(sql: str | None = None, **options: Unpack[FilterKeywords]) -> str | None:
-    """Return the SQL condition for which all of this holds, as every method's `where` takes it; None without any.
+    """Return a SQL condition, for the `where` of any method, that combines all of these; None if there are none.
 
     Args:
         sql: a further condition on the columns of `images`.
         options: the keywords of `FilterKeywords`.
 
     Raises:
-        OptionError: a time, place or distance that makes no sense, `within` without `near`, `wrong` and `right`.
+        OptionError: an invalid time, place or distance, `within` without `near`, or both `wrong` and `right`.
 
     >>> shotdex.where(after="2021-07", camera="EOS R5")
     "taken_at >= '2021-07-01' AND contains(lower(camera), 'eos r5')"

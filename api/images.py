@@ -149,18 +149,18 @@ def classify_images(
 ) -> ClassifiedImages:
     """Return the `k` best classes of images with their probabilities; needs no store, and records nothing.
 
-    The probabilities are those that `Session.classify` gives an indexed image with the same model and prompts.
+    The probabilities equal those of `Session.classify` for an indexed image with the same model and prompts.
 
     Args:
-        images: a path or URL of an image, or several; also an image in an archive.
-        classes: names of the classes, or one text: "cat,dog", a text file with one class a line ("classes.txt"), or a
-            published list such as "classes.json#NAME"; the categories of the store's images if not given.
+        images: the path or URL of an image, or several; images in archives are accepted, too.
+        classes: names of the classes, or one string: "cat,dog", a text file with one class per line ("classes.txt"), or
+            a published list such as "classes.json#NAME". Default: the categories of the store's images.
         templates: texts with `{}` for the class, averaged; the bare names if not given.
         prompts: instead of both, a prompt set: a TOML file, a name from `shotdex prompts list`, or a `PromptSet`.
-        k: how many classes to return for each image, at least 1; fewer come where there are fewer classes.
-        model: "demo", a local folder, a name on the hub, one of the store's encoders, or an object as in `index`; the
-            store's if not given, and without a store the one that `index` takes.
-        store: a session whose encoder and categories are used where `model` and `classes` are not given.
+        k: how many classes to return for each image, at least 1; fewer are returned if there are fewer classes.
+        model: "demo", a local folder, a name on the hub, one of the store's encoders, or an object as in `index`.
+            Default: the store's; without a store, the default of `index`.
+        store: a session whose encoder and categories are used if `model` and `classes` are not given.
         device: where the model runs: auto, cpu, cuda or mps.
         max_pixels: a larger image is a failure; 0 lifts the limit.
 

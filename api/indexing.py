@@ -57,11 +57,11 @@ class Indexing(Opened):
 
     @takes(SourceKeywords, PreviewKeywords, IndexKeywords)
     def index(self, source: str | os.PathLike[str], **options: Unpack[IndexKeywords]) -> IndexReport:
-        """Index the images of a source, and return what was done; unchanged images cost only a look at their files.
+        """Index the images of a source and return a report; unchanged files are checked but not read.
 
         Args:
-            source: a folder, archive, manifest, data set or URL; see docs/sources.md. Or the place of shards that
-                `shotdex.encode` made; their images come with labels and vectors, and are not read.
+            source: a folder, archive, manifest, data set or URL; see docs/sources.md. Or the place of shards written by
+                `shotdex.encode`, which contain labels and vectors; their images are not read.
             options: the keywords of `IndexKeywords`.
 
         Raises:
@@ -97,8 +97,8 @@ class Indexing(Opened):
     def preview(self, source: str | os.PathLike[str], **options: Unpack[PreviewKeywords]) -> IndexPreview:
         """Return what `index` would do with the same arguments. Nothing is written, and no model is downloaded.
 
-        The images are listed, not read, so how many of them will fail is known only where they failed before.
-        `batch_size`, `compile`, `max_failures` and `strict` make no difference here.
+        The images are listed, not read, so failures are known only for images that failed before. `batch_size`,
+        `compile`, `max_failures` and `strict` have no effect here.
 
         Raises:
             SourceError: there is nothing to index.

@@ -29,7 +29,7 @@ class Interchange(Opened):
 
     @takes(ExportKeywords)
     def export(self, format: str, path: str | os.PathLike[str], **options: Unpack[ExportKeywords]) -> Exported:
-        """Write images with their labels, vectors and outcomes for another program; nothing is overwritten unasked.
+        """Write images with their labels, vectors and outcomes for another program.
 
         Args:
             format: parquet, csv, jsonl, numpy, atlas, hf, fiftyone or imagefolder; see docs/exchange.md.
@@ -63,8 +63,8 @@ class Interchange(Opened):
     def to_fiftyone(self, *, where: str | None = None, run: str | None = None) -> list[fiftyone.Sample]:
         """Return images as samples of FiftyOne: `ground_truth`, and a run's `prediction` with its confidence.
 
-        Nothing is copied: a sample names the image file. `fiftyone.Dataset("mine").add_samples(samples)` makes a data
-        set of them, for which FiftyOne starts its own database.
+        Nothing is copied: a sample refers to the image file. `fiftyone.Dataset("mine").add_samples(samples)` makes a
+        data set of them, for which FiftyOne starts its own database.
 
         Args:
             where: a SQL condition on the columns of `images`.
@@ -72,7 +72,7 @@ class Interchange(Opened):
 
         Raises:
             ShotdexError: FiftyOne is not installed.
-            UnreadableImage: none of the images is a file here, but all in archives, say.
+            UnreadableImage: none of the images is a local file, for example because all are in archives.
             EmptyStore: there is no image. BadSql.
 
         >>> samples = store.to_fiftyone(where="category = 'hat'", run="names")  # doctest: +SKIP
@@ -92,13 +92,13 @@ class Interchange(Opened):
         columns: Mapping[str, str] | None = None,
         labels_as_written: bool | None = None,
     ) -> IndexReport:
-        """Give images that are indexed the labels of a table, and return how many have others now; no image is read.
+        """Assign the labels in a table to indexed images, and return how many images changed labels; none is read.
 
-        The labels stay when the images' own source is indexed again. Images that are not indexed are not added.
+        The labels are kept when the images' own source is indexed again. Images that are not indexed are not added.
 
         Args:
             file: a CSV, Parquet or JSONL file that names images by path, and labels them.
-            columns: which columns have which role: {"image": "file", "category": "label"}; usual names are found.
+            columns: which columns have which role: {"image": "file", "category": "label"}; usual names are recognised.
             labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3.
 
         Raises:

@@ -24,30 +24,29 @@ ImageSource = str | os.PathLike[str] | bytes
 class SourceKeywords(TypedDict, total=False):
     """How the images of a source are read, labelled and encoded.
 
-    model: a hub name, a local folder, "demo", or an object with `id`, `encode_images` and `encode_texts`; the store's
-        own where None, and without one the default model.
-    layout: what path parts mean, such as "{condition}/{category}*".
+    model: a hub name, a local folder, "demo", or an object with `id`, `encode_images` and `encode_texts`; None: the
+        store's, or the default model if it has none.
+    layout: the meaning of path parts, such as "{condition}/{category}*".
     categories: the category is the longest of these that a file's name starts with as a word, else the nearest folder
-        of that name; with a layout, what its {category} may be.
+        of that name; with a layout, the possible values of its {category}.
     category, condition, split: the label of all images.
     columns: which columns of a manifest have which role: {"image": "file", "category": "label"}.
-    labels_as_written: keep what stands in cells: nan, NA, N/A, null and None are labels, 3.0 is not 3. None, here
-        and for the next two: as the last time, if there was one.
-    all_folders: also enter hidden folders and those that NAS, phones and desktops keep for themselves.
+    labels_as_written: keep the text of cells: nan, NA, N/A, null and None are labels, 3.0 is not 3. None, here and for
+        the next two: as last time, or the default.
+    all_folders: include hidden folders and the system folders of NAS devices, phones and desktops.
     zip_names: the encoding of names in zip files that do not say theirs: "gbk".
-    exclude: glob patterns of images to leave out, as in .gitignore: "*.png" and "drafts" fit names anywhere,
-        "2021/raw/*" begins at the source, `**` fits slashes, too; "" excludes none. None: as the last
-        time.
-    precision: float32, bf16, fp16 or auto; the store's, else float32, where None.
-    batch_size: images that go through the model at once; None chooses.
+    exclude: glob patterns of images to leave out, as in .gitignore: "*.png" and "drafts" match names anywhere,
+        "2021/raw/*" starts at the source, and `**` also matches slashes; "" excludes none. None: as last time.
+    precision: float32, bf16, fp16 or auto. None: the store's, else float32.
+    batch_size: number of images that the model encodes at once; None chooses automatically.
     max_pixels: larger images become failures; 0 lifts the limit.
-    max_seconds: the time to decode one image; 0 lifts the limit.
-    all_formats: read every format that Pillow can open, also those whose damage cannot be detected.
-    web_timeout: the seconds in which a web server must begin to answer, and then go on at 10 kB a second; a whole
-        answer may take 120 times as long. 0 lifts these limits.
-    web_files: the files and folders that a folder on a web server may list, in all; 0 lifts the limit, and those on
+    max_seconds: time limit for decoding an image, in seconds; 0 lifts it.
+    all_formats: read every format that Pillow can open, including those whose damage cannot be detected.
+    web_timeout: seconds within which a web server must begin its response, which must then continue at 10 kB per
+        second; a whole response may take 120 times as long. 0 lifts these limits.
+    web_files: how many files and folders a folder on a web server may list in total. 0 lifts this limit, and those on
         the size of a page, on nested folders and on archives whose size the server does not state.
-    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    progress: True shows a progress bar; or an object with `start(total)` and `advance(count)`.
     note: called with sentences about the work: which model is loaded, how the first images are labelled.
     """
 
@@ -76,14 +75,14 @@ class SourceKeywords(TypedDict, total=False):
 class PreviewKeywords(SourceKeywords, total=False):
     """What `Session.preview` takes, too.
 
-    compile: compile the model first, which pays on a GPU.
+    compile: compile the model first, which pays off on a GPU.
     max_failures: stop after more than this many failures; `strict` stops at the first.
     strict: stop at the first failure.
     prune: afterwards delete what has disappeared from its source.
-    gone: accept that the source, or a folder in it, has disappeared or lost most of its images. Without it that is an
+    gone: accept that the source, or a folder in it, has disappeared or lost most of its images. Without it, that is an
         error and nothing changes, since a disk may not be mounted; and `prune` never deletes most of a source.
-    refresh: "metadata" reads only the headers of files that are indexed already, for what cameras wrote into them, and
-        encodes nothing; other options, but for `exclude`, make no difference then.
+    refresh: "metadata" only rereads the EXIF data of indexed files, and encodes nothing; options other than `exclude`
+        then have no effect.
     """
 
     compile: bool
@@ -97,23 +96,22 @@ class PreviewKeywords(SourceKeywords, total=False):
 class IndexKeywords(PreviewKeywords, total=False):
     """What only `Session.index` takes.
 
-    vectors_from: vectors that were made elsewhere: a column of `source`, which is then a Parquet, CSV or JSONL file of
-        images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the other arguments
-        only `encoder`, `columns` and `progress` count; see docs/exchange.md.
-    encoder: whose vectors these are: the name of an encoder of the store, of a model, or any new one.
-    vectors: where the vectors of shards are kept: "catalog", or "shards", for which `source` is a folder of shards that
-        stays: the catalog then has the file and row of each; see docs/shards.md.
+    vectors_from: vectors computed elsewhere: a column of `source`, which is then a Parquet, CSV or JSONL file of
+        images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the other arguments,
+        only `encoder`, `columns` and `progress` have an effect; see docs/exchange.md.
+    encoder: the encoder of these vectors: the name of one in the store, of a model, or any new name.
+    vectors: where to keep the vectors of shards: "catalog", or "shards", for which `source` is a folder of shards that
+        stays in place: the catalog then records the file and row of each; see docs/shards.md.
     runner: who computes: "local" is this process, "ray" the workers of a Ray cluster; see docs/shards.md.
-    ray_address: where that cluster is: "127.0.0.1:6379", "auto"; None is one on this machine, for this call. An
-        address beyond this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).
-    workers: how many workers at most, from 1; as many as there is room for where None.
-    gpus_per_worker: GPUs of each worker, from 0, also a fraction; None is 1 if the cluster has GPUs, else 0.
-    cpus_per_worker: CPUs of each worker, from 1; None is 1. So many images are decoded at once, at least two, and the
-        model has so many threads. An A100 with ViT-B/32 wants about 20.
-    out: where workers write shards: a folder that all nodes see, or an s3:// or gs:// prefix; the folder `shards` of
-        the store where None.
-    part_rows: images that a worker takes at once, from 1 to 262,144; a 64th of the source, from 256 to 16,384, where
-        None.
+    ray_address: the address of that cluster: "127.0.0.1:6379" or "auto"; None starts one on this machine for this call.
+        An address outside this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).
+    workers: maximum number of workers, from 1; None: as many as fit.
+    gpus_per_worker: GPUs of each worker, from 0, possibly a fraction; None: 1 if the cluster has GPUs, else 0.
+    cpus_per_worker: CPUs of each worker, from 1; None: 1. This is also the number of images decoded at once (at least
+        two) and of the model's threads. An A100 with ViT-B/32 needs about 20.
+    out: where workers write shards: a folder visible to all nodes, or an s3:// or gs:// prefix; None: the folder
+        `shards` of the store.
+    part_rows: number of images in a worker's task, from 1 to 262,144; None: a 64th of the source, from 256 to 16,384.
     """
 
     vectors_from: str | os.PathLike[str] | None
@@ -131,17 +129,17 @@ class IndexKeywords(PreviewKeywords, total=False):
 class FilterKeywords(TypedDict, total=False):
     """Which images: the keywords of `shotdex.where`; all of them must hold.
 
-    after: the earliest time at which an image may have been taken, as its camera's clock showed it: a year, month, day
-        or time, such as "2021", "2021-07", "2021-07-04" or "2021-07-04T12:30", from its first moment on.
-    before: the time before which it was taken; that year, month or day itself is left out.
-    camera: a part of the camera's name, in any case; of several, one must fit.
-    near: a latitude and a longitude in degrees, south and west below zero: "48.86,2.29".
-    within: how far from there, a number of kilometres or a text with a unit: "2km", "500m", "1mi". 1 km where None.
-    folder: a folder or archive; of one that is not here, the name or the end of its path; or "@name", a saved
+    after: the earliest time at which an image was taken, by its camera's clock: the start of a year, month, day or
+        minute, such as "2021", "2021-07", "2021-07-04" or "2021-07-04T12:30".
+    before: the time before which it was taken, not including that year, month or day.
+    camera: a part of the camera's name, ignoring case; if there are several, any of them.
+    near: a latitude and a longitude in degrees, negative for south and west: "48.86,2.29".
+    within: the distance from there, a number of kilometres or a string with a unit: "2km", "500m", "1mi". None: 1 km.
+    folder: a folder or archive (if it no longer exists, its name or the end of its path), or "@name", a saved
         selection. Several: any of them.
-    category, condition: the label, or several of which one must fit.
+    category, condition: a label, or several, any of which must match.
     run: a run that classified the image, by name or number.
-    wrong, right: that the run was wrong, or right, about it; the newest run where none is named.
+    wrong, right: only images that the run (default: the newest) got wrong, or right.
     """
 
     after: str | datetime | None
@@ -164,23 +162,24 @@ class SearchKeywords(FilterKeywords, total=False):
     image: a path, a URL or the bytes of an image file to look for, or several.
     like: the id of an indexed image to look for, the name of a saved selection, or several.
     where: a SQL condition on the columns of `images`; `@name` in it stands for a saved selection.
-    k: how many hits, at least 1; fewer come only where the filter or a threshold leaves fewer.
+    k: number of hits, at least 1; there are fewer only if the filter or a threshold leaves fewer.
     least: find the least similar images instead, lowest cosine first.
     min_score: leave out hits with a lower cosine, in [-1, 1].
-    min_z: leave out hits with a lower `z`: standard deviations above the mean of all images for this query, which mean
-        the same for texts, images and models; 3 is a strict bound.
-    space: "joint", or "vision", in which images that look alike are near, whatever they show; no texts there.
-    with_itself: keep the images that are looked for among the hits.
-    model: one of the store's encoders, by name, number or object; needed where there are several.
-    exact: look at every image even if there is an approximate index.
-    engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS, which
-        `notes` of the result say.
+    min_z: leave out hits with a lower `z`: the number of standard deviations above the mean of all images for this
+        query, which is comparable between texts, images and models; 3 is a strict bound.
+    space: "joint", or "vision", where images that look alike are near, regardless of their subject; it has no texts.
+    with_itself: keep the query images among the hits.
+    model: one of the store's encoders, by name, number or object; required if there are several.
+    exact: compare with every image, even if there is an approximate index.
+    engine: "faiss", "milvus" (see `add_engine`), or "auto": Milvus if it was added and is ready, else FAISS, as the
+        result's `notes` say.
     max_pixels: a larger `image` is an error, unless it or one as large is indexed; 0 lifts the limit.
-    skip: leave out so many of the best hits, for the next page.
+    skip: number of best hits to skip, for the next page.
     sort: the order of the k hits: "score", "taken_at" (oldest first) or "path".
-    group_by: "category", "condition" or "split": hits of one stand together, the group of the best hit first.
-    collapse: of near-duplicates show the best hit, once; `more` of the result says how many stand behind it. They are
-        hits whose cosine with it reaches the threshold of `duplicates`.
+    group_by: "category", "condition" or "split": hits with the same label are together, the group of the best hit
+        first.
+    collapse: show only the best hit of near-duplicates; the result's `more` has the number of others. These are hits
+        whose cosine with it reaches the threshold of `duplicates`.
     """
 
     minus: str | Sequence[str]

@@ -61,7 +61,8 @@ class Maintenance(Opened):
         """Delete the vectors of images that have disappeared from their sources, and rows that nothing refers to.
 
         Args:
-            gone: also where that is most of a source; without it such a source is spared, and the result says so.
+            gone: also do so if most of a source has disappeared; otherwise such a source is skipped, as the result
+                says.
         """
         from shotdex.upkeep.prune import prune
 
@@ -75,25 +76,24 @@ class Maintenance(Opened):
         where: str | None = None,
         dry_run: bool = False,
     ) -> Removed:
-        """Take images, or an encoder with its vectors, out of the store for good; the images' files are not touched.
+        """Remove images, or an encoder with its vectors, from the store for good; the image files are not touched.
 
-        What was made of them is removed, too: vectors, predictions, maps, FAISS files, the encoder's text tower and
-        remembered texts; the catalog is then written again without their bytes. Runs keep the images that are left,
-        with the counts and hashes of these; a run without any is removed. An image of which only the removed encoder
-        has vectors is removed with it.
+        Everything derived from them is removed, too: vectors, predictions, maps, FAISS files, the encoder's text tower
+        and remembered texts. The catalog is then rewritten without their bytes. Runs keep the remaining images, with
+        updated counts and hashes; a run without any is removed. An image that only the removed encoder has encoded is
+        removed with it.
 
-        Nothing is remembered of what was removed: images that are still in their source come back with its next
-        `index`.
+        Nothing about removed images is remembered: those still in their source come back with its next `index`.
 
         Args:
-            source: a source as it was indexed; all its images go, and how it was labelled.
+            source: a source, as given to `index`; all its images and its label options are removed.
             encoder: one of the store's encoders, by name or number.
             where: a SQL condition on the columns of `images`. Exactly one of the three must be set.
-            dry_run: return what would go, and take nothing out.
+            dry_run: return what would be removed, but remove nothing.
 
         Raises:
-            OptionError: not exactly one thing is named, or the store has no such source.
-            EncoderMismatch, BadSql, StoreLocked, StoreError.
+            OptionError: not exactly one of the three is set, or the store has no such source. EncoderMismatch, BadSql,
+                StoreLocked, StoreError.
 
         >>> store.remove(where="category = 'duck'", dry_run=True).images
         40
@@ -106,11 +106,11 @@ class Maintenance(Opened):
     def approximate(
         self, *, recall: float = 0.98, model: AnyModel | None = None, progress: bool | Progress = False
     ) -> Figures:
-        """Build an approximate index, and return what was measured of it on the store's own vectors.
+        """Build an approximate index, and return its measurements on the store's own vectors.
 
         Args:
-            recall: which share of the true ten nearest is to be found, in (0, 1).
-            model: one of the store's encoders, by name, number or object; needed where there are several.
+            recall: the share of the ten nearest images that searches have to find, in (0, 1).
+            model: one of the store's encoders, by name, number or object; required if there are several.
         """
         from shotdex.query.approximate import build
 

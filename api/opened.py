@@ -25,7 +25,7 @@ class Opened:
 
     @property
     def encoders(self) -> EncoderPool:
-        """The encoders, each loaded when it is first needed, and kept."""
+        """The encoders, each loaded when first needed and then kept."""
         with self._lock:
             if self._pool is None:
                 from shotdex.models.encoder_pool import EncoderPool

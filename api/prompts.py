@@ -152,7 +152,7 @@ class Prompts(Opened):
     """Mixed into `Session`."""
 
     def prompt_sets(self) -> Findings:
-        """Return the prompt sets that ship with shotdex and those that runs in the store used.
+        """Return the prompt sets that ship with shotdex and those used by runs in the store.
 
         >>> {known.where for known in store.prompt_sets()} == {"shipped", "store"}
         True
@@ -160,7 +160,7 @@ class Prompts(Opened):
         return list_prompts(self.store)
 
     def prompts(self, name: str) -> PromptSet:
-        """Return a prompt set: a file, one that ships by its name, or one that a run used by its name or sha256.
+        """Return a prompt set: from a file, a shipped one by name, or one used by a run, by name or sha256.
 
         Raises:
             OptionError: there is no such prompt set.
@@ -178,7 +178,7 @@ class Prompts(Opened):
         Args:
             prompts: a `PromptSet`, or a name as in `prompts`.
             where: a SQL condition on the columns of `images`.
-            model: the encoder that the lengths of the prompts are checked for; the store's where it has one.
+            model: the encoder for which to check the lengths of the prompts; default: the store's, if any.
 
         Returns:
             A row for each finding; `details` says what was checked.
@@ -203,17 +203,17 @@ class Prompts(Opened):
         model: AnyModel | None = None,
         seed: int = 0,
     ) -> Findings:
-        """Score each template alone and left out: some images choose the best ones, others report how good they are.
+        """Score each template on its own and the set without it: some images choose the best, others report them.
 
         Nothing is recorded.
 
         Args:
             templates: texts with `{}` for the class.
             prompts, classes: as for `classify`.
-            choose_where, report_where: SQL conditions for the images that choose and those that report; a random half
-                of each class chooses where both are None.
+            choose_where, report_where: SQL conditions for the images on which to choose and to report; None: random
+                halves of each class.
             where: a SQL condition on the columns of `images`.
-            model: one of the store's encoders, by name, number or object; needed where there are several.
+            model: one of the store's encoders, by name, number or object; required if there are several.
             seed: random seed for the halves and the intervals, from 0.
 
         Returns:

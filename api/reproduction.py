@@ -74,7 +74,7 @@ def benchmarks(table: str | os.PathLike[str] | None = None) -> Findings:
     """Return the published accuracies that `reproduce` knows, a row for each benchmark, prompt set and model.
 
     Args:
-        table: a TOML file of the same form as the shipped one (docs/reproduce.md), instead of that.
+        table: a TOML file in the format of the shipped one (docs/reproduce.md), to use instead of it.
 
     Raises:
         OptionError: the file cannot be read.
@@ -102,17 +102,17 @@ def reproduce(
 ) -> Reproduction:
     """Evaluate a published benchmark with its published prompts, and compare the accuracy with the published one.
 
-    The images are indexed once, in a store of their own; another call with the same store encodes nothing again.
+    The images are indexed once, in a separate store; another call with the same store encodes nothing again.
 
     Args:
         name: one of `benchmarks()`, such as "cifar10" or "toddlers".
-        source: a local copy: a folder, archive, manifest or data set; what the benchmark downloads where None, which
-            needs the extra that its source says.
+        source: a local copy: a folder, archive, manifest or data set. None downloads the data set, which may need an
+            extra.
         options: the keywords of `ReproduceKeywords`.
 
     Returns:
-        A row for each published number: accuracies in [0, 1] and whether it is reproduced: the same number of images,
-        and a difference within the tolerance.
+        A row for each published number: accuracies in [0, 1], and whether it is reproduced, that is, with the same
+        number of images and a difference within the tolerance.
 
     Raises:
         OptionError: there is no such benchmark or published model, or a local copy is needed.

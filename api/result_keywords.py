@@ -28,13 +28,13 @@ class ClassifyKeywords(FilterKeywords, total=False):
         `PromptSet`.
     where: a SQL condition on the columns of `images`.
     k: how many predictions to keep for each image, at least 1.
-    name: the run's name, not yet taken; `run-N` if not given.
-    model: one of the store's encoders, by name, number or object; needed where there are several.
+    name: a new name for the run; default: `run-N`.
+    model: one of the store's encoders, by name, number or object; required if there are several.
     replace: delete the run that has this name once the new one is complete.
-    partial: leave images whose category has no class out of the accuracy; otherwise they are an error.
-    predictions: a folder; the predictions are written there as Parquet files, in a new folder `run=NAME`, instead of
-        into the catalog, and answer like those of any other run. For millions of images.
-    command: how the run was started, for its record.
+    partial: exclude images whose category has no class from the accuracy; otherwise they are an error.
+    predictions: a folder; the predictions are written there as Parquet files, in a new folder `run=NAME`, instead of to
+        the catalog, and are used like those of any other run. For millions of images.
+    command: the command line, for the record of the run.
     """
 
     templates: Sequence[str]
@@ -52,16 +52,16 @@ class ClassifyKeywords(FilterKeywords, total=False):
 class ReportKeywords(TypedDict, total=False):
     """What `Session.report` takes.
 
-    by: columns of `images` to group by; in a document the condition, where none is given.
-    resamples: how often the bootstrap draws, from 100.
+    by: columns of `images` to group by; in a document, the default is the condition.
+    resamples: number of bootstrap resamples, from 100.
     seed: random seed for the bootstrap, from 0; the run's own where None.
     bins: number of bins of equal width of the calibration error, from 1.
-    out: where to write a document: `report.html` (one file that asks no server for anything), `report.ipynb`,
-        `tables.tex`, or a folder, `report/`, for Markdown and PNGs.
-    style: of the document: "report", or "course" for Introduction, Methods, Results and a Discussion that consists of
+    out: where to write a document: `report.html` (one self-contained file), `report.ipynb`, `tables.tex`, or a folder,
+        `report/`, for Markdown and PNGs.
+    style: of the document: "report", or "course" for Introduction, Methods, Results, and a Discussion made of
         questions.
-    images: the most mistakes that the document shows as images, from 0.
-    anyway: also compare runs that chose among different classes.
+    images: maximum number of mistakes that the document shows as images, from 0.
+    anyway: allow runs that chose among different classes.
     coverage: of the document's prediction sets, between 0 and 1.
     """
 
@@ -79,16 +79,16 @@ class ReportKeywords(TypedDict, total=False):
 class ProbeKeywords(TypedDict, total=False):
     """What `Session.probe` takes.
 
-    train_where, test_where: SQL conditions for the training and the test images; the images' own splits, or random
-        halves, where None.
-    few_shot: numbers of training images per class, each from 1; empty, or "none", leaves few-shot out.
-    draws: how many times those few images are drawn, from 1.
+    train_where, test_where: SQL conditions for the training and the test images; None: the images' own splits, or
+        random halves.
+    few_shot: numbers of training images per class, each from 1; empty or "none" skips few-shot.
+    draws: number of times those few images are drawn, from 1.
     space: "joint" or "vision".
     seed: random seed for the splits, the draws and the bootstrap, from 0.
-    run: zero-shot runs, by name; the newest of the same encoder where there are none.
-    outside: results from elsewhere: "NAME=VALUE", "NAME=VALUE:N", or the name of an imported baseline.
-    model: one of the store's encoders, by name, number or object; needed where there are several.
-    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    run: names of zero-shot runs; default: the newest of the same encoder.
+    outside: external results: "NAME=VALUE", "NAME=VALUE:N", or the name of an imported baseline.
+    model: one of the store's encoders, by name, number or object; required if there are several.
+    progress: True shows a progress bar; or an object with `start(total)` and `advance(count)`.
     """
 
     train_where: str | None
@@ -118,11 +118,11 @@ class MapKeywords(FigureKeywords, total=False):
     thumbnails: draw the images instead of points.
     where: a SQL condition on the columns of `images`.
     run: the run whose predictions or prompts are drawn; the newest where None.
-    model: one of the store's encoders, by name, number or object; needed where there are several.
+    model: one of the store's encoders, by name, number or object; required if there are several.
     limit: the most images to draw, from 1; of more a sample is drawn. None is 20,000 with umap, 5,000 with tsne.
     prompts: draw the run's prompts as numbered stars (joint space only).
     against: the second run, where colours stand for agreement.
-    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    progress: True shows a progress bar; or an object with `start(total)` and `advance(count)`.
     """
 
     method: str
@@ -146,15 +146,15 @@ class MapKeywords(FigureKeywords, total=False):
 class DuplicatesKeywords(TypedDict, total=False):
     """What `Session.duplicates` takes.
 
-    threshold: the least cosine of near duplicates, in (0, 1]; a strict default where None.
+    threshold: the lowest cosine of near duplicates, in (0, 1]; None: a strict default.
     space: "joint" or "vision".
-    across: the label, "split" or "condition", that no two duplicates should bridge.
+    across: the label that duplicates should not cross: "split" or "condition".
     where: a SQL condition on the columns of `images`.
-    model: one of the store's encoders, by name, number or object; needed where there are several.
-    run: runs whose accuracy with and without duplicates `effects` has; the newest, if any, where empty.
+    model: one of the store's encoders, by name, number or object; required if there are several.
+    run: runs whose accuracy with and without duplicates is in `effects`; default: the newest, if any.
     limit: how many pairs to return, from 0; `details` has all of them.
-    weakest: of all pairs, return the near ones with the lowest cosine, which show what the threshold lets in.
-    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    weakest: return the near pairs with the lowest cosine, which show what the threshold accepts.
+    progress: True shows a progress bar; or an object with `start(total)` and `advance(count)`.
     """
 
     threshold: float | None
@@ -173,12 +173,12 @@ class ExportKeywords(TypedDict, total=False):
 
     where: a SQL condition on the columns of `images`.
     run: the name or number of a run, whose outcomes become columns.
-    model: one of the store's encoders, by name, number or object; needed for vectors where there are several.
+    model: one of the store's encoders, by name, number or object; required for vectors if there are several.
     space: "vision" adds the vectors of the image tower before its projection.
-    with_gps: also write where images were taken; else columns, metadata and copied files are without it.
-    link: link to image files instead of copying them, where they are files and need no change.
-    overwrite: replace the file.
-    progress: True shows a bar while a map is made; or an object with `start(total)` and `advance(count)`.
+    with_gps: also write where images were taken; otherwise columns, metadata and copied files omit it.
+    link: link to image files instead of copying them, if they are separate files and need no change.
+    overwrite: replace an existing file; otherwise it is an error.
+    progress: True shows a progress bar while a map is made; or an object with `start(total)` and `advance(count)`.
     """
 
     where: str | None
@@ -195,16 +195,16 @@ class ReproduceKeywords(TypedDict, total=False):
     """What `reproduce` takes.
 
     model: a hub name, a local folder, "demo", or an encoder object.
-    against: the published model to compare with; the one that `model` names, else the benchmark's first.
-    templates: texts with one `{}`, in place of the published ones.
-    table: a TOML file of the same form as the shipped one (docs/reproduce.md), instead of that.
-    layout: what path parts of a local copy mean, such as "{split}/{category}/*".
+    against: the published model to compare with. Default: the one that `model` names, else the benchmark's first.
+    templates: texts with one `{}`, instead of the published ones.
+    table: a TOML file in the format of the shipped one (docs/reproduce.md), to use instead of it.
+    layout: the meaning of path parts of a local copy, such as "{split}/{category}/*".
     precision, batch_size: as for `Session.index`.
     device: where the model runs: auto, cpu, cuda or mps.
-    store: the store's folder; `NAME.shotdex` in the current folder where None.
-    progress: True shows a bar; or an object with `start(total)` and `advance(count)`.
+    store: the store's folder. None: `NAME.shotdex` in the current folder.
+    progress: True shows a progress bar; or an object with `start(total)` and `advance(count)`.
     note: called with sentences about the work.
-    command: how it was started, for the record of the runs.
+    command: the command line, for the record of the runs.
     """
 
     model: NewModel

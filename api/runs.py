@@ -199,7 +199,7 @@ class Run:
 
         Args:
             coverage: of the prediction sets, between 0 and 1: the probability with which a set has the true class.
-            resamples: how often the bootstrap draws, from 100.
+            resamples: number of bootstrap resamples, from 100.
             seed: random seed for the halves and the bootstrap, from 0; the run's own where None.
             bins: number of bins of equal width of the calibration error, from 1.
 

@@ -50,12 +50,12 @@ def open(
     """Open a store and return a session.
 
     Args:
-        path: the store's folder; else $SHOTDEX_STORE, else the nearest `.shotdex` in this folder or one above it.
-        model: an encoder object of your own, for a store that was indexed with it; see docs/python.md.
-        create: make the store if it does not exist.
+        path: the store's folder. Default: $SHOTDEX_STORE, or the nearest `.shotdex` in this folder or above it.
+        model: your own encoder object, for a store that was indexed with it; see docs/python.md.
+        create: create the store if it does not exist.
         device: where models run: auto, cpu, cuda or mps.
-        check: False does not look into the catalog, which saves some 20 ms: the first method that reads it then raises
-            what this would have raised. `verify` also works on a damaged store that is opened like this.
+        check: False does not check the catalog, which saves about 20 ms: errors are then raised by the first method
+            that reads it. `verify` also works on a damaged store opened this way.
 
     Raises:
         StoreNotFound: there is no store, and `create` is not set.
@@ -97,7 +97,7 @@ def open_demo(
 
 
 def describe(model: str) -> Architecture:
-    """Return what a model is made of: towers, parts, parameters and FLOPs, from its configuration alone.
+    """Return the structure of a model: towers, parts, parameters and FLOPs, from its configuration alone.
 
     Args:
         model: "demo", a local folder, or a name on the hub, of which only the configuration is downloaded.
@@ -111,12 +111,12 @@ def describe(model: str) -> Architecture:
 
 
 def parse_query(words: str | Sequence[str]) -> list[Part]:
-    """Return the parts of a query that is written as on the command line, for `Session.search`.
+    """Return the parts of a query written as on the command line, for `Session.search`.
 
     Args:
-        words: the words, or a line of them with quotes as in a shell. `+` and `-` add and subtract what follows;
-            `2:dog` counts twice; `#12` is the indexed image with that id, `@dogs` a saved selection; URLs and paths of
-            images are images.
+        words: the words, or one string with quotes as in a shell. `+` and `-` add and subtract the part that follows;
+            `2:dog` counts twice; `#12` is the indexed image with that id, and `@dogs` a saved selection; URLs and paths
+            of images stand for the images.
 
     Raises:
         EmptyQuery: nothing follows a sign. OptionError: a quote is not closed.
@@ -137,10 +137,10 @@ def parse_query(words: str | Sequence[str]) -> list[Part]:
 
 
 class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interchange, Maintenance):
-    """An opened store. Safe to use from several threads; it never holds the catalog open between two calls.
+    """An open store. It can be used from several threads, and never holds the catalog open between calls.
 
-    Models are loaded when they are first needed and kept, and so is what a search reads from the store, for as long as
-    the store does not change; `close` drops both, and so does the end of a `with` block.
+    Models are loaded when first needed and then kept, as are the data that a search reads, as long as the store does
+    not change; `close` and the end of a `with` block release both.
     """
 
     @cached_property
@@ -154,16 +154,16 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
     def search(self, *parts: str | tuple[str, float] | Part, **options: Unpack[SearchKeywords]) -> SearchResult:
         """Find the images nearest to texts, images, or a weighted sum of both: best first, ties by image id.
 
-        What the store has needs no model: texts that it remembers, indexed images (`like`), and any `image` whose
-        content is indexed. Such an image, and its exact copies, are not among the hits.
+        No model is needed for queries that the store knows: texts that it remembers, indexed images (`like`), and any
+        `image` whose content is indexed. Such an image and its exact copies are not among the hits.
 
         Args:
             parts: texts to look for; a pair `("dog", 2)` counts twice, and `("dog", -1)` is subtracted. `parse_query`
-                makes parts of words as the command line takes them: `horse + stripes - "a zoo"`.
+                turns words, as on the command line, into parts: `horse + stripes - "a zoo"`.
             options: the keywords of `SearchKeywords`.
 
         Raises:
-            EmptyQuery: nothing to look for, or its parts cancel each other out. EmptyStore: nothing is indexed.
+            EmptyQuery: the query is empty, or its parts cancel each other out. EmptyStore: nothing is indexed.
             EngineUnavailable: `engine` is "milvus", which does not answer or is not ready.
             QueryError: no image has the id, or it has no vector of this model.
             BadSql, UnreadableImage, EncoderMismatch, ModelUnavailable, OptionError.
@@ -216,11 +216,11 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         """Run read-only SQL over images, runs and predictions; see docs/schema.md for the tables.
 
         Args:
-            statement: the statement; `$name` in it stands for the parameter of that name. Of several, separated by
-                semicolons, all are run; `results` of what this returns has the rows of each.
+            statement: the statement; `$name` in it stands for the parameter of that name. If there are several,
+                separated by semicolons, all are run; the result's `results` has the rows of each.
             values: parameters by name, instead of keywords.
             allow_external: let it read other files, too.
-            limits: what it may cost; 300 seconds and 2 GB of rows where None.
+            limits: limits on time and memory; None: 300 seconds and 2 GB of rows.
 
         Returns:
             The rows of the last statement.
@@ -242,7 +242,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         return results[-1]
 
     def describe(self, model: str | None = None) -> Architecture:
-        """Return what a model is made of, as `shotdex.describe` does; that of the store where None.
+        """Return the structure of a model, as `shotdex.describe` does; None: the store's model.
 
         Raises:
             EmptyStore: nothing has been indexed yet. OptionError: the store has several models.
@@ -271,7 +271,7 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         return describe(names[0])
 
     def close(self) -> None:
-        """Drop the loaded models and what searches keep, and free the memory; the session can still be used."""
+        """Release the loaded models and the data kept for searches; the session can still be used."""
         self.encoders.close()
         self._searcher.forget()
         self.forget_tried()

@@ -49,9 +49,9 @@ class Trying(Exploring):
         Args:
             prompts: the classes with their prompts.
             against: a run to compare with, by name or number.
-            half: "explore", a seeded half of each category, which is for looking; "confirm", the other one; or "all".
-            without: a class, of which each prompt is left out once.
-            model: an encoder by name, number or object; the first where None.
+            half: "explore", a fixed random half of each category; "confirm", the other half; or "all".
+            without: a class, each of whose prompts is left out once.
+            model: an encoder by name, number or object; None: the first.
 
         Raises:
             OptionError: there is no such run or half. EmptyStore, ModelUnavailable.
@@ -82,12 +82,12 @@ class Trying(Exploring):
     def try_places(
         self, projection_id: int, texts: Mapping[str, Sequence[str]], model: AnyModel | None = None
     ) -> list[Any]:
-        """Return where on a map the images are to which texts are nearest: dicts with `name`, `x`, `y`.
+        """Return the positions of texts on a map, among their nearest images: dicts with `name`, `x`, `y`.
 
         Args:
             projection_id: the map's number.
             texts: name -> the texts whose mean is placed.
-            model: an encoder by name, number or object; the first where None.
+            model: an encoder by name, number or object; None: the first.
 
         Raises:
             OptionError: there is no such map.
@@ -108,7 +108,7 @@ class Trying(Exploring):
         return found
 
     def save_prompts(self, prompts: PromptSet, name: str, looks: int = 0, model: AnyModel | None = None) -> Run:
-        """Record the tried prompts as a run, with the vectors that were tried; its settings say how often one looked.
+        """Save the tried prompts as a run, with the vectors that were tried; its settings record the number of looks.
 
         Raises:
             OptionError: the name is taken. EmptyStore, UnknownClass, StoreLocked.
@@ -126,7 +126,7 @@ class Trying(Exploring):
         return Run(self, found.run, found.prompts, found)  # type: ignore[arg-type]
 
     def forget_tried(self) -> None:
-        """Drop the vectors of tried texts and what was computed with them."""
+        """Release the vectors of tried texts and everything computed with them."""
         self._classifiers.clear()
         self._text_memory.clear()
 

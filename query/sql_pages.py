@@ -38,7 +38,7 @@ def schema(table: str | None = None) -> str:
 
 
 def examples() -> str:
-    """Return SQL that answers usual questions, each statement after a comment that says which; it runs in any store.
+    """Return SQL for common queries, each statement with a comment that describes it; it runs in any store.
 
     >>> len(store.sql(shotdex.examples()).results)
     10
