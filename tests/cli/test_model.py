@@ -109,7 +109,7 @@ class TestOfTheStore:
         monkeypatch.chdir(tmp_path)
         ran = shotdex("model")
         assert (ran.status, ran.out) == (2, "")
-        assert "no model is named" in ran.err
+        assert "no model was given" in ran.err
         assert "shotdex model demo" in ran.err
         assert shotdex("model", "--store", tmp_path / "nowhere").status == 1
 

@@ -159,4 +159,4 @@ class TestBaselines:
         at = ("--store", own.root)
         assert shotdex("baseline", "import", tmp_path / "people.csv", *at).status == 0
         given = ("plot", "accuracy", "--by", "category", "--baseline", "people", "--out", tmp_path / "a.svg")
-        failed(shotdex(*given, *at), 2, "'people'", "only by condition")
+        failed(shotdex(*given, *at), 2, "'people'", "by condition, not by")

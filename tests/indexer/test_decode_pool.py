@@ -415,13 +415,13 @@ class TestProcesses:
     ) -> None:
         (tmp_path / "numpy.py").write_text("raise ImportError('numpy is broken here')", encoding="ascii")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        with pytest.raises(ShotdexError, match="does not start: ImportError: numpy is broken here") as caught:
+        with pytest.raises(ShotdexError, match="could not be started: ImportError: numpy is broken here") as caught:
             decoded({f"{i}": GOOD for i in range(20)})
         assert "decode_worker" in caught.value.hint
 
     def test_there_is_no_such_program(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
-        with pytest.raises(ShotdexError, match="does not start: FileNotFoundError"):
+        with pytest.raises(ShotdexError, match="could not be started: FileNotFoundError"):
             decoded({"a": GOOD})
 
     def test_after_closing_nothing_is_started(self, started: list[Any]) -> None:

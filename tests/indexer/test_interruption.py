@@ -199,7 +199,7 @@ def test_another_catalog_put_in_its_place_ends_the_indexing(
             shutil.copy(backup if older else other.catalog, store.catalog)
 
     before = contents(other)
-    with pytest.raises(StoreError, match="replaced meanwhile") as caught:
+    with pytest.raises(StoreError, match="replaced while shotdex was indexing") as caught:
         index(store, folder, FakeEncoder(before=replace), **HOW)
     assert "Index again" in caught.value.hint
     if older:

@@ -116,7 +116,7 @@ class TestSource:
 
     @pytest.mark.parametrize("options", [RemoveOptions(), RemoveOptions(source="a", where="true")])
     def test_exactly_one_thing(self, store: Store, options: RemoveOptions) -> None:
-        with pytest.raises(OptionError, match="not one thing"):
+        with pytest.raises(OptionError, match="takes exactly one"):
             remove(store, options)
 
 
