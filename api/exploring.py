@@ -242,7 +242,7 @@ class Exploring(Facts):
         return Lock()
 
     def vision_rows(self, model: AnyModel | None = None) -> Rows:
-        """Return the vision vectors of all present images, made unit, and the image of each.
+        """Return the vision vectors of all present images, normalised, and the image of each.
 
         >>> len(store.vision_rows().ids)
         320
@@ -267,7 +267,7 @@ class Exploring(Facts):
         return self._searcher.read(lambda view: view.kept(("vision", number), read))[1]
 
     def vision_vector(self, parts: QueryParts, model: AnyModel | None = None) -> Vectors:
-        """Return the unit vector (V,) of a query of images of the store in the vision space.
+        """Return the unit vector (V,), in the vision space, of a query made of images of the store.
 
         Raises:
             OptionError: a part is a text, which has no vector there, or an image that is not in the store.

@@ -63,11 +63,12 @@ class Facts(Opened):
     def vectors(
         self, *, where: str | None = None, space: str = "joint", model: AnyModel | None = None
     ) -> tuple[Ids, Vectors]:
-        """Return the image ids (N,) int64, rising, and their vectors (N, D) float32.
+        """Return the sorted image ids (N,), int64, and their vectors (N, D), float32.
 
         Args:
             where: a SQL condition on the columns of `images`.
-            space: "joint", unit vectors that text is compared with, or "vision", the image tower before its projection.
+            space: "joint" for unit vectors that are compared with texts, or "vision" for the image tower before its
+                projection.
             model: one of the store's encoders, by name, number or object; required if there are several.
 
         >>> ids, vectors = store.vectors(where="category = 'hat'")

@@ -39,12 +39,13 @@ THUMBNAIL_SIDE = 160
 
 
 class SearchResult(Tabular[Hit]):
-    """The hits of a search, best first. In a notebook it shows them as a row of thumbnails.
+    """The hits of a search, best first. A notebook shows them as a row of thumbnails.
 
-    `query` says in words what was searched for, `images` how many images were searched and `seconds` how long that
-    took without opening the store. `approximate` is None where every image was looked at, or Milvus did it. `notes` say
-    which texts are longer than the model reads, how to search faster, and why Milvus was not searched; `engine` is what
-    was: "faiss" or "milvus". `more` says, with `collapse`, how many near-duplicates stand behind a hit, by image id.
+    `query` describes the query in words, `images` is the number of images searched, and `seconds` the time taken, not
+    counting opening the store. `approximate` is None if every image was compared, or if Milvus was used. `notes` list
+    texts that are longer than the model reads, how to search faster, and why Milvus was not used. `engine` is the one
+    that was used: "faiss" or "milvus". With `collapse`, `more` has the number of near-duplicates behind each hit, by
+    image id.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class SearchResult(Tabular[Hit]):
         ]
 
     def changed(self, first: int | None = None) -> list[Hit]:
-        """Return the hits whose files are others now than those that were indexed, which are read for this.
+        """Return the hits whose files have changed since they were indexed; the files are read for this.
 
         Args:
-            first: look at so many of the hits only.
+            first: check only this many of the hits.
         """
         from shotdex.media.sources import read_bytes
         from shotdex.query.copying import has_changed
@@ -116,7 +117,7 @@ class SearchResult(Tabular[Hit]):
             changed: also show images that changed since they were indexed, which may no longer be what was found.
 
         Raises:
-            UnreadableImage: none of the images can be read any more, or all of them changed.
+            UnreadableImage: none of the images can be read any longer, or all of them changed.
         """
         from shotdex.analysis.plots import sheet_plot
         from shotdex.store.errors import UnreadableImage
@@ -128,14 +129,14 @@ class SearchResult(Tabular[Hit]):
         return sheet_plot(hits, self.query)
 
     def copy_to(self, folder: str | os.PathLike[str], *, changed: bool = False) -> list[str]:
-        """Copy the images of the hits to a folder, named by rank, and return the paths; nothing is overwritten.
+        """Copy the images of the hits to a folder, named by rank, and return their paths; nothing is overwritten.
 
         Args:
             changed: also copy images that changed since they were indexed, which may no longer be what was found.
 
         Raises:
             OptionError: the folder cannot be written to.
-            UnreadableImage: one of the images cannot be read any more, or changed; the others are copied.
+            UnreadableImage: one of the images can no longer be read, or changed; the others are copied.
         """
 
         from shotdex.query.copying import copy_images
@@ -151,7 +152,7 @@ class SearchResult(Tabular[Hit]):
 
         Raises:
             OptionError: the folder cannot be written to.
-            UnreadableImage: a hit changed, or is not a file here but in an archive, say; the others are linked.
+            UnreadableImage: a hit changed, or is not a local file, for example in an archive; the others are linked.
         """
         from shotdex.query.copying import link_images
 
@@ -175,11 +176,11 @@ class SearchResult(Tabular[Hit]):
         """Return the hits as small images for a terminal, each with its rank, cosine and name below.
 
         Args:
-            columns: how wide the terminal is.
+            columns: width of the terminal in characters.
             protocol: "blocks" (half-blocks in 24-bit colours), "blocks-256", "kitty" or "iterm".
 
         Raises:
-            OptionError: there is no such protocol. UnreadableImage: none of the images can be read any more.
+            OptionError: there is no such protocol. UnreadableImage: none of the images can be read any longer.
 
         >>> print(store.search("a hat", k=2).terminal(40).splitlines()[-1])  # doctest: +ELLIPSIS
         1 ... 2 ...
@@ -201,10 +202,10 @@ class SearchResult(Tabular[Hit]):
         """Save the hits as a named selection: `@name` in a filter, `like="name"` in a search.
 
         Args:
-            name: letters, digits, `_`, `-` and `.`.
+            name: made of letters, digits, `_`, `-` and `.`.
 
         Raises:
-            OptionError: the name is taken or cannot be one, or there are no hits. StoreLocked.
+            OptionError: the name is taken or invalid, or there are no hits. StoreLocked.
         """
         from shotdex.store.selections import save_selection
 
@@ -220,7 +221,7 @@ class SearchResult(Tabular[Hit]):
 
         Raises:
             ShotdexError: there is no program that opens files (xdg-open on Linux).
-            UnreadableImage: none of the hits is a file here.
+            UnreadableImage: none of the hits is a local file.
         """
         import shutil
         import subprocess
@@ -255,7 +256,7 @@ class SearchResult(Tabular[Hit]):
 
         Raises:
             ShotdexError: FiftyOne is not installed.
-            UnreadableImage: none of the hits is a file here, but all in archives, say.
+            UnreadableImage: none of the hits is a local file, for example because all are in archives.
         """
         from shotdex.exchange.samples import samples
 

@@ -58,8 +58,9 @@ class ImagePrediction:
 class ClassifiedImages(Tabular[ImagePrediction]):
     """The best classes of some images: for each image, in the order given, a row for each class, best first.
 
-    `model` is the encoder, `prompts` what was compared, `failures` the images that cannot be read, each with the
-    reason, and `notes` say which texts are longer than the model reads and which classes it cannot tell apart.
+    `model` is the encoder, `prompts` are the texts that were compared, `failures` are the images that cannot be read,
+    each with the reason, and `notes` list texts that are longer than the model reads and classes that it cannot tell
+    apart.
     """
 
     columns = ("image", "rank", "category", "probability", "cosine", "prompt")
@@ -85,7 +86,7 @@ class ClassifiedImages(Tabular[ImagePrediction]):
         return [getattr(row, name) for name in self.columns]
 
     def by_image(self) -> list[tuple[str, list[ImagePrediction]]]:
-        """Return each image with its rows; an image that was given twice comes twice."""
+        """Return each image with its rows; an image passed twice is returned twice."""
         found: list[tuple[str, list[ImagePrediction]]] = []
         for row in self:
             if row.rank == 1:
@@ -94,7 +95,7 @@ class ClassifiedImages(Tabular[ImagePrediction]):
         return found
 
     def bars(self, columns: int = 80, *, ascii_only: bool = False) -> str:
-        """Return each image's classes with bars as long as they are probable, as text that is `columns` wide."""
+        """Return each image's classes with bars of their probabilities, as text `columns` characters wide."""
         parts = [f"{visible(self._headline())}", *(f"  {visible(note)}" for note in self.notes)]
         for image, rows in self.by_image():
             found = {row.category: row.probability for row in rows}

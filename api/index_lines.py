@@ -112,7 +112,7 @@ class PreviewCount:
 
 
 class IndexPreview(Records[PreviewCount]):
-    """What `index` would do: a row for each thing that can become of an image, with how many it would happen to.
+    """What `index` would do: a row for each possible outcome for an image, with the number of images.
 
     `plan` has all of it, also under the names of its fields: `source`, `kind`, `layout`, `examples` (paths within the
     source with their labels), the counts `new`, `changed`, `unchanged`, `unencoded`, `relabelled`, `gone`, `failed`,

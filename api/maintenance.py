@@ -43,9 +43,9 @@ class Maintenance(Opened):
         """Check the store: ids, vectors, counts, hashes, and the FAISS files against the catalog; a row for each check.
 
         Args:
-            repair: rebuild what is derived and remove vectors that cannot be right; nothing else is ever deleted.
-            files: also check that every image file is still there and unchanged.
-            model_check: also load the models and compare them with what the store has of them.
+            repair: rebuild derived files and remove invalid vectors; nothing else is ever deleted.
+            files: also check that every image file still exists and is unchanged.
+            model_check: also load the models and compare them with the store's record of them.
 
         >>> all(check.ok for check in store.verify())
         True

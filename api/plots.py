@@ -176,7 +176,7 @@ class Plots:
         by: str | Sequence[str] = (),
         **how: Unpack[FigureKeywords],
     ) -> Figure:
-        """Return which categories are taken for which.
+        """Return which categories are mistaken for which.
 
         Args:
             run: a name or number; the newest run where None.

@@ -54,8 +54,8 @@ class ReportKeywords(TypedDict, total=False):
 
     by: columns of `images` to group by; in a document, the default is the condition.
     resamples: number of bootstrap resamples, from 100.
-    seed: random seed for the bootstrap, from 0; the run's own where None.
-    bins: number of bins of equal width of the calibration error, from 1.
+    seed: random seed for the bootstrap, from 0; None: the run's own.
+    bins: number of equal-width bins for the calibration error, from 1.
     out: where to write a document: `report.html` (one self-contained file), `report.ipynb`, `tables.tex`, or a folder,
         `report/`, for Markdown and PNGs.
     style: of the document: "report", or "course" for Introduction, Methods, Results, and a Discussion made of

@@ -99,7 +99,7 @@ class Estimates(Records[GroupEstimate]):
 
 
 class Findings(Records[Any]):
-    """The rows of an analysis, with everything else that it found as `details`; `written` is the document about it."""
+    """The rows of an analysis, with all other results in `details`; `written` is the document about it, if any."""
 
     def __init__(
         self,

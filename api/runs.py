@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One recorded run of a store. Its predictions are rows that SQL can read: `outcomes()`.
+    """A recorded run of a store. SQL can read its predictions as rows: `outcomes()`.
 
-    `record` has everything that is on record about it, `prompts` every text that was used. A run that was just made has
-    a `summary`: its accuracies, and the images that could not be scored; and `notes` about its prompts.
+    `record` has everything recorded about it, `prompts` every text that was used. A new run also has a `summary`, with
+    its accuracies and the images that could not be scored, and `notes` about its prompts.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Run:
 
     @property
     def encoder(self) -> EncoderId:
-        """The encoder whose vectors the run compared."""
+        """The encoder of the vectors that the run compared."""
         from shotdex.store.encoders import list_encoders
 
         with self._session.store.reading() as con:
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def coverage(self) -> Coverage:
-        """How many images the run met: indexed, failed, unlabelled, of another category, and evaluated."""
+        """How many images were indexed, failed, unlabelled, of another category, and evaluated."""
         from shotdex.analysis.coverage import coverage
 
         return coverage(self.record)
@@ -98,7 +98,7 @@ class Run:
         return self._session.sql("FROM outcomes WHERE run_id = $run ORDER BY image_id", run=self.record.run_id)
 
     def mistakes(self, n: int = 10) -> SqlResult:
-        """Return the `n` wrong predictions with the highest probability, surest first; ties by image id.
+        """Return the `n` most confident wrong predictions, highest probability first; ties by image id.
 
         >>> len(store.run("photo").mistakes(3))
         3
@@ -111,7 +111,7 @@ class Run:
         )
 
     def rename(self, name: str) -> Run:
-        """Give the run another name, and return it as it is then.
+        """Rename the run, and return the renamed run.
 
         Raises:
             OptionError: the name is empty, or another run has it.
@@ -127,7 +127,7 @@ class Run:
 
     @property
     def folder(self) -> Path | None:
-        """The folder with the files of the run's predictions; None where they are in the catalog.
+        """The folder with the files of the run's predictions; None if they are in the catalog.
 
         >>> store.run("photo").folder is None
         True
@@ -137,11 +137,11 @@ class Run:
         return None if files is None else files.folder
 
     def moved(self, folder: str | os.PathLike[str]) -> None:
-        """Say where the folder with the files of the run's predictions is now: the one in which they lie.
+        """Record the new folder of the files with the run's predictions.
 
         Raises:
             OptionError: the predictions are in the catalog.
-            StoreError: a file is not there, or not the one that was written.
+            StoreError: a file is missing, or is not the one that was written.
 
         >>> run = store.classify(name="moving", predictions=store.path.parent / "predictions")
         >>> run.moved(run.folder.rename(store.path.parent / "moved"))
@@ -156,8 +156,7 @@ class Run:
             move_files(con, store.root, self.record, user_path(folder))
 
     def remove(self) -> None:
-        """Delete the run with its predictions. The images, their vectors and the prompt set stay, and so do files with
-        its predictions.
+        """Delete the run with its predictions. The images, their vectors, the prompt set and prediction files are kept.
 
         >>> store.classify(name="trial").remove()
         """
@@ -167,7 +166,7 @@ class Run:
             remove_run(con, self.record)
 
     def classes_without_images(self) -> list[str]:
-        """Return the classes of which the run scored no image, such as those that its filter left out.
+        """Return the classes for which the run scored no image, such as those excluded by its filter.
 
         >>> store.run("photo").classes_without_images()
         []
@@ -191,17 +190,17 @@ class Run:
     def selective(
         self, *, coverage: float = 0.9, resamples: int = 1000, seed: int | None = None, bins: int = 15
     ) -> Findings:
-        """Return what the probabilities are good for: risk against coverage, one temperature, and prediction sets.
+        """Evaluate the run's probabilities: risk against coverage, temperature scaling, and prediction sets.
 
         The temperature is fitted on one half of each class and reported on the other; the prediction sets are
-        calibrated on a random half of all images and counted on the other. `details` says how many images each part
-        has, and in `notes` what cannot be said, as with too few images.
+        calibrated on a random half of all images and evaluated on the other. `details` has the number of images in each
+        part and, in `notes`, what could not be computed, for example because of too few images.
 
         Args:
             coverage: of the prediction sets, between 0 and 1: the probability with which a set has the true class.
             resamples: number of bootstrap resamples, from 100.
-            seed: random seed for the halves and the bootstrap, from 0; the run's own where None.
-            bins: number of bins of equal width of the calibration error, from 1.
+            seed: random seed for the halves and the bootstrap, from 0; None: the run's own.
+            bins: number of equal-width bins for the calibration error, from 1.
 
         Returns:
             A row for each number, with its 95 % interval and n.

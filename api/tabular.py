@@ -93,15 +93,15 @@ class Tabular(Sequence[T], Generic[T]):
         return frame
 
     def arrow(self) -> pyarrow.Table:
-        """Return the same as `to_arrow`, by DuckDB's name for it."""
+        """The same as `to_arrow`, under DuckDB's name."""
         return self.to_arrow()
 
     def df(self) -> pandas.DataFrame:
-        """Return the same as `to_pandas`, by DuckDB's name for it."""
+        """The same as `to_pandas`, under DuckDB's name."""
         return self.to_pandas()
 
     def pl(self) -> polars.DataFrame:
-        """Return the same as `to_polars`, by DuckDB's name for it."""
+        """The same as `to_polars`, under DuckDB's name."""
         return self.to_polars()
 
     def _headline(self) -> str:
