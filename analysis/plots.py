@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from shotdex.store.errors import OptionError, UnreadableImage
+from shotdex.store.queries import Hit
 from shotdex.store.store import Store
-from shotdex.store.types import Hit
 
 from .drawn_runs import about_images, drawn_runs, no_images
 from .figures.bars import counts_figure

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shotdex.query.sql_pages import examples, schema
-    from shotdex.store.types import Estimate, Hit, IndexReport, Part, PromptSet
+    from shotdex.store.queries import Hit, Part
+    from shotdex.store.types import Estimate, IndexReport, PromptSet
 
     from . import errors
     from .encoding import EncodeReport, encode
@@ -31,10 +32,10 @@ _MODULES = {
     "Estimate": "store.types",
     "Estimates": "results",
     "Findings": "results",
-    "Hit": "store.types",
+    "Hit": "store.queries",
     "IndexPreview": "index_lines",
     "IndexReport": "store.types",
-    "Part": "store.types",
+    "Part": "store.queries",
     "PromptSet": "store.types",
     "Reproduction": "reproduction",
     "Run": "runs",

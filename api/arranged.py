@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shotdex.store.errors import OptionError
-from shotdex.store.types import Hit, Ids, Space, Vectors
+from shotdex.store.queries import Hit
+from shotdex.store.types import Ids, Space, Vectors
 
 if TYPE_CHECKING:
     from shotdex.query.ranking import Ranking

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shotdex.store.file_names import local
 from shotdex.store.location import user_path
-from shotdex.store.types import Hit
+from shotdex.store.queries import Hit
 
 from .formatting import shown_path, z_cell
 from .tabular import Tabular

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write, user_path
+from shotdex.store.queries import Part, PartKind, Query
 from shotdex.store.store import Store
-from shotdex.store.types import Part, PartKind, Query, Space
+from shotdex.store.types import Space
 
 from .arranged import Arrangement, arranged
 from .baselines import Baselines

@@ -35,9 +35,9 @@ from shotdex.store.engines.vector_index import VectorIndex, open_index
 from shotdex.store.engines.writing import drop_index, write_index
 from shotdex.store.ids import filtered_ids
 from shotdex.store.progress import NoProgress
+from shotdex.store.queries import Query
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
-from shotdex.store.types import Query
 
 DIM = 512
 TEXTS = 200

@@ -19,8 +19,9 @@ from shotdex.engines import SEARCHED
 from shotdex.formatting import plain, shown_path, z_cell
 from shotdex.hits import OPENED
 from shotdex.store.errors import OptionError
+from shotdex.store.queries import Hit
 from shotdex.store.selections import check_name
-from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT, Hit
+from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT
 from shotdex.terminal_images import protocol_of
 
 if TYPE_CHECKING:

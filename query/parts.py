@@ -10,8 +10,8 @@ from pathlib import Path
 
 from shotdex.store.errors import EmptyQuery, OptionError
 from shotdex.store.location import user_path
+from shotdex.store.queries import Part, PartKind
 from shotdex.store.selections import NAME
-from shotdex.store.types import Part, PartKind
 
 SIGNS = {"+": 1.0, "-": -1.0, "\u2212": -1.0, "\u2013": -1.0}
 """Words that stand between two parts; word processors make a minus sign or a dash of the hyphen."""

@@ -12,9 +12,10 @@ import numpy as np
 from shotdex.models.protocols import ImageEncoder, LoadEncoder, checked, finite
 from shotdex.store.connection import Connection
 from shotdex.store.errors import EmptyQuery, ModelOutputInvalid, OptionError, QueryError
+from shotdex.store.queries import Part, PartKind, Query
 from shotdex.store.selections import selected_ids
 from shotdex.store.store import Store
-from shotdex.store.types import Ids, Part, PartKind, Query, Space, Vectors
+from shotdex.store.types import Ids, Space, Vectors
 from shotdex.store.vectors import stream_vectors
 
 from .kept import Place, View

@@ -12,7 +12,8 @@ from shotdex.store.engines.flat import among, in_order
 from shotdex.store.engines.inverted_file import Figures
 from shotdex.store.engines.vector_index import VectorIndex
 from shotdex.store.errors import EmptyStore, EngineUnavailable, OptionError
-from shotdex.store.types import Hit, Ids, Query, Space, Vectors
+from shotdex.store.queries import Hit, Query
+from shotdex.store.types import Ids, Space, Vectors
 
 from .kept import Place, Unknown, View
 from .query_vector import Resolved

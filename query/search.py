@@ -14,8 +14,9 @@ from shotdex.store.engines.flat import faiss_ahead
 from shotdex.store.engines.inverted_file import LEAST
 from shotdex.store.errors import StoreNotFound
 from shotdex.store.near import near_misses
+from shotdex.store.queries import Query
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Query, Space
+from shotdex.store.types import EncoderId, Space
 
 from .kept import Known, Place, Unknown, View, renewed, signature_of
 from .parts import signs_inside

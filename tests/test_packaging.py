@@ -102,7 +102,7 @@ def probe(*arguments: object) -> tuple[str, list[str]]:
 
 def test_quick_commands_import_no_model(store: Store, fake: FakeEncoder, colours: Path) -> None:
     from shotdex.query.search import search
-    from shotdex.store.types import Query
+    from shotdex.store.queries import Query
 
     index(store, colours, fake)
     search(store, Query(("red",)), lambda _: fake)

@@ -8,7 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from shotdex.store.errors import OptionError
-from shotdex.store.types import Hit
+from shotdex.store.queries import Hit
 
 from . import style
 from .drawing import DPI, now, theme

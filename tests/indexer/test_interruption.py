@@ -18,8 +18,9 @@ from shotdex.query.search import search
 from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import commit
 from shotdex.store.errors import ShotdexError, StoreError
+from shotdex.store.queries import Query
 from shotdex.store.store import Store
-from shotdex.store.types import Query, Space
+from shotdex.store.types import Space
 from shotdex.store.vectors import load_vectors
 from tests.conftest import ROOT, index
 from tests.support.fakes import FakeEncoder, fake_id

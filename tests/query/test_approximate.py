@@ -17,9 +17,9 @@ from shotdex.store.engines.flat import Rows
 from shotdex.store.engines.ivf import inverted_file_path
 from shotdex.store.engines.vector_index import open_index
 from shotdex.store.errors import OptionError
+from shotdex.store.queries import Query
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
-from shotdex.store.types import Query
 from shotdex.upkeep.repair import repair_store
 from shotdex.upkeep.status import status
 from shotdex.upkeep.verify import check_store

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from shotdex.query.parts import parse
 from shotdex.query.search import Searcher, search
 from shotdex.store.errors import EmptyQuery, OptionError, QueryError
+from shotdex.store.queries import Hit, Part, PartKind, Query
 from shotdex.store.store import Store
-from shotdex.store.types import Hit, Part, PartKind, Query, Space
+from shotdex.store.types import Space
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder
 from tests.support.images import save_noise

@@ -22,8 +22,9 @@ from shotdex.store.errors import (
     OptionError,
     UnreadableImage,
 )
+from shotdex.store.queries import Hit, Part, Query
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Hit, Part, Query, Vectors
+from shotdex.store.types import EncoderId, Vectors
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise

@@ -17,8 +17,9 @@ from shotdex.query import kept
 from shotdex.query.search import Searcher, search
 from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import EmptyStore, StoreError
+from shotdex.store.queries import Hit, Query
 from shotdex.store.store import Store
-from shotdex.store.types import EncoderId, Hit, Query
+from shotdex.store.types import EncoderId
 from shotdex.upkeep.prune import prune
 from tests.conftest import COLOURS, index
 from tests.support.fakes import FakeEncoder, fake_id

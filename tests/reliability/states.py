@@ -11,9 +11,10 @@ from shotdex.indexer.layout import parse_layout
 from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.sources import open_source
 from shotdex.query.search import search
+from shotdex.store.queries import Query
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.types import IndexReport, Query, Space
+from shotdex.store.types import IndexReport, Space
 from shotdex.store.vectors import load_vectors
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.orders import disorder

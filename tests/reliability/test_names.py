@@ -19,8 +19,9 @@ from shotdex.media.sources.folder import FolderSource
 from shotdex.query.search import search
 from shotdex.store.file_names import local, stored
 from shotdex.store.images import one_form
+from shotdex.store.queries import Query
 from shotdex.store.store import Store
-from shotdex.store.types import IndexReport, Query
+from shotdex.store.types import IndexReport
 from shotdex.upkeep.check_files import check_files
 from tests.conftest import index
 from tests.support.fakes import FakeEncoder

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from shotdex.query.search import search
+from shotdex.store.queries import Query
 from shotdex.store.store import Store
-from shotdex.store.types import Query
 from shotdex.upkeep.status import status
 from tests.conftest import ROOT, index
 from tests.support.fakes import FakeEncoder

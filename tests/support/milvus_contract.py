@@ -21,8 +21,8 @@ from shotdex.store.engines.writing import write_index
 from shotdex.store.errors import EngineUnavailable, OptionError
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
+from shotdex.store.queries import Query
 from shotdex.store.text_vectors import remember_texts
-from shotdex.store.types import Query
 from shotdex.upkeep.check import Check
 from shotdex.upkeep.engines import collections, engine_statuses, repair_collections
 

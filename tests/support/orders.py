@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shotdex.store.types import Part, PartKind
+from shotdex.store.queries import Part, PartKind
 
 NEAR = 1e-6
 """Scores of unit vectors in float32 differ by less than this from those in float64, however they are summed."""

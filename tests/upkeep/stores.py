@@ -14,8 +14,9 @@ import numpy as np
 from shotdex.query.search import search
 from shotdex.store.engines.writing import write_index
 from shotdex.store.projections import ProjectionKey, digest_ids, save_projection
+from shotdex.store.queries import Query
 from shotdex.store.store import Store
-from shotdex.store.types import Query, Space
+from shotdex.store.types import Space
 from shotdex.upkeep.check import Check
 from shotdex.upkeep.verify import check_store
 from tests.conftest import index

@@ -34,7 +34,8 @@ from shotdex.analysis.figures.sheets import Captioned, image_sheet
 from shotdex.analysis.metrics.calibration import reliability
 from shotdex.analysis.metrics.selective import risk_coverage
 from shotdex.analysis.stats.proportions import wilson
-from shotdex.store.types import Estimate, Hit
+from shotdex.store.queries import Hit
+from shotdex.store.types import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from PIL import Image
 
 from shotdex.analysis.figures import contact_sheet, samples_figure
 from shotdex.analysis.figures.pages import TILE, file_name, tile
-from shotdex.store.types import Hit
+from shotdex.store.queries import Hit
 
 
 def image(colour, size=(20, 20)):

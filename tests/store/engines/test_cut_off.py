@@ -20,7 +20,7 @@ from pathlib import Path
 from shotdex.store.engines import faiss_file, flat
 from shotdex.query.search import search
 from shotdex.store.store import Store
-from shotdex.store.types import Query
+from shotdex.store.queries import Query
 from tests.support.fakes import FakeEncoder
 import faulthandler
 faulthandler.enable(2)
