@@ -20,6 +20,7 @@ from typing import IO, cast
 from shotdex.media.files import places
 from shotdex.media.files.places import Facts, TooManyBytes
 from shotdex.store.errors import ContainerFailure
+from shotdex.store.file_names import stored
 from shotdex.store.types import Reason
 
 from .streams import SharedFile, Stream
@@ -53,15 +54,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A member. `name` is None where it is not UTF-8; `shown` then has its odd bytes escaped.
+    """A member; its name is as the catalog keeps it, also where that is not UTF-8.
 
     `offset` is where its data begin, and `data` are they, where they were wanted. `modified_ns` changes where its
     content does: the header's time; of a compressed archive its seconds with a checksum of the content in place of the
     nanoseconds; of a plain one whose header has no time, the archive's.
     """
 
-    name: str | None
-    shown: str
+    name: str
     kind: Kind
     offset: int
     size: int
@@ -101,7 +101,7 @@ class TarArchive:
             try:
                 for info in _headers(stream):
                     member = _passed(stream, _member(info), wanted, archive_ns)
-                    if member.kind is Kind.FILE and member.name is not None:
+                    if member.kind is Kind.FILE:
                         table[member.name] = _Known(member.offset, member.size, member.modified_ns)
                     yield member
             except ContainerFailure:
@@ -146,9 +146,10 @@ class TarArchive:
     def _find(self, name: str) -> _Known:
         with self._lock:
             table = self._walked() if self._table is None else self._table
-        if name not in table:
+        known = table.get(name) or table.get(stored(name))  # as the catalog keeps it, or as a user types it
+        if known is None:
             raise KeyError(f"{self.place} has no file {name}")
-        return table[name]
+        return known
 
     def _walked(self) -> dict[str, _Known]:
         try:
@@ -251,12 +252,9 @@ def _member(info: tarfile.TarInfo) -> TarMember:
         kind = Kind.FILE
     else:
         kind = Kind.LINK if info.issym() or info.islnk() else Kind.OTHER
-    raw = info.name.encode("utf-8", "surrogateescape")
-    shown = raw.decode("utf-8", "backslashreplace")
-    name = shown if shown == info.name else None
     pax_time = info.pax_headers.get("mtime")
     modified_ns = int(info.mtime) * 10**9 if pax_time is None else _nanoseconds(pax_time)
-    return TarMember(name, shown, kind, info.offset_data, info.size, max(0, min(modified_ns, LATEST_NS)))
+    return TarMember(stored(info.name), kind, info.offset_data, info.size, max(0, min(modified_ns, LATEST_NS)))
 
 
 def _nanoseconds(value: str) -> int:

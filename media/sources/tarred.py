@@ -89,7 +89,7 @@ class TarSource:
         sample = Sample("", self.reading.columns, cells)
         try:
             for member in _open(self.root).walk(_is_sidecar):
-                name = member.shown
+                name = member.name
                 if member.kind is Kind.FOLDER:
                     continue
                 if left := hiding.look(name, join(self.root, "")):
@@ -111,19 +111,17 @@ class TarSource:
 
     def _member(self, member: TarMember, sample: Sample) -> Iterator[Found]:
         """Put a member into its sample, or yield what it is where it belongs to none."""
-        address = join(self.root, member.shown)
-        if member.kind is Kind.FILE and sidecar_kind(member.shown):
+        address = join(self.root, member.name)
+        if member.kind is Kind.FILE and sidecar_kind(member.name):
             sample.add_sidecar(address, member.data)
-        elif member.kind is Kind.OTHER or not looks_like_image(member.shown):
-            yield Ignored(address, left_file(member.shown))
+        elif member.kind is Kind.OTHER or not looks_like_image(member.name):
+            yield Ignored(address, left_file(member.name))
         elif member.kind is Kind.SPARSE:
             yield Failure(address, "scan", Reason.UNREADABLE, "a sparse file, which is not put together")
-        elif member.name is None:
-            yield Failure(address, "scan", Reason.BAD_NAME, "pack it again with names in UTF-8")
         elif member.kind is Kind.LINK:
-            yield link_failure(self.root, member.shown)
+            yield link_failure(self.root, member.name)
         else:
-            relative = within(f"{self.folder}/{member.shown}")
+            relative = within(f"{self.folder}/{member.name}")
             sample.images.append(Candidate(address, relative, member.size, member.modified_ns))
 
 
@@ -136,4 +134,4 @@ def _open(place: str) -> TarArchive:
 
 def _is_sidecar(member: TarMember) -> bool:
     wanted = member.kind is Kind.FILE and member.size <= SIDECAR_LIMIT
-    return wanted and sidecar_kind(member.shown) is not None
+    return wanted and sidecar_kind(member.name) is not None

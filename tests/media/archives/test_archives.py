@@ -341,7 +341,7 @@ class TestTarFormat:
         names, said = [], ""
         try:
             for member in TarArchive(str(path)).walk():
-                names.append(member.shown)
+                names.append(member.name)
         except ContainerFailure as error:
             said = str(error)
         return names, said

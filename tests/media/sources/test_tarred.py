@@ -21,6 +21,7 @@ from shotdex.media.sources.samples import IMAGES_LIMIT, SIDECAR_LIMIT
 from shotdex.media.sources.several import SeveralSource, expand, find_parts
 from shotdex.media.sources.tarred import TarSource
 from shotdex.store.errors import OptionError, SourceError
+from shotdex.store.file_names import local
 from shotdex.store.images import Labels
 from shotdex.store.types import Failure, Reason
 from tests.support.archives import END, MTIME, PACKINGS, header, memory_below, padded, save_tar, tar_bytes, zip_bytes
@@ -181,9 +182,12 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "s.tar"
     body = b"".join(header(name, 1) + padded(b"1") for name in (b"caf\xe9.png", b"caf\xe9.txt", b"a.png"))
     path.write_bytes(body + END)
-    found = list(TarSource(str(path)).scan())
-    assert [each.relative for each in images(found)] == ["a.png"]
-    assert failures(found) == [("caf\\xe9.png", Reason.BAD_NAME)]
+    source = TarSource(str(path))
+    odd, plain = images(list(source.scan()))
+    assert (odd.relative, plain.relative) == (f"caf{chr(0x10FEE9)}.png", "a.png"), "the bytes, as of a file on disk"
+    assert odd.metadata == {"txt": "1"}
+    assert source.read(odd.address, 10) == source.read(local(odd.address), 10) == b"1", "also as a user types it"
+    assert local(odd.address) == f"{path}!caf\udce9.png"
 
 
 @pytest.mark.parametrize("packing", ["", ".gz"])
