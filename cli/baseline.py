@@ -47,8 +47,14 @@ def command() -> None:
 @click.option("--source", metavar="TEXT", help="Where the numbers come from. [default: the file's column `source`]")
 @store_option
 @json_option
+@format_option
 def import_(
-    files: tuple[Path, ...], name: str | None, source: str | None, store_path: Path | None, as_json: bool
+    files: tuple[Path, ...],
+    name: str | None,
+    source: str | None,
+    store_path: Path | None,
+    as_json: bool,
+    form: str | None,
 ) -> None:
     """Import a baseline from a CSV file; its header determines the kind.
 
@@ -68,7 +74,7 @@ def import_(
     found = open_session(store_path).import_baseline(*files, name=name, source=source).details
     for line in found.notes:
         note(visible(line))
-    out(to_json(_as_dict(found)) if as_json else "imported " + _as_text(found))
+    _print_accuracies(found, as_json, form, "imported ")
 
 
 @command.command("list")
@@ -103,12 +109,7 @@ def list_(store_path: Path | None, as_json: bool, form: str | None) -> None:
 @format_option
 def show(name: str, store_path: Path | None, as_json: bool, form: str | None) -> None:
     """Show a baseline's accuracies, their source and its notes."""
-    found = open_session(store_path).baseline(name).details
-    names = ("condition", "accuracy", "accuracy_low", "accuracy_high", "accuracy_n", "method")
-    reported = found.baseline.accuracies.items()
-    rows = Table(name, names, [(one, e.value, e.low, e.high, e.n or None, e.method) for one, e in reported])
-    if not rows_printed(rows, form):
-        out(to_json(_as_dict(found)) if as_json or form == "json" else _as_text(found))
+    _print_accuracies(open_session(store_path).baseline(name).details, as_json, form)
 
 
 @command.command()
@@ -142,6 +143,16 @@ def remove(name: str, store_path: Path | None) -> None:
     removed = open_session(store_path).remove_baseline(name).details
     had = f" and {removed.counts.trials:,} trials" if removed.counts else ""
     out(f"removed baseline {visible(removed.baseline.name)}: {len(removed.baseline.accuracies)} accuracies{had}")
+
+
+def _print_accuracies(found: BaselineDetails, as_json: bool, form: str | None, before: str = "") -> None:
+    names = ("condition", "accuracy", "accuracy_low", "accuracy_high", "accuracy_n", "method")
+    reported = found.baseline.accuracies.items()
+    rows = Table(
+        found.baseline.name, names, [(one, e.value, e.low, e.high, e.n or None, e.method) for one, e in reported]
+    )
+    if not rows_printed(rows, form):
+        out(to_json(_as_dict(found)) if as_json or form == "json" else before + _as_text(found))
 
 
 def _as_dict(found: BaselineDetails) -> dict[str, Any]:

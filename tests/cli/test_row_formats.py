@@ -56,6 +56,15 @@ def test_the_same_rows_in_every_format(
     assert run("table") == shotdex(*words.split(), "--store", evaluated.root).out
 
 
+def test_an_imported_baseline_is_printed_as_it_is_shown(evaluated: Store, shotdex: Callable[..., Ran]) -> None:
+    for form in ("table", "json", "jsonl", "csv", "tsv", "markdown"):
+        where = ("--store", evaluated.root, "--format", form)
+        imported = shotdex("baseline", "import", "toddlers", "--name", "imported", *where)
+        shown = shotdex("baseline", "show", "imported", *where)
+        shotdex("baseline", "remove", "imported", "--store", evaluated.root)
+        assert (imported.status, imported.out.removeprefix("imported ")) == (0, shown.out)
+
+
 def test_findings_in_every_format(evaluated: Store, shotdex: Callable[..., Ran], tmp_path: Path) -> None:
     prompts = tmp_path / "p.toml"
     prompts.write_text('name = "p"\n[classes]\nred = "same"\nblue = "same"\n')
