@@ -244,6 +244,7 @@ class Evaluation(Opened):
             _names(given["run"]),
             _names(given["outside"]),
             self.encoders.recognised(given["model"]),
+            given["where"],
         )
         with shown(given["progress"], "training", " fits") as bar:
             found = probe(self.store, probed, bar)

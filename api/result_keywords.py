@@ -88,6 +88,7 @@ class ProbeKeywords(TypedDict, total=False):
     run: names of zero-shot runs; default: the newest of the same encoder.
     outside: external results: "NAME=VALUE", "NAME=VALUE:N", or the name of an imported baseline.
     model: one of the store's encoders, by name, number or object; required if there are several.
+    where: a SQL condition on the columns of `images`, for the training and the test images alike.
     progress: True shows a progress bar; or an object with `start(total)` and `advance(count)`.
     """
 
@@ -100,6 +101,7 @@ class ProbeKeywords(TypedDict, total=False):
     run: str | Sequence[str]
     outside: str | Sequence[str]
     model: AnyModel | None
+    where: str | None
     progress: bool | Progress
 
 

@@ -17,6 +17,7 @@ from .figure_options import LOOKS, look_options
 from .options import (
     UserPath,
     drawable,
+    filter_options,
     json_option,
     model_option,
     open_session,
@@ -40,6 +41,7 @@ METHOD = 43
 @click.command("probe")
 @click.option("--train-where", metavar="SQL", help="The training images. [default: split = 'train']")
 @click.option("--test-where", metavar="SQL", help="The test images. [default: split = 'test']")
+@filter_options("runs")
 @click.option(
     "--few-shot",
     default="1,2,4,8,16",
@@ -84,12 +86,12 @@ def command(target: Path | None, store_path: Path | None, as_json: bool, form: s
     Three methods are trained: logistic regression on a few images per class, drawn repeatedly; and nearest neighbours
     by cosine and logistic regression on all training images. The number of neighbours and the L2 strength are chosen on
     a part of the training images, never on test images. Nothing is encoded. If no image has a split, the images are
-    split into random halves.
+    split into random halves. --where and the other filters apply to training and test images alike.
 
     \b
     shotdex probe --run names --run words --out probe.png
     shotdex probe --outside "small CNN=0.919:10000"
-    shotdex probe --train-where "condition = 'realistic'" --test-where "condition <> 'realistic'"
+    shotdex probe --train-where "split <> 'test'" --test-where "split = 'test'"
     """
     session = open_session(store_path)
     looks = {name: options.pop(name) for name in LOOKS}

@@ -12,7 +12,7 @@ import pyarrow as pa
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, EvaluationError, MissingLabels, OptionError
-from shotdex.store.ids import encoded_ids, filtered_ids
+from shotdex.store.ids import encoded_ids, filtered_ids, present_ids
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Space, Vectors
 from shotdex.store.vectors import load_vectors
@@ -92,9 +92,9 @@ class _Labelled:
 def gather(store: Store, options: ProbeOptions) -> Material:
     """Load the vectors and labels of both sides.
 
-    The sides are what the two filters keep; without filters the images of the splits `train` and `test`; where no image
-    has a split, seeded halves of each category, copies on the same side. The classes are the categories of the training
-    images, in alphabetical order.
+    Of the images that `where` keeps, the sides are what the two filters keep; without these the images of the splits
+    `train` and `test`; where no image has a split, seeded halves of each category, copies on the same side. The classes
+    are the categories of the training images, in alphabetical order.
 
     Raises:
         OptionError: the sides overlap, or there are splits but not `train` and `test`.
@@ -105,6 +105,8 @@ def gather(store: Store, options: ProbeOptions) -> Material:
     with store.reading() as con:
         encoder_id, encoder = choose_encoder(con, options.encoder_name)
         sides = _sides(con, encoder_id, options)
+        if options.where is not None:
+            sides = replace(sides, split=replace(sides.split, words=f"{sides.split.words}; only: {options.where}"))
         train, test = _labelled(con, sides.train), _labelled(con, sides.test)
         failures = int(con.value("SELECT count(*) FROM failures ANTI JOIN images USING (path)"))
         _check(sides, train, test)
@@ -127,12 +129,19 @@ def gather(store: Store, options: ProbeOptions) -> Material:
 
 
 def _sides(con: Connection, encoder_id: int, options: ProbeOptions) -> _Sides:
+    kept = present_ids(con) if options.where is None else filtered_ids(con, options.where)
     if options.train_where is not None and options.test_where is not None:
-        return _filtered(con, encoder_id, options.train_where, options.test_where)
-    splits = dict(con.rows("SELECT split, count(*) FROM images WHERE split IS NOT NULL GROUP BY split ORDER BY split"))
+        return _filtered(con, encoder_id, kept, options.train_where, options.test_where)
+    with con.holding("kept", pa.table({"image_id": pa.array(kept)})):
+        splits = dict(
+            con.rows(
+                "SELECT split, count(*) FROM images SEMI JOIN kept USING (image_id) WHERE split IS NOT NULL "
+                "GROUP BY split ORDER BY split"
+            )
+        )
     if {"train", "test"} <= set(splits):
-        sides = _filtered(con, encoder_id, "split = 'train'", "split = 'test'")
-        others = int(con.value("SELECT count(*) FROM images WHERE split IS NULL OR split NOT IN ('train', 'test')"))
+        sides = _filtered(con, encoder_id, kept, "split = 'train'", "split = 'test'")
+        others = len(kept) - splits["train"] - splits["test"]
         note = (f"{others:,} images are in neither of the splits train and test, and are ignored",) if others else ()
         return replace(sides, notes=note)
     if splits:
@@ -141,11 +150,13 @@ def _sides(con: Connection, encoder_id: int, options: ProbeOptions) -> _Sides:
             f"the images have splits, but not both train and test: {found}",
             "choose the images of each side: --train-where \"split = 'a'\" --test-where \"split = 'b'\"",
         )
-    return _halved(con, encoder_id, options.seed)
+    return _halved(con, encoder_id, kept, options.seed)
 
 
-def _filtered(con: Connection, encoder_id: int, train_where: str, test_where: str) -> _Sides:
-    meant_train, meant_test = filtered_ids(con, train_where), filtered_ids(con, test_where)
+def _filtered(con: Connection, encoder_id: int, kept: Ids, train_where: str, test_where: str) -> _Sides:
+    meant_train, meant_test = (
+        np.intersect1d(filtered_ids(con, where), kept, assume_unique=True) for where in (train_where, test_where)
+    )
     overlap = len(np.intersect1d(meant_train, meant_test, assume_unique=True))
     if overlap:
         raise OptionError(
@@ -157,14 +168,14 @@ def _filtered(con: Connection, encoder_id: int, train_where: str, test_where: st
     return _Sides(train, test, len(meant_train) + len(meant_test) - len(train) - len(test), split)
 
 
-def _halved(con: Connection, encoder_id: int, seed: int) -> _Sides:
-    ids = encoded_ids(con, encoder_id)
+def _halved(con: Connection, encoder_id: int, kept: Ids, seed: int) -> _Sides:
+    ids = np.intersect1d(encoded_ids(con, encoder_id), kept, assume_unique=True)
     labelled = _labelled(con, ids)
     _, codes = np.unique(labelled.categories.astype(str), return_inverse=True)
     train, test = halves(codes.astype(np.int64), labelled.contents.astype(str), seed)
     # An image without a category is on neither side; so that it is counted, it goes with the training images.
     unlabelled = np.setdiff1d(ids, labelled.ids, assume_unique=True)
-    without = int(con.value("SELECT count(*) FROM images")) - len(ids)
+    without = len(kept) - len(ids)
     split = Split(f"random halves of each category, seed {seed}, copies on the same side", assumed=True)
     return _Sides(np.union1d(labelled.ids[train], unlabelled), labelled.ids[test], without, split)
 

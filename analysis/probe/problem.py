@@ -134,7 +134,8 @@ class ProbeOptions:
     """What to compare. Without `train_where` and `test_where` the images' own splits are taken, see `gather`.
 
     `shots` are numbers of images a class, each with `draws` draws; `runs` names the zero-shot runs, the newest of the
-    same encoder where it is empty; `outside` holds results from elsewhere, see `outside_rung`.
+    same encoder where it is empty; `outside` holds results from elsewhere, see `outside_rung`. Of all images only those
+    for which `where` holds are on either side.
     """
 
     train_where: str | None = None
@@ -146,6 +147,7 @@ class ProbeOptions:
     runs: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     encoder_name: str | None = None
+    where: str | None = None
 
     def __post_init__(self) -> None:
         if (self.train_where is None) != (self.test_where is None):

@@ -59,6 +59,16 @@ def test_the_vision_space_is_probed_as_unit_vectors(shades: Store) -> None:
     assert np.linalg.norm(found.test, axis=1) == pytest.approx(np.ones(3 * TEST), abs=1e-6)
 
 
+def test_a_filter_holds_for_both_sides(shades: Store) -> None:
+    found = gather(shades, ProbeOptions(where="category <> 'teal'"))
+    assert (found.classes, found.notes) == (("gray", "olive"), ())
+    assert (len(found.problem.train), len(found.problem.test)) == (2 * TRAIN, 2 * TEST)
+    assert found.split.words.endswith("; only: category <> 'teal'")
+    change(shades, "UPDATE stored_images SET split = NULL")
+    found = gather(shades, ProbeOptions(where="category <> 'teal'"))
+    assert (found.split.assumed, found.coverage.indexed, found.coverage.failed) == (True, 2 * (TRAIN + TEST), 0)
+
+
 def test_filters_say_which_are_which(shades: Store) -> None:
     wanted = ProbeOptions("category <> 'teal' AND split = 'test'", "split = 'train'")
     found = gather(shades, wanted)
