@@ -108,17 +108,17 @@ def _searched_for(args: list[str]) -> bool:
     return bool(named_store(user_path(named[0]) if named else None, os.environ) or nearest_store(Path.cwd()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @store_before
 @click.version_option(package_name="shotdex", message="shotdex %(version)s")
 def group() -> None:
     """Index images once; then search them by text or image, and evaluate CLIP models on them with SQL.
 
     \b
-    shotdex index photos/                      index a folder
-    shotdex "a dog in the snow"                find images, as shotdex search does
-    shotdex classify                           zero-shot accuracy, by category and condition
-    shotdex sql "FROM accuracy_by_condition"   query anything else
+    shotdex index photos/                     index a folder
+    shotdex "a dog in the snow"               find images, as shotdex search does
+    shotdex classify                          zero-shot accuracy by condition
+    shotdex sql "FROM accuracy_by_condition"  query anything else
     """
 
 

@@ -59,7 +59,7 @@ def command(source: str, as_json: bool, **options: Any) -> None:
 
     \b
     shotdex encode photos/ --part 0/2 --out shards/
-    shotdex encode s3://bucket/photos/ --part $SLURM_ARRAY_TASK_ID/64 --out s3://bucket/shards/
+    shotdex encode /data/photos --part $SLURM_ARRAY_TASK_ID/64 --out /data/shards
     shotdex index shards/
     """
     try:

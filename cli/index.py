@@ -137,7 +137,7 @@ def command(source: str, device: str, dry_run: bool, store_path: Path | None, as
 
     \b
     shotdex index photos/
-    shotdex index stimuli/ --layout '{condition}/{category}*' --categories airplane,car,chair
+    shotdex index stimuli/ --layout '{condition}/{category}*' --categories car,cup
     shotdex index list.csv --columns image=file,category=label
     find . -name '*.jpg' -size +100k -print0 | shotdex index -
     shotdex index images.parquet --vectors-from embedding --encoder dinov2-small

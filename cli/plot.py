@@ -201,7 +201,9 @@ MAP_OPTIONS = (
         type=click.Choice(["category", "condition", "split", "correct", "predicted", "confidence", "agreement"]),
         default="category",
         show_default=True,
-        help="What the colours, or the frames of thumbnails, show.",
+        metavar="WHAT",
+        help="What the colours, or the frames of thumbnails, show: category, condition or split; correct, predicted, "
+        "confidence or agreement of a run.",
     ),
     click.option("--thumbnails", is_flag=True, help="Draw the images instead of points."),
     click.option(

@@ -177,8 +177,9 @@ def sweep_(
     the templates that you choose.
 
     \b
-    shotdex prompts sweep --template "a photo of a {}." --template "a drawing of a {}." --template "{}"
-    shotdex prompts sweep --prompts sentences --choose-where "split = 'train'" --report-where "split = 'test'"
+    shotdex prompts sweep --template "a photo of a {}." --template "{}"
+    shotdex prompts sweep --prompts sentences \\
+        --choose-where "split = 'train'" --report-where "split = 'test'"
     """
     found = open_session(store_path, device).sweep_prompts(
         templates,

@@ -297,10 +297,11 @@ def command(
     shotdex search a red car
     shotdex search horse + stripes - "a zoo"
     shotdex search "2:golden retriever" + ./pool.jpg --min-z 3
-    shotdex search "a dog" -k 20 --where "condition = 'silhouettes'" --sheet dogs.png
+    shotdex search "a dog" -k 20 --where "condition = 'blurred'" --sheet dogs.png
     shotdex search --like 1845 --space vision --format paths
     shotdex search "a boat" -k 50 --copy-to boats/
-    shotdex search "a boat" --min-z 3 -k 500 --save boats; shotdex search sunset --where @boats
+    shotdex search "a boat" --min-z 3 -k 500 --save boats
+    shotdex search sunset --where @boats
     """
     output = Output(**{field.name: how.pop(field.name) for field in dataclasses.fields(Output)})
     output.check()

@@ -124,8 +124,8 @@ def command(
 
     \b
     shotdex sql "FROM accuracy_by_condition"
-    shotdex sql "SELECT path, predicted FROM outcomes WHERE NOT correct ORDER BY probability DESC LIMIT 10"
-    shotdex sql "SELECT path FROM outcomes WHERE run = $run AND NOT correct" -p run names -o mistakes.parquet
+    shotdex sql "SELECT path, predicted FROM outcomes WHERE NOT correct LIMIT 10"
+    shotdex sql "FROM outcomes WHERE run = $run" -p run names -o names.parquet
     shotdex sql "FROM search('a dog', n := 5)"
     shotdex sql --allow-external "FROM images JOIN 'more.csv' USING (path)"
     shotdex sql -f mistakes.sql --format csv > mistakes.csv

@@ -38,9 +38,9 @@ def cli_page() -> str:
         "The help of every command, as `shotdex COMMAND --help` prints it. `-q` and `-v` go with each of them.\n",
     ]
     for words, command in _commands():
-        context = click.Context(command, info_name=" ".join(["shotdex", *words]), max_content_width=WIDTH)
+        context = click.Context(command, info_name=" ".join(["shotdex", *words]), max_content_width=80)
         context.help_option_names = ["-h", "--help"]
-        context.terminal_width = WIDTH
+        context.terminal_width = 80
         parts.append(f"## {' '.join(['shotdex', *words])}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
 

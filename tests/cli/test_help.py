@@ -30,7 +30,7 @@ def every_command() -> list[str]:
 
 @pytest.mark.parametrize("words", every_command())
 def test_help(words: str, shotdex: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "120")
     ran = shotdex(*words.split(), "--help")
     assert (ran.status, ran.err) == (0, "")
     golden = GOLDEN / f"{'-'.join(['shotdex', *words.split()])}.txt"
@@ -38,6 +38,11 @@ def test_help(words: str, shotdex: Callable[..., Ran], monkeypatch: pytest.Monke
         golden.write_text(ran.out, encoding="utf-8")
     assert golden.is_file(), "no help on record: run with SHOTDEX_REGENERATE=1"
     assert ran.out == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.txt")), ids=lambda path: path.stem)
+def test_no_help_is_wider_than_a_terminal(path: Path) -> None:
+    assert [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 80] == []
 
 
 def test_no_golden_file_without_its_command() -> None:
