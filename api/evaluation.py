@@ -12,7 +12,7 @@ from shotdex.store.location import user_path
 from shotdex.store.types import Estimate, Space
 
 from .filters import where as all_of
-from .keywords import FilterKeywords, chosen, filled, takes
+from .keywords import FilterKeywords, chosen, columns_of, filled, several, takes
 from .opened import Opened
 from .progress import shown
 from .result_keywords import ClassifyKeywords, ProbeKeywords, ReportKeywords
@@ -147,7 +147,7 @@ class Evaluation(Opened):
         from shotdex.analysis.report import ReportOptions, report
 
         given = filled(Evaluation.report, options)
-        runs, out, by = _names(run or ()), given["out"], _columns(given["by"])
+        runs, out, by = several(run or ()), given["out"], columns_of(given["by"])
         resamples, seed, bins = given["resamples"], given["seed"], given["bins"]
         if out is None and len(runs) > 1:
             raise OptionError(
@@ -207,7 +207,7 @@ class Evaluation(Opened):
         """
         from shotdex.analysis.compare import CompareOptions, compare
 
-        found = compare(self.store, runs, CompareOptions(_columns(by), resamples, seed, anyway), show)
+        found = compare(self.store, runs, CompareOptions(columns_of(by), resamples, seed, anyway), show)
         title = "; ".join([f"comparison of {' and '.join(runs)}", *found.notes])
         return Findings(title, found.comparisons, found)
 
@@ -241,8 +241,8 @@ class Evaluation(Opened):
             given["draws"],
             Space(given["space"]),
             given["seed"],
-            _names(given["run"]),
-            _names(given["outside"]),
+            several(given["run"]),
+            several(given["outside"]),
             self.encoders.recognised(given["model"]),
             given["where"],
         )
@@ -292,13 +292,3 @@ class Evaluation(Opened):
 
     def _session(self) -> Any:
         return self
-
-
-def _columns(by: str | Sequence[str]) -> tuple[str, ...]:
-    from shotdex.analysis.results import split_columns
-
-    return tuple(split_columns(by)) if isinstance(by, str) else tuple(by)
-
-
-def _names(named: str | Sequence[str]) -> tuple[str, ...]:
-    return (named,) if isinstance(named, str) else tuple(named)

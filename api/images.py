@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from shotdex.store.errors import (
     EmptyStore,
@@ -20,10 +20,12 @@ from shotdex.store.errors import (
     ShotdexError,
     UnreadableImage,
 )
-from shotdex.store.types import PIXEL_LIMIT, EncoderId, PromptSet
+from shotdex.store.types import EncoderId, PromptSet
 
 from .formatting import bars, shown_path, visible
 from .hits import THUMBNAILS, encoded_thumbnails
+from .keywords import filled, takes
+from .result_keywords import ClassifyImagesKeywords
 from .tabular import Tabular
 
 if TYPE_CHECKING:
@@ -136,17 +138,11 @@ def _figure(image: str, rows: Sequence[ImagePrediction], source: str | None) -> 
     )
 
 
+@takes(ClassifyImagesKeywords)
 def classify_images(
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     classes: Sequence[str] | str | os.PathLike[str] | None = None,
-    *,
-    templates: Sequence[str] = (),
-    prompts: str | PromptSet | None = None,
-    k: int = 5,
-    model: AnyModel | None = None,
-    store: Session | None = None,
-    device: str = "auto",
-    max_pixels: int = PIXEL_LIMIT,
+    **options: Unpack[ClassifyImagesKeywords],
 ) -> ClassifiedImages:
     """Return the `k` best classes of images with their probabilities; needs no store, and records nothing.
 
@@ -156,14 +152,7 @@ def classify_images(
         images: the path or URL of an image, or several; images in archives are accepted, too.
         classes: names of the classes, or one string: "cat,dog", a text file with one class per line ("classes.txt"), or
             a published list such as "classes.json#NAME". Default: the categories of the store's images.
-        templates: texts with `{}` for the class, averaged; the bare names if not given.
-        prompts: instead of both, a prompt set: a TOML file, a name from `shotdex prompts list`, or a `PromptSet`.
-        k: how many classes to return for each image, at least 1; fewer are returned if there are fewer classes.
-        model: "demo", a local folder, a name on the hub, one of the store's encoders, or an object as in `index`.
-            Default: the store's; without a store, the default of `index`.
-        store: a session whose encoder and categories are used if `model` and `classes` are not given.
-        device: where the model runs: auto, cpu, cuda or mps.
-        max_pixels: a larger image is a failure; 0 lifts the limit.
+        options: the keywords of `ClassifyImagesKeywords`.
 
     Returns:
         A row for each image and class. Images that cannot be read are its `failures`.
@@ -177,18 +166,18 @@ def classify_images(
     >>> found[0].category
     'duck'
     """
-
-    given = (images,) if isinstance(images, (str, os.PathLike)) else tuple(images)
-    addresses = [os.fspath(one) for one in given]
+    given = filled(classify_images, options)
+    k, store = given["k"], given["store"]
+    addresses = [os.fspath(one) for one in ([images] if isinstance(images, (str, os.PathLike)) else images)]
     if not addresses or k < 1:
         raise OptionError("there is no image" if k > 0 else f"cannot return {k} classes", "classify photo.jpg -k 5")
-    chosen = _chosen_prompts(prompts, templates, classes, store)
+    chosen = _chosen_prompts(given["prompts"], given["templates"], classes, store)
     failures: list[tuple[str, str]] = []
-    opened = _opened(addresses, max_pixels, failures)
+    opened = _opened(addresses, given["max_pixels"], failures)
     first = list(islice(opened, AT_ONCE))  # before a model is loaded for nothing
     if not first:
         raise _unreadable(failures)
-    encoder = _encoder(model, store, device)
+    encoder = _encoder(given["model"], store, given["device"])
     rows, scoring = [], _Scoring(chosen, encoder, k)
     while first:
         rows += scoring.predictions(first)

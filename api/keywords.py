@@ -274,3 +274,15 @@ def filled(function: Callable[..., Any], given: Keywords) -> Keywords:
 def chosen(given: Mapping[str, object], kind: type) -> dict[str, Any]:
     """Return those of some keywords that are fields of `kind`, a dataclass or further keywords."""
     return {name: given[name] for name in kind.__annotations__ if name in given}
+
+
+def several(named: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names that a keyword was given, one or several."""
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def columns_of(by: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that a keyword was given: several, or one text with commas."""
+    from shotdex.analysis.results import split_columns
+
+    return split_columns(by) if isinstance(by, str) else tuple(by)

@@ -9,7 +9,7 @@ from shotdex.store.errors import OptionError
 from shotdex.store.types import Space
 
 from .figures import FigureKeywords, drawn, style_of, tell
-from .keywords import filled, takes
+from .keywords import columns_of, filled, several, takes
 from .progress import shown
 from .result_keywords import MapKeywords
 from .results import Findings
@@ -104,7 +104,7 @@ class Plots:
         from shotdex.analysis.image_plots import MistakeOptions, mistakes_plot
 
         named = self._named(run or (), how)
-        options = MistakeOptions(named[0], n, sort, _columns(by), where)
+        options = MistakeOptions(named[0], n, sort, columns_of(by), where)
         return drawn(how, lambda: mistakes_plot(self._session.store, options))
 
     def agreement(self, a: str, b: str, **how: Unpack[FigureKeywords]) -> Figure:
@@ -163,8 +163,8 @@ class Plots:
         """
         from shotdex.analysis.accuracy_plots import accuracy_plot
 
-        named, columns = self._named(runs, how), _columns(by)
-        return drawn(how, lambda: accuracy_plot(self._session.store, named, columns, _names(baselines), anyway))
+        named, columns = self._named(runs, how), columns_of(by)
+        return drawn(how, lambda: accuracy_plot(self._session.store, named, columns, several(baselines), anyway))
 
     def confusion(
         self,
@@ -196,7 +196,7 @@ class Plots:
         order: Literal["given", "clustered"] | None = None
         if given == "given" or given == "clustered":
             order = cast(Literal["given", "clustered"], how.pop("order"))
-        columns = _columns(by)
+        columns = columns_of(by)
         options = ConfusionOptions(named[0], k, cells, order, where, columns)
         return drawn(how, lambda: confusion_plot(self._session.store, options))
 
@@ -308,7 +308,7 @@ class Plots:
 
     def _named(self, runs: str | Sequence[str], how: FigureKeywords) -> tuple[str, ...]:
         """Return the names of runs, or that of the newest, which is then said."""
-        if names := _names(runs):
+        if names := several(runs):
             return names
         from shotdex.store.runs import find_run
 
@@ -316,16 +316,6 @@ class Plots:
             newest = find_run(con, None).name
         how.get("note", _silent)(f"of the newest run: {newest}")
         return (newest,)
-
-
-def _names(named: str | Sequence[str]) -> tuple[str, ...]:
-    return (named,) if isinstance(named, str) else tuple(named)
-
-
-def _columns(by: str | Sequence[str]) -> tuple[str, ...]:
-    from shotdex.analysis.results import split_columns
-
-    return split_columns(by) if isinstance(by, str) else tuple(by)
 
 
 def _silent(_: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import ModelUnavailable, OptionError
@@ -14,7 +14,9 @@ from shotdex.store.location import user_path
 from shotdex.store.store import Store
 from shotdex.store.types import PromptSet
 
+from .keywords import filled, takes
 from .opened import Opened
+from .result_keywords import SweepKeywords
 from .results import Findings
 
 if TYPE_CHECKING:
@@ -191,17 +193,11 @@ class Prompts(Opened):
         """
         return check_prompts(prompts, self.store, where, self.encoders.recognised(model))
 
+    @takes(SweepKeywords)
     def sweep_prompts(
         self,
         templates: Sequence[str] = (),
-        *,
-        prompts: str | PromptSet | None = None,
-        classes: Sequence[str] | str | None = None,
-        choose_where: str | None = None,
-        report_where: str | None = None,
-        where: str | None = None,
-        model: AnyModel | None = None,
-        seed: int = 0,
+        **options: Unpack[SweepKeywords],
     ) -> Findings:
         """Score each template on its own and the set without it: some images choose the best, others report them.
 
@@ -209,12 +205,7 @@ class Prompts(Opened):
 
         Args:
             templates: texts with `{}` for the class.
-            prompts, classes: as for `classify`.
-            choose_where, report_where: SQL conditions for the images on which to choose and to report; None: random
-                halves of each class.
-            where: a SQL condition on the columns of `images`.
-            model: one of the store's encoders, by name, number or object; required if there are several.
-            seed: random seed for the halves and the intervals, from 0.
+            options: the keywords of `SweepKeywords`.
 
         Returns:
             A row for each trial; `details` says which is best.
@@ -228,9 +219,11 @@ class Prompts(Opened):
         """
         from shotdex.analysis.prompt_sweep import SweepOptions, sweep
 
-        chosen = prompt_set(self.store, prompts, templates, classes)
-        options = SweepOptions(choose_where, report_where, where, self.encoders.recognised(model), seed)
-        found = sweep(self.store, chosen, options, self.encoders)
+        given = filled(Prompts.sweep_prompts, options)
+        chosen = prompt_set(self.store, given["prompts"], templates, given["classes"])
+        encoder = self.encoders.recognised(given["model"])
+        swept = SweepOptions(given["choose_where"], given["report_where"], given["where"], encoder, given["seed"])
+        found = sweep(self.store, chosen, swept, self.encoders)
         return Findings(f"sweep of {len(chosen.templates)} templates", found.trials, found)
 
 

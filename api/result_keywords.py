@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from shotdex.store.progress import Progress
-from shotdex.store.types import PromptSet
+from shotdex.store.types import PIXEL_LIMIT, PromptSet
 
 from .figures import FigureKeywords
 from .keywords import DEFAULTS, FilterKeywords, Note
 
 if TYPE_CHECKING:
     from shotdex.models.own_encoder import AnyModel, NewModel
+
+    from .session import Session
 
 MODEL = "openai/clip-vit-base-patch32"
 """The model that `reproduce` evaluates where none is named."""
@@ -47,6 +49,49 @@ class ClassifyKeywords(FilterKeywords, total=False):
     partial: bool
     predictions: str | os.PathLike[str] | None
     command: str
+
+
+class ClassifyImagesKeywords(TypedDict, total=False):
+    """What `classify_images` takes.
+
+    templates: texts with `{}` for the class, averaged; the bare names if not given.
+    prompts: instead of classes and templates, a prompt set: a TOML file, a name from `shotdex prompts list`, or a
+        `PromptSet`.
+    k: how many classes to return for each image, at least 1; fewer are returned if there are fewer classes.
+    model: "demo", a local folder, a name on the hub, one of the store's encoders, or an object as in `Session.index`.
+        Default: the store's; without a store, the default of `Session.index`.
+    store: a session whose encoder and categories are used if `model` and `classes` are not given.
+    device: where the model runs: auto, cpu, cuda or mps.
+    max_pixels: a larger image is a failure; 0 lifts the limit.
+    """
+
+    templates: Sequence[str]
+    prompts: str | PromptSet | None
+    k: int
+    model: AnyModel | None
+    store: Session | None
+    device: str
+    max_pixels: int
+
+
+class SweepKeywords(TypedDict, total=False):
+    """What `Session.sweep_prompts` takes.
+
+    prompts, classes: as for `Session.classify`.
+    choose_where, report_where: SQL conditions for the images on which to choose and to report; None: random
+        halves of each class.
+    where: a SQL condition on the columns of `images`.
+    model: one of the store's encoders, by name, number or object; required if there are several.
+    seed: random seed for the halves and the intervals, from 0.
+    """
+
+    prompts: str | PromptSet | None
+    classes: Sequence[str] | str | None
+    choose_where: str | None
+    report_where: str | None
+    where: str | None
+    model: AnyModel | None
+    seed: int
 
 
 class ReportKeywords(TypedDict, total=False):
@@ -225,6 +270,8 @@ class ReproduceKeywords(TypedDict, total=False):
 
 DEFAULTS |= {
     ClassifyKeywords: {"templates": (), "k": 5, "command": ""},
+    ClassifyImagesKeywords: {"templates": (), "k": 5, "device": "auto", "max_pixels": PIXEL_LIMIT},
+    SweepKeywords: {"seed": 0},
     ReportKeywords: {"by": (), "resamples": 1000, "bins": 15, "style": "report", "images": 24, "coverage": 0.9},
     ProbeKeywords: {
         "few_shot": (1, 2, 4, 8, 16), "draws": 10, "space": "joint", "seed": 0, "run": (), "outside": (),
