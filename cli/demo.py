@@ -125,7 +125,7 @@ def _query(session: Session) -> None:
 
 
 def _search(session: Session, folder: Path) -> None:
-    from .search import render
+    from .search_output import render
 
     _heading("5. Search by text")
     for text, where in SEARCHES:

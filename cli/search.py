@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import shotdex
 from shotdex.arranged import GROUPS, SORTS
 from shotdex.engines import SEARCHED
-from shotdex.formatting import plain, shown_path, z_cell
-from shotdex.hits import OPENED
 from shotdex.store.errors import OptionError
-from shotdex.store.queries import Hit
 from shotdex.store.selections import check_name
 from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT
-from shotdex.terminal_images import protocol_of
-
-if TYPE_CHECKING:
-    from shotdex import SearchResult
 
 from .options import (
     SectionedCommand,
@@ -34,13 +24,12 @@ from .options import (
     drawable,
     model_option,
     open_session,
-    save_figure,
     space_option,
     store_option,
     where_option,
 )
-from .render import note, out_styled
-from .rows import FORMATS, PATHS, chosen_fields, print_paths, print_rows
+from .rows import FORMATS, PATHS
+from .search_output import Output
 
 
 def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -99,9 +88,6 @@ def _image(address: str) -> str | bytes:
     return data
 
 
-FIELDS = (*(field.name for field in dataclasses.fields(Hit)), "score")
-"""What `--fields` knows."""
-
 SECTIONS = {
     "Query": ("images", "like", "space", "with_itself", "model", "max_pixels", "device", "exact"),
     "Filter": ("where", "category", "condition", "folder", "run", "wrong", "right"),
@@ -116,75 +102,6 @@ def _new_name(context: click.Context, option: click.Parameter, name: str | None)
     if name is not None:
         check_name(name)
     return name
-
-
-def _show(found: SearchResult) -> None:
-    """Draw the hits in the terminal as it takes images; into a pipe nothing is drawn."""
-    protocol = protocol_of(os.environ)
-    if not sys.stdout.isatty() or protocol is None:
-        where = "a terminal with colours" if sys.stdout.isatty() else "a terminal"
-        note(f"--show draws only in {where}; for a file: --sheet hits.png")
-        return
-    out_styled(found.terminal(shutil.get_terminal_size().columns, protocol))
-
-
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """What is to become of the hits, as the options say."""
-
-    form: str | None
-    nul: bool
-    fields: str | None
-    wide: bool
-    show: bool
-    opened: bool
-    sheet: Path | None
-    copy_to: Path | None
-    link_to: Path | None
-    save: str | None
-    changed: bool
-
-    def check(self) -> None:
-        """Refuse options that do not go together, before any work is done.
-
-        Raises:
-            OptionError: some do not, or there is no such field.
-        """
-        if self.nul and self.form not in (None, PATHS):
-            raise OptionError(f"--print0 prints paths, and --format {self.form} does not", "leave out one of them")
-        if self.fields is not None and (self.nul or self.form == PATHS):
-            raise OptionError("paths have no fields", "leave out --fields, or choose another --format")
-        chosen_fields(self.fields, FIELDS)
-
-    def write(self, found: SearchResult) -> None:
-        """Print the hits, and draw, copy, link, save and open them."""
-        form = PATHS if self.nul else self.form or "table"
-        render(found, form, self.fields, nul=self.nul, more=found.more, wide=self.wide)
-        if not found and self.form in (None, "table"):
-            note("no image passes the filter, or reaches the threshold")
-        if self.show and found:
-            _show(found)
-        for one in found.notes:
-            note(one)
-        self._name_left_out(found)
-        if self.sheet is not None:
-            save_figure(found.sheet(changed=self.changed), self.sheet)
-        if self.copy_to is not None:
-            copied = found.copy_to(self.copy_to, changed=self.changed)
-            note(f"copied {len(copied):,} of {len(found):,} images to {self.copy_to}")
-        if self.link_to is not None:
-            linked = found.link_to(self.link_to, changed=self.changed)
-            note(f"linked {len(linked):,} of {len(found):,} images in {self.link_to}")
-        if self.save is not None:
-            found.save(self.save)
-            note(f"saved {len(found):,} images as @{self.save}")
-        if self.opened:
-            found.open(changed=self.changed)
-
-    def _name_left_out(self, found: SearchResult) -> None:
-        if (self.sheet is not None or self.opened) and not self.changed:
-            for hit in found.changed(None if self.sheet is not None else OPENED):
-                note(f"left out: {shown_path(hit.path)} (changed since indexed; --changed shows it)")
 
 
 @click.command("search", cls=SearchCommand, sections=SECTIONS)
@@ -309,50 +226,3 @@ def command(
         *shotdex.parse_query(words), image=[_image(one) for one in images], like=[_like(one) for one in like], **how
     )
     output.write(found)
-
-
-def render(
-    hits: Sequence[Hit],
-    form: str,
-    fields: str | None = None,
-    *,
-    nul: bool = False,
-    more: Mapping[int, int] | None = None,
-    wide: bool = False,
-) -> None:
-    """Print hits in one of the formats; `fields` are those of `--fields`. In a terminal paths are cut unless `wide`.
-
-    Raises:
-        OptionError: there is no such field.
-    """
-    names = chosen_fields(fields, FIELDS)
-    if form == PATHS:
-        print_paths([hit.path for hit in hits], nul=nul)
-        return
-    if fields is None and form in ("table", "markdown"):
-        labels = [name for name in ("category", "condition", "split") if any(getattr(hit, name) for hit in hits)]
-        names = ["rank", "cosine", "z", *labels, "path"]
-    if form == "table" and not hits:
-        return
-    person = form in ("table", "markdown")
-    # `score` is the name that the cosine had until version 0.1.
-    rows = [[_cell(hit, name) if person else plain(_value(hit, name)) for name in names] for hit in hits]
-    if more and fields is None:
-        names = [*names[:-1], "more", names[-1]]
-        behind = [more.get(hit.image_id, 0) for hit in hits]
-        marks = [f"+{count}" if count and person else "" if person else count for count in behind]
-        rows = [[*row[:-1], mark, row[-1]] for row, mark in zip(rows, marks, strict=True)]
-    print_rows(names, rows, form, wide=wide)
-
-
-def _value(hit: Hit, name: str) -> Any:
-    return hit.cosine if name == "score" else getattr(hit, name)
-
-
-def _cell(hit: Hit, name: str) -> Any:
-    value = _value(hit, name)
-    if name in ("cosine", "score"):
-        return f"{value:.4f}"
-    if name == "z":
-        return z_cell(value)
-    return shown_path(value) if name == "path" else "" if value is None else value
