@@ -108,7 +108,6 @@ class Indexing:
         started = time.monotonic()
         quiet_pillow()
         with self._store.indexing():
-            self._store.update_storage()
             plan, placer, labelling = self._open(inventory)
             self._announce(plan, labelling)
             interrupted = False
@@ -127,7 +126,7 @@ class Indexing:
 
     def _open(self, inventory: Inventory) -> tuple[Plan, Placer, Labelling]:
         """Compare the source with the catalog, check that the work can be done, record what the scan could not use."""
-        with self._store.reading() as con:
+        with self._store.reading_updated() as con:
             self._left = catalog_state(con)
             number = number_of(con, self._encoder.id)
             before = source_record(con, inventory.source.root)

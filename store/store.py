@@ -190,7 +190,22 @@ class Store:
     def has_newer_storage(self) -> bool:
         """Tell whether the catalog has a newer storage version than other programs read."""
         with self.reading() as con:
-            found, ours = (tuple(map(int, re.findall(r"\d+", text))) for text in (con.storage_version(), STORAGE))
+            return self._is_newer(con)
+
+    @contextmanager
+    def reading_updated(self) -> Iterator[Connection]:
+        """Open the catalog as `reading` does, after `update_storage` where that is needed."""
+        with self.reading() as con:
+            if not self._is_newer(con):
+                yield con
+                return
+        self.compact()
+        with self.reading() as con:
+            yield con
+
+    @staticmethod
+    def _is_newer(con: Connection) -> bool:
+        found, ours = (tuple(map(int, re.findall(r"\d+", text))) for text in (con.storage_version(), STORAGE))
         return found > ours
 
     def catalog_bytes(self) -> int:

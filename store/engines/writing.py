@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from shotdex.store.errors import StoreError
 from shotdex.store.ids import stored_ids
@@ -56,6 +57,7 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
         engine = open_engines(store, con, encoder_id, encoder, ("flat", name))[name]
         before, stored = engine.stamp, stored_ids(con, encoder_id)
         in_milvus = read_record(con, encoder_id) is not None
+        left = leftovers(store, con)
     try:
         try:
             _bring_up(store, engine, encoder_id, encoder, stored)
@@ -66,8 +68,11 @@ def write_index(store: Store, encoder_id: int, encoder: EncoderId, name: str = "
         if engine.stamp != before:
             with store.writing(RECORD_WAIT) as con:
                 record_stamp(con, encoder_id, engine)
-    finally:
+                left = leftovers(store, con)
+    except BaseException:
         sweep(store)
+        raise
+    _remove(left)
     if in_milvus:
         from .milvus_upload import bring_up_quietly
 
@@ -104,6 +109,10 @@ def drop_index(store: Store, encoder_id: int) -> None:
 def sweep(store: Store) -> None:
     """Delete the files of engines that belong to no encoder of the catalog, or to an earlier state of one."""
     with suppress(StoreError), store.reading() as con:
-        for path in leftovers(store, con):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        _remove(leftovers(store, con))
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for path in files:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -160,7 +160,7 @@ if sys.argv[3] == "before the file":
 elif sys.argv[3] == "before the record":
     writing.record_stamp = die
 elif sys.argv[3] == "before the older file is deleted":
-    writing.sweep = die
+    writing._remove = die
 else:
     os.fsync = die
 index_source(Store.create(Path(sys.argv[1])), open_source(Path(sys.argv[2])), FakeEncoder())
