@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,7 @@ from shotdex.store.errors import (
 from shotdex.store.queries import Hit, Part, Query
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Vectors
-from tests.conftest import COLOURS, index
+from tests.conftest import COLOURS, index, save_colours
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise
 from tests.support.orders import NEAR, disorder, image_part
@@ -36,13 +37,23 @@ def run_sql(store: Store, sql: str) -> Rows:
     return run_statements(store, sql)[-1]
 
 
-@pytest.fixture
-def filled(store: Store, fake: FakeEncoder, colours: Path, tmp_path: Path) -> Store:
-    index(store, colours, fake, "{condition}/{category}*", COLOURS)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ten images of `colours`, twenty of `noise`, and the `store` of them."""
+    folder = tmp_path_factory.mktemp("filled")
+    store, fake = Store.create(folder / "store"), FakeEncoder()
+    index(store, save_colours(folder / "colours"), fake, "{condition}/{category}*", COLOURS)
     for i in range(20):
-        save_noise(tmp_path / "noise" / f"{i:02}.png", seed=i)
-    index(store, tmp_path / "noise", fake, "*")
-    return store
+        save_noise(folder / "noise" / f"{i:02}.png", seed=i)
+    index(store, folder / "noise", fake, "*")
+    return folder
+
+
+@pytest.fixture
+def filled(made: Path, tmp_path: Path) -> Store:
+    """A copy of the store, to be changed; its images stay where they are."""
+    shutil.copytree(made / "store", tmp_path / "filled")
+    return Store(tmp_path / "filled")
 
 
 def ask(store: Store, *texts: str | Part, encoder: Any = None, model: str | None = None, **how: Any) -> list[Hit]:
@@ -84,17 +95,17 @@ def test_filters(filled: Store) -> None:
         ask(filled, "red", where="nonsense = 1")
 
 
-def test_a_image_finds_itself(filled: Store, tmp_path: Path) -> None:
+def test_a_image_finds_itself(filled: Store, made: Path) -> None:
     for name in ("03.png", "17.png"):
-        hits = ask(filled, image_part(tmp_path / "noise" / name), k=3, with_itself=True)
+        hits = ask(filled, image_part(made / "noise" / name), k=3, with_itself=True)
         assert (Path(hits[0].path).name, hits[0].cosine) == (name, pytest.approx(1, abs=1e-6))
         assert hits[1].cosine < 0.9999
 
 
-def test_texts_and_images_are_averaged(filled: Store, tmp_path: Path) -> None:
+def test_texts_and_images_are_averaged(filled: Store, made: Path) -> None:
     from shotdex.media.open_image import open_image
 
-    encoder, path = FakeEncoder(), str(tmp_path / "noise" / "05.png")
+    encoder, path = FakeEncoder(), str(made / "noise" / "05.png")
     vector = encoder.encode_texts(["red"])[0] + encoder.encode_images([open_image(path)])[0]
     hits = ask(filled, "red", image_part(path), k=10, with_itself=True)
     check(filled, hits, vector.astype(np.float64) / np.linalg.norm(vector), 10)
@@ -176,9 +187,9 @@ def test_a_model_whose_files_changed_is_refused(filled: Store) -> None:
     assert "shotdex index" in caught.value.hint
 
 
-def test_several_encoders_need_a_name(filled: Store, colours: Path) -> None:
+def test_several_encoders_need_a_name(filled: Store, made: Path) -> None:
     other = FakeEncoder(fake_id("org/other", weights="9" * 64))
-    index(filled, colours, other, "{condition}/{category}*", COLOURS)
+    index(filled, made / "colours", other, "{condition}/{category}*", COLOURS)
     with pytest.raises(OptionError, match="several encoders") as caught:
         ask(filled, "red")
     assert "--model" in caught.value.hint
@@ -188,16 +199,19 @@ def test_several_encoders_need_a_name(filled: Store, colours: Path) -> None:
         ask(filled, "red", model="third")
 
 
-def test_a_number_is_an_encoder_s_number_whatever_is_called_so(filled: Store, colours: Path) -> None:
+def test_a_number_is_an_encoder_s_number_whatever_is_called_so(filled: Store, made: Path) -> None:
     other = FakeEncoder(fake_id("org/1", weights="9" * 64))
-    index(filled, colours, other, "{condition}/{category}*", COLOURS)
+    index(filled, made / "colours", other, "{condition}/{category}*", COLOURS)
     assert len(ask(filled, "red", model="1", k=99)) == 30
     assert len(ask(filled, "red", encoder=other, model="2", k=99)) == 10
 
 
-def test_removed_images_are_not_found(filled: Store, fake: FakeEncoder, colours: Path) -> None:
-    (colours / "plain" / "Red0.png").unlink()
-    index(filled, colours, fake, "{condition}/{category}*", COLOURS)
+def test_removed_images_are_not_found(filled: Store, fake: FakeEncoder, made: Path, tmp_path: Path) -> None:
+    removed = (made / "colours" / "plain" / "Red0.png").rename(tmp_path / "Red0.png")
+    try:
+        index(filled, made / "colours", fake, "{condition}/{category}*", COLOURS)
+    finally:
+        removed.rename(made / "colours" / "plain" / "Red0.png")
     assert Path(ask(filled, "red")[0].path).parts[-2:] == ("wide", "Red0.png")
     assert len(ask(filled, "red", k=99)) == 29
 

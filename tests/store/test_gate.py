@@ -24,7 +24,8 @@ import sys, time
 from pathlib import Path
 from shotdex.store.store import Store
 store = Store.open(Path(sys.argv[1]))
-print("reading", flush=True)
+print("ready", flush=True)
+sys.stdin.readline()
 turns, end = 0, time.monotonic() + 60
 while time.monotonic() < end and not Path(sys.argv[2]).exists():
     with Store.at(store.root).reading() as con:
@@ -93,6 +94,10 @@ def test_a_writer_gets_its_turn_next_to_twelve_busy_readers(
 ) -> None:
     stop = tmp_path / "stop"
     processes += [start(BUSY, store.root, stop) for _ in range(12)]
+    for process in processes:  # all at once, when all are there
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     waits = []
     for number in range(3):
         started = time.monotonic()

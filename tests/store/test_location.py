@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import shotdex
 from shotdex.errors import OptionError
 from shotdex.store.location import named_store, user_path
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Ran
 from tests.support.evaluated import save_noisy_colour
 
 
@@ -42,21 +43,26 @@ def test_python(home: Path) -> None:
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_every_option_that_names_a_path(home: Path) -> None:
+def test_every_option_that_names_a_path(
+    home: Path, shotdex: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         save_noisy_colour(home / "p" / "red" / f"{number}.png", "red", 0.5, number)
     (home / "set.toml").write_text('classes = ["red", "blue"]\ntemplates = ["{}"]\n')
-    env = os.environ | {"PYTHONPATH": str(ROOT / "typings"), "SHOTDEX_STORE": "~/env", "MPLCONFIGDIR": "~/mpl"}
+    monkeypatch.setenv("SHOTDEX_STORE", "~/env")
 
     def run(*arguments: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "shotdex.cli", *arguments], env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        ran = shotdex(*arguments)
+        assert ran.status == 0, ran.err
 
     run("index", "~/p", "--model", "demo", "--store=~/shots")
     run("index", "~/p", "--model", "demo")
-    run("search", "--image", "~/p/red/1.png", "--store=~/shots", "--copy-to=~/found", "--sheet=~/sheet.png", "-k", "1")
+    # matplotlib reads MPLCONFIGDIR when it is imported: a process of its own
+    search = ["search", "--image", "~/p/red/1.png", "--store=~/shots", "--copy-to=~/found", "--sheet=~/sheet.png"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "typings"), "MPLCONFIGDIR": "~/mpl"}
+    command = [sys.executable, "-m", "shotdex.cli", *search, "-k", "1"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
     run("classify", "--prompts=~/set.toml", "--name", "run", "--store=~/shots")
     assert sorted(path.name for path in home.iterdir() if path.name not in (".cache", "mpl", ".config")) == [
         "env", "found", "p", "set.toml", "sheet.png", "shots",

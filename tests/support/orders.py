@@ -29,10 +29,12 @@ def disorder(found: Sequence[int], ids: np.ndarray, vectors: np.ndarray, query: 
     copies: dict[bytes, list[int]] = defaultdict(list)
     for one in sorted(row):
         copies[vectors[row[one]].tobytes()].append(one)
-    for same in copies.values():
-        met = [one for one in found if vectors[row[one]].tobytes() == vectors[row[same[0]]].tobytes()]
-        if met != same[: len(met)]:
-            return f"{met} of {same}, which have one vector, are not the first by id"
+    shown: dict[bytes, list[int]] = defaultdict(list)
+    for one in found:
+        shown[vectors[row[one]].tobytes()].append(one)
+    for vector, met in shown.items():
+        if met != copies[vector][: len(met)]:
+            return f"{met} of {copies[vector]}, which have one vector, are not the first by id"
     return ""
 
 

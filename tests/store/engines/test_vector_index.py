@@ -507,23 +507,25 @@ class TestTheFile:
             assert used(store, self.encoder) == 0, name
             self.check(store)
 
-    @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
-    @given(st.data())
-    def test_any_damage(self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-        store = self.make(tmp_path_factory.mktemp("any"))
-        path = file_of(store)
-        whole = bytearray(path.read_bytes())
-        start = data.draw(st.integers(0, 120))
-        junk = data.draw(st.binary(min_size=1, max_size=12))
-        whole[start : start + len(junk)] = junk
-        path.write_bytes(whole)
-        layout = None
-        with contextlib.suppress(EngineDamaged):
-            layout = read_file(path)
-        if layout is not None:
-            assert (layout.dim, len(layout.ids), len(whole)) == (16, 60, 37 * 2 + 16 + 60 * (16 * 4 + 8))
-        with store.reading() as con:
-            assert len(open_index(store, con, 1, self.encoder)) == 60
+    def test_any_damage(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path)
+        path, sound = file_of(store), file_of(store).read_bytes()
+
+        @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+        @given(st.integers(0, 120), st.binary(min_size=1, max_size=12))
+        def check(start: int, junk: bytes) -> None:
+            whole = bytearray(sound)
+            whole[start : start + len(junk)] = junk
+            path.write_bytes(whole)
+            layout = None
+            with contextlib.suppress(EngineDamaged):
+                layout = read_file(path)
+            if layout is not None:
+                assert (layout.dim, len(layout.ids), len(whole)) == (16, 60, 37 * 2 + 16 + 60 * (16 * 4 + 8))
+            with store.reading() as con:
+                assert len(open_index(store, con, 1, self.encoder)) == 60
+
+        check()
 
     def test_a_vector_that_is_missing_is_said(self, tmp_path: Path) -> None:
         """Left out, the vectors after it would answer for other images."""
