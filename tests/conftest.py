@@ -117,9 +117,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish() -> None:
-    # statsmodels collects garbage in every call: half a second each time once torch and transformers are loaded.
+    _freeze()
+
+
+def _freeze() -> None:
+    """Spare the collector of garbage what is loaded: statsmodels calls it in every test of several p values."""
     gc.collect()
     gc.freeze()
+
+
+_loaded = 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """What the tests before have imported, such as torch or umap, is not looked through each time either."""
+    global _loaded
+    if len(sys.modules) > _loaded + 300:
+        _freeze()
+        _loaded = len(sys.modules)
 
 
 def pytest_sessionfinish() -> None:
@@ -201,14 +217,18 @@ def index(
 COLOURS = ("red", "green", "blue", "yellow", "white")
 
 
-@pytest.fixture
-def colours(tmp_path: Path) -> Path:
-    """Ten images, `condition/Colour<number>.png`; one of each colour in two conditions."""
-    folder = tmp_path / "colours"
+def save_colours(folder: Path) -> Path:
+    """Save ten images, `condition/Colour<number>.png`; one of each colour in two conditions."""
     for i, colour in enumerate(COLOURS):
         save_colour(folder / "plain" / f"{colour.title()}{i}.png", colour)
         save_colour(folder / "wide" / f"{colour.title()}{i}.png", colour, (30, 8))
     return folder
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Ten images of one's own; see `save_colours`."""
+    return save_colours(tmp_path / "colours")
 
 
 @dataclass(frozen=True)

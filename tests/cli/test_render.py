@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -201,6 +202,16 @@ class TestTheCommands:
         assert "re\\x1b[31md/a\\u202eb\\nc.png" in table_
 
 
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four `photos` and a `store` that has them."""
+    folder = tmp_path_factory.mktemp("known")
+    for i in range(4):
+        save_noise(folder / "photos" / f"{i}.png", seed=i)
+    shotdex.open(folder / "store", create=True).index(folder / "photos", model="demo")
+    return folder
+
+
 class TestStreamsThatCannotBeWrittenTo:
     """Closed or full standard streams do not stop the work; the status is 1 only where the result is lost."""
 
@@ -216,13 +227,11 @@ class TestStreamsThatCannotBeWrittenTo:
             ("<&- >&- 2>&-", 1, True),
         ],
     )
-    def test_index(self, tmp_path: Path, redirection: str, status: int, loads: bool) -> None:
-        for i in range(4):
-            save_noise(tmp_path / "photos" / f"{i}.png", seed=i)
+    def test_index(self, known: Path, tmp_path: Path, redirection: str, status: int, loads: bool) -> None:
         if not loads:
-            shotdex.open(tmp_path / "store", create=True).index(tmp_path / "photos", model="demo")
+            shutil.copytree(known / "store", tmp_path / "store")
         model = "--model demo" if loads else ""
-        command = f"exec '{sys.executable}' -m shotdex.cli index photos {model} --store store {redirection}"
+        command = f"exec '{sys.executable}' -m shotdex.cli index '{known}/photos' {model} --store store {redirection}"
         ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ran.returncode == status, ran.stderr
         with Store.open(tmp_path / "store").reading() as con:
