@@ -45,7 +45,7 @@ def class_lines(count: int, examples: Sequence[ClassExample]) -> list[str]:
     if not examples:
         return [f"{count:,} class{'' if count == 1 else 'es'}"] if count else []
     lines = [
-        f"{count:,} class{'' if count == 1 else 'es'}, read off the start of file names; doubtful and sure examples:"
+        f"{count:,} class{'' if count == 1 else 'es'}, read from the start of file names; doubtful and clear examples:"
     ]
     for each in examples[:CLASSES]:
         paths = ((each.doubtful, " (doubtful)"), (each.sure, ""))
@@ -128,12 +128,12 @@ class IndexPreview(Records[PreviewCount]):
             "new": plan.new,
             "changed": plan.changed,
             "unchanged": plan.unchanged,
-            "unchanged, to be encoded with a further model": plan.unencoded,
+            "unchanged, to be encoded with another model": plan.unencoded,
             "with other labels": plan.relabelled,
             "gone": plan.gone,
             "cannot be used": plan.failed,
             "without a category": plan.unlabelled,
-            "no images by their names": plan.ignored,
+            "without an image extension": plan.ignored,
         }
         super().__init__([PreviewCount(count, what) for what, count in counts.items() if count or what == "new"])
 

@@ -232,7 +232,9 @@ def _what_is_missing(found: Classified) -> list[str]:
     lines = [f"  {visible(found.narrowing)}"] if found.narrowing else []
     run, total = found.run, found.accuracy
     for label, n in found.outside[:SHOWN]:
-        lines.append(f"  {n:,} images of category {visible(label)!r} are of no class; a prompt file can say [aliases]")
+        lines.append(
+            f"  {n:,} images of category {visible(label)!r} match no class; a prompt file can define [aliases]"
+        )
     for path, stage, reason in found.unscored.listed[:SHOWN]:
         lines.append(f"  not scored: {shown_path(visible(path))} ({stage}: {reason})")
     if run.failed > SHOWN:

@@ -118,9 +118,9 @@ def reading_notes(found: Sequence[Comparison]) -> list[str]:
     if any(small_sample(one.a) or small_sample(one.b) for one in found):
         lines.append("small n: under 30 images, a share is known to no better than a third of the range")
     if any(one.difference.low == one.difference.high for one in found):
-        lines.append("an interval of no width: in each class the images all say the same, so resampling moves nothing")
+        lines.append("an interval of zero width: within each class all images agree, so resampling changes nothing")
     if found[0].only_a >= 0 and len({one.group for one in found}) > 1:
-        lines.append(f"the row {ALL!r} holds the images of the others once more, so these tests are not independent")
+        lines.append(f"the row {ALL!r} contains the images of the other rows, so these tests are not independent")
     return lines
 
 

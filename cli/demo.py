@@ -117,7 +117,7 @@ def _compare(session: Session) -> None:
 
 
 def _query(session: Session) -> None:
-    _heading("4. Ask in SQL: what is taken for what?")
+    _heading("4. Query with SQL: what is mistaken for what?")
     out(STATEMENT)
     found = session.sql(STATEMENT)
     out()
@@ -147,7 +147,7 @@ def _draw(session: Session, folder: Path) -> None:
             plot.accuracy(runs=RUNS, baselines=BASELINE),
             "accuracy per condition, both prompt sets and toddlers",
         ),
-        (plot.confusion(run=RUNS[0]), "what is taken for what"),
+        (plot.confusion(run=RUNS[0]), "what is mistaken for what"),
         (plot.topk(runs=RUNS), "accuracy among the k best"),
         (plot.reliability(runs=RUNS[0]), "is it right where it is sure?"),
         (

@@ -86,7 +86,7 @@ def _anything(found: Removed) -> bool:
 def as_text(found: Removed) -> str:
     """Return what is to be removed, a line each."""
     if not _anything(found):
-        return "nothing in the store fits; nothing is removed"
+        return "nothing in the store matches; nothing is removed"
     counts = {
         "images": found.images,
         "vectors": found.vectors,

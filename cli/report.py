@@ -204,7 +204,7 @@ def _risk(found: Risk) -> str:
         [f"{row.coverage:.3f}", f"{row.threshold:.3f}", *estimate_cells(row.risk), small_sample(row.risk)]
         for row in found.rows
     ]
-    head = "selective prediction: the error rate of the images that reach a probability"
+    head = "selective prediction: the error rate of the images above a probability threshold"
     columns = ["coverage", "probability", "risk", "95 % interval", "n", ""]
     area = [
         [name, *estimate_cells(one)]
@@ -242,7 +242,8 @@ def _sets(found: PredictionSets) -> str:
     lines = [
         f"prediction sets: the classes with a probability of at least {found.threshold:.4f}, calibrated on "
         f"{found.calibrated:,} images, counted on the other {found.reported:,}: {found.split}",
-        f"a further image of the same kind has its class in its set with probability at least {found.stated:g}: with",
+        f"the set of a further image of the same kind contains its class with probability at least {found.stated:g}: "
+        f"with",
         f"{found.calibrated:,} images to calibrate on, {found.exactly:.4f} over all random halves, and "
         f"{found.low:.3f} to {found.high:.3f} for 95 % of them, unless probabilities are equal",
         table(["", "value", "95 % interval", "n"], [[name, *estimate_cells(one)] for name, one in numbers]),

@@ -14,7 +14,7 @@ from shotdex.store.file_names import local
 from shotdex.store.types import EncoderId
 
 REPAIR = "repair it with: shotdex verify --repair"
-LOST = "bring back a copy of the catalog, or index again into another folder: shotdex index SOURCE --store DIR"
+LOST = "restore a backup of the catalog, or index again into another folder: shotdex index SOURCE --store DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def index_again(sources: Sequence[str], model: str = "") -> str:
     more = f"   (and {len(sources) - 1:,} other sources)" if len(sources) > 1 else ""
     if not (sources[0].find("://") > 0 or Path(local(sources[0])).exists()):
         return f"restore {sources[0]}, which no longer exists, then index it again{more}"
-    return f"with the options of the first time: shotdex index {shlex.quote(sources[0])}{model}{more}"
+    return f"index again with the original options: shotdex index {shlex.quote(sources[0])}{model}{more}"
 
 
 def sources_of(con: Connection, images: str) -> list[str]:

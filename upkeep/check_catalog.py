@@ -47,7 +47,7 @@ def tables(con: Connection) -> list[Check]:
     if missing:
         shown = ", ".join(f"{table}.{column}" for table, column in missing[:3])
         more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
-        return [Check("tables", False, f"columns that are missing or of another type: {shown}{more}", LOST)]
+        return [Check("tables", False, f"columns that are missing or of the wrong type: {shown}{more}", LOST)]
     names = sorted({table for table, _, _ in expected})
     rows = sum(con.rows(f'SELECT count(*), bit_xor(hash(t)) FROM "{name}" t')[0][0] for name in names)
     return [Check("tables", True, f"{len(names)} tables with every column; all {rows:,} rows can be read")]
@@ -62,10 +62,12 @@ def all_views(con: Connection) -> list[Check]:
     return [
         verdict(
             "views",
-            f"all {len(names)} are there, as this shotdex makes them",
+            f"all {len(names)} exist, as this version of shotdex makes them",
             [
                 Fault(f"missing views ({', '.join(missing)})", len(missing), REPAIR),
-                Fault(f"views that this shotdex makes otherwise ({', '.join(other)})", len(other), REPAIR),
+                Fault(
+                    f"views that differ from those of this version of shotdex ({', '.join(other)})", len(other), REPAIR
+                ),
             ],
         )
     ]

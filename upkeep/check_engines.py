@@ -83,12 +83,12 @@ def check_index(store: Store, con: Connection, number: int, encoder: EncoderId, 
         return Check(name, False, text, REPAIR)
     behind = len(np.setdiff1d(stored, ids)) if busy else 0
     text = f"{path.name} has {len(ids):,} vectors, each equal to the catalog's"
-    faults = [*_id_faults(ids, stored, busy), Fault("vectors other than the catalog's", different, REPAIR)]
+    faults = [*_id_faults(ids, stored, busy), Fault("vectors that differ from the catalog's", different, REPAIR)]
     if not any(fault.count for fault in faults):
         try:
             rehash(file, record)
         except EngineDamaged:
-            faults.append(Fault("files that are not as they were written, so that they are not used", 1, REPAIR))
+            faults.append(Fault("files that changed since they were written and are therefore not used", 1, REPAIR))
     return verdict(name, text + (f"; {behind:,} more follow when indexing ends" if behind else ""), faults)
 
 
@@ -97,7 +97,7 @@ def _not_there(name: str, path: Path, *, recorded: bool, busy: bool, ids: Ids) -
     if busy or len(ids) == 0:
         return Check(name, True, f"not written yet; {'somebody is indexing' if busy else 'there are no vectors'}")
     if not recorded and path.is_file():
-        return Check(name, True, f"{path.name} is of an older version; the next indexing writes it again")
+        return Check(name, True, f"{path.name} was written by an older version; the next indexing rewrites it")
     what = f"there is no {path.name}" if recorded else "there is no FAISS file"
     if path.exists():
         what = f"{path.name} is not a file"
@@ -134,7 +134,7 @@ def _stored_ids(con: Connection, number: int) -> Ids:
 def index_folder(store: Store, con: Connection) -> list[Check]:
     """Check that nothing in the folder of FAISS files was left behind."""
     found = [] if being_indexed(store) else leftovers(store, con)
-    what = "files that a killed process or another catalog left" + (f" (such as {found[0].name})" if found else "")
+    what = "files left by a killed process or another catalog" + (f" (such as {found[0].name})" if found else "")
     return [verdict("index folder", "nothing left behind", [Fault(what, len(found), REPAIR)])]
 
 

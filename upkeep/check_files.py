@@ -22,8 +22,8 @@ PAGE = 10_000
 """Images looked at between two looks into the catalog, which is closed meanwhile."""
 
 HINTS = {
-    "gone": "what is gone leaves the answers then, its row stays",
-    "changed": "what changed is encoded again",
+    "gone": "missing images are then left out of results, but keep their rows",
+    "changed": "changed images are encoded again",
     "unreadable": "check the permissions, or the disk",
 }
 
@@ -58,9 +58,9 @@ def check_files(store: Store, progress: Progress | None = None) -> Check:
     total, touched = counts.total(), counts["touched"]
     if not examples:
         again = (
-            f"; {touched:,} were read, as they have another size or time, and have the same content" if touched else ""
+            f"; {touched:,} were read because their size or time changed, and have the same content" if touched else ""
         )
-        return Check("files", True, f"{total:,} images are where they were, with the size and time on record{again}")
+        return Check("files", True, f"{total:,} images exist, with the recorded size and time{again}")
     text = "; ".join(f"{kind}: {counts[kind]:,} (such as {examples[kind]})" for kind in HINTS if counts[kind])
     hint = index_again([source for source, _ in sources.most_common()])
     return Check("files", False, text, "; ".join([hint, *(HINTS[kind] for kind in HINTS if counts[kind])]))

@@ -33,11 +33,11 @@ def images(con: Connection) -> list[Check]:
             "images",
             f"{present:,} present, {rows - present:,} removed; ids unique and from 1, paths of present ones unique",
             [
-                Fault("rows with an id that another has", twice, LOST),
-                Fault("rows without an id from 1", bad_ids, LOST),
+                Fault("rows with duplicate ids", twice, LOST),
+                Fault("rows without a valid id", bad_ids, LOST),
                 Fault("rows without a path", no_path, LOST),
                 Fault("rows without a SHA-256 of their content", bad_hash, LOST),
-                Fault("present rows whose path has a newer one", older, REPAIR),
+                Fault("present rows with a newer row for the same path", older, REPAIR),
             ],
         )
     ]
@@ -47,8 +47,8 @@ def failures(con: Connection) -> list[Check]:
     """Check that a path failed once at most, as its newest try."""
     rows, twice = con.rows("SELECT count(*), count(*) - count(DISTINCT path) FROM failures")[0]
     again = [row[0] for row in con.rows("SELECT source FROM failures GROUP BY source ORDER BY count(*) DESC, source")]
-    holds = f"{rows:,}, at most one a path"
-    return [verdict("failures", holds, [Fault("rows whose path has another", twice, index_again(again))])]
+    holds = f"{rows:,}, at most one per path"
+    return [verdict("failures", holds, [Fault("rows with duplicate paths", twice, index_again(again))])]
 
 
 def coverage(con: Connection) -> list[Check]:
@@ -76,8 +76,8 @@ UNIT = 1e-5
 """How far a joint row's length may be from 1. Rounding to float32 leaves less than 1e-6."""
 
 DOUBTFUL = (
-    "shotdex verify --repair takes them away where the image is still there, so that shotdex index encodes it again; "
-    "where it is gone (shotdex verify --files), bring it back first"
+    "shotdex verify --repair removes them if the image still exists, so that shotdex index encodes it again; if it is "
+    "gone (shotdex verify --files), restore it first"
 )
 
 
@@ -131,11 +131,11 @@ def vector_rows(con: Connection, number: int, encoder: EncoderId) -> Check:
     foreign = int(con.value(f"SELECT count(*) FROM {table} v JOIN stored_images s USING (image_id) WHERE {OF_ANOTHER}"))
     return verdict(
         f"vectors of encoder {number}",
-        f"{rows:,} rows, one an image, of known images, {encoder.dim} and {encoder.vision_dim} numbers long",
+        f"{rows:,} rows, one per image, of known images, {encoder.dim} and {encoder.vision_dim} numbers long",
         [
-            Fault("rows of an image that has another", twice, REPAIR),
-            Fault("rows of images that the catalog does not know", unknown, REPAIR),
-            Fault("rows that were encoded from another content than their image's", foreign, DOUBTFUL),
+            Fault("duplicate rows of an image", twice, REPAIR),
+            Fault("rows of images that are not in the catalog", unknown, REPAIR),
+            Fault("rows encoded from content that differs from their image's", foreign, DOUBTFUL),
         ],
     )
 
@@ -166,6 +166,6 @@ def copies(con: Connection, number: int, encoder: EncoderId) -> Check:
     )[0]
     return verdict(
         f"copies in encoder {number}",
-        f"{several:,} contents are there more than once, with the same vectors each time",
+        f"{several:,} contents occur more than once, always with the same vectors",
         [Fault("contents whose copies have different vectors", differing, DOUBTFUL)],
     )

@@ -18,7 +18,7 @@ from shotdex.store.types import Ids, Run
 
 from .check import LOST, REPAIR, Check, Fault, verdict
 
-AGAIN = "make it again next to the old one: shotdex rerun RUN --name NEW"
+AGAIN = "repeat it next to the old one: shotdex rerun RUN --name NEW"
 
 _COUNTED = """
     SELECT r.name, coalesce(p.rows, 0) <> r.k * r.scored OR coalesce(p.images, 0) <> r.scored AS predictions,
@@ -48,12 +48,13 @@ def runs(con: Connection) -> list[Check]:
     return [
         verdict(
             "runs",
-            f"{total:,}, with {scored:,} scored images in all; predictions, truths and labels are as many as recorded",
+            f"{total:,}, with {scored:,} scored images in all; the numbers of predictions, truths and labels are "
+            f"those recorded",
             [
-                Fault("runs with a number or name that another has", 2 * total - numbers - names, LOST),
+                Fault("runs with duplicate numbers or names", 2 * total - numbers - names, LOST),
                 _fault(rows, 1, "runs that do not have k predictions for each scored image"),
                 _fault(rows, 2, "runs that do not have one truth for each scored image"),
-                _fault(rows, 3, "runs whose counts of images are not those of their rows"),
+                _fault(rows, 3, "runs whose counts of images differ from their rows"),
                 _fault(rows, 4, "runs whose encoder or prompts are unknown", LOST),
                 Fault("runs whose outcomes are not counted", len(uncounted(con)), REPAIR),
             ],
@@ -87,7 +88,7 @@ def prediction_files(con: Connection) -> list[Check]:
     if errors:
         more = f"; and so for {len(errors) - 1:,} more runs" * (len(errors) > 1)
         return [Check("prediction files", False, f"{errors[0]}{more}", errors[0].hint)]
-    text = f"{sum(len(files.files) for files in found):,} of {len(found):,} runs, each with the SHA-256 on record"
+    text = f"{sum(len(files.files) for files in found):,} of {len(found):,} runs, each with the recorded SHA-256"
     return [Check("prediction files", True, text)] * bool(found)
 
 
@@ -135,10 +136,10 @@ def predictions(con: Connection) -> list[Check]:
         f"SELECT count(*) FROM predictions ANTI JOIN {_CLASSES} USING (run_id, category) SEMI JOIN runs USING (run_id)"
     )
     faults = {
-        "images whose ranks are not 1 to k, a class each": _RANKED,
-        "rows of a class that the run does not have": strange,
-        "rows with a better cosine than the rank before": _RISING,
-        "rows whose cosine or probability cannot be": _IMPOSSIBLE,
+        "images whose ranks are not 1 to k, with one class each": _RANKED,
+        "rows of a class that is not in the run": strange,
+        "rows with a higher cosine than the rank before": _RISING,
+        "rows with an impossible cosine or probability": _IMPOSSIBLE,
     }
     return [_rows(con, "predictions", "ranks from 1 to k, best first, of the run's classes", faults)]
 
@@ -148,9 +149,9 @@ def truths(con: Connection) -> list[Check]:
     faults = {
         "images with more than one row in a run": _TWICE,
         "rows whose true rank is not among the classes": _RANK_OUTSIDE,
-        "rows that the prediction of that rank contradicts": _OTHERWISE,
+        "rows that contradict the prediction at that rank": _OTHERWISE,
     }
-    return [_rows(con, "truths", "true ranks within the classes, and as the predictions say", faults)]
+    return [_rows(con, "truths", "true ranks within the classes, consistent with the predictions", faults)]
 
 
 def _rows(con: Connection, table: str, holds: str, faults: Mapping[str, str]) -> Check:
@@ -175,13 +176,13 @@ def prompt_sets(con: Connection) -> list[Check]:
             "prompt sets",
             f"{len(sets):,}; each has the SHA-256 of its classes and prompts",
             [
-                Fault("sets with a number that another has", len(numbers) - len(sets), LOST),
+                Fault("sets with duplicate numbers", len(numbers) - len(sets), LOST),
                 Fault(
                     "sets that no longer have their SHA-256" + (f" (such as {changed[0]})" if changed else ""),
                     len(changed),
-                    "their runs were made with other words than stand here; classify again: shotdex classify",
+                    "their runs were made with different texts; classify again: shotdex classify",
                 ),
-                Fault("prompts of sets that the catalog does not know", stray, LOST),
+                Fault("prompts of sets that are not in the catalog", stray, LOST),
             ],
         )
     ]
@@ -200,10 +201,10 @@ def run_digests(con: Connection) -> list[Check]:
         compared += 1
         relabelled += labels != run.labels_sha256
         changed += [run.name] if data != run.data_sha256 else []
-    text = f"{compared:,} runs have the images that were scored then"
-    text += f"; labels were changed since in {relabelled:,}" if relabelled else ""
+    text = f"{compared:,} runs still have the images that they scored"
+    text += f"; labels have changed since in {relabelled:,}" if relabelled else ""
     text += f"; {older:,} cannot be compared" if older else ""
-    what = "runs whose images are not those that were scored" + (f" (such as {changed[0]})" if changed else "")
+    what = "runs whose images differ from those that were scored" + (f" (such as {changed[0]})" if changed else "")
     return [verdict("images of runs", text, [Fault(what, len(changed), AGAIN)])]
 
 
@@ -226,10 +227,10 @@ def maps(con: Connection) -> list[Check]:
     return [
         verdict(
             "maps",
-            f"{len(kept):,} kept; each has a finite place for each of its images",
+            f"{len(kept):,} kept; each has a finite position for each of its images",
             [
-                Fault("maps that lack places, or have them for other images", len(broken), REPAIR),
-                Fault("places on maps that the catalog does not know", stray, REPAIR),
+                Fault("maps with missing positions, or positions of other images", len(broken), REPAIR),
+                Fault("positions on maps that are not in the catalog", stray, REPAIR),
             ],
         )
     ]

@@ -52,7 +52,7 @@ def test_a_preview_shows_doubtful_examples(tmp_path: Path) -> None:
         ("hat", None, "hat2.png"),
     ]
     assert "Carside_V3.png: car (doubtful); car01.png: car" in repr(found)
-    assert "2 classes, read off the start of file names" in repr(found)
+    assert "2 classes, read from the start of file names" in repr(found)
 
 
 def test_what_is_left_out_is_remembered(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ class TestHeader:
             "images: indexed 61, failed 7, unlabelled 1, of another category 30; evaluated 30, 3 of 6 categories",
         ]
         assert lines[2:5] == [
-            f"  10 images of category {name!r} are of no class; a prompt file can say [aliases]"
+            f"  10 images of category {name!r} match no class; a prompt file can define [aliases]"
             for name in ("azure", "plaid", "sky blue")
         ]
         assert lines[5:10] == [

@@ -182,7 +182,7 @@ def test_runs_that_are_right_on_the_same_images(shotdex: Shotdex, own: Store) ->
     run(own, NAMES, name="again")
     ran = shotdex("compare", "names", "again", "--store", own.root)
     assert "They are right on the same images." in ran.out
-    assert "an interval of no width" in ran.out
+    assert "an interval of zero width" in ran.out
 
 
 def test_an_interval_of_no_width_is_explained_wherever_there_is_one(shotdex: Shotdex, own: Store) -> None:
@@ -196,7 +196,7 @@ def test_an_interval_of_no_width_is_explained_wherever_there_is_one(shotdex: Sho
     row = table_below(ran.out, "images ")[1]
     assert row[3:8] == ["-1.000", "-1.000 to -1.000", "1", "1", "0"]
     assert row[-1] == "small n"
-    assert "an interval of no width" in ran.out
+    assert "an interval of zero width" in ran.out
     assert "no width" not in shotdex("compare", "names", "words", "--store", own.root).out
 
 

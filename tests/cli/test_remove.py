@@ -33,7 +33,7 @@ def test_it_shows_counts_and_removes_with_yes(tmp_path: Path) -> None:
     assert rows(store, "SELECT count(*) FROM images WHERE category = 'red'") == [(32,)]
     assert "removed 32 images and 32 vectors" in run(store.root, *RED, "--yes")
     assert rows(store, "SELECT count(*) FROM images WHERE category = 'red'") == [(0,)]
-    assert run(store.root, *RED, "--yes") == "nothing in the store fits; nothing is removed\n"
+    assert run(store.root, *RED, "--yes") == "nothing in the store matches; nothing is removed\n"
     assert sorted(template().rglob("*.png")) == files
 
 

@@ -31,7 +31,7 @@ def test_a_whole_store(shotdex: Run, here: Store) -> None:
     lines = ran.out.splitlines()
     assert lines[0] == "store .shotdex"
     assert all(line.startswith("ok       ") for line in lines[1:-1])
-    assert lines[-2] == "ok       files: 78 images are where they were, with the size and time on record"
+    assert lines[-2] == "ok       files: 78 images exist, with the recorded size and time"
     assert lines[-1] == "all 19 checks hold"
     assert len(lines) == 21
 
@@ -68,7 +68,7 @@ def test_what_repair_cannot_mend(shotdex: Run, here: Store) -> None:
     ran = shotdex("verify", "--repair")
     assert ran.status == 1
     assert "repaired nothing\n" in ran.out
-    assert "try: make it again next to the old one: shotdex rerun RUN --name NEW" in ran.out
+    assert "try: repeat it next to the old one: shotdex rerun RUN --name NEW" in ran.out
 
 
 def test_json(shotdex: Run, here: Store) -> None:

@@ -78,7 +78,7 @@ def test_any_bit_of_any_vector(store: Store) -> None:
         flipped = bytearray(data)
         flipped[position + byte] ^= 1 << bit
         file_of(store).write_bytes(flipped)
-        assert check(store).text == "vectors other than the catalog's: 1"
+        assert check(store).text == "vectors that differ from the catalog's: 1"
     assert list(problems(store)) == [NAME]
     repaired(store, whole, "79")
 
@@ -101,7 +101,7 @@ def test_of_another_store_under_our_name(store: Store, tmp_path: Path) -> None:
         save_noisy_colour(tmp_path / "others" / f"{seed}.png", "red", 0.5, seed)
     index(other, tmp_path / "others", FakeEncoder())
     shutil.copy(file_of(other), file_of(store))
-    assert problems(store)[NAME].text == "vectors other than the catalog's: 79"
+    assert problems(store)[NAME].text == "vectors that differ from the catalog's: 79"
     repaired(store, whole, "79")
 
 
@@ -126,7 +126,7 @@ def test_of_another_dimension(store: Store) -> None:
     other = faiss.IndexIDMap2(faiss.IndexFlatIP(8))
     other.add_with_ids(np.ones((79, 8), np.float32), np.arange(1, 80))
     faiss.write_index(other, str(file_of(store)))
-    assert problems(store)[NAME].text == "vectors other than the catalog's: 79"
+    assert problems(store)[NAME].text == "vectors that differ from the catalog's: 79"
     repaired(store, whole, "79")
 
 

@@ -37,7 +37,7 @@ def test_as_they_were(store: Store, folder: Path) -> None:
     index(store, folder, FakeEncoder())
     check = check_files(store)
     assert (check.ok, check.hint) == (True, "")
-    assert check.text == "8 images are where they were, with the size and time on record"
+    assert check.text == "8 images exist, with the recorded size and time"
 
 
 def test_an_empty_store(store: Store) -> None:
@@ -61,7 +61,7 @@ def test_each_kind_with_its_number_and_an_example(store: Store, folder: Path) ->
     assert check.text == (
         f"gone: 2 (such as {folder}/2.png); changed: 2 (such as {folder}/4.png); unreadable: 1 (such as {folder}/6.png)"
     )
-    assert check.hint.startswith(f"with the options of the first time: shotdex index {folder};")
+    assert check.hint.startswith(f"index again with the original options: shotdex index {folder};")
     assert len(check.hint.split("; ")) == 4
     index(store, folder, FakeEncoder())
     assert check_files(store).ok
@@ -72,7 +72,7 @@ def test_touched_is_no_change(store: Store, folder: Path) -> None:
     touch(folder / "1.png")
     check = check_files(store)
     assert check.ok
-    assert "1 were read, as they have another size or time, and have the same content" in check.text
+    assert "1 were read because their size or time changed, and have the same content" in check.text
 
 
 def test_what_is_as_recorded_is_not_read(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_members_of_a_zip(store: Store, folder: Path, tmp_path: Path) -> None:
     index(store, archive, FakeEncoder())
     assert check_files(store).ok
     touch(archive)
-    assert check_files(store).text.startswith("8 images are where they were"), "members have times of their own"
+    assert check_files(store).text.startswith("8 images exist, with the recorded size"), "members have times of their own"
     save_noise(folder / "3.png", 77)
     pack(archive, folder, range(7))
     touch(archive, 1)

@@ -39,7 +39,7 @@ def test_vectors_of_unknown_images(store: Store) -> None:
         "INSERT INTO vectors_1 SELECT * REPLACE (5000 + image_id AS image_id) FROM vectors_1 WHERE image_id < 4",
     )
     found = problems(store)
-    assert found["vectors of encoder 1"].text == "rows of images that the catalog does not know: 3"
+    assert found["vectors of encoder 1"].text == "rows of images that are not in the catalog: 3"
     assert list(found) == ["vectors of encoder 1"]
     done = repair_store(store)
     assert done[0] == "took away vectors of unknown images, encoder 1: 3"
@@ -121,7 +121,7 @@ def test_wrong_vectors_are_taken_away_and_encoded_again(store: Store, damage: st
 def test_vectors_under_another_image_are_found(store: Store, sql: str) -> None:
     change_vectors(store, sql)
     found = problems(store)["vectors of encoder 1"]
-    assert found.text == "rows that were encoded from another content than their image's: 2"
+    assert found.text == "rows encoded from content that differs from their image's: 2"
     assert "--repair" in found.hint
 
 
@@ -158,7 +158,7 @@ def test_vectors_that_may_be_right_stay_while_their_image_is_not_there(store: St
     assert repair_store(store) == []
     found = problems(store)
     assert list(found) == ["numbers of encoder 1"]
-    assert "bring it back first" in found["numbers of encoder 1"].hint
+    assert "restore it first" in found["numbers of encoder 1"].hint
     change_vectors(store, f"UPDATE vectors_1 SET joint = {VECTOR.format(chr(39) + 'nan' + chr(39))} WHERE image_id = 6")
     assert len(repair_store(store)) == 2
     assert rows(store, "SELECT count(*) FROM vectors_1") == [(78,)]

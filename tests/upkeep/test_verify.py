@@ -33,15 +33,15 @@ def test_a_whole_store_passes_and_the_numbers_are_its_own(store: Store) -> None:
     ]  # fmt: skip
     assert all(check.hint == "" for check in found.checks)
     assert texts["images"].startswith("78 present, 1 removed;")
-    assert texts["failures"] == "1, at most one a path"
+    assert texts["failures"] == "1, at most one per path"
     assert texts["vectors of encoder 1"].startswith("79 rows")
-    assert texts["copies in encoder 1"].startswith("1 contents are there more than once")
+    assert texts["copies in encoder 1"].startswith("1 contents occur more than once")
     assert texts["coverage"] == "every one of 78 present images has vectors; encoder 1 has all"
     assert texts["texts of encoder 1"].startswith("9 remembered")
     assert texts["runs"].startswith("2, with 150 scored images in all")
     assert texts["predictions"].startswith(f"{75 * 4 + 75 * 2} rows")
     assert texts["truths"].startswith("150 rows")
-    assert texts["images of runs"] == "2 runs have the images that were scored then"
+    assert texts["images of runs"] == "2 runs still have the images that they scored"
     assert "79 vectors, each equal to the catalog's" in texts["index of encoder 1"]
 
 
@@ -116,21 +116,21 @@ def test_a_path_with_two_present_rows(store: Store) -> None:
 RENAMED = "UPDATE {} SET name = 'names'"
 # Damage that nothing here can undo: it is named, it stays as it is, and the hint says which command helps.
 STAYS: dict[str, tuple[str, set[str], str]] = {
-    "a column is missing": ("ALTER TABLE failures DROP COLUMN detail", {"tables"}, "bring back a copy"),
+    "a column is missing": ("ALTER TABLE failures DROP COLUMN detail", {"tables"}, "restore a backup"),
     "an id twice": (
         "INSERT INTO stored_images SELECT * REPLACE ('/x' AS path) FROM stored_images WHERE image_id = 77",
         {"images"},
-        "bring back a copy",
+        "restore a backup",
     ),
     "an id of zero": (
         "INSERT INTO stored_images SELECT * REPLACE (0 AS image_id) FROM stored_images WHERE removed_at IS NOT NULL",
         {"images"},
-        "bring back a copy",
+        "restore a backup",
     ),
     "no content hash": (
         "UPDATE stored_images SET content_sha256 = 'x' WHERE image_id = 77",
         {"images"},
-        "bring back a copy",
+        "restore a backup",
     ),
     "a failure twice": ("INSERT INTO failures FROM failures", {"failures"}, "shotdex index /"),
     "another prompt": ("UPDATE prompts SET prompt = 'rouge' WHERE prompt = 'red'", {"prompt sets"}, "shotdex classify"),
@@ -144,8 +144,8 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
     "a count of scored": ("UPDATE runs SET scored = scored - 1", {"runs"}, "shotdex rerun"),
     "a count of unlabelled": ("UPDATE runs SET unlabelled = 1 WHERE run_id = 2", {"runs"}, "shotdex rerun"),
     "a count of images": ("UPDATE runs SET images = 10 WHERE run_id = 2", {"runs"}, "shotdex rerun"),
-    "a run's name twice": (RENAMED.format("runs"), {"runs"}, "bring back a copy"),
-    "a run of no encoder": ("UPDATE runs SET encoder_id = 7 WHERE run_id = 2", {"runs"}, "bring back a copy"),
+    "a run's name twice": (RENAMED.format("runs"), {"runs"}, "restore a backup"),
+    "a run of no encoder": ("UPDATE runs SET encoder_id = 7 WHERE run_id = 2", {"runs"}, "restore a backup"),
     "a prediction lost": (
         "DELETE FROM predictions WHERE run_id = 2 AND image_id = 3 AND rank = 2",
         {"runs", "predictions"},
@@ -182,12 +182,12 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
     "predictions of no run": (
         "INSERT INTO predictions SELECT * REPLACE (9 AS run_id) FROM predictions LIMIT 2",
         {"predictions"},
-        "bring back a copy",
+        "restore a backup",
     ),
     "predictions of no image": (
         "INSERT INTO predictions SELECT * REPLACE (999 AS image_id) FROM predictions WHERE run_id = 2 AND image_id = 3",
         {"predictions", "runs"},
-        "bring back a copy",
+        "restore a backup",
     ),
     "a truth lost": ("DELETE FROM truths WHERE run_id = 2 AND image_id = 3", {"runs", "images"}, "shotdex rerun"),
     "a truth twice": ("INSERT INTO truths FROM truths WHERE run_id = 2 AND image_id = 3", {"runs", "truths"}, "rerun"),
@@ -245,7 +245,7 @@ def test_labels_that_were_changed_since_a_run_are_no_problem(store: Store) -> No
     change(store, "UPDATE stored_images SET category = 'white' WHERE image_id = 3")
     (check,) = [check for check in check_store(store) if check.name == "images of runs"]
     assert check.ok
-    assert check.text.endswith("; labels were changed since in 2")
+    assert check.text.endswith("; labels have changed since in 2")
 
 
 def test_runs_older_than_digests_are_no_problem(store: Store) -> None:
