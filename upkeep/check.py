@@ -66,7 +66,7 @@ def index_again(sources: Sequence[str], model: str = "") -> str:
     more = f"   (and {len(sources) - 1:,} other sources)" if len(sources) > 1 else ""
     if not (sources[0].find("://") > 0 or Path(local(sources[0])).exists()):
         return f"restore {sources[0]}, which no longer exists, then index it again{more}"
-    return f"index again with the original options: shotdex index {shlex.quote(sources[0])}{model}{more}"
+    return f"run with the original options: shotdex index {shlex.quote(sources[0])}{model}{more}"
 
 
 def sources_of(con: Connection, images: str) -> list[str]:

@@ -74,7 +74,7 @@ def update_storage(store: Store) -> list[str]:
         return []
     with store.indexing():
         again = store.update_storage()
-    return [f"wrote the catalog again in storage version {STORAGE}, which other programs can open"] * again
+    return [f"rewrote the catalog in storage version {STORAGE}, which other programs can open"] * again
 
 
 def _repair_catalog(con: Connection) -> list[str]:
@@ -85,18 +85,18 @@ def _repair_catalog(con: Connection) -> list[str]:
     older = [row[0] for row in con.rows(OLDER_ROWS)]
     if older:
         mark_removed(con, older)
-        done.append(f"marked as removed, as their paths have a newer row: {_images(len(older))}")
+        done.append(f"marked as removed, because their paths have a newer row: {_images(len(older))}")
     maps = broken_maps(con)
     if maps:
         con.run("DELETE FROM projections WHERE projection_id IN (SELECT unnest($maps))", {"maps": maps})
-        done.append(f"took away maps that were not whole; they are made again when they are drawn: {len(maps):,}")
+        done.append(f"removed incomplete maps, which are made again when they are drawn: {len(maps):,}")
     if wrong := uncounted(con):
         recount(con, wrong)
         done.append(f"counted the outcomes of runs again: {len(wrong):,}")
     stray = con.value(
         "DELETE FROM projection_points WHERE projection_id NOT IN (SELECT projection_id FROM projections)"
     )
-    return done + ([f"took away places of such maps: {stray:,}"] if stray else [])
+    return done + ([f"removed positions on such maps: {stray:,}"] if stray else [])
 
 
 def _repair_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: list[int]) -> list[str]:
@@ -111,10 +111,10 @@ def _repair_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: 
     twice = con.value(f"DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY image_id)")
     counted = {
         "vectors of unknown images": unknown,
-        f"vectors that were wrong ({hint})": broken,
+        f"invalid vectors ({hint})": broken,
         "vectors beyond one row an image": twice,
     }
-    return [f"took away {what}, encoder {number}: {n:,}" for what, n in counted.items() if n]
+    return [f"removed {what}, encoder {number}: {n:,}" for what, n in counted.items() if n]
 
 
 def _encode_again(con: Connection, images: str, parameters: dict[str, list[int]], encoder: EncoderId) -> str:
@@ -161,7 +161,7 @@ def _repair_index(store: Store, number: int, encoder: EncoderId) -> list[str]:
         count = con.value(f"SELECT count(*) FROM {vectors_table(number)}")
     if not inverted_is_whole:
         remove_file(inverted_file_path(store, number))
-        done.append(f"took away {inverted_file_path(store, number).name}; build it again: shotdex approximate")
+        done.append(f"removed {inverted_file_path(store, number).name}; build it again: shotdex approximate")
     if index_is_whole:
         return done
     drop_index(store, number)

@@ -106,7 +106,7 @@ def test_status_shows_it_and_verify_knows_it(built: tuple[Store, Any]) -> None:
     broken = [check for check in check_store(store) if not check.ok and "index" in check.name]
     assert [check.name for check in broken] == ["approximate index of encoder 1"]
     assert "verify --repair" in broken[0].hint
-    assert f"took away {inverted_file_path(store, 1).name}; build it again: shotdex approximate" in repair_store(store)
+    assert f"removed {inverted_file_path(store, 1).name}; build it again: shotdex approximate" in repair_store(store)
     assert not inverted_file_path(store, 1).exists()
     inverted_file_path(store, 1).write_bytes(whole)
 

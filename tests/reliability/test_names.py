@@ -171,7 +171,7 @@ def test_a_source_whose_own_name_is_not_utf8(store: Store, tmp_path: Path, fake:
     save_noise(top / "a.png", seed=2)
     found = check_files(store)
     assert not found.ok
-    assert "index again with the original options: shotdex index" in found.hint
+    assert "run with the original options: shotdex index" in found.hint
 
 
 def test_names_in_what_is_printed_are_escaped(tmp_path: Path, shotdex) -> None:  # type: ignore[no-untyped-def]

@@ -112,7 +112,7 @@ def test_of_another_store_under_its_own_name(store: Store, tmp_path: Path) -> No
     (store.index_folder / "notes.txt").write_text("of the user")
     found = problems(store)
     assert list(found) == ["index folder"]
-    assert "left (such as encoder-1-0123456789ab.41.part): 2" in found["index folder"].text
+    assert "another catalog (such as encoder-1-0123456789ab.41.part): 2" in found["index folder"].text
     assert len(repair_store(store)) == 2
     assert problems(store) == {}
     assert sorted(path.name for path in store.index_folder.iterdir()) == [file_of(store).name, "notes.txt"]

@@ -61,7 +61,7 @@ def test_each_kind_with_its_number_and_an_example(store: Store, folder: Path) ->
     assert check.text == (
         f"gone: 2 (such as {folder}/2.png); changed: 2 (such as {folder}/4.png); unreadable: 1 (such as {folder}/6.png)"
     )
-    assert check.hint.startswith(f"index again with the original options: shotdex index {folder};")
+    assert check.hint.startswith(f"run with the original options: shotdex index {folder};")
     assert len(check.hint.split("; ")) == 4
     index(store, folder, FakeEncoder())
     assert check_files(store).ok
@@ -112,7 +112,7 @@ def test_members_of_a_zip(store: Store, folder: Path, tmp_path: Path) -> None:
     index(store, archive, FakeEncoder())
     assert check_files(store).ok
     touch(archive)
-    assert check_files(store).text.startswith("8 images exist, with the recorded size"), "members have times of their own"
+    assert check_files(store).text.startswith("8 images exist, with"), "members have times of their own"
     save_noise(folder / "3.png", 77)
     pack(archive, folder, range(7))
     touch(archive, 1)

@@ -42,7 +42,7 @@ def test_vectors_of_unknown_images(store: Store) -> None:
     assert found["vectors of encoder 1"].text == "rows of images that are not in the catalog: 3"
     assert list(found) == ["vectors of encoder 1"]
     done = repair_store(store)
-    assert done[0] == "took away vectors of unknown images, encoder 1: 3"
+    assert done[0] == "removed vectors of unknown images, encoder 1: 3"
     assert "wrote encoder-1-" in done[1]
     assert problems(store) == {}
     assert answers(store) == whole
@@ -95,7 +95,7 @@ def test_wrong_vectors_are_taken_away_and_encoded_again(store: Store, damage: st
     change_vectors(store, sql)
     assert [name.split()[0] for name in problems(store)] == [check]
     done = repair_store(store)
-    assert done[0].startswith("took away vectors that were wrong (to encode them again, with the options of the first")
+    assert done[0].startswith("removed invalid vectors (to encode them again, run with the original options")
     left = problems(store)
     assert list(left) == ["coverage"]
     assert "shotdex index /" in left["coverage"].hint

@@ -140,7 +140,7 @@ STAYS: dict[str, tuple[str, set[str], str]] = {
         "shotdex classify",
     ),
     "an alias more": ("UPDATE prompt_sets SET aliases = '{\"red\": [\"rot\"]}'", {"prompt sets"}, "shotdex classify"),
-    "prompts of no set": ("INSERT INTO prompts VALUES (9, 0, 'x', 0, 'x')", {"prompt sets"}, "copy"),
+    "prompts of no set": ("INSERT INTO prompts VALUES (9, 0, 'x', 0, 'x')", {"prompt sets"}, "restore a backup"),
     "a count of scored": ("UPDATE runs SET scored = scored - 1", {"runs"}, "shotdex rerun"),
     "a count of unlabelled": ("UPDATE runs SET unlabelled = 1 WHERE run_id = 2", {"runs"}, "shotdex rerun"),
     "a count of images": ("UPDATE runs SET images = 10 WHERE run_id = 2", {"runs"}, "shotdex rerun"),
