@@ -99,6 +99,8 @@ class Connection:
         self._stuck = False
         self.run_files: dict[int, RunFiles] = {}
         """The runs whose predictions are in files, which queries read, too; see `prediction_files`."""
+        self.vector_parts: dict[int, list[str]] = {}
+        """The encoders with vectors in shards: queries, each ending in a condition, for those and for the others."""
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return every row of a query as tuples."""

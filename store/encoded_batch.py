@@ -36,6 +36,7 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from .arrow import mask, to_arrow, to_numpy, vectors_from_arrow
@@ -47,7 +48,7 @@ from .image_columns import PHOTO
 from .images import next_image_id
 from .runs import recount, runs_of_relabelled
 from .schema import short_hash, vectors_table
-from .shard_vectors import has_vectors_in_shards
+from .shard_vectors import stored_vectors
 from .types import EncoderId, Ids, Pooling, Precision
 
 VERSION = b"2"
@@ -120,21 +121,27 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None, 
             con.run(_KNOWN)
             recount(con, counted)
     if own.any():
-        vectors = batch.select(["sha256"] if kept else ["sha256", *spaces])
-        vectors = vectors.append_column("image_id", placement.column("image_id"))
-        if kept:
-            vectors = vectors.append_column("shard_row", to_arrow(kept.rows))
-        with con.holding("rows", (vectors if own.all() else vectors.filter(pa.array(own))).combine_chunks()):
-            insert = (_POINTED if kept else _OWN).format(vectors=vectors_table(number))
-            con.run(insert, {"shard": kept.shard_id} if kept else None)
+        _add_own(con, number, batch.append_column("image_id", placement.column("image_id")), own, kept)
     with con.holding("rows", rows):
         if ((vectors_of >= 0) & ~own).any():
-            places = ", v.shard_id, v.shard_row" if has_vectors_in_shards(con, number) else ""
-            con.run(_COPIED.format(vectors=vectors_table(number), places=places))
+            con.run(_COPIED.format(vectors=stored_vectors(number)))
+            con.run(_COPIED_PLACES, {"number": number})
         con.run("DELETE FROM failures WHERE path IN (SELECT address FROM rows)")
         if failed.any():
             con.run(_FAILED, at | {"decoder": decoder})
     renew_images_generation(con)
+
+
+def _add_own(con: Connection, number: int, batch: pa.Table, own: npt.NDArray[np.bool_], kept: Kept | None) -> None:
+    """Add the vectors of those rows (N,) that bring some, or their places."""
+    vectors = batch.select(["image_id", "sha256"] if kept else ["image_id", "sha256", "joint", "vision"])
+    if kept:
+        vectors = vectors.append_column("shard_row", to_arrow(kept.rows))
+    with con.holding("rows", (vectors if own.all() else vectors.filter(pa.array(own))).combine_chunks()):
+        if kept:
+            con.run(_POINTED, {"number": number, "shard": kept.shard_id})
+        else:
+            con.run(_OWN.format(vectors=stored_vectors(number)))
 
 
 _REPLACED = """
@@ -161,14 +168,22 @@ _OWN = f"""
 """
 
 _POINTED = f"""
-    INSERT INTO {{vectors}} BY NAME
-    SELECT image_id, {short_hash("sha256")} AS content_hash, $shard AS shard_id, shard_row FROM rows
+    INSERT INTO vector_places BY NAME
+    SELECT $number AS encoder_id, image_id, {short_hash("sha256")} AS content_hash, $shard AS shard_id, shard_row
+    FROM rows
 """
 
 _COPIED = """
     INSERT INTO {vectors} BY NAME
-    SELECT b.image_id, v.joint, v.vision, v.content_hash{places}
+    SELECT b.image_id, v.joint, v.vision, v.content_hash
     FROM rows b JOIN {vectors} v ON v.image_id = b.vectors_of WHERE b.vectors_of <> b.image_id ORDER BY b.image_id
+"""
+
+_COPIED_PLACES = """
+    INSERT INTO vector_places BY NAME
+    SELECT v.encoder_id, b.image_id, v.content_hash, v.shard_id, v.shard_row
+    FROM rows b JOIN vector_places v ON v.image_id = b.vectors_of AND v.encoder_id = $number
+    WHERE b.vectors_of <> b.image_id ORDER BY b.image_id
 """
 
 _FAILED = """

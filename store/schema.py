@@ -198,6 +198,9 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE vector_shards (
         shard_id INTEGER, encoder_id INTEGER, source VARCHAR, sha256 VARCHAR, place VARCHAR, name VARCHAR
     );
+    CREATE TABLE vector_places (
+        encoder_id INTEGER, image_id BIGINT, content_hash UBIGINT, shard_id INTEGER, shard_row INTEGER
+    );
     """,
 )
 """What brings the schema from each version to the next. One that names `vectors_N` is run for each encoder's table."""

@@ -1,9 +1,9 @@
 """Vectors that stay in shards: the catalog has for each image a shard and a row, and queries read the Parquet file.
 
-A table `vectors_N` has NULL where a vector is in row `shard_row` of the shard `shard_id` of `vector_shards`; it gets
-these two columns with the first such vector. For readers a temporary view of the same name, without them, stands in its
-place, in which the vectors are filled in, bit for bit; writers see the table. What is read of a file is compared with
-what was committed: by the digest in its footer, and by the checksums of its pages.
+The table `vector_places` has for such a vector the shard, one of `vector_shards`, and the row in it. In a connection to
+a store that has some, a temporary view `vectors_N` has them, bit for bit, next to those of the table of that name;
+whoever changes the table calls it `stored_vectors`. What is read of a file is compared with what was committed: by the
+digest in its footer, and by the checksums of its pages.
 """
 
 from __future__ import annotations
@@ -80,9 +80,15 @@ def vector_files(con: Connection, root: Path) -> dict[int, VectorFile]:
     }
 
 
-def has_vectors_in_shards(con: Connection, encoder_id: int) -> bool:
-    """Tell whether some vectors of an encoder stay in shards."""
-    return bool(con.value("SELECT count(*) FROM vector_shards WHERE encoder_id = $number", {"number": encoder_id}))
+def stored_vectors(encoder_id: int) -> str:
+    """Return the name of the table with those vectors of an encoder that are in the catalog, also next to the view."""
+    return f"catalog.main.{vectors_table(encoder_id)}"
+
+
+def delete_vectors(con: Connection, encoder_id: int, which: str) -> int:
+    """Delete the vectors of an encoder whose `image_id` a condition holds for; return how many there were."""
+    deleted = int(con.value(f"DELETE FROM {stored_vectors(encoder_id)} WHERE {which}"))
+    return deleted + int(con.value(f"DELETE FROM vector_places WHERE encoder_id = {encoder_id} AND ({which})"))
 
 
 def add_file(con: Connection, root: Path, file: VectorFile) -> int:
@@ -90,8 +96,6 @@ def add_file(con: Connection, root: Path, file: VectorFile) -> int:
     for known in vector_files(con, root).values():
         if known[1:] == file[1:]:
             return known.shard_id
-    for column in ("shard_id", "shard_row"):
-        con.run(f"ALTER TABLE {vectors_table(file.encoder_id)} ADD COLUMN IF NOT EXISTS {column} INTEGER")
     con.run(
         "INSERT INTO vector_shards SELECT coalesce(max(shard_id), 0) + 1, $encoder, $source, $sha256, $place, $name "
         "FROM vector_shards",
@@ -116,7 +120,7 @@ def find_again(con: Connection, root: Path, encoder_id: int, source: str, here: 
             where = {"place": recorded(now.parent, root), "name": now.name}
             con.run("UPDATE vector_shards SET place = $place, name = $name WHERE shard_id = $shard", where | which)
         elif file.source == source:
-            forgotten += con.value(f"DELETE FROM {vectors_table(encoder_id)} WHERE shard_id = $shard", which)
+            forgotten += con.value("DELETE FROM vector_places WHERE shard_id = $shard", which)
             con.run("DELETE FROM vector_shards WHERE shard_id = $shard", which)
     if forgotten:
         renew_images_generation(con)
@@ -136,23 +140,23 @@ def in_shards_shown(con: Connection, root: Path, *, leave_out_lost: bool = False
         return
     reader = _Reader(files)
     lost = [str(number) for number, file in files.items() if leave_out_lost and file.lost]
-    kept = f" WHERE coalesce(shard_id NOT IN ({', '.join(lost)}), true)" if lost else ""
+    kept = f" AND shard_id NOT IN ({', '.join(lost)})" if lost else ""
     encoders = con.rows("SELECT encoder_id, dim, vision_dim FROM encoders SEMI JOIN vector_shards USING (encoder_id)")
     with ExitStack() as made:
         for number, *dims in encoders:
-            columns = []
+            values = []
             for space, dim in zip(("joint", "vision"), dims, strict=True):
                 name = f"shard_{space}_{secrets.token_hex(8)}"  # others of this process share the catalog
                 work = reader.function(space, dim)
                 made.enter_context(con.function(name, work, ["INTEGER", "INTEGER"], f"FLOAT[{dim}]", arrow=True))
-                columns.append(
-                    f"CASE WHEN shard_id IS NULL THEN {space} ELSE {name}(shard_id, shard_row) END AS {space}"
-                )
-            table = vectors_table(number)
-            con.run(
-                f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT image_id, {', '.join(columns)}, content_hash "
-                f"FROM catalog.main.{table}{kept}"
-            )
+                values.append(f"{name}(shard_id, shard_row) AS {space}")
+            con.vector_parts[number] = [
+                f"SELECT image_id, joint, vision, content_hash FROM {stored_vectors(number)} WHERE true",
+                f"SELECT image_id, {', '.join(values)}, content_hash FROM catalog.main.vector_places "
+                f"WHERE encoder_id = {number}{kept}",
+            ]
+            rows = " UNION ALL ".join(con.vector_parts[number])
+            con.run(f"CREATE OR REPLACE TEMP VIEW {vectors_table(number)} AS {rows}")
         try:
             yield
         except Exception as error:

@@ -162,7 +162,7 @@ class Store:
                 if self._identity is None:
                     self._migrate(con)
                 show(con, self.root, writing=True)
-                with con.transaction(), lost_named(con):
+                with in_shards_shown(con, self.root), con.transaction(), lost_named(con):
                     yield con
         finally:
             con.close()

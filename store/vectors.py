@@ -109,18 +109,25 @@ def stream_vectors(
 @contextmanager
 def _source(con: Connection, encoder_id: int, ids: Ids | None) -> Iterator[str]:
     """Give what stands after FROM for all rows that have these ids, and perhaps some more."""
-    table = vectors_table(encoder_id)
     if ids is None or len(ids) == 0:
-        yield table
+        yield vectors_table(encoder_id)
         return
     # Rows lie by rising id, so DuckDB reads of a range only what is in it.
     low, high = int(ids.min()), int(ids.max())
-    between = f"{table} WHERE image_id BETWEEN {low} AND {high}"
+    between = f"image_id BETWEEN {low} AND {high}"
     if high - low < SPARSE * len(ids):
-        yield between
+        yield _rows_with(con, encoder_id, between)
     else:
         with con.holding("wanted", {"image_id": ids}):
-            yield f"{between} AND image_id IN (SELECT image_id FROM wanted)"
+            yield _rows_with(con, encoder_id, f"{between} AND image_id IN (SELECT image_id FROM wanted)")
+
+
+def _rows_with(con: Connection, encoder_id: int, condition: str) -> str:
+    # In a condition on the view DuckDB would look at it only after reading every vector from its shard.
+    parts = con.vector_parts.get(encoder_id)
+    if parts is None:
+        return f"{vectors_table(encoder_id)} WHERE {condition}"
+    return f"({' UNION ALL '.join(f'{part} AND {condition}' for part in parts)})"
 
 
 def _rising(ids: Ids) -> bool:

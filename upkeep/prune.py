@@ -12,6 +12,7 @@ from shotdex.store.engines.writing import write_index
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import remember_next_id
 from shotdex.store.schema import vectors_table
+from shotdex.store.shard_vectors import delete_vectors
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
@@ -115,7 +116,7 @@ def _vectors_of_removed(con: Connection, number: int) -> bool:
 
 
 def _forget_vectors(con: Connection, number: int) -> int:
-    return int(con.value(f"DELETE FROM {vectors_table(number)} WHERE image_id IN {_REMOVED}"))
+    return delete_vectors(con, number, f"image_id IN {_REMOVED}")
 
 
 def _forget_rows(con: Connection) -> int:

@@ -26,6 +26,7 @@ from shotdex.store.ids import filtered_ids, renew_images_generation
 from shotdex.store.images import remember_next_id
 from shotdex.store.runs import COUNTS, recount
 from shotdex.store.schema import texts_table, vectors_table
+from shotdex.store.shard_vectors import delete_vectors, stored_vectors
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids
 
@@ -184,16 +185,17 @@ class _Leaving:
         con.run(f"DELETE FROM failures WHERE {_FAILED}", {"source": self.source})
         for table in ("sources", "shards"):
             con.run(f"DELETE FROM {table} WHERE source = $source", {"source": self.source})
-        for table in ("stored_images", *map(vectors_table, self.staying)):
-            con.run(f"DELETE FROM {table} WHERE {_LEAVES}")
+        con.run(f"DELETE FROM stored_images WHERE {_LEAVES}")
+        for number in self.staying:
+            delete_vectors(con, number, _LEAVES)
         recount(con, shortened)
         for number, held in truthful.items():
             _renew_digests(con, number, *held)
         for number in self.encoders:
             forget_stamps(con, number)
             write_record(con, number, None)
-            con.run(f"DROP TABLE {vectors_table(number)}; DROP TABLE {texts_table(number)}")
-            for table in ("encoders", "shards", "vector_shards"):
+            con.run(f"DROP TABLE {stored_vectors(number)}; DROP TABLE {texts_table(number)}")
+            for table in ("encoders", "shards", "vector_shards", "vector_places"):
                 con.run(f"DELETE FROM {table} WHERE encoder_id = $number", {"number": number})
 
 

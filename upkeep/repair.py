@@ -17,7 +17,7 @@ from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
 from shotdex.store.runs import recount
 from shotdex.store.schema import texts_table, vectors_table
-from shotdex.store.shard_vectors import has_vectors_in_shards
+from shotdex.store.shard_vectors import stored_vectors
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
@@ -100,15 +100,20 @@ def _repair_catalog(con: Connection) -> list[str]:
 
 
 def _repair_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: list[int]) -> list[str]:
-    table = vectors_table(number)
-    unknown = con.value(
-        f"DELETE FROM {table} WHERE NOT EXISTS (FROM stored_images s WHERE s.image_id = {table}.image_id)"
-    )
-    here = "shard_id IS NULL AND " if has_vectors_in_shards(con, number) else ""
-    wrong = f"{here}{unusable(encoder)} OR image_id IN (SELECT unnest($doubtful)::BIGINT)"
+    table, unknown, broken, twice = stored_vectors(number), 0, 0, 0
+    suspect = "image_id IN (SELECT unnest($doubtful)::BIGINT)"
+    wrong = f"{unusable(encoder)} OR {suspect}"
     hint = _encode_again(con, f"SELECT image_id FROM {table} WHERE {wrong}", {"doubtful": doubtful}, encoder)
-    broken = con.value(f"DELETE FROM {table} WHERE {wrong}", {"doubtful": doubtful})
-    twice = con.value(f"DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY image_id)")
+    # Of vectors that stay in shards the numbers were looked at when they were committed.
+    places, own = "catalog.main.vector_places", f"encoder_id = {number}"
+    for rows, those, bad in ((table, "true", wrong), (places, own, suspect)):
+        unknown += con.value(
+            f"DELETE FROM {rows} v WHERE {those} AND NOT EXISTS (FROM stored_images s WHERE s.image_id = v.image_id)"
+        )
+        broken += con.value(f"DELETE FROM {rows} WHERE {those} AND ({bad})", {"doubtful": doubtful})
+        first = f"SELECT min(rowid) FROM {rows} WHERE {those} GROUP BY image_id"
+        twice += con.value(f"DELETE FROM {rows} WHERE {those} AND rowid NOT IN ({first})")
+    twice += con.value(f"DELETE FROM {places} WHERE {own} AND image_id IN (SELECT image_id FROM {table})")
     counted = {
         "vectors of unknown images": unknown,
         f"invalid vectors ({hint})": broken,
