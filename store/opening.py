@@ -19,7 +19,7 @@ from .connection import Connection, attach_to_write, ctrl_c, detach, quoted, wri
 from .errors import StoreCorrupt, StoreError, StoreLocked
 from .gate import Gate, Leave, file_id, gate_of, hold_turnstile, pass_turnstile
 from .lock import ownership, who_may_write
-from .prediction_files import SCHEME
+from .read_only_files import SCHEME
 
 log = logging.getLogger("shotdex.waiting")
 """Says at the level INFO what is waited for."""
@@ -45,7 +45,7 @@ READING: Settings = {
 # DuckDB still lets a query write to the catalog's own file and its write-ahead log (COPY ... TO): only without the file
 # system does it not. What is open already stays open.
 SEALING = (
-    f"SET allowed_directories = ['{SCHEME}://']",  # what is there is only read; see `prediction_files`
+    f"SET allowed_directories = ['{SCHEME}://']",  # what is there is only read; see `read_only_files`
     "SET enable_external_access = false",
     "SET disabled_filesystems = 'LocalFileSystem'",
 )

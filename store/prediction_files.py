@@ -11,28 +11,23 @@ labels count until an image of the store changes; from then on they are those of
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import shlex
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 
 from .connection import Connection
 from .errors import BadSql, OptionError, StoreError
 from .ids import images_generation
+from .read_only_files import SCHEME, file_system
 from .schema import DISAGREEMENTS, STORED_OUTCOMES
 from .types import Run
-
-SCHEME = "shotdex-predictions"
-"""Under which a reader's DuckDB finds the files: `shotdex-predictions:///RUN_ID/folder/file`."""
 
 HIDDEN, LOCK = ".shotdex-", "writing.lock"
 """How the name of a folder begins that is not finished, and the file in it whose lock its writer holds."""
@@ -156,7 +151,7 @@ def show(
     con.run_files = _run_files(con, root, writing=writing, fresh=fresh)
     if not con.run_files:
         return
-    system = _file_system(root)
+    system = file_system(root)
     for files in con.run_files.values():
         system.readable.update({files.key(file): files.folder / file.name for file in files.files})
     con.register(system)
@@ -263,78 +258,3 @@ def lost_named(con: Connection) -> Iterator[None]:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
-
-
-class _File(io.RawIOBase):
-    """A file as DuckDB uses one: its threads share it, each seeks and then reads, and nobody closes it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path, self._own, self._opened = path, threading.local(), [path.open("rb")]
-        self._own.file = self._opened[0]
-
-    def _of_thread(self) -> io.BufferedReader:
-        if not hasattr(self._own, "file"):
-            self._own.file = self._path.open("rb")
-            self._opened.append(self._own.file)
-        found: io.BufferedReader = self._own.file
-        return found
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._of_thread().seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._of_thread().tell()
-
-    def read(self, size: int = -1) -> bytes:
-        return self._of_thread().read(size)
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        for file in self._opened:
-            file.close()
-        super().close()
-
-
-@cache
-def _file_system(root: Path) -> Any:
-    """Return the file system with the files of one store: connections to one catalog share its DuckDB."""
-    from fsspec import AbstractFileSystem
-
-    class ReadOnly(AbstractFileSystem):  # type: ignore[misc]
-        protocol = SCHEME
-        cachable = False
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.readable: dict[str, Path] = {}
-
-        def _path(self, path: str) -> Path:
-            try:
-                return self.readable[self._strip_protocol(path)]
-            except KeyError:
-                raise FileNotFoundError(f"not among the predictions of this store: {path}") from None
-
-        def _open(self, path: str, mode: str = "rb", **_: Any) -> _File:
-            if mode != "rb":
-                raise PermissionError("the predictions of a run are only read")
-            return _File(self._path(path))
-
-        def info(self, path: str, **_: Any) -> dict[str, Any]:
-            return {"name": path, "size": self._path(path).stat().st_size, "type": "file"}
-
-        def exists(self, path: str, **_: Any) -> bool:
-            return self._strip_protocol(path) in self.readable
-
-        def modified(self, path: str) -> datetime:
-            return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
-
-        def glob(self, path: str, **_: Any) -> list[str]:
-            return [self._strip_protocol(path)] if self.exists(path) else []
-
-    return ReadOnly()

@@ -18,7 +18,7 @@ import pytest
 import shotdex
 from shotdex.analysis.compare import CompareOptions, compare
 from shotdex.analysis.report import ReportOptions, report
-from shotdex.store import prediction_files, prediction_folder
+from shotdex.store import prediction_folder, read_only_files
 from shotdex.store.connection import Connection
 from shotdex.store.errors import BadSql, OptionError, StoreError
 from shotdex.store.image_columns import PLACES, move_table
@@ -142,7 +142,7 @@ def test_sql_over_the_files_only_reads_and_reads_nothing_else(both: Store, tmp_p
 
 def test_threads_of_duckdb_read_one_file_each_at_its_own_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(range(100)))
-    file = prediction_files._File(tmp_path / "file")
+    file = read_only_files._File(tmp_path / "file")
     file.seek(10)
     with ThreadPoolExecutor(1) as other:
         assert other.submit(lambda: (file.seek(50), file.read(2))[1]).result() == bytes([50, 51])
