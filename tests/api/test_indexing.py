@@ -22,7 +22,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_preview_takes_what_index_takes() -> None:
-    spread = {"vectors_from", "encoder", "runner", "ray_address", "workers", "out", "part_rows"}
+    spread = {"vectors_from", "vectors", "encoder", "runner", "ray_address", "workers", "out", "part_rows"}
     spread |= {"gpus_per_worker", "cpus_per_worker"}
     taken = [one for one in inspect.signature(shotdex.Session.index).parameters if one not in spread]
     assert [*inspect.signature(shotdex.Session.preview).parameters] == taken
