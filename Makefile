@@ -58,7 +58,7 @@ check: $(VENV)/.developed
 	$(BIN)/mypy -p shotdex
 	PYTHONPATH=typings $(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 0 -m 'not engine' tests/test_language.py tests/test_docs.py tests/test_schema_docs.py \
-		tests/test_typed_program.py
+		tests/test_typed_program.py tests/test_doc_blocks.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m making.reference

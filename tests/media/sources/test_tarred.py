@@ -95,7 +95,7 @@ class TestSamples:
         assert [(each.labels, each.metadata) for each in images(found)] == [
             (Labels("3", "sketch", None), {"category": "kept", "cls": "8"})
         ]
-        with pytest.raises(OptionError, match="'image' says nothing"):
+        with pytest.raises(OptionError, match="'image' has no meaning"):
             TarSource(str(tmp_path / "s.tar"), Reading({"image": "jpg"}))
 
     @pytest.mark.parametrize(
