@@ -11,6 +11,9 @@ import os
 import re
 import sys
 
+if sys.excepthook is sys.__excepthook__:  # for a Ctrl-C while the following is imported, before `main`
+    sys.excepthook = lambda *error: None if error[0] is KeyboardInterrupt else sys.__excepthook__(*error)
+
 import click
 
 from shotdex.store.errors import ShotdexError

@@ -15,7 +15,7 @@ from shotdex.tabular import Table
 
 from .options import UserPath, json_option, open_session, run_option, store_option
 from .render import as_json as to_json
-from .render import note, out
+from .render import note, out, wrapped
 from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _print_accuracies(found: BaselineDetails, as_json: bool, form: str | None, b
         found.baseline.name, names, [(one, e.value, e.low, e.high, e.n or None, e.method) for one, e in reported]
     )
     if not rows_printed(rows, form):
-        out(to_json(_as_dict(found)) if as_json or form == "json" else before + _as_text(found))
+        out(to_json(_as_dict(found)) if as_json or form == "json" else wrapped(before + _as_text(found)))
 
 
 def _as_dict(found: BaselineDetails) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from .options import (
     where_option,
 )
 from .render import as_json as to_json
-from .render import note, out
+from .render import note, out, wrapped
 from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def command(
     run = open_session(store_path, device).classify(classes, command=command_line(), **options)
     assert run.summary is not None
     if not rows_printed(accuracies(run.summary), form):
-        out(to_json(as_dict(run.summary)) if as_json or form == "json" else as_text(run.summary))
+        out(to_json(as_dict(run.summary)) if as_json or form == "json" else wrapped(as_text(run.summary)))
     if options["predictions"] is not None and run.folder is not None:
         note(f"predictions in {shown_path(visible(str(run.folder)))}")
 

@@ -13,7 +13,7 @@ from shotdex.formatting import estimate_cells, p_value, shown_path, signed_cells
 
 from .options import anyway_option, by_option, json_option, open_session, resamples_option, seed_option, store_option
 from .render import as_json as to_json
-from .render import out
+from .render import out, wrapped
 from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def command(
     compared = open_session(store_path).compare(*runs, by=by or (), show=show, **options)
     found = compared.details
     if not rows_printed(compared, form):
-        out(to_json(_as_dict(found)) if as_json or form == "json" else as_text(found, show))
+        out(to_json(_as_dict(found)) if as_json or form == "json" else wrapped(as_text(found, show)))
 
 
 def _as_dict(found: ComparedRuns) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from .options import (
     store_option,
 )
 from .render import as_json as to_json
-from .render import note, out
+from .render import note, out, wrapped
 from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def run_task(common: Common, show: Show, across: str = "split", weakest: bool = 
     if common.as_filter:
         print_filter(found)
     elif not rows_printed(found, common.form):
-        out(to_json(as_dict(found)) if as_json else as_text(found, title))
+        out(to_json(as_dict(found)) if as_json else wrapped(as_text(found, title)))
     if common.target is not None:
         write_pairs(found.all_pairs(), common.target)
     if common.sheet is not None and not found:

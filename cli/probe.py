@@ -26,7 +26,7 @@ from .options import (
     store_option,
 )
 from .render import as_json as to_json
-from .render import note, out
+from .render import note, out, wrapped
 from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def command(target: Path | None, store_path: Path | None, as_json: bool, form: s
     if found.split.assumed:
         note("no image has a split, so random halves were drawn; choose with --train-where and --test-where")
     if not rows_printed(probed, form):
-        out(to_json(as_dict(found)) if as_json or form == "json" else as_text(found))
+        out(to_json(as_dict(found)) if as_json or form == "json" else wrapped(as_text(found)))
     if target is not None:
         save_figure(session.plot.probe(probed, note=note, **looks), target)
 

@@ -7,7 +7,9 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +35,20 @@ def out(text: str = "", *, exact: bool = False) -> None:
         ShotdexError: standard output is closed, or its disk is full.
     """
     out_styled(text if exact and not sys.stdout.isatty() else visible_lines(text))
+
+
+def wrapped(text: str) -> str:
+    """Return a text whose lines, if they go to a terminal, break between words; tables already fit it."""
+    if not sys.stdout.isatty():
+        return text
+    most = shutil.get_terminal_size().columns
+    lines = [
+        textwrap.fill(line, most, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        if len(line) > most
+        else line
+        for line in text.split("\n")
+    ]
+    return "\n".join(lines)
 
 
 def out_styled(text: str) -> None:

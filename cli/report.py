@@ -24,7 +24,7 @@ from shotdex.formatting import (
 
 from .options import anyway_option, by_option, json_option, open_session, resamples_option, store_option
 from .render import as_json as to_json
-from .render import note, out
+from .render import note, out, wrapped
 from .rows import format_option, rows_printed, table
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def command(
         if selective:
             chosen = session.run(found.details.run.name)
             further = chosen.selective(**{name: options[name] for name in SHARED}).details
-        out(to_json(_as_dict(found.details, further)) if as_json else as_text(found.details, further))
+        out(to_json(_as_dict(found.details, further)) if as_json else wrapped(as_text(found.details, further)))
 
 
 def _as_dict(found: Report, further: Selective | None) -> dict[str, Any]:

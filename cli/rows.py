@@ -192,7 +192,7 @@ def table(columns: Sequence[str], rows: Sequence[Row], indent: str = "") -> str:
         return text
     columns, rows = with_content(columns, rows)
     cells = [[visible(name) for name in columns], *([cell(value) for value in row] for row in rows)]
-    words = [any(re.match(r"[^\W\d]|[/.~…]", row[i]) for row in cells[1:]) for i in range(len(columns))]
+    words = [any(re.match(r"[^\W\d]|[/~…]|\.(?!\d)", row[i]) for row in cells[1:]) for i in range(len(columns))]
     fitted, hidden = _aligned(cells, _numeric(columns, rows), most - len(indent), words, frozenset())
     lines = fitted.split("\n") + [f"({hidden} columns do not fit and are not shown)"] * bool(hidden)
     return "\n".join(indent + line for line in lines)

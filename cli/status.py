@@ -13,7 +13,7 @@ from shotdex.tabular import Table
 
 from .options import json_option, open_session, store_option
 from .render import as_json as to_json
-from .render import out
+from .render import out, wrapped
 from .rows import format_option, rows_printed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def command(all_left_out: bool, store_path: Path | None, as_json: bool, form: st
     if as_json or form == "json":
         out(to_json(found))
     elif not rows_printed(counts(found, all_left_out), form):
-        out(left_out_text(found) if all_left_out else as_text(found))
+        out(left_out_text(found) if all_left_out else wrapped(as_text(found)))
 
 
 def counts(found: Status, all_left_out: bool) -> Table:

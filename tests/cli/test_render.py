@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import shotdex
-from shotdex.cli.render import VisibleFormatter, as_json, as_json_line, note, out, show_error
+from shotdex.cli.render import VisibleFormatter, as_json, as_json_line, note, out, show_error, wrapped
 from shotdex.formatting import ALIGNED, cell, table, visible, visible_lines, width
 from shotdex.store.store import Store
 from tests.conftest import Ran, index
@@ -256,3 +256,18 @@ main()
         ["bash", "-c", f"exec '{sys.executable}' -c '{code}' 2>/dev/full"], capture_output=True, check=False
     )
     assert ran.returncode == 0
+
+
+def test_long_lines_break_between_words_in_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setenv("COLUMNS", "30")
+    text = "category: airplane 40, car 40, hat 40\na  table  row"
+    assert wrapped(text) == text
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert wrapped(text) == "category: airplane 40, car 40,\n  hat 40\na  table  row"
+
+
+def test_ctrl_c_before_the_program_began_shows_no_traceback() -> None:
+    program = [sys.executable, "-c", "import shotdex.cli; raise KeyboardInterrupt"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0 and "Traceback" not in done.stderr

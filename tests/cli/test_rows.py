@@ -37,6 +37,8 @@ def test_tables_for_people_fit_the_terminal_and_keep_numbers(columns: int, monke
     text = table(["class", "95 % interval", "n", "path"], rows, "  ")
     assert max(map(width, text.split("\n"))) <= columns
     assert "0.123 to 0.456" in text and text.endswith("image.png")
+    intervals = table(["condition", *"abcdef"], [["geons", *[".562 [.441, .677]"] * 6]])
+    assert ".441, .677]" in intervals and "[.441…" not in intervals
     many = table([f"number {i}" for i in range(30)], [[i / 7 for i in range(30)]])
     assert "0.1429" in many and "columns do not fit and are not shown)" in many
 
