@@ -204,7 +204,7 @@ class IndexReport:
             "unchanged": self.unchanged,
             "changed": self.changed,
             "moved": self.moved,
-            "unchanged and encoded with a further model": self.encoded,
+            "unchanged and encoded with another model": self.encoded,
             "with other labels": self.relabelled,
             "gone": self.removed,
             "failed": self.failed,

@@ -132,7 +132,7 @@ class TestIndex:
     def test_a_store_of_several_encoders(self, shotdex: Run, here: Path, made: Path, siglip_folder: Path) -> None:
         source = (made / "pics", "--layout", "{condition}/{category}*", "--categories", ",".join(COLOURS))
         ran = shotdex("index", *source, "--model", siglip_folder)
-        assert "10 unchanged and encoded with a further model" in ran.out, ran.err
+        assert "10 unchanged and encoded with another model" in ran.out, ran.err
         failed(shotdex("index", *source), 2, "several encoders", "--model")
         failed(shotdex("search", "red"), 2, "several encoders", "--model")
         by_number = shotdex("search", "red", "--model", "2", "--format", "paths")

@@ -266,7 +266,7 @@ def test_two_models_over_the_same_images(shotdex: Shotdex, tmp_path: Path, clip_
     select = "SELECT image_id, joint::VARCHAR, vision::VARCHAR FROM vectors_1 ORDER BY image_id"
     before = rows(store, select), {path.name: path.read_bytes() for path in store.index_folder.iterdir()}
     second = shotdex(*source, "--model", other)
-    assert "12 unchanged and encoded with a further model" in second.out, second.err
+    assert "12 unchanged and encoded with another model" in second.out, second.err
     after = {name: (store.index_folder / name).read_bytes() for name in before[1]}
     assert (rows(store, select), after) == before
     failed(shotdex("classify", *at), 2, "several encoders", "--model")

@@ -324,10 +324,10 @@ class TestTheModel:
     def test_a_second_encoder_is_said_to_be_one(self, photos: Path, shotdex: Run, indexed: Path) -> None:
         how = ("index", photos, "--store", indexed, "--model", "demo")
         before = shotdex(*how, "--dry-run")
-        assert "6 unchanged, to be encoded with a further model" in before.out
+        assert "6 unchanged, to be encoded with another model" in before.out
         assert " changed" not in before.out
         ran = shotdex(*how)
-        assert "0 added, 0 unchanged, 6 unchanged and encoded with a further model" in ran.out
+        assert "0 added, 0 unchanged, 6 unchanged and encoded with another model" in ran.out
 
     @pytest.mark.parametrize("size", ["0", "many"])
     def test_no_size_of_a_batch(self, photos: Path, shotdex: Run, tmp_path: Path, size: str) -> None:
