@@ -90,6 +90,11 @@ def as_text(found: Status) -> str:
             lines.append(figures_text(entry.approximate, "  "))
             if entry.images > entry.approximate.rows:
                 lines.append("    images added since it was built are searched exactly; build it again to cover them")
+    for place in found.vector_shards:
+        missing = f", {place.missing:,} of them missing" if place.missing else ""
+        lines.append(
+            f"  vectors in {_count(place.shards, 'shards')} in {shown_path(visible(str(place.folder)))}{missing}"
+        )
     if found.engines:
         from .engine import as_text as engine_text
 

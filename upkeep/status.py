@@ -14,6 +14,7 @@ from shotdex.store.images import unlabelled
 from shotdex.store.prediction_files import RunFiles
 from shotdex.store.runs import list_runs
 from shotdex.store.schema import vectors_table
+from shotdex.store.shard_vectors import vector_files
 from shotdex.store.source_records import left_out
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, LeftOut, Run
@@ -43,13 +44,22 @@ class EncoderStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardFolder:
+    """A folder with shards in which vectors of the store stay: how many, and how many of them are not there."""
+
+    folder: Path
+    shards: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """`labels` counts images by category, condition and split; None counts those without.
 
     `storage_version` is that of the catalog's file, such as `v1.2.0`: that DuckDB and newer ones can open it.
     `left_out` is what the last indexing of each source did not take for an image, `unlabelled` are the paths of the
     first hundred thousand images without a category. `engines` are the Milvus collections that were added,
-    `prediction_files` the runs whose predictions are in files.
+    `prediction_files` the runs whose predictions are in files, `vector_shards` where vectors stay in shards.
     """
 
     root: Path
@@ -66,6 +76,7 @@ class Status:
     unlabelled: list[str]
     engines: list[EngineStatus] = field(default_factory=list)
     prediction_files: list[RunFiles] = field(default_factory=list)
+    vector_shards: list[ShardFolder] = field(default_factory=list)
 
 
 def status(store: Store) -> Status:
@@ -97,6 +108,7 @@ def status(store: Store) -> Status:
             left_out=left_out(con),
             unlabelled=list(unlabelled(con, UNLABELLED)[1]),
             prediction_files=list(con.run_files.values()),
+            vector_shards=_shard_folders([file.path for file in vector_files(con, store.root).values()]),
         )
         added = any(read_record(con, entry.number) is not None for entry in found.encoders)
     if not added:
@@ -104,6 +116,13 @@ def status(store: Store) -> Status:
     from .engines import engine_statuses
 
     return replace(found, engines=engine_statuses(store))
+
+
+def _shard_folders(paths: list[Path]) -> list[ShardFolder]:
+    folders: dict[Path, list[bool]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, []).append(path.is_file())
+    return [ShardFolder(folder, len(there), there.count(False)) for folder, there in folders.items()]
 
 
 def _size(path: Path | None) -> int:

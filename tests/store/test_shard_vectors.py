@@ -126,6 +126,8 @@ def test_a_shard_that_is_missing_or_other_is_named(place: Path, store: Path) -> 
     first, second, *_ = sorted(place.glob("*.parquet"))
     whole = first.read_bytes()
     first.unlink()
+    [shown] = shotdex.open(store).status().vector_shards
+    assert (shown.folder, shown.missing) == (place, 1)
     assert lost(store).endswith(f"{first}, which is not there")
     with pytest.raises(StoreError, match="is not there"):
         shotdex.open(store).sql("SELECT sum(joint[1]) FROM vectors")
