@@ -65,6 +65,9 @@ SETTLE_SECONDS = 20.0
 BATCH_BYTES = 8 << 20
 """Bytes of vectors sent at a time: a message may have 64 MB."""
 
+PREFIX = "shotdex_"
+"""How the names of our collections begin."""
+
 STATE = "shotdex.state"
 """The property of a collection that names its state."""
 
@@ -316,8 +319,20 @@ def _client(uri: str) -> Any:
             if "://" not in uri and not Path(uri).parent.is_dir():
                 raise OSError(f"there is no folder {Path(uri).parent}")
             token = os.environ.get(TOKEN, "")
-            _clients[uri] = MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, **_tls(uri))
+            client = MilvusClient(uri=uri, token=token, timeout=CONNECT_SECONDS, **_tls(uri))
+            if "://" not in uri:
+                _load_all(client)
+            _clients[uri] = client
         return _clients[uri]
+
+
+def _load_all(client: Any) -> None:
+    """Load our collections: Milvus Lite, which ends with its process, starts with every collection released."""
+    # Lite prints a traceback for each call that it does not have, also where pymilvus goes on without.
+    logging.getLogger("grpc._server").setLevel(logging.CRITICAL + 1)
+    for name in client.list_collections(timeout=CALL_SECONDS):
+        if name.startswith(PREFIX) and client.list_indexes(name, field_name="joint"):
+            client.load_collection(name, timeout=BUILD_SECONDS)
 
 
 def _tls(uri: str) -> dict[str, str]:

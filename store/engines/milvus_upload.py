@@ -24,7 +24,17 @@ from shotdex.store.vectors import load_in_chunks
 
 from .base import NO_IDS
 from .flat import Mask, among
-from .milvus_client import KINDS, TOKEN, Collection, CollectionState, Row, checked_uri, connect, sends_in_clear
+from .milvus_client import (
+    KINDS,
+    PREFIX,
+    TOKEN,
+    Collection,
+    CollectionState,
+    Row,
+    checked_uri,
+    connect,
+    sends_in_clear,
+)
 from .milvus_rows import (
     Changes,
     MilvusRecord,
@@ -160,7 +170,7 @@ def _is_ours(found: CollectionState, record: MilvusRecord, encoder: EncoderId) -
 
 
 def _new(store: Store, encoder_id: int, uri: str, kind: str) -> MilvusRecord:
-    return MilvusRecord(uri, kind, f"shotdex_{store.identity[:12]}_{encoder_id}_{secrets.token_hex(4)}")
+    return MilvusRecord(uri, kind, f"{PREFIX}{store.identity[:12]}_{encoder_id}_{secrets.token_hex(4)}")
 
 
 def _send(store: Store, collection: Collection, of: tuple[int, EncoderId], todo: Changes, progress: Progress) -> Ids:
