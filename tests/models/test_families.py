@@ -148,7 +148,7 @@ class TestImagesAlone:
                 assert np.abs(vision - hidden[0].mean(dim=0).numpy()).max() < 1e-4
 
     def test_a_text_is_an_error_that_says_so(self, folder_of: Callable[[str], Path]) -> None:
-        with pytest.raises(ModelUnavailable, match="images alone") as caught:
+        with pytest.raises(ModelUnavailable, match="image-only model") as caught:
             load_encoder(str(folder_of("dinov2")), CPU).encode_texts(["a dog"])
         assert "--image" in caught.value.hint
 
@@ -164,5 +164,5 @@ class TestImagesAlone:
             ran = shotdex(*command, *at)
             assert ran.status, command
             if command[0] == "search":
-                assert "images alone" in ran.err
+                assert "image-only model" in ran.err
                 assert "--image" in ran.err

@@ -185,7 +185,7 @@ class TestWeb:
             ("gone.png?token=geheim", FileNotFoundError, "not there"),
             ("secret.png", PermissionError, "may not be read"),
             ("teapot.png", OSError, "418"),
-            ("odd.png", OSError, "packed"),
+            ("odd.png", OSError, "compressed"),
             ("to-file", OSError, "cannot be read"),
             ("round", OSError, "TooManyRedirects"),
         ],
