@@ -184,7 +184,7 @@ def test_the_example_in_the_documentation(colours: Path, tmp_path: Path) -> None
     found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert found is not None
     colours.rename(tmp_path / "stimuli")
-    program = found[1] + "\nprint(store.search('something blue', k=1)[0].path)\n"
+    program = found[1] + "\nprint(colours.search('something blue', k=1)[0].path)\n"
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
