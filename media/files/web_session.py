@@ -81,7 +81,11 @@ class Reply:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Read the body piece by piece, each at most 256 KiB."""
         began, total, exchange = time.monotonic(), 0, EXCHANGE.get()
-        while chunk := await self.content.read(1 << 18):
+        while True:
+            async with asyncio.timeout(exchange.seconds):  # also where the session was closed: aiohttp waits on then
+                chunk = await self.content.read(1 << 18)
+            if not chunk:
+                return
             total += len(chunk)
             yield chunk
             if exchange.seconds is None:
@@ -274,14 +278,17 @@ async def _once(url: str, use: Callable[[Reply], Awaitable[_T]], start: int | No
     limits = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, sock_read=seconds)
     with _translated(url), _heard(url):
         target = yarl.URL(url, encoded=bool(_WRITTEN.fullmatch(url)))
+        session = _shared_session()
         async with asyncio.timeout(seconds):  # headers may drip as bodies do
-            response = await _shared_session().get(
-                target, headers={"Accept-Encoding": "identity", **wanted}, timeout=limits
-            )
+            response = await session.get(target, headers={"Accept-Encoding": "identity", **wanted}, timeout=limits)
         try:
             reply = Reply(str(response.url), response.status, response.headers, response.content)
             _check(url, reply, ranged=bool(wanted))
             return await use(reply)
+        except TimeoutError as error:
+            if session.closed:
+                raise Passing(f"{shown(url)}: the connection was lost", WAIT_S) from error
+            raise
         finally:
             response.close()  # cut, where the body was not read to its end
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import re
@@ -261,6 +262,35 @@ def test_a_session_that_was_closed_is_made_again() -> None:
             for _ in range(3):
                 web_session.wait(close())
             assert [one.result() for one in work] == [IMAGE] * 40
+
+
+class _Silent:
+    """The body of a reply whose session was closed under it: sometimes aiohttp never says so."""
+
+    async def read(self, _: int) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_body_that_never_comes(monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
+    check, seen = web_session._check, []
+
+    def silenced(url: str, reply: web_session.Reply, *, ranged: bool) -> None:
+        check(url, reply, ranged=ranged)
+        if not seen:
+            object.__setattr__(reply, "content", _Silent())
+            if closed:
+                asyncio.get_running_loop().create_task(web_session._shared_session().close())
+        seen.append(url)
+
+    monkeypatch.setattr(web_session, "_check", silenced)
+    with served({"/a.png": Page(IMAGE)}) as site, Exchange(0.5).in_effect():
+        if closed:
+            assert places.read_all(site.url + "/a.png", 1 << 20) == IMAGE
+        else:
+            with pytest.raises(TimeoutError, match="did not answer"):
+                places.read_all(site.url + "/a.png", 1 << 20)
 
 
 @pytest.mark.parametrize(("seconds", "files"), [(float("nan"), 1), (-1.0, 1), (1.0, -1)])
