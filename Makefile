@@ -95,7 +95,7 @@ PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
 ADD_OURS := import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))
 
 engines: $(VENV)/.developed $(ENGINE_ENVIRONMENTS:%=$(ENGINES)/%/.installed)
-	SHOTDEX_ENGINES=$(abspath $(ENGINES)) $(BIN)/python -m pytest -n 0 -m engine -rs --durations=5 --timeout 1800 tests/engines
+	SHOTDEX_ENGINES=$(abspath $(ENGINES)) $(BIN)/python -m pytest -n 0 -m engine -rs --durations=5 --timeout 900 tests/engines
 
 $(ENGINES)/%/.installed: | $(VENV)/.installed
 	@mkdir -p $(ENGINES)

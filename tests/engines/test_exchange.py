@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -112,7 +113,8 @@ def test_embedding_atlas_serves_an_export(store: shotdex.Session, tmp_path: Path
         str(port),
         "--no-auto-port",
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+    environ = os.environ | {"PYTHONUNBUFFERED": "1"}  # or its address stays in a buffer
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ) as server:
         try:
             assert server.stdout is not None
             assert any("URL: " in line for line in server.stdout)
