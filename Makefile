@@ -4,7 +4,7 @@
 # make check   set up and run what needs no running: format, lint, types, layers, language, documentation
 # make docs    the documentation as a site, in build/site
 # make bench   the short benchmarks
-# make engines the tests that need real engines outside this process, each in an environment of its own: five minutes
+# make engines the tests that need real engines outside this process, each in an environment of its own: six minutes, and four to make these
 # PYTHON=python3.13 chooses the interpreter; any from 3.11 on.
 # TORCH=default installs the build of torch that pip chooses; without it, the CPU build where there is no NVIDIA GPU.
 
