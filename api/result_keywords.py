@@ -164,11 +164,11 @@ class MapKeywords(FigureKeywords, total=False):
     space: "joint" or "vision".
     thumbnails: draw the images instead of points.
     where: a SQL condition on the columns of `images`.
-    run: the run whose predictions or prompts are drawn; the newest where None.
+    run: the run whose predictions or prompts are drawn; default: the newest.
     model: one of the store's encoders, by name, number or object; required if there are several.
-    limit: the most images to draw, from 1; of more a sample is drawn. None is 20,000 with umap, 5,000 with tsne.
+    limit: maximum number of images, from 1; beyond it a sample is drawn. None: 20,000 with umap, 5,000 with tsne.
     prompts: draw the run's prompts as numbered stars (joint space only).
-    against: the second run, where colours stand for agreement.
+    against: the second run, if colours stand for agreement.
     progress: True shows a progress bar; or an object with `start(total)` and `advance(count)`.
     """
 

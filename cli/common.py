@@ -55,8 +55,7 @@ def _be_verbose(context: click.Context, option: click.Parameter, verbose: bool) 
 def shared_options(hidden: bool = True) -> list[click.Option]:
     """Return the options that every command takes. The help of `shotdex` alone shows them, not that of each command."""
     every = partial(click.Option, is_flag=True, expose_value=False, is_eager=True, hidden=hidden)
-    said = "Print only results and errors: no progress, no notes. This and --verbose can also be given after the "
-    "command."
+    said = "Print only results and errors: no progress, no notes. Like --verbose, also valid after the command."
     more = "Also print what is being done, and how long it took."
     return [
         every(["-q", "--quiet"], callback=_be_quiet, help=said),

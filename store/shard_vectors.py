@@ -35,6 +35,12 @@ FOOTER = b"shotdex_shard"
 GROUPS, FILES = 4, 16
 """Row groups that a reader keeps in memory, and files that it keeps open."""
 
+LOST_HINT = (
+    "bring the file back; if the shards lie elsewhere now, or were encoded again, point the store to them: "
+    "shotdex index PLACE --vectors shards"
+)
+"""What to do where a shard with vectors is lost."""
+
 
 class VectorFile(NamedTuple):
     """A shard in which vectors of an encoder stay: its number, where it is, and the digest of its rows."""
@@ -54,17 +60,9 @@ class VectorFile(NamedTuple):
             return str(error)
         return ""
 
-    @property
-    def hint(self) -> str:
-        """What to do where it is lost."""
-        return (
-            "bring the file back; if the shards lie elsewhere now, or were encoded again, point the store to them: "
-            "shotdex index PLACE --vectors shards"
-        )
-
     def error(self, why: str) -> StoreError:
         """Return the error for a file that cannot be used."""
-        return StoreError(f"vectors of the store are in {self.path}, which {why}", self.hint)
+        return StoreError(f"vectors of the store are in {self.path}, which {why}", LOST_HINT)
 
 
 class _Lost(Exception):

@@ -79,6 +79,24 @@ def test_code(name: str) -> None:
     assert not found, "\n".join(found)
 
 
+def cut(source: str) -> list[int]:
+    """Return the lines of texts that are statements and not documentation: the end of a text without parentheses."""
+    lines = source.splitlines()
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr)
+        and (isinstance(node.value, ast.JoinedStr) or isinstance(getattr(node.value, "value", None), str))
+        and not lines[node.lineno - 1].lstrip().startswith(('"""', 'r"""'))
+    ]
+
+
+def test_no_text_loses_its_end() -> None:
+    found = {name: lines for name in modules() if (lines := cut((ROOT / name).read_text("utf-8")))}
+    assert not found
+    assert cut('said = "one and "\n"two"\n') == [2]
+
+
 @pytest.mark.parametrize("name", documents())
 def test_documents(name: str) -> None:
     found = phrases((ROOT / name).read_text("utf-8"))

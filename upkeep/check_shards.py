@@ -11,7 +11,7 @@ from shotdex.indexer.shard_rows import read_batch
 from shotdex.indexer.shards import find_shard, read_header
 from shotdex.store.connection import Connection
 from shotdex.store.errors import ShotdexError, SourceError
-from shotdex.store.shard_vectors import VectorFile, vector_files
+from shotdex.store.shard_vectors import LOST_HINT, VectorFile, vector_files
 from shotdex.store.store import Store
 
 from .check import REPAIR, Check
@@ -42,9 +42,8 @@ def _vectors(store: Store, con: Connection) -> list[Check]:
             text = f"{len(some):,} files with vectors that are not in the catalog, each as it was committed"
             if wrong:
                 text = f"vectors are lost with {len(wrong):,} of {len(some):,} files: {_named(wrong)}"
-            checks.append(
-                Check(f"vectors of encoder {number} in shards", not wrong, text, some[0].hint if wrong else "")
-            )
+            hint = LOST_HINT if wrong else ""
+            checks.append(Check(f"vectors of encoder {number} in shards", not wrong, text, hint))
     return checks
 
 
