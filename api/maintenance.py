@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from shotdex.store.progress import Progress
 from shotdex.store.types import Space
 
-from .keywords import filled, takes
+from .keywords import filled, several, takes
 from .opened import Opened
 from .progress import shown
 from .result_keywords import DuplicatesKeywords
@@ -92,8 +92,8 @@ class Maintenance(Opened):
             dry_run: return what would be removed, but remove nothing.
 
         Raises:
-            OptionError: not exactly one of the three is set, or the store has no such source. EncoderMismatch, BadSql,
-                StoreLocked, StoreError.
+            OptionError: not exactly one of the three is set, or the store has no such source.
+            EncoderMismatch, BadSql, StoreLocked, StoreError.
 
         >>> store.remove(where="category = 'duck'", dry_run=True).images
         40
@@ -149,7 +149,7 @@ class Maintenance(Opened):
         from .duplicates import DuplicatesResult
 
         given = filled(Maintenance.duplicates, options)
-        names = (given["run"],) if isinstance(given["run"], str) else given["run"]
+        names = several(given["run"])
         with self.store.reading() as con:
             runs = [find_run(con, name) for name in dict.fromkeys(names)] or list_runs(con)[-1:]
         encoder = self.encoders.recognised(given["model"])

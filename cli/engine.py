@@ -50,7 +50,7 @@ def add(engine: str, uri: str, kind: str, model: str | None, store_path: Path | 
     """Send an encoder's vectors to an engine, and use it for searches from now on.
 
     A token, or user:password, is read from the environment variable SHOTDEX_MILVUS_TOKEN and not stored. For your own
-    https server, SHOTDEX_MILVUS_CA names the PEM file of its authority. `index`, `prune` and `remove` keep the engine
+    https server, SHOTDEX_MILVUS_CA names the PEM file of its authority. `index` and `remove` keep the engine
     up to date. Adding it again sends what is missing; another URI or kind replaces it.
 
     \b
