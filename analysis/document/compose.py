@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shotdex.store.baselines import OVERALL
 
-from . import closing, sections
+from . import closing, comparisons, sections
 from .gather import Material
 from .parts import Block, Document, Listing, Paragraph, Section, ToFill
 from .words import accuracy_sentence, baseline_sentence, comparison_sentence, count, joined
@@ -39,7 +39,7 @@ def lead(found: Material) -> list[str]:
     if found.compared is not None:
         said += [comparison_sentence(row) for row in found.compared.comparisons if row.group == OVERALL]
     for one in found.baselines:
-        leading = one.conditions[: sections.LEADING]
+        leading = one.conditions[: comparisons.LEADING]
         said += [baseline_sentence(found.main.run.name, one.baseline.name, row) for row in leading]
     return said
 
@@ -48,8 +48,8 @@ def _results(found: Material, title: str) -> list[Section | None]:
     """Return the sections with numbers and figures, in the order of both styles; `title` is that of the metrics."""
     return [
         Section("metrics", title, tuple(sections.numbers(about) for about in found.every)),
-        sections.groups(found),
-        sections.compared_runs(found),
+        comparisons.groups(found),
+        comparisons.compared_runs(found),
         sections.classes(found),
         sections.confusion(found),
         sections.top_k(found),

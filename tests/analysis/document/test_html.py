@@ -14,11 +14,11 @@ import pytest
 
 import shotdex
 from shotdex.analysis.document.closing import summary
+from shotdex.analysis.document.comparisons import groups
 from shotdex.analysis.document.compose import lead
 from shotdex.analysis.document.gather import DocumentOptions, gather
 from shotdex.analysis.document.html import Markup, escaped, tag
 from shotdex.analysis.document.parts import Paragraph
-from shotdex.analysis.document.sections import groups
 from shotdex.store.errors import EvaluationError, OptionError
 
 Write = Callable[..., Path]
