@@ -21,7 +21,7 @@ from shotdex.store.types import Ids, Vectors
 
 from .base import NO_IDS, Filter
 from .flat import FlatEngine, among, in_order, stacked_hits
-from .milvus_client import EXACT, MOST, RAW, Collection
+from .milvus_collection import EXACT, MOST, RAW, Collection
 from .milvus_rows import EngineRows, MilvusRecord, read_record, read_rows
 from .pushed import pushed
 from .settled import Scored, settled

@@ -24,17 +24,8 @@ from shotdex.store.vectors import load_in_chunks
 
 from .base import NO_IDS
 from .flat import Mask, among
-from .milvus_client import (
-    KINDS,
-    PREFIX,
-    TOKEN,
-    Collection,
-    CollectionState,
-    Row,
-    checked_uri,
-    connect,
-    sends_in_clear,
-)
+from .milvus_collection import KINDS, Collection, CollectionState, Row
+from .milvus_connection import PREFIX, TOKEN, checked_uri, connect, sends_in_clear
 from .milvus_rows import (
     Changes,
     MilvusRecord,

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from shotdex.store.engines import milvus_upload
-from shotdex.store.engines.milvus_client import TOKEN, Collection, disconnect
+from shotdex.store.engines.milvus_collection import Collection
+from shotdex.store.engines.milvus_connection import TOKEN, disconnect
 from shotdex.store.engines.milvus_rows import read_record, write_record
 from tests.upkeep.stores import whole_store
 
@@ -95,7 +96,7 @@ def test_where_nothing_answers(shotdex: Callable[..., object], tmp_path: Path, m
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from shotdex.store.engines.milvus_client import Collection
+from shotdex.store.engines.milvus_collection import Collection
 from shotdex.store.engines.milvus_upload import add_milvus
 from shotdex.store.encoders import list_encoders
 from shotdex.store.store import Store

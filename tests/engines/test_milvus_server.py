@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from shotdex.store.engines.milvus import why_not_ready
-from shotdex.store.engines.milvus_client import CA, CERTIFICATE, CERTIFICATE_KEY, Collection, connect, disconnect
+from shotdex.store.engines.milvus_collection import Collection
+from shotdex.store.engines.milvus_connection import CA, CERTIFICATE, CERTIFICATE_KEY, connect, disconnect
 from shotdex.store.engines.milvus_upload import add_milvus, remove_milvus
 from shotdex.store.errors import EngineUnavailable
 from tests.support.milvus_contract import MilvusContract, record

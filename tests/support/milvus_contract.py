@@ -14,7 +14,8 @@ import pytest
 from shotdex.query.ranking import Ranking, Through
 from shotdex.query.search import search
 from shotdex.store.engines.milvus import MilvusEngine
-from shotdex.store.engines.milvus_client import TOKEN, Collection, disconnect
+from shotdex.store.engines.milvus_collection import Collection
+from shotdex.store.engines.milvus_connection import TOKEN, disconnect
 from shotdex.store.engines.milvus_rows import MilvusRecord, read_record, write_record
 from shotdex.store.engines.milvus_upload import add_milvus, bring_up, remove_milvus
 from shotdex.store.engines.writing import write_index

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shotdex.store.engines.milvus_client import CA, CERTIFICATE, TOKEN, checked_uri, connect, sends_in_clear
+from shotdex.store.engines.milvus_connection import CA, CERTIFICATE, TOKEN, checked_uri, connect, sends_in_clear
 from shotdex.store.errors import EngineUnavailable, OptionError
 from tests.support.milvus_contract import MilvusContract
 

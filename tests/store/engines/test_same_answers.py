@@ -11,7 +11,7 @@ import pytest
 from shotdex.store.engines.flat import FlatEngine
 from shotdex.store.engines.inverted_file import train_inverted_file
 from shotdex.store.engines.ivf import drop_inverted_file, write_inverted_file
-from shotdex.store.engines.milvus_client import disconnect
+from shotdex.store.engines.milvus_connection import disconnect
 from shotdex.store.engines.milvus_upload import add_milvus
 from tests.support.same_answers import Filled, always_asked, check_same_answers, filled, missed
 
