@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from typing import Any, TextIO
 
 import click
 
-from shotdex.formatting import UNSEEN, plain, visible_lines
+from shotdex.formatting import UNSEEN, plain, visible_lines, width
 from shotdex.store.errors import ShotdexError
 from shotdex.store.file_names import local
 
@@ -37,18 +36,53 @@ def out(text: str = "", *, exact: bool = False) -> None:
     out_styled(text if exact and not sys.stdout.isatty() else visible_lines(text))
 
 
-def wrapped(text: str) -> str:
-    """Return a text whose lines, if they go to a terminal, break between words; tables already fit it."""
-    if not sys.stdout.isatty():
+def wrapped(text: str, stream: TextIO | None = None) -> str:
+    """Return a text whose lines, if they go to a terminal, break between words; tables already fit it.
+
+    Commands, quotations and paths stay whole, so that they can be copied: a longer one gets a line of its own.
+    """
+    stream = stream or sys.stdout
+    if not stream.isatty():
         return text
-    most = shutil.get_terminal_size().columns
-    lines = [
-        textwrap.fill(line, most, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        if len(line) > most
-        else line
-        for line in text.split("\n")
-    ]
-    return "\n".join(lines)
+    most = _columns(stream)
+    return "\n".join(_filled(line, most) if width(line) > most else line for line in text.split("\n"))
+
+
+def _columns(stream: TextIO) -> int:
+    """Return the width of a terminal; standard output, which `shutil` asks, may be a file while this one is not."""
+    with suppress(OSError, ValueError):
+        if not os.environ.get("COLUMNS", "").isdecimal():
+            return os.get_terminal_size(stream.fileno()).columns or 80
+    return shutil.get_terminal_size().columns
+
+
+_QUOTED = r"(?:'[^']*'|\"[^\"]*\")"
+_WHOLE = re.compile(
+    r"(?:(?<=: )|(?<=   )|(?<=`)|^\s*)(?:(?:shotdex|hf|pip|rm|chmod|cat) |HF_HOME=)"
+    rf"(?:{_QUOTED}|(?!   | \(|; |, then|`).)+|(?<![^\s(]){_QUOTED}(?=[\s.,:;)]|$)"
+)
+"""What a line does not break in: a command and its arguments, and what stands in quotation marks."""
+
+
+def _filled(line: str, most: int) -> str:
+    kept = re.sub(r"\S*/\S*(?: \S+)+", _existing_path, _WHOLE.sub(lambda found: found[0].replace(" ", "\0"), line))
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    lines, now = [], ""
+    for gap, word in re.findall(r"(\s*)(\S+)", kept):
+        if now.strip() and width(now + gap + word) > most:
+            lines.append(now)
+            now, gap = indent, ""
+        now += gap + word
+    return "\n".join([*lines, now]).replace("\0", " ")
+
+
+def _existing_path(found: re.Match[str]) -> str:
+    """Return words of which the first look like a path, with the blanks replaced that belong to an existing file."""
+    words = found[0].split(" ")
+    for count in range(min(len(words), 12), 1, -1):
+        if os.path.lexists(" ".join(words[:count]).rstrip(".,:;)")):
+            return "\0".join(words[:count]) + "".join(f" {word}" for word in words[count:])
+    return found[0]
 
 
 def out_styled(text: str) -> None:
@@ -113,7 +147,7 @@ def note(text: str) -> None:
 def complain(text: str) -> None:
     """Write what is wrong, to standard error."""
     with suppress(OSError):
-        _write(visible_lines(text), sys.stderr)
+        _write(wrapped(visible_lines(text), sys.stderr), sys.stderr)
 
 
 def one_stream() -> bool:
@@ -174,7 +208,8 @@ class VisibleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; that of a mere message has no level before it."""
-        return visible_lines(record.getMessage() if record.levelno == logging.INFO else super().format(record))
+        text = record.getMessage() if record.levelno == logging.INFO else super().format(record)
+        return wrapped(visible_lines(text), sys.stderr)
 
 
 def as_json(value: Any) -> str:

@@ -74,7 +74,7 @@ def _unanswered(kinds: set[str], error: Exception) -> tuple[str, str]:
             "make that folder writable, or put the cache elsewhere: HF_HOME=/path/to/folder",
         )
     if "OfflineModeIsEnabled" in kinds:
-        return "the model {name} is not whole in the local cache, and HF_HUB_OFFLINE forbids to ask the hub", ""
+        return "the model {name} is not completely in the local cache, and HF_HUB_OFFLINE is set", ""
     if "ProxyError" in kinds or ("ConnectError" in kinds and _proxy_address() is not None):
         return _proxy(first_line(error))
     if "Interrupted" in kinds:

@@ -267,6 +267,36 @@ def test_long_lines_break_between_words_in_a_terminal_only(monkeypatch: pytest.M
     assert wrapped(text) == "category: airplane 40, car 40,\n  hat 40\na  table  row"
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("error: the folder is neither here nor there", ["error: the folder is neither", "  here nor there"]),
+        (
+            "  try: get it: hf download openai/clip-vit-base   or take: --model demo",
+            ["  try: get it:", "    hf download openai/clip-vit-base", "    or take: --model demo"],
+        ),
+        (
+            "  try: shotdex sql 'FROM outcomes; FROM runs' -o a.csv; then go on",
+            ["  try:", "    shotdex sql 'FROM outcomes; FROM runs' -o a.csv;", "    then go on"],
+        ),
+        ("left out: {}/my photos/a dog.png (changed)", ["left out:", "  {}/my photos/a dog.png", "  (changed)"]),
+    ],
+)
+def test_notes_break_between_words_but_not_in_what_one_copies(
+    text: str, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_colour(tmp_path / "my photos" / "a dog.png", "red")
+    monkeypatch.setenv("COLUMNS", "32")
+    shown = on_a_terminal(lambda: note(text.format(tmp_path)), monkeypatch)
+    assert shown.splitlines() == [line.format(tmp_path) for line in lines]
+
+
+def test_notes_in_a_file_stay_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "32")
+    note("word " * 30)
+    assert capsys.readouterr().err == "word " * 30 + "\n"
+
+
 def test_ctrl_c_before_the_program_began_shows_no_traceback() -> None:
     program = [sys.executable, "-c", "import shotdex.cli; raise KeyboardInterrupt"]
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
