@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from shotdex.store.relocation import follow
+from shotdex.store.location import recorded_place
 from shotdex.store.store import Store
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ class Opened:
     """A store with its encoders; `device` is where models run."""
 
     def __init__(self, store: Store, device: str = "auto") -> None:
-        follow(store)
+        if recorded_place(store.root) not in (None, str(store.root.resolve())):
+            from shotdex.store.relocation import follow
+
+            follow(store)
         self.store = store
         self.path = store.root
         self._device = device

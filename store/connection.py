@@ -72,30 +72,13 @@ def ctrl_c() -> Iterator[None]:
         raise
 
 
-def writer_of(catalog: Path) -> duckdb.DuckDBPyConnection:
-    """Return a connection that `attach_to_write` may open a catalog with; a new one gets the version `STORAGE`."""
-    # What does not fit into memory goes next to the catalog, as for one that is opened by its name; not where we stand.
-    return duckdb.connect(config={"temp_directory": f"{catalog}.tmp", "storage_compatibility_version": STORAGE})
-
-
-def attach_to_write(raw: duckdb.DuckDBPyConnection, catalog: Path) -> None:
-    """Open a catalog to write to it, in pieces of `ROW_GROUP`."""
-    with ctrl_c():
-        raw.execute(f"ATTACH {quoted(catalog)} AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog")
-
-
-def detach(raw: duckdb.DuckDBPyConnection) -> None:
-    """Undo `attach_to_write`."""
-    raw.execute("USE memory; DETACH catalog")
-
-
 class Connection:
     """One open catalog. Parameters are named: `$name` in the SQL, `{"name": value}` next to it."""
 
     def __init__(self, raw: duckdb.DuckDBPyConnection, leave: Callable[[], None] | None = None) -> None:
         """Wrap an open connection; `leave` is called once it is closed."""
         self._raw = raw
-        self._leave = leave
+        self.leave = leave
         self._stuck = False
         self.run_files: dict[int, RunFiles] = {}
         """The runs whose predictions are in files, which queries read, too; see `prediction_files`."""
@@ -267,7 +250,7 @@ class Connection:
     def close(self) -> None:
         """Close the catalog; it is checkpointed when this was the writer."""
         if not self._stuck:  # what cannot be ended would keep this waiting; it ends with the process
-            leave, self._leave = self._leave, None
+            leave, self.leave = self.leave, None
             try:
                 self._raw.close()
             finally:

@@ -33,6 +33,12 @@ FileId = tuple[int, int]
 """Device and inode of a file."""
 
 
+class _Mine(threading.local):
+    """How often a thread has the catalog open for reading."""
+
+    reading = 0
+
+
 class Gate:
     """Lets the threads of this process to one catalog: any number of readers, or one writer."""
 
@@ -41,27 +47,37 @@ class Gate:
         self._readers = 0
         self._writing = False
         self._queued = 0
-        self._mine = threading.local()
+        self.mine = _Mine()
         self._file: FileId | None = None
         self.sealing = threading.Lock()
         """Held by the thread that opens the catalog for reading, until it has changed its settings."""
 
-    def reading(self, deadline: float) -> Leave | None:
-        """Let a reader in, after a writer that waits; return how it leaves, or None if the time is up."""
-        mine = self._mine.__dict__  # this thread's, whichever thread leaves
+    def enter(self, deadline: float, *, to_write: bool = False) -> Leave | None:
+        """Let a reader in, after a writer that waits, or a writer when nobody else is in; return how to leave.
+
+        Return None if the time is up.
+        """
+        mine = self.mine.__dict__  # this thread's, whichever thread leaves
         with self._changed:
-            if not self.reads_here():  # a writer waits for this thread itself if it reads already
-                patience = min(deadline, time.monotonic() + PATIENCE)
-                self._changed.wait_for(lambda: not (self._writing or self._queued), _left(patience))
-            if not self._changed.wait_for(lambda: not self._writing, _left(deadline)):
+            if not to_write and not self.mine.reading:  # a writer waits for this thread itself if it reads already
+                patience = min(PATIENCE, deadline - time.monotonic())
+                self._changed.wait_for(lambda: not (self._writing or self._queued), patience)
+            left = deadline - time.monotonic()
+            if not self._changed.wait_for(lambda: not (self._writing or (to_write and self._readers)), left):
                 return None
-            self._readers += 1
-            mine["reading"] = mine.get("reading", 0) + 1
+            if to_write:
+                self._writing = True
+            else:
+                self._readers += 1
+                mine["reading"] = self.mine.reading + 1
 
         def leave() -> None:
             with self._changed:
-                self._readers -= 1
-                mine["reading"] -= 1
+                if to_write:
+                    self._writing = False
+                else:
+                    self._readers -= 1
+                    mine["reading"] -= 1
                 self._changed.notify_all()
 
         return leave
@@ -78,35 +94,12 @@ class Gate:
                 self._queued -= 1
                 self._changed.notify_all()
 
-    def writing(self, deadline: float) -> Leave | None:
-        """Let the writer in when nobody else is; return how it leaves, or None if the time is up."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: not (self._writing or self._readers), _left(deadline)):
-                return None
-            self._writing = True
-
-        def leave() -> None:
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
-
-        return leave
-
     def agrees(self, file: FileId | None) -> bool:
         """Tell whether the readers that are in, this one included, all have this file open and not one before it."""
         with self._changed:
             if self._readers == 1 or self._file is None:
                 self._file = file
             return self._file == file
-
-    def reads_here(self) -> int:
-        """Return how often this thread has the catalog open for reading."""
-        found: int = getattr(self._mine, "reading", 0)
-        return found
-
-
-def _left(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
 
 
 _gates: dict[str, Gate] = {}

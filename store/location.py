@@ -12,6 +12,9 @@ FOLDER = ".shotdex"
 VARIABLE = "SHOTDEX_STORE"
 CATALOG = "catalog.duckdb"
 
+PLACE = "place"
+"""The file in a store that holds the absolute path of the store's folder."""
+
 
 def user_path(text: str | os.PathLike[str]) -> Path:
     """Return a path that a user wrote: `~` at its beginning is the home folder, also where no shell expanded it.
@@ -31,6 +34,15 @@ def user_path(text: str | os.PathLike[str]) -> Path:
         raise OptionError(
             f"there is no home folder for {path.parts[0]}", f"write ./{written} for a file of that name"
         ) from error
+
+
+def recorded_place(root: Path) -> str | None:
+    """Return where a store was when the paths in its catalog were right, or None if that is not known."""
+    path = root / PLACE
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape") if not path.is_symlink() else None
+    except OSError:
+        return None
 
 
 def named_store(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -9,13 +9,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 
-from .connection import Connection, attach_to_write, ctrl_c, detach, quoted, writer_of
+from .connection import ROW_GROUP, STORAGE, Connection, ctrl_c, quoted
 from .errors import StoreCorrupt, StoreError, StoreLocked
 from .gate import Gate, Leave, file_id, gate_of, hold_turnstile, pass_turnstile
 from .lock import ownership, who_may_write
@@ -58,25 +59,26 @@ def to_read(catalog: Path, *, allow_external: bool) -> Connection:
         StoreLocked, StoreCorrupt, StoreError.
     """
     waiting, gate = _Waiting(catalog), gate_of(catalog)
-    nested = gate.reads_here()
+    nested = gate.mine.reading > 0
     while True:
         if not nested:
             pass_turnstile(catalog, waiting.deadline)
         with ExitStack() as tried:
-            tried.callback(waiting.entered(gate.reading(waiting.deadline)))
-            replaced = False
-            with waiting.for_others():
+            tried.callback(gate.enter(waiting.deadline) or waiting.give_up())
+            try:
                 file = file_id(catalog)
                 raw = _sealed(catalog, allow_external, gate)
-                replaced = not nested and not (file == file_id(catalog) and gate.agrees(file))
-                if not replaced:
-                    return Connection(raw, tried.pop_all().close)
-                raw.close()
-        if replaced:  # those who read the file that was there before share it with every new reader until all have left
-            with gate.queued():
-                waiting.entered(gate.writing(waiting.deadline))()
-        else:
-            time.sleep(RETRY_SECONDS)
+            except duckdb.Error as error:
+                waiting.after(error)
+                tried.close()
+                time.sleep(RETRY_SECONDS)
+                continue
+            if nested or (file == file_id(catalog) and gate.agrees(file)):
+                return Connection(raw, tried.pop_all().close)
+            raw.close()
+        # Those who read the file that was there before share it with every new reader until all have left.
+        with gate.queued():
+            (gate.enter(waiting.deadline, to_write=True) or waiting.give_up())()
 
 
 def _sealed(catalog: Path, allow_external: bool, gate: Gate) -> duckdb.DuckDBPyConnection:
@@ -101,11 +103,16 @@ def to_write(catalog: Path, seconds: float | None = None) -> Connection:
     Raises:
         StoreLocked, StoreCorrupt, StoreError.
     """
-    with ExitStack() as opened:
-        raw = writer_of(catalog)
-        opened.callback(raw.close)
-        opened.callback(_alone(catalog, seconds, lambda: attach_to_write(raw, catalog), lambda: detach(raw)))
-        return Connection(raw, opened.pop_all().close)
+    # What does not fit into memory goes next to the catalog, as for one that is opened by its name; not where we stand.
+    config: Settings = {"temp_directory": f"{catalog}.tmp", "storage_compatibility_version": STORAGE}
+    con = Connection(duckdb.connect(config=config))
+    opening = f"ATTACH {quoted(catalog)} AS catalog (ROW_GROUP_SIZE {ROW_GROUP}); USE catalog"
+    try:
+        con.leave = _alone(con, catalog, seconds, opening, "USE memory; DETACH catalog")
+    except BaseException:
+        con.close()
+        raise
+    return con
 
 
 def attach(con: Connection, catalog: Path, name: str) -> Leave:
@@ -116,25 +123,26 @@ def attach(con: Connection, catalog: Path, name: str) -> Leave:
     Raises:
         StoreLocked, StoreCorrupt, StoreError.
     """
-    reading = f"ATTACH {quoted(catalog)} AS {name} (READ_ONLY)"
-    return _alone(catalog, None, lambda: con.run(reading), lambda: con.run(f"DETACH {name}"))
+    return _alone(con, catalog, None, f"ATTACH {quoted(catalog)} AS {name} (READ_ONLY)", f"DETACH {name}")
 
 
-def _alone(catalog: Path, seconds: float | None, begin: Callable[[], None], undo: Callable[[], None]) -> Leave:
-    """Open a catalog as the only thread of this process, before readers that come later; return how to leave it."""
+def _alone(con: Connection, catalog: Path, seconds: float | None, begin: str, undo: str) -> Leave:
+    """Attach a catalog as the only thread of this process, before readers that come later; return how to leave it."""
     waiting, gate = _Waiting(catalog, seconds), gate_of(catalog)
     with ExitStack() as held, gate.queued():
         turn: Leave | None = None
         while True:
             with ExitStack() as tried:
-                tried.callback(waiting.entered(gate.writing(waiting.deadline)))
-                with waiting.for_others():
+                tried.callback(gate.enter(waiting.deadline, to_write=True) or waiting.give_up())
+                try:
                     file = file_id(catalog)
-                    begin()
+                    con.run(begin)
                     if file in (None, file_id(catalog)):  # else another has been put in its place
                         held.push(tried.pop_all())
                         return held.pop_all().close
-                    undo()
+                    con.run(undo)
+                except duckdb.Error as error:
+                    waiting.after(error)
             if turn is None and (turn := hold_turnstile(catalog)) is not None:
                 held.callback(turn)
             time.sleep(RETRY_SECONDS if turn is None else RETRY_SECONDS / 5)
@@ -158,37 +166,31 @@ class _Waiting:
         self.deadline = time.monotonic() + self._seconds
         self._told = False
 
-    @contextmanager
-    def for_others(self) -> Iterator[None]:
-        """Go on after an attempt to open the catalog that failed only because somebody holds it in another way."""
-        try:
-            yield
-        except duckdb.Error as error:
-            if not re.search(f"{_ELSEWHERE}|{_HERE}", str(error)):
-                raise _unreadable(self._catalog, error) from error
-            if time.monotonic() > self.deadline:
-                raise self.over(error) from error
-            if not self._told and self.deadline - time.monotonic() < self._seconds - TELL_SECONDS:
-                self._told = True
-                log.info("waiting up to %.0f s for %s, which has the store open", self._seconds, _holder(error))
-
-    def entered(self, leave: Leave | None) -> Leave:
-        """Return how to leave again, where somebody was let in.
+    def after(self, error: duckdb.Error) -> None:
+        """Go on after an attempt to open the catalog that failed only because somebody holds it in another way.
 
         Raises:
-            StoreLocked: nobody was, as the time was up.
+            StoreLocked: the time is up. StoreCorrupt, StoreError: it failed for another reason.
         """
-        if leave is None:
-            raise self.over()
-        return leave
+        if not re.search(f"{_ELSEWHERE}|{_HERE}", str(error)):
+            raise _unreadable(self._catalog, error) from error
+        if time.monotonic() > self.deadline:
+            self.give_up(error)
+        if not self._told and self.deadline - time.monotonic() < self._seconds - TELL_SECONDS:
+            self._told = True
+            log.info("waiting up to %.0f s for %s, which has the store open", self._seconds, _holder(error))
 
-    def over(self, error: duckdb.Error | None = None) -> StoreLocked:
-        """Return the error for a time that is up; in it is who holds the catalog."""
+    def give_up(self, error: duckdb.Error | None = None) -> NoReturn:
+        """Say that the time is up, and who holds the catalog.
+
+        Raises:
+            StoreLocked: always.
+        """
         who = _holder(error)
-        return StoreLocked(
+        raise StoreLocked(
             f"{self._catalog} is held by {who}; waited {self._seconds:.0f} s",
             f"wait for it or end it, then try again ({who})",
-        )
+        ) from error
 
 
 def _holder(error: duckdb.Error | None) -> str:

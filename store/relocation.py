@@ -16,12 +16,10 @@ from .connection import Connection
 from .encoders import list_encoders
 from .errors import StoreError
 from .ids import renew_images_generation
+from .location import PLACE, recorded_place
 from .store import Store
 
 log = logging.getLogger(__name__)
-
-PLACE = "place"
-"""The file in a store that holds the absolute path of the store's folder."""
 
 SAMPLE = 50
 """Images of a source whose files are looked for in the new place; half of them must be there with their size."""
@@ -33,7 +31,7 @@ Move = tuple[str, str]
 def remember_place(store: Store) -> None:
     """Keep where the store is; where nothing can be written, nothing is kept."""
     here = str(store.root.resolve())
-    if _place(store) == here:
+    if recorded_place(store.root) == here:
         return
     aside = store.root / f"{PLACE}.{os.getpid()}.part"
     try:
@@ -44,20 +42,12 @@ def remember_place(store: Store) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _place(store: Store) -> str | None:
-    path = store.root / PLACE
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape") if not path.is_symlink() else None
-    except OSError:
-        return None
-
-
 def follow(store: Store) -> None:
     """Rewrite the paths of a store that was moved with its images, or its model; a warning says so.
 
     Nothing is done where the store is where it was, or cannot be written to.
     """
-    before, here = _place(store), store.root.resolve()
+    before, here = recorded_place(store.root), store.root.resolve()
     if before is None or before == str(here) or not Path(before).is_absolute() or not store.catalog.is_file():
         return
     try:

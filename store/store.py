@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 INDEXING_WAIT_SECONDS = 3.0
 """How long to wait for another indexer, which may go on for hours."""
+
+_OUTSIDE = "SELECT EXISTS (FROM prediction_files) OR EXISTS (FROM vector_shards)"
+"""Whether predictions or vectors of the store are in files of their own, which queries then read, too."""
 
 
 class Store:
@@ -115,31 +118,20 @@ class Store:
                 raise unborn(self.root) from error
             raise
         try:
-            with opening.damage_named(self.catalog):
-                if self._identity is None and self._is_older(con):
+            with opening.damage_named(self.catalog), ExitStack() as shown:
+                if self._identity is None and self._version(con) < schema.VERSION:
                     con.close()
                     with self.writing():  # which migrates it
                         pass
                     con = opening.to_read(self.catalog, allow_external=self.allow_external)
-                    self._is_older(con)
-                show(con, self.root, leave_out_lost=leave_out_lost)
-                with lost_named(con), in_shards_shown(con, self.root, leave_out_lost=leave_out_lost):
-                    yield con
+                    self._version(con)
+                if con.value(_OUTSIDE):
+                    show(con, self.root, leave_out_lost=leave_out_lost)
+                    shown.enter_context(lost_named(con))
+                    shown.enter_context(in_shards_shown(con, self.root, leave_out_lost=leave_out_lost))
+                yield con
         finally:
             con.close()
-
-    def _is_older(self, con: Connection) -> bool:
-        """Tell whether the catalog has an older form; where it has this version's, learn its identity."""
-        found, identity = _facts(con, self.root)
-        if found > schema.VERSION:
-            raise SchemaTooNew(
-                f"the store at {self.root} was made by a newer shotdex (schema {found}; "
-                f"this one knows {schema.VERSION})",
-                "upgrade with: pip install --upgrade shotdex",
-            )
-        if found == schema.VERSION:
-            self._identity = identity
-        return found < schema.VERSION
 
     @contextmanager
     def writing(self, seconds: float | None = None) -> Iterator[Connection]:
@@ -158,11 +150,15 @@ class Store:
             raise unborn(self.root)
         con = opening.to_write(self.catalog, seconds)
         try:
-            with opening.damage_named(self.catalog):
-                if self._identity is None:
-                    self._migrate(con)
-                show(con, self.root, writing=True)
-                with in_shards_shown(con, self.root), con.transaction(), lost_named(con):
+            with opening.damage_named(self.catalog), ExitStack() as shown:
+                if self._identity is None and (found := self._version(con)) < schema.VERSION:
+                    with con.transaction():
+                        bring_up(con, found)
+                    self._version(con)
+                if con.value(_OUTSIDE):
+                    show(con, self.root, writing=True)
+                    shown.enter_context(in_shards_shown(con, self.root))
+                with con.transaction(), lost_named(con):
                     yield con
         finally:
             con.close()
@@ -234,32 +230,33 @@ class Store:
         finally:
             con.close()
 
-    def _migrate(self, con: Connection) -> None:
-        """Bring a catalog that is open for writing to this version's form, if it is older, and learn its identity."""
-        if self._is_older(con):
-            with con.transaction():
-                bring_up(con, _facts(con, self.root)[0])
-            self._is_older(con)
+    def _version(self, con: Connection) -> int:
+        """Return a catalog's schema version, from 1; where it is that of this version, learn the catalog's identity.
 
-
-def _facts(con: Connection, root: Path) -> tuple[int, str]:
-    """Return a catalog's schema version, from 1, and its identity, 32 hex digits: names of files are made of it.
-
-    Raises:
-        StoreCorrupt: it does not have them, so it is not a catalog of shotdex, or damaged.
-    """
-    try:
-        found = dict(con.rows("SELECT key, value FROM meta WHERE key IN ('schema_version', 'store_id')"))
-    except duckdb.Error as error:
-        if not con.rows("SHOW TABLES"):
-            raise unborn(root) from error
-        raise _not_ours(root, "it has no table `meta`") from error
-    number, identity = str(found.get("schema_version")), str(found.get("store_id"))
-    if not re.fullmatch("[1-9][0-9]{0,5}", number):
-        raise _not_ours(root, f"its schema version is {number[:40]!r}, not a number from 1")
-    if not re.fullmatch("[0-9a-f]{32}", identity):
-        raise _not_ours(root, f"its store_id is {identity[:40]!r}, not 32 hex digits")
-    return int(number), identity
+        Raises:
+            StoreCorrupt: it has no version or identity, so it is not a catalog of shotdex, or damaged.
+            SchemaTooNew: it has a newer one.
+        """
+        try:
+            meta = dict(con.rows("SELECT key, value FROM meta WHERE key IN ('schema_version', 'store_id')"))
+        except duckdb.Error as error:
+            if not con.rows("SHOW TABLES"):
+                raise unborn(self.root) from error
+            raise _not_ours(self.root, "it has no table `meta`") from error
+        number, identity = str(meta.get("schema_version")), str(meta.get("store_id"))
+        if not re.fullmatch("[1-9][0-9]{0,5}", number):
+            raise _not_ours(self.root, f"its schema version is {number[:40]!r}, not a number from 1")
+        if not re.fullmatch("[0-9a-f]{32}", identity):  # names of files are made of it
+            raise _not_ours(self.root, f"its store_id is {identity[:40]!r}, not 32 hex digits")
+        if int(number) > schema.VERSION:
+            raise SchemaTooNew(
+                f"the store at {self.root} was made by a newer shotdex (schema {number}; "
+                f"this one knows {schema.VERSION})",
+                "upgrade with: pip install --upgrade shotdex",
+            )
+        if int(number) == schema.VERSION:
+            self._identity = identity
+        return int(number)
 
 
 def _not_ours(root: Path, why: str) -> StoreCorrupt:

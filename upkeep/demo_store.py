@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shotdex.store.errors import OptionError, SchemaTooNew, StoreCorrupt
-from shotdex.store.location import CATALOG
-from shotdex.store.relocation import PLACE
+from shotdex.store.location import CATALOG, PLACE
 from shotdex.store.store import Store
 
 MARKER = "made-by-shotdex-demo"

@@ -233,7 +233,7 @@ def test_an_error_that_somebody_keeps_keeps_no_writer_out(store: Store, monkeypa
 class _Interrupted:
     """What DuckDB raises where Ctrl-C comes while it works on a statement."""
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, *_: object) -> None:
         raise RuntimeError("Query interrupted")
 
     def close(self) -> None:
