@@ -6,7 +6,7 @@ A scan is a stream. Nothing here may hold a list of all images: a source may hav
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from shotdex.store.types import Failure, Reason
 
 from .address import join
 from .label_cells import LabelCells
-from .left_out import Ignored
+from .left_out import PHOTO_ENDINGS, Ignored, Left, companion
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,28 @@ class GoneSource:
 def within(name: str) -> str:
     """Return a member's path within the archive, as layouts read it: `./a//b.png` and `/a/b.png` are `a/b.png`."""
     return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+_PAIRS = 100_000
+
+
+def paired(members: Iterable[Found]) -> Iterator[Found]:
+    """Yield what was found in an archive, RAW files and live photo videos last: only then are their images known.
+
+    Pairs are looked for among the first 100,000 photographs and the first 100,000 such files of an archive.
+    """
+    stems, waiting = set[str](), list[Ignored]()
+    for found in members:
+        if isinstance(found, Ignored):
+            if found.why is Left.OTHER and len(waiting) < _PAIRS and companion(found.path):
+                waiting.append(found)
+                continue
+        elif isinstance(found, Candidate) and len(stems) < _PAIRS and found.address.lower().endswith(PHOTO_ENDINGS):
+            stems.add(found.address[: found.address.rfind(".")])
+        yield found
+    for left in waiting:
+        kind = companion(left.path) if left.path[: left.path.rfind(".")] in stems else None
+        yield Ignored(left.path, kind or Left.OTHER)
 
 
 def link_failure(place: str, name: str) -> Failure:

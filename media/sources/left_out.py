@@ -49,18 +49,20 @@ RAW_ENDINGS = frozenset(
     {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef"}
     | {".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
 )
-_IMAGES = (".jpg", ".jpeg", ".heic", ".heif", ".hif")
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".heic", ".heif", ".hif")
 
 
 def counted_already(path: str) -> Left | None:
     """Return what a file is that comes with an image of the same name: a camera's RAW file, a phone's moving part."""
-    dot = path.rfind(".")
-    stem, ending = path[:dot], path[dot:].lower()
-    kind = Left.RAW if ending in RAW_ENDINGS else Left.LIVE if ending == ".mov" else None
-    if kind is None:
-        return None
-    names = (stem + case(image) for image in _IMAGES for case in (str.lower, str.upper))
-    return kind if any(map(os.path.isfile, names)) else None
+    kind, stem = companion(path), path[: path.rfind(".")]
+    names = (stem + case(image) for image in PHOTO_ENDINGS for case in (str.lower, str.upper))
+    return kind if kind and any(map(os.path.isfile, names)) else None
+
+
+def companion(path: str) -> Left | None:
+    """Return what a file is that may come with an image of the same name, by its ending alone."""
+    ending = path[path.rfind(".") :].lower()
+    return Left.RAW if ending in RAW_ENDINGS else Left.LIVE if ending == ".mov" else None
 
 
 def excluding(patterns: Sequence[str]) -> re.Pattern[str] | None:

@@ -15,7 +15,7 @@ from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure, Reason
 
 from .address import join
-from .base import Candidate, FailedFolder, Found, Reading, link_failure, within
+from .base import Candidate, FailedFolder, Found, Reading, link_failure, paired, within
 from .label_cells import LabelCells
 from .left_out import Hiding, Ignored, left_file
 from .samples import IMAGES_LIMIT, SIDECAR_LIMIT, Sample, check_roles, sample_key, sidecar_kind
@@ -67,6 +67,9 @@ class TarSource:
         Raises:
             SourceError: it is not a tar archive, or broken before its second member.
         """
+        return paired(self._scan())
+
+    def _scan(self) -> Iterator[Found]:
         met = False
         try:
             for found in self._walk():

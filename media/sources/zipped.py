@@ -13,7 +13,7 @@ from shotdex.store.errors import ContainerFailure, SourceError
 from shotdex.store.types import Failure, Reason
 
 from .address import join
-from .base import Candidate, FailedFolder, Found, Note, Reading, link_failure, within
+from .base import Candidate, FailedFolder, Found, Note, Reading, link_failure, paired, within
 from .left_out import Hiding, Ignored, left_file
 
 __all__ = ["ZipSource", "facts", "matches", "open_source", "read"]
@@ -48,6 +48,9 @@ class ZipSource:
         Raises:
             SourceError: it is not a zip archive, or its directory is broken from the start.
         """
+        return paired(self._scan())
+
+    def _scan(self) -> Iterator[Found]:
         met, hiding = False, Hiding(self.reading.all_folders)
         try:
             archive = open_archive(self.root)

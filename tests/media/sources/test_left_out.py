@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from shotdex.media.sources.left_out import Left, counted_already, excluding
+from shotdex.media.sources import open_source
+from shotdex.media.sources.left_out import Ignored, Left, counted_already, excluding
 from shotdex.store.errors import OptionError
 
 PATHS = [
@@ -62,3 +64,19 @@ def test_raw_files_and_live_photos_belong_to_an_image(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = {path.name: counted_already(str(path)) for path in tmp_path.iterdir()}
     assert {name: kind for name, kind in found.items() if kind} == {"one.CR2": Left.RAW, "two.MOV": Left.LIVE}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_they_do_in_archives_whatever_their_order(tmp_path: Path, kind: str) -> None:
+    for name in ("a/one.CR2", "a/one.JPG", "a/two.MOV", "b/two.jpg", "three.jpeg", "three.nef", "four.mov", "note.txt"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).touch()
+    place = shutil.make_archive(str(tmp_path / "photos"), kind, tmp_path / "set")
+    found = [one for one in open_source(place).scan() if isinstance(one, Ignored)]
+    assert {one.path.removeprefix(f"{place}!").removeprefix("./"): one.why for one in found} == {
+        "a/one.CR2": Left.RAW,
+        "three.nef": Left.RAW,
+        "a/two.MOV": Left.OTHER,
+        "four.mov": Left.OTHER,
+        "note.txt": Left.OTHER,
+    }
