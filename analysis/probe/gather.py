@@ -26,8 +26,9 @@ Names = npt.NDArray[np.object_]
 @dataclass(frozen=True, slots=True)
 class ProbeCoverage:
     """What became of the images on both sides: `indexed` have vectors of the encoder, `unlabelled` of these have no
-    category and are left out; `train` and `test` remain. `failed` could not be indexed or have no vector. `unseen`
-    test images have a category that training does not have: they stay, as errors of all that is trained.
+    category and are left out; `train` and `test` remain. `failed` have no vector or, where no filter chose the images,
+    could not be indexed: a filter is over images, so it cannot say which failures belong to it. `unseen` test images
+    have a category that training does not have: they stay, as errors of all that is trained.
     """
 
     indexed: int
@@ -121,10 +122,10 @@ def gather(store: Store, options: ProbeOptions) -> Material:
     indexed = len(sides.train) + len(sides.test)
     unlabelled = indexed - len(train.ids) - len(test.ids)
     unseen = problem.test_codes < 0
-    coverage = ProbeCoverage(
-        indexed, sides.without + failures, unlabelled, len(train.ids), len(test.ids), int(unseen.sum())
-    )
-    notes = (*sides.notes, *_unseen_note(test.categories[unseen]))
+    filtered = options.where is not None or options.train_where is not None
+    failed = sides.without + (0 if filtered else failures)
+    coverage = ProbeCoverage(indexed, failed, unlabelled, len(train.ids), len(test.ids), int(unseen.sum()))
+    notes = (*sides.notes, *_unseen_note(test.categories[unseen]), *(_beyond_note(failures) if filtered else ()))
     return Material(encoder_id, encoder, classes, problem, test.ids, copies, coverage, sides.split, notes)
 
 
@@ -205,6 +206,12 @@ def _check(sides: _Sides, train: _Labelled, test: _Labelled) -> None:
             f"all training images are of category {only.pop()!r}, so there is nothing to classify",
             "relax --train-where",
         )
+
+
+def _beyond_note(failures: int) -> tuple[str, ...]:
+    count = "1 image" if failures == 1 else f"{failures:,} images"
+    who = "it belongs" if failures == 1 else "they belong"
+    return (f"{count} could not be indexed, and a filter cannot say whether {who} here",) if failures else ()
 
 
 def _vectors(con: Connection, encoder_id: int, encoder: EncoderId, space: Space, ids: Ids) -> Vectors:

@@ -144,8 +144,14 @@ def test_what_failed_or_has_no_vector_is_counted(shades: Store, tmp_path: Path) 
     (tmp_path / "more" / "train" / "gray" / "bad.png").write_bytes(b"")
     save_shade(tmp_path / "more" / "train" / "gray" / "good.png", "gray", seed=7)
     index(shades, tmp_path / "more", FakeEncoder(fake_id("other", weights="2" * 64)), "{split}/{category}/*")
-    found = gather(shades, ProbeOptions(encoder_name="fake")).coverage
-    assert (found.indexed, found.failed, found.train) == (120, 2, 72)
+    counted = gather(shades, ProbeOptions(encoder_name="fake")).coverage
+    assert (counted.indexed, counted.failed, counted.train) == (120, 2, 72)
+    chosen = ProbeOptions(encoder_name="fake", where="category IN ('gray', 'teal')")
+    found = gather(shades, chosen)
+    assert found.coverage.failed == 1, "has no vector; the filter cannot say whether the other one belongs to it"
+    assert found.notes == ("1 image could not be indexed, and a filter cannot say whether it belongs here",)
+    chosen = ProbeOptions(encoder_name="fake", train_where="split = 'train'", test_where="split = 'test'")
+    assert gather(shades, chosen).coverage.failed == 1
 
 
 def test_sides_with_nothing_to_learn_from_are_errors(shades: Store, store: Store) -> None:
