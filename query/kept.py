@@ -16,8 +16,9 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
 from shotdex.store.engines.base import Filter
 from shotdex.store.engines.flat import among, nearest
+from shotdex.store.engines.milvus_rows import record_key
 from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
-from shotdex.store.ids import encoded_ids, filtered_ids, images_generation
+from shotdex.store.ids import GENERATION, encoded_ids, filtered_ids
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Ids, Space, Vectors
@@ -109,14 +110,15 @@ class Place:
 class Known:
     """What is kept of one state of a store.
 
-    `version` is the identity of the catalog with the generation of its images, `engines` the files that the indexes are
-    of: the signature itself may not be kept. Several threads read this; what is added is added by one at a time, under
-    the lock of the `Searcher`.
+    `version` is the identity of the catalog with the generation of its images, `meta` the catalog's table of that name,
+    and `engines` the files that the indexes are of: the signature itself may not be kept. Several threads read this;
+    what is added is added by one at a time, under the lock of the `Searcher`.
     """
 
     version: tuple[str, str]
     signature: Signature | None
     engines: tuple[File, ...]
+    meta: Mapping[str, str]
     indexes: dict[Place, VectorIndex] = field(default_factory=dict)
     through_milvus: dict[Place, VectorIndex | None] = field(default_factory=dict)
     not_ready: dict[Place, tuple[float, str]] = field(default_factory=dict)
@@ -141,16 +143,16 @@ class Known:
 
 def renewed(known: Known | None, con: Connection, signature: Signature | None) -> Known:
     """Return what of `known` is still true of an open catalog; `signature` is None where the store is changing."""
-    version = str(con.value("SELECT value FROM meta WHERE key = 'store_id'")), images_generation(con)
-    engines = () if signature is None else signature.engines
+    meta = dict(con.rows("SELECT key, value FROM meta"))
+    version = str(meta.get("store_id")), meta.get(GENERATION) or ""
     if known is not None and known.version == version and signature is not None and known.signature == signature:
         return known
+    engines = () if signature is None else signature.engines
     before = known.more | {} if known is not None and known.version[0] == version[0] else {}
-    if known is None or known.version != version or signature is None:
-        return Known(version, signature, engines, before=before)
-    if not version[1]:  # no version with generations has changed this store: it may be any other state
-        return Known(version, signature, engines, before=before)
-    kept = Known(version, signature, engines, before=before)
+    kept = Known(version, signature, engines, meta, before=before)
+    # A store that no version with generations has changed may be in any other state.
+    if known is None or known.version != version or signature is None or not version[1]:
+        return kept
     kept.facts, kept.images, kept.too_many, kept.searched = known.facts, known.images, known.too_many, known.searched
     if known.engines == engines:
         kept.indexes = known.indexes
@@ -206,6 +208,8 @@ class View:
 
     def through_milvus(self, place: Place) -> VectorIndex | None:
         """Return the same index as it is searched through Milvus; None where Milvus was not added."""
+        if record_key(place.encoder_id) not in self.known.meta:
+            return None
         if place not in self.known.through_milvus:
             con, index = self.catalog(), self.index(place)
             self.known.through_milvus[place] = open_milvus_index(con, place.encoder_id, index)

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from errno import EACCES
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -47,22 +46,18 @@ PIECE = 1 << 23
 
 @dataclass(frozen=True, slots=True)
 class FaissFile:
-    """An open file: vectors (N, D) of `dim` numbers, one for each of `ids` (N,) in the file's order.
+    """An open file of `size` bytes: vectors (N, D) of `dim` numbers, one for each of `ids` (N,) in its order.
 
     `vectors` are in memory where the file is small; of a larger one they are its own bytes, of which only what is
     looked at is ever read. They can only be read.
     """
 
     path: Path
+    size: int
     dim: int
     ids: Ids
     vectors: Vectors
     handle: Handle
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        return self.handle.opened[0]
 
     def check(self) -> None:
         """Make sure that the file is as it was when it was opened.
@@ -71,9 +66,10 @@ class FaissFile:
         large file that is cut off during the few milliseconds of a search still does.
 
         Raises:
-            EngineDamaged: its size or its time is another one.
+            EngineDamaged: its size or its time is another one. Unlike the inode's time, these stay when it is renamed.
         """
-        if self.handle.state() != self.handle.opened:
+        now = os.fstat(self.handle.number)
+        if (now.st_size, now.st_mtime_ns) != (self.handle.opened.st_size, self.handle.opened.st_mtime_ns):
             raise EngineDamaged("it was changed while it was open")
 
     def read(self, places: Ids) -> Vectors:
@@ -108,12 +104,7 @@ class Handle:
         # Windows replaces no file that is open: a new generation has a new name.
         self.number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
         weakref.finalize(self, os.close, self.number)
-        self.opened = self.state()
-
-    def state(self) -> tuple[int, int]:
-        """Return size and time of last change. Unlike the inode's time, these stay when the file is renamed or gone."""
-        now = os.fstat(self.number)
-        return now.st_size, now.st_mtime_ns
+        self.opened = os.fstat(self.number)
 
     def identity(self) -> Identity:
         """Return what is another one after every writing."""
@@ -145,28 +136,27 @@ def read_file(path: Path) -> FaissFile:
         OSError: it cannot be read.
     """
     handle = Handle(path)
+    size = handle.opened.st_size
     with os.fdopen(os.dup(handle.number), "rb") as file:
-        count, dim = _header(file, _KINDS[0])
-        if (count, dim) != _header(file, _KINDS[1]) or count < 0 or dim < 1:
-            raise EngineDamaged("its two headers contradict each other")
-        size, whole = handle.opened[0], file_size(count, dim)
+        start = file.read(VECTORS_AT)
+        if len(start) < VECTORS_AT:
+            raise EngineDamaged(f"it ends after {len(start):,} bytes")
+        kind, dim, count, *_ = _HEADER.unpack_from(start)
+        if kind != _KINDS[0] or count < 0 or dim < 1:
+            raise EngineDamaged("it is another kind of file")
+        whole = VECTORS_AT + 4 * count * dim + _COUNT.size + 8 * count
         if size != whole:
             raise EngineDamaged(f"it has {size:,} bytes, and {count:,} vectors of {dim:,} numbers take {whole:,}")
-        _expect(file, count * dim)
         file.seek(VECTORS_AT + 4 * count * dim)
-        _expect(file, count)
+        if start != head(count, dim) or file.read(_COUNT.size) != _COUNT.pack(count):
+            raise EngineDamaged("its headers contradict each other")
         ids = np.frombuffer(file.read(8 * count), dtype="<i8").astype(np.int64)
         file.seek(0)
         held = file.read() if size <= IN_MEMORY else mmap.mmap(handle.number, 0, access=mmap.ACCESS_READ)
     if len(held) != size:
         raise EngineDamaged("it is being changed")
     vectors = np.frombuffer(held, dtype="<f4", count=count * dim, offset=VECTORS_AT).reshape(count, dim)
-    return FaissFile(path, dim, ids, vectors, handle)
-
-
-def file_size(count: int, dim: int) -> int:
-    """Return the bytes of a file with so many vectors."""
-    return VECTORS_AT + 4 * count * dim + _COUNT.size + 8 * count
+    return FaissFile(path, size, dim, ids, vectors, handle)
 
 
 def head(count: int, dim: int) -> bytes:
@@ -178,22 +168,6 @@ def head(count: int, dim: int) -> bytes:
 def tail(ids: Ids) -> bytes:
     """Return what stands after the vectors: their ids."""
     return _COUNT.pack(len(ids)) + ids.astype("<i8").tobytes()
-
-
-def _header(file: BinaryIO, kind: bytes) -> tuple[int, int]:
-    """Return number and length of the vectors, with the file at the end of the header."""
-    data = file.read(_HEADER.size)
-    if len(data) < _HEADER.size:
-        raise EngineDamaged(f"it ends after {file.tell():,} bytes")
-    found, dim, count, _, _, trained, metric = _HEADER.unpack(data)
-    if (found, trained, metric) != (kind, 1, 0):
-        raise EngineDamaged("it is another kind of file")
-    return count, dim
-
-
-def _expect(file: BinaryIO, count: int) -> None:
-    if _COUNT.unpack(file.read(_COUNT.size).ljust(_COUNT.size, b"\0"))[0] != count:
-        raise EngineDamaged("its parts do not have the number of vectors that its header says")
 
 
 def write_file(target: Path, pieces: Iterable[bytes]) -> tuple[FaissFile, str]:

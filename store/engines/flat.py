@@ -222,9 +222,6 @@ class FlatEngine:
         if file.dim != self._dim:
             raise EngineDamaged("it has vectors of another length")
         validate(file, record)
-        self._use(file, record)
-
-    def _use(self, file: FaissFile, record: FileRecord) -> None:
         self._file, self._record, self.rows = file, record, Rows(file.ids, file.vectors)
 
     def _write(self, ids: Ids, vectors: Iterable[bytes]) -> None:
@@ -233,7 +230,7 @@ class FlatEngine:
         file, sha256 = write_file(target, chain([head(len(ids), self._dim)], vectors, [tail(ids)]))
         record = FileRecord(target.name, sha256, file.size, len(ids))
         remember_validated(file, record)
-        self._use(file, record)
+        self._file, self._record, self.rows = file, record, Rows(file.ids, file.vectors)
 
     def _old_vectors(self) -> Iterator[bytes]:
         """Yield the vectors of the file there is, and see that it is whole."""

@@ -42,7 +42,7 @@ _LONGEST = 1 << 20
 class IvfEngine:
     """Searches the vectors of the flat engine: of those in the inverted file, only the lists nearest to the query.
 
-    Without an inverted file it is the flat engine.
+    Once the inverted file is gone, all of them.
     """
 
     stamped_as = FlatEngine.stamped_as
@@ -93,12 +93,13 @@ class IvfEngine:
         self.inverted = None
 
 
-def open_ivf(site: EngineSite) -> IvfEngine:
-    """Open the inverted file of an encoder over the vectors of its flat engine."""
+def open_ivf(site: EngineSite) -> IvfEngine | FlatEngine:
+    """Open the inverted file of an encoder over the vectors of its flat engine; without one it is the flat engine."""
     flat, path = site.opened[FlatEngine.stamped_as], _path(site.folder, site.store_id, site.encoder_id)
     assert isinstance(flat, FlatEngine)
     # Without vectors of the flat engine, as after it was damaged, nothing is wrong with the inverted file.
-    return IvfEngine(flat, path, open_inverted_file(path, flat.rows) if len(flat.covers) else None)
+    inverted = open_inverted_file(path, flat.rows) if len(flat.rows.ids) else None
+    return flat if inverted is None else IvfEngine(flat, path, inverted)
 
 
 def inverted_file_path(store: Store, encoder_id: int) -> Path:

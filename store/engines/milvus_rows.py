@@ -50,7 +50,7 @@ class EngineRows:
 
 def read_record(con: Connection, encoder_id: int) -> MilvusRecord | None:
     """Return the record of an encoder's collection; None if there is none, or if it cannot be read."""
-    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": _key(encoder_id)})
+    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": record_key(encoder_id)})
     if value is None:
         return None
     try:
@@ -62,11 +62,13 @@ def read_record(con: Connection, encoder_id: int) -> MilvusRecord | None:
 
 def write_record(con: Connection, encoder_id: int, record: MilvusRecord | None) -> None:
     """Replace the record of an encoder's collection within a transaction; with None forget it and its rows."""
-    con.run("DELETE FROM meta WHERE key = $key", {"key": _key(encoder_id)})
+    con.run("DELETE FROM meta WHERE key = $key", {"key": record_key(encoder_id)})
     if record is None:
         forget_rows(con, encoder_id)
     else:
-        con.run("INSERT INTO meta VALUES ($key, $text)", {"key": _key(encoder_id), "text": json.dumps(asdict(record))})
+        con.run(
+            "INSERT INTO meta VALUES ($key, $text)", {"key": record_key(encoder_id), "text": json.dumps(asdict(record))}
+        )
 
 
 def forget_rows(con: Connection, encoder_id: int) -> None:
@@ -184,7 +186,8 @@ def _codes(column: str, field: str) -> str:
     return f"coalesce(CASE WHEN len({codes}) > {CAPACITY} THEN [{ANY}::BIGINT] ELSE {codes} END, []) AS {field}"
 
 
-def _key(encoder_id: int) -> str:
+def record_key(encoder_id: int) -> str:
+    """Return the key in `meta` of the record of an encoder's collection."""
     return f"engine_milvus_{encoder_id}"
 
 

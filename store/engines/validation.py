@@ -70,7 +70,9 @@ def validate(file: FaissFile, record: FileRecord) -> None:
     """
     identity = file.handle.identity()
     known = (identity, record.sha256)
-    if _validated.get(file.path) == known or _read_validated(file.path) == known:
+    if _validated.get(file.path) == known:
+        return
+    if record.bytes >= WORTH_REMEMBERING and _read_validated(file.path) == known:
         return
     if file.size != record.bytes or len(file.ids) != record.vectors:
         raise EngineDamaged(f"it has {file.size:,} bytes, and the catalog records {record.bytes:,}")

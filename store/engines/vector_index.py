@@ -16,7 +16,7 @@ import numpy as np
 
 from shotdex.store.connection import Connection
 from shotdex.store.errors import StoreCorrupt
-from shotdex.store.ids import images_generation, present_ids, stored_ids
+from shotdex.store.ids import present_ids, stored_ids
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Ids, Vectors
 from shotdex.store.vectors import load_in_chunks
@@ -26,7 +26,6 @@ from .flat import FlatEngine, Rows, among, in_order, no_rows, warn_unused
 from .inverted_file import Figures
 from .ivf import IvfEngine
 from .many import Request, best_of_many
-from .milvus_rows import read_record
 from .registry import open_engines
 
 log = logging.getLogger(__name__)
@@ -56,14 +55,13 @@ class Part:
 class VectorIndex:
     """Every present image of an encoder. It works without the catalog, and several threads may search it at once.
 
-    It may be kept for as long as `images_generation` is `generation`. `figures` are those of the inverted file that is
+    It may be kept for as long as `images_generation` stays the same. `figures` are those of the inverted file that is
     searched unless the search is to be exact.
     """
 
-    def __init__(self, preferred: Part, exact: Part, generation: str, again: Callable[[], Rows]) -> None:
+    def __init__(self, preferred: Part, exact: Part, again: Callable[[], Rows]) -> None:
         """`again` reads all present vectors from the catalog, for when an engine turns out to be damaged."""
         self._parts = {False: preferred, True: exact}
-        self.generation = generation
         self._again = again
         self._lock = threading.Lock()
         self._sample: Rows | None = None
@@ -83,7 +81,7 @@ class VectorIndex:
     def with_engine(self, engine: VectorEngine) -> VectorIndex:
         """Return an index that searches another engine, which covers the same images, unless a search is exact."""
         exact = self._parts[True]
-        return VectorIndex(replace(exact, engine=engine), exact, self.generation, self._again)
+        return VectorIndex(replace(exact, engine=engine), exact, self._again)
 
     @property
     def removed(self) -> Ids:
@@ -242,7 +240,7 @@ def open_index(store: Store, con: Connection, encoder_id: int, encoder: EncoderI
             ids = stored_ids(con, encoder_id)
             return _rows(con, encoder_id, encoder, ids[among(ids, present_ids(con))])
 
-    return VectorIndex(other, part, images_generation(con), again)
+    return VectorIndex(other, part, again)
 
 
 def open_milvus_index(con: Connection, encoder_id: int, index: VectorIndex) -> VectorIndex | None:
@@ -250,12 +248,10 @@ def open_milvus_index(con: Connection, encoder_id: int, index: VectorIndex) -> V
 
     That is where Milvus was not added for this encoder, or the FAISS file, whose vectors decide, is not there.
     """
-    flat = index.engine(exact=True)
-    if read_record(con, encoder_id) is None or not isinstance(flat, FlatEngine):
-        return None
     from .milvus import open_milvus  # for those who have one
 
-    milvus = open_milvus(con, encoder_id, flat)
+    flat = index.engine(exact=True)
+    milvus = open_milvus(con, encoder_id, flat) if isinstance(flat, FlatEngine) else None
     return None if milvus is None else index.with_engine(milvus)
 
 

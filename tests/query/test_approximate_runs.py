@@ -9,7 +9,7 @@ import pytest
 
 from shotdex.query.approximate import changed_predictions
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.engines.flat import Rows
+from shotdex.store.engines.flat import FlatEngine, Rows
 from shotdex.store.engines.inverted_file import Changed, train_inverted_file
 from shotdex.store.engines.ivf import IvfEngine
 from shotdex.store.engines.vector_index import VectorIndex, open_index
@@ -20,8 +20,9 @@ from tests.support.evaluated import rows, run
 
 def rows_in(index: VectorIndex) -> Rows:
     engine = index.engine()
-    assert isinstance(engine, IvfEngine)
-    return engine.flat.rows
+    flat = engine.flat if isinstance(engine, IvfEngine) else engine
+    assert isinstance(flat, FlatEngine)
+    return flat.rows
 
 
 TEXTS = {"red": ("red", "tomato"), "green": ("green",), "blue": ("navy", "purple")}

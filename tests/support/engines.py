@@ -41,4 +41,4 @@ def index_over(
     flat, rest = flat_over(filed), no_rows(filed.vectors.shape[1]) if rest is None else rest
     gone = np.empty(0, np.int64) if removed is None else removed
     engine = flat if inverted is None else IvfEngine(flat, Path(), inverted)
-    return VectorIndex(Part(engine, rest, gone), Part(flat, rest, gone), "", again or (lambda: rest))
+    return VectorIndex(Part(engine, rest, gone), Part(flat, rest, gone), again or (lambda: rest))

@@ -103,8 +103,7 @@ class TestTheFile:
     def opened(self, store: Store) -> InvertedFile | None:
         with store.reading() as con:
             engine = open_index(store, con, 1, self.encoder).engine()
-        assert isinstance(engine, IvfEngine)
-        return engine.inverted
+        return engine.inverted if isinstance(engine, IvfEngine) else None
 
     def test_read_as_written(self, tmp_path: Path) -> None:
         store = self.make(tmp_path)
