@@ -16,7 +16,7 @@ if sys.excepthook is sys.__excepthook__:  # for a Ctrl-C while the following is 
 
 import click
 
-from shotdex.store.errors import ShotdexError
+from shotdex.store.errors import OptionError, ShotdexError
 
 from .common import completion_command, help_command, prepared, shared_options, store_before
 from .render import INTERRUPTED
@@ -80,7 +80,12 @@ class LazyGroup(click.Group):
         if args and args[0] not in (*COMMANDS, "help", "completion") and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             if not _searched_for(args):
-                ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+                if near:
+                    ctx.fail(f"There is no command {args[0]!r}. Did you mean {near[0]!r}?")
+                raise OptionError(
+                    f"there is no command {args[0]!r}, and no store here to search for it",
+                    "list the commands: shotdex --help   or make a store first: shotdex index FOLDER",
+                )
             if near and " " not in args[0]:
                 from .render import note
 

@@ -15,6 +15,7 @@ import click
 
 import shotdex
 from shotdex.keywords import FilterKeywords
+from shotdex.store.errors import OptionError
 from shotdex.store.location import user_path
 from shotdex.store.types import Space
 
@@ -208,6 +209,19 @@ class SectionedCommand(click.Command):
     def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]], **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._sections = sections
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does; where a shell put the names of many files for one SOURCE, say how to pass them."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message or all(one.name != "source" for one in self.params):
+                raise
+            raise OptionError(
+                "there is more than one source",
+                "pass the folder that holds them, run the command once for each, or pass a list of files: "
+                f"ls *.jpg | {ctx.command_path} -",
+            ) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each section as click writes its one."""

@@ -199,7 +199,9 @@ def show_error(error: click.ClickException) -> None:
     """Write what click says about a wrong option or value, which may hold what the user pasted, as our own errors."""
     message = error.format_message()
     complain(f"error: {message[:1].lower() + message[1:] if message[1:2].islower() else message}")
-    if isinstance(error, click.UsageError) and error.ctx is not None:
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.parent is None:
+        complain(f"  try: put it after a command, such as: shotdex search {error.option_name} ...   or: shotdex --help")
+    elif isinstance(error, click.UsageError) and error.ctx is not None:
         complain(f"  try: {error.ctx.command_path} --help")
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from shotdex.media.sources import read_bytes
 from shotdex.media.sources.address import split
-from shotdex.query.copying import CHANGED, has_changed, safe_name
+from shotdex.query.copying import CHANGED, described, has_changed, safe_name
 from shotdex.store.file_names import local
 
 from .gps import without_gps
@@ -49,7 +49,7 @@ class Files:
         try:
             data = read_bytes(address)
         except Exception as error:  # whatever is wrong with one image, the others are exported
-            self.failed.append((address, f"{type(error).__name__}: {error}"))
+            self.failed.append((address, described(error)))
             return None
         if has_changed(data, row["content_sha256"]):
             self.failed.append((address, CHANGED))

@@ -85,7 +85,7 @@ def copy_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
             try:
                 data = read_bytes(address)
             except Exception as error:  # whatever is wrong with one image, the others are copied
-                failed.append((address, f"{type(error).__name__}: {error}"))
+                failed.append((address, described(error)))
                 continue
             if has_changed(data, (contents or {}).get(address)):
                 failed.append((address, CHANGED))
@@ -99,6 +99,13 @@ def copy_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] 
     return Copied(folder, tuple(paths), tuple(failed))
 
 
+def described(error: Exception) -> str:
+    """Return why an image cannot be read, without its path, which the reader has already."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return f"{type(error).__name__}: {error}"
+
+
 def _not_as_indexed(address: str, content: str | None) -> str | None:
     """Return why a file is not known to be the one with this content, if a content is known at all."""
     if content is None:
@@ -106,7 +113,7 @@ def _not_as_indexed(address: str, content: str | None) -> str | None:
     try:
         return CHANGED if has_changed(read_bytes(address), content) else None
     except Exception as error:  # whatever is wrong with one image, the others are linked
-        return f"{type(error).__name__}: {error}"
+        return described(error)
 
 
 def link_images(found: Sequence[str], folder: Path, contents: Mapping[str, str] | None = None) -> Copied:

@@ -171,3 +171,15 @@ with Store.open(Path({str(own)!r})).writing():
             assert waiting.stdout.read().startswith("store ")
     assert said == f"waiting up to 15 s for process {holder.pid}, which has the store open\n"
     assert waiting.returncode == 0
+
+
+def test_first_words_that_go_nowhere(shotdex: Shotdex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SHOTDEX_STORE", raising=False)
+    failed(shotdex("dog"), 2, "no command 'dog', and no store here", "shotdex index FOLDER")
+    failed(shotdex("serach", "dog"), 2, "Did you mean 'search'?")
+    failed(shotdex("--like", "12"), 2, "after a command, such as: shotdex search --like")
+    names = [f"{i}.jpg" for i in range(1000)]
+    ran = shotdex("index", *names)
+    failed(ran, 2, "more than one source", "ls *.jpg | shotdex index -")
+    assert len(ran.err) < 300, "the names are not repeated"
