@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -39,24 +39,18 @@ class TowerShape:
         return self.sigmoid or not self.causal
 
 
-class Weights(Protocol):
-    """The tensors of a tower by the names that transformers gives them, below `text_model.` for most."""
-
-    def tensor(self, name: str) -> Vectors:
-        """Return a tensor, float32."""
-
-    def rows(self, name: str, numbers: np.ndarray) -> Vectors:
-        """Return some rows of a matrix, float32, without reading the others."""
+Weights = Mapping[str, Vectors]
+"""The tensors of a tower, float32, by the names that transformers gives them, below `text_model.` for most."""
 
 
 def text_vectors(weights: Weights, shape: TowerShape, tokens: np.ndarray) -> Vectors:
     """Return (N, D) float32 unit rows for (N, L) token ids, every row of which is a whole text of L tokens."""
     count, length = tokens.shape
-    hidden = weights.rows("embeddings.token_embedding.weight", tokens.reshape(-1)).reshape(count, length, -1)
+    hidden = weights["embeddings.token_embedding.weight"][tokens]  # only these rows of it are ever read
     if shape.pool == "class":
-        appended = np.broadcast_to(weights.tensor("embeddings.class_embedding"), (count, 1, hidden.shape[-1]))
+        appended = np.broadcast_to(weights["embeddings.class_embedding"], (count, 1, hidden.shape[-1]))
         hidden, length = np.concatenate([hidden, appended], axis=1), length + 1
-    hidden = hidden + weights.tensor("embeddings.position_embedding.weight")[:length]
+    hidden = hidden + weights["embeddings.position_embedding.weight"][:length]
     mask = None if shape.looks_ahead else np.triu(np.full((length, length), -np.inf, np.float32), k=1)
     if mask is not None and shape.pool == "class":  # as CoCa was trained: what hides the padding is one token late
         seen = np.concatenate([np.ones((count, 1), bool), tokens != 0], axis=1)
@@ -79,47 +73,41 @@ def _pooled(weights: Weights, shape: TowerShape, hidden: Vectors, tokens: np.nda
     read = hidden[np.arange(len(tokens)), ends]
     if shape.pool:
         return _linear(weights, "head.", read)
-    projected: Vectors = read @ weights.tensor("text_projection.weight").T
+    projected: Vectors = read @ weights["text_projection.weight"].T
     return projected
 
 
 def _block(weights: Weights, at: str, shape: TowerShape, hidden: Vectors, mask: Vectors | None) -> Vectors:
-    heads = shape.heads
     normal = _normalised(weights, at + "layer_norm1.", hidden, shape.epsilon)
     query, key, value = (
-        _by_head(_linear(weights, f"{at}self_attn.{name}_proj.", normal), heads) for name in ("q", "k", "v")
+        _linear(weights, f"{at}self_attn.{name}_proj.", normal)
+        .reshape(*hidden.shape[:2], shape.heads, -1)
+        .swapaxes(1, 2)
+        for name in ("q", "k", "v")
     )
     scores = query @ key.swapaxes(-1, -2) * np.float32(query.shape[-1] ** -0.5)
-    mixed = _softmax(scores if mask is None else scores + mask) @ value
+    if mask is not None:
+        scores = scores + mask
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))  # softmax
+    mixed = (powers / powers.sum(axis=-1, keepdims=True)) @ value
     hidden = hidden + _linear(weights, at + "self_attn.out_proj.", mixed.swapaxes(1, 2).reshape(hidden.shape))
     normal = _normalised(weights, at + "layer_norm2.", hidden, shape.epsilon)
     grown = ACTIVATIONS[shape.activation](_linear(weights, at + "mlp.fc1.", normal))
     return hidden + _linear(weights, at + "mlp.fc2.", grown)
 
 
-def _by_head(rows: Vectors, heads: int) -> Vectors:
-    count, length, width = rows.shape
-    return rows.reshape(count, length, heads, width // heads).swapaxes(1, 2)
-
-
 def _linear(weights: Weights, at: str, rows: Vectors) -> Vectors:
     # All texts at once and the weights first: BLAS then goes through them once, not text by text, and as they lie.
-    weight = weights.tensor(at + "weight")
+    weight = weights[at + "weight"]
     product: Vectors = (weight @ rows.reshape(-1, rows.shape[-1]).T).T
-    return (product + weights.tensor(at + "bias")).reshape(*rows.shape[:-1], len(weight))
+    return (product + weights[at + "bias"]).reshape(*rows.shape[:-1], len(weight))
 
 
 def _normalised(weights: Weights, at: str, rows: Vectors, epsilon: float) -> Vectors:
     centred = rows - rows.mean(axis=-1, keepdims=True)
     spread = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(epsilon))
-    scaled: Vectors = centred / spread * weights.tensor(at + "weight") + weights.tensor(at + "bias")
+    scaled: Vectors = centred / spread * weights[at + "weight"] + weights[at + "bias"]
     return scaled
-
-
-def _softmax(scores: Vectors) -> Vectors:
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    shares: Vectors = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def _quick_gelu(x: Vectors) -> Vectors:
@@ -198,24 +186,24 @@ def cleaned(text: str, how: str) -> str:
     return text.lower() if how == "lower" else text
 
 
+@dataclass(frozen=True)
 class Tokens:
     """A tokenizer from the text of its `tokenizer.json`, which is parsed when it is first needed."""
 
-    def __init__(self, tokenizer_json: str, rules: TextRules) -> None:
-        self._json = tokenizer_json
-        self._rules = rules
+    tokenizer_json: str
+    rules: TextRules
 
     @cached_property
     def _tokenizer(self) -> Any:
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_str(self._json)
+        tokenizer = Tokenizer.from_str(self.tokenizer_json)
         tokenizer.no_padding()
-        tokenizer.enable_truncation(self._rules.most)
+        tokenizer.enable_truncation(self.rules.most)
         return tokenizer
 
     def _encoded(self, texts: Sequence[str]) -> list[Any]:
-        rules, wanted = self._rules, list(texts)
+        rules, wanted = self.rules, list(texts)
         if rules.clean:
             wanted = [cleaned(text, rules.clean) for text in texts]
         elif rules.canonical:
@@ -225,7 +213,7 @@ class Tokens:
 
     def cut(self, texts: Sequence[str]) -> list[tuple[int, int] | None]:
         """Return for each text that is cut how many tokens it has and how many are read, begin and end included."""
-        most = self._rules.most
+        most = self.rules.most
         if all(len(text.encode(errors="replace")) + 2 <= most for text in texts):  # a token is a byte at least
             return [None] * len(texts)
         found: list[tuple[int, int] | None] = []
@@ -236,7 +224,7 @@ class Tokens:
 
     def of(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
-        rules = self._rules
+        rules = self.rules
         ids = [list(encoding.ids) for encoding in self._encoded(texts)]
         if rules.zeroed is not None:
             ids = [[0 if one == rules.zeroed else one for one in row] for row in ids]

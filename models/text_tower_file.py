@@ -64,7 +64,7 @@ class TextTower:
 
     shape: TowerShape
     tokens: Tokens
-    weights: _MappedFile
+    file: _MappedFile
     pinned: Vectors
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -73,35 +73,31 @@ class TextTower:
         Raises:
             TowerBroken: the text whose vector is known gets another one, or a vector is not finite.
         """
+        from threadpoolctl import threadpool_limits
+
         # Together with the others: reading the weights twice would take twice as long.
-        known, vectors = np.split(self._encode([PINNED_TEXT, *texts]), [1])
-        apart = np.abs(known[0] - self.pinned).max()
+        ids = self.tokens.of([PINNED_TEXT, *texts])
+        few = len(ids) <= FEW
+        if few and not self.shape.looks_ahead:  # nothing looks beyond a text's end, so they can be filled up
+            longest = max(map(len, ids))
+            ids = [row + [0] * (longest - len(row)) for row in ids]
+        vectors = np.empty((len(ids), len(self.pinned)), np.float32)
+        # For so little work a second thread brings nothing, and on a busy machine waits for its turn many times over.
+        with _ALONE, threadpool_limits(1 if few else None, "blas"):
+            for group in by_length(ids, AT_ONCE):
+                vectors[group] = text_vectors(
+                    self.file.tensors, self.shape, np.array([ids[n] for n in group], np.int64)
+                )
+        apart = np.abs(vectors[0] - self.pinned).max()
         if not apart <= PARITY:
             raise TowerBroken(f"its weights changed: a known text's vector is off by {apart:.1e}")
         if not np.isfinite(vectors).all():
             raise TowerBroken("its weights changed: a text's vector is not finite")
-        return vectors
-
-    def _encode(self, texts: Sequence[str]) -> Vectors:
-        from threadpoolctl import threadpool_limits
-
-        ids = self.tokens.of(texts)
-        if (
-            len(ids) <= FEW and not self.shape.looks_ahead
-        ):  # nothing looks beyond a text's end, so they can be filled up
-            longest = max(map(len, ids))
-            ids = [row + [0] * (longest - len(row)) for row in ids]
-        parts: dict[int, Vectors] = {}
-        # For so little work a second thread brings nothing, and on a busy machine waits for its turn many times over.
-        with _ALONE, threadpool_limits(1 if len(texts) <= FEW else None, "blas"):
-            for group in by_length(ids, AT_ONCE):
-                vectors = text_vectors(self.weights, self.shape, np.array([ids[n] for n in group], dtype=np.int64))
-                parts |= dict(zip(group, vectors, strict=True))
-        return np.stack([parts[n] for n in range(len(texts))])
+        return vectors[1:]
 
 
 class _MappedFile:
-    """Implements `Weights` on a safetensors file that is mapped into memory: only what is used is ever read.
+    """The tensors of a safetensors file that is mapped into memory: only what is used is ever read.
 
     The safetensors package copies each tensor, twice, which takes longer than computing with it. The form is simple:
     the length of a header in 8 bytes (little-endian), the header in JSON, the numbers.
@@ -116,7 +112,13 @@ class _MappedFile:
         start = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
         header = json.loads(mapped[8:start].tobytes())
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
-        self._tensors = {name: _view(mapped, start, entry) for name, entry in header.items()}
+        self.tensors: dict[str, np.ndarray] = {}
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            tensor = np.ndarray(entry["shape"], _TYPES[entry["dtype"]], buffer=mapped.data, offset=start + begin)
+            if not 0 <= begin <= end == begin + tensor.nbytes:
+                raise ValueError("a tensor is not where the header says")
+            self.tensors[name] = tensor
 
     def is_whole(self) -> bool:
         """Read everything and tell whether it is as it was written.
@@ -126,24 +128,9 @@ class _MappedFile:
         header = self.metadata.get(HEADER_DIGEST)
         if self.metadata.keys() - {HEADER_DIGEST} != KEYS:
             return False
-        return _digest(self._tensors) == self.metadata.get("sha256") and (
-            header is None or header == _header_digest(self.metadata, self._tensors)
+        return _digest(self.tensors) == self.metadata.get("sha256") and (
+            header is None or header == _header_digest(self.metadata, self.tensors)
         )
-
-    def tensor(self, name: str) -> Vectors:
-        return self._tensors[name]
-
-    def rows(self, name: str, numbers: np.ndarray) -> Vectors:
-        rows: Vectors = self._tensors[name][numbers]
-        return rows
-
-
-def _view(mapped: np.ndarray, start: int, entry: Mapping[str, Any]) -> np.ndarray:
-    begin, end = entry["data_offsets"]
-    view: np.ndarray = np.ndarray(entry["shape"], _TYPES[entry["dtype"]], buffer=mapped.data, offset=start + begin)
-    if not 0 <= begin <= end == begin + view.nbytes:
-        raise ValueError("a tensor is not where the header says")
-    return view
 
 
 _TYPES: Mapping[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U8": np.dtype(np.uint8)}
@@ -163,7 +150,7 @@ def open_tower(store: Store, encoder: EncoderId) -> TextTower | None:
         stamp = _stamp(path)
         tower = read_tower(path, encoder)
         if not _was_checked(path, stamp):
-            if not tower.weights.is_whole():
+            if not tower.file.is_whole():
                 raise ValueError("its bytes changed since it was made")
             remember_checked(path, stamp)
         return tower
@@ -184,11 +171,11 @@ def read_tower(path: Path, encoder: EncoderId) -> TextTower:
     file = _MappedFile(path)
     if file.metadata.get("form") != FORM or file.metadata.get("encoder") != _identity(encoder):
         raise ValueError("it belongs to another encoder, or to another version of shotdex")
-    pinned = file.tensor(PINNED)
+    pinned = file.tensors[PINNED]
     if pinned.shape != (encoder.dim,) or not np.isfinite(pinned).all():
         raise ValueError("its vectors have a different length")
     shape, rules = TowerShape(**json.loads(file.metadata["shape"])), TextRules(**json.loads(file.metadata["rules"]))
-    tokenizer = file.tensor(TOKENIZER).tobytes().decode()
+    tokenizer = file.tensors[TOKENIZER].tobytes().decode()
     return TextTower(shape, Tokens(tokenizer, rules), file, pinned)
 
 
@@ -237,7 +224,7 @@ def tower_fault(store: Store, encoder: EncoderId) -> str | None:
     try:
         tower = read_tower(path, encoder)
         tower.tokens.of([PINNED_TEXT])  # parses the tokenizer
-        return None if tower.weights.is_whole() else "its bytes changed since it was made"
+        return None if tower.file.is_whole() else "its bytes changed since it was made"
     except Exception as error:  # as above
         return (str(error).splitlines() or [type(error).__name__])[0]
 

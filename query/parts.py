@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from shotdex.store.errors import EmptyQuery, OptionError
@@ -41,7 +40,8 @@ def parse(words: Sequence[str]) -> list[Part]:
 
     def end_text() -> None:
         if texts:
-            parts.append(_signed(_text(" ".join(texts)), sign))
+            weight, text = _weighed(" ".join(texts))
+            parts.append(Part(text, PartKind.TEXT, sign * weight))
             texts.clear()
 
     for word in words:
@@ -54,12 +54,11 @@ def parse(words: Sequence[str]) -> list[Part]:
         if not word.strip():
             continue
         pending = ""
-        image = _image(word)
-        if image is not None:
+        if (image := _image(word, sign)) is not None:
             end_text()
-            parts.append(_signed(image, sign))
-            continue
-        texts.append(word)
+            parts.append(image)
+        else:
+            texts.append(word)
     if pending:
         raise EmptyQuery(
             f"nothing follows the {pending}", f'write a part after it: shotdex search dog {pending} "grass"'
@@ -79,9 +78,10 @@ def signs_inside(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _image(word: str) -> Part | None:
+def _image(word: str, sign: float) -> Part | None:
     """Return the part that a word is if it is not a text: an indexed image, a selection, a URL, or an image's path."""
     weight, bare = _weighed(word)
+    weight *= sign
     if found := _ID.fullmatch(bare.strip()):
         return Part(int(found.group(1)), PartKind.LIKE, weight)
     if found := _SELECTION.fullmatch(bare.strip()):
@@ -103,31 +103,8 @@ def is_image(word: str) -> bool:
         return False
 
 
-def _text(text: str) -> Part:
-    weight, bare = _weighed(text)
-    return Part(bare, PartKind.TEXT, weight)
-
-
 def _weighed(text: str) -> tuple[float, str]:
     found = _WEIGHT.fullmatch(text)
     if not found:
         return 1.0, text
     return float(found.group(1).replace("\u2212", "-")), found.group(2)
-
-
-def _signed(part: Part, sign: float) -> Part:
-    return replace(part, weight=part.weight * sign)
-
-
-def check_weights(parts: Iterable[Part]) -> None:
-    """Refuse weights that mean nothing.
-
-    Raises:
-        OptionError: a weight is 0, not finite, or above a million.
-    """
-    for part in parts:
-        if not 1e-6 <= abs(part.weight) <= 1e6:
-            raise OptionError(
-                f"the weight {part.weight:g} of {part.value!r} is not between 0.000001 and 1,000,000",
-                "a weight is a number such as 2 or 0.5, or -1 to subtract",
-            )

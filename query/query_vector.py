@@ -19,7 +19,6 @@ from shotdex.store.types import Ids, Space, Vectors
 from shotdex.store.vectors import stream_vectors
 
 from .kept import Place, View
-from .parts import check_weights
 from .text_lookup import encoded_texts, text_vectors
 
 if TYPE_CHECKING:
@@ -73,13 +72,18 @@ def check_query(query: Query) -> None:
 
     Raises:
         EmptyQuery: there is nothing to look for.
-        OptionError: fewer than one image is wanted, a weight or a threshold means nothing, or a text is to be compared
-            in the vision space.
+        OptionError: fewer than one image is wanted; a weight is 0, not finite or above a million; a threshold means
+            nothing, or a text is to be compared in the vision space.
     """
     if query.k < 1:
         raise OptionError(f"cannot return {query.k} images", "choose at least one: -k 10")
     parts = query.weighted
-    check_weights(parts)
+    for part in parts:
+        if not 1e-6 <= abs(part.weight) <= 1e6:
+            raise OptionError(
+                f"the weight {part.weight:g} of {part.value!r} is not between 0.000001 and 1,000,000",
+                "a weight is a number such as 2 or 0.5, or -1 to subtract",
+            )
     if not any(part.kind is not PartKind.TEXT or str(part.value).strip() for part in parts):
         raise EmptyQuery("the query is empty", 'search for something: shotdex search "a dog"')
     if query.space is Space.VISION and query.texts:

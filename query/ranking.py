@@ -93,8 +93,9 @@ def ranked(view: View, place: Place, query: Query, resolved: Resolved, kept: Fil
     ids, scores = _cut(query, ids, scores, resolved.own, mean, deviation)
     seconds = time.perf_counter() - started
     facts = view.facts(ids.tolist())
+    spread = deviation > SAME
     hits = [
-        Hit(rank, image_id, path, score, category, condition, split, _z(score, mean, deviation))
+        Hit(rank, image_id, path, score, category, condition, split, (score - mean) / deviation if spread else None)
         for rank, (image_id, score, (path, category, condition, split)) in enumerate(
             zip(ids.tolist(), scores.tolist(), facts, strict=True), start=1
         )
@@ -166,10 +167,6 @@ def _by_vision(
     sign = np.float32(-1 if query.least else 1)
     ids, scores = in_order(ids, sign * scores, len(ids))
     return ids, sign * scores, moments
-
-
-def _z(score: float, mean: float, deviation: float) -> float | None:
-    return (score - mean) / deviation if deviation > SAME else None
 
 
 def _cut(query: Query, ids: Ids, scores: Vectors, own: Ids, mean: float, deviation: float) -> tuple[Ids, Vectors]:

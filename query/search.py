@@ -67,7 +67,14 @@ class Searcher:
 
         `work` may be called twice: the first time it may end with `Unknown`, and the catalog is open the second time.
         """
-        return self._run(work)
+        if (known := self._current()) is not None:
+            with suppress(Unknown):
+                return work(View(self._store, known, None))
+        with self._lock:
+            if (other := self._current()) is not None and other is not known:  # another thread has read it meanwhile
+                with suppress(Unknown):
+                    return work(View(self._store, other, None))
+            return self._read_again(work)
 
     def follow(self, warm: Callable[[View], object] | None) -> None:
         """From now on answer from what is known, however old, so that nobody waits for a process that writes.
@@ -138,25 +145,14 @@ class Searcher:
             # What needs no model is searched at once, while the catalog is open.
             return place, resolved, ranked(view, place, query, resolved, kept, through)
 
-        place, resolved, found = self._run(look)
+        place, resolved, found = self.read(look)
         if found is not None:
             remember(self._store, place.encoder_id, resolved.new_texts, PATIENCE)
             return found, place.encoder
         encode_rest(self._store, place, query, resolved, files, load)
         # Loading a model takes a while: the images are those of now.
-        found = self._run(lambda view: ranked(view, place, query, resolved, view.filter(query.where), through))
+        found = self.read(lambda view: ranked(view, place, query, resolved, view.filter(query.where), through))
         return found, place.encoder
-
-    def _run(self, work: Callable[[View], T]) -> T:
-        """Return what `work` makes of what is known, or of the catalog where that does not suffice."""
-        if (known := self._current()) is not None:
-            with suppress(Unknown):
-                return work(View(self._store, known, None))
-        with self._lock:
-            if (other := self._current()) is not None and other is not known:  # another thread has read it meanwhile
-                with suppress(Unknown):
-                    return work(View(self._store, other, None))
-            return self._read_again(work)
 
     def _read_again(self, work: Callable[[View], T]) -> T:
         before = signature_of(self._store)
