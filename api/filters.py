@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Unpack
+from typing import Any, Unpack
 
 from shotdex.media.files import places
 from shotdex.store.errors import OptionError
@@ -38,16 +38,19 @@ def where(sql: str | None = None, **options: Unpack[FilterKeywords]) -> str | No
     >>> shotdex.where(category="hat", run="names", wrong=True)
     "category = 'hat' AND image_id IN (SELECT image_id FROM outcomes WHERE run = 'names' AND NOT correct)"
     """
-    given = filled(where, options)
-    parts = [
-        *_times(given["after"], given["before"]),
-        _any(f"contains(lower(camera), {_text(name.lower())})" for name in _several(given["camera"])),
-        _place(given["near"], given["within"]),
-        _any(_in_folder(name) for name in _several(given["folder"])),
-        _label("category", given["category"]),
-        _label("condition", given["condition"]),
-        _outcome(given["run"], given["wrong"], given["right"]),
-    ]
+    given: dict[str, Any] = {name: value for name, value in filled(where, options).items() if value not in (None, ())}
+    parts: list[str | None] = []
+    if "after" in given or "before" in given:
+        parts += _times(given.get("after"), given.get("before"))
+    if "camera" in given:
+        parts.append(_any(f"contains(lower(camera), {_text(name.lower())})" for name in _several(given["camera"])))
+    if "near" in given or "within" in given:
+        parts.append(_place(given.get("near"), given.get("within")))
+    if "folder" in given:
+        parts.append(_any(_in_folder(name) for name in _several(given["folder"])))
+    parts += [_label(column, given[column]) for column in ("category", "condition") if column in given]
+    if "run" in given or given["wrong"] or given["right"]:
+        parts.append(_outcome(given.get("run"), given["wrong"], given["right"]))
     kept = [part for part in parts if part is not None]
     if not kept or (sql is not None and not sql.strip()):
         return sql

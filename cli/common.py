@@ -101,8 +101,8 @@ def prepared(command: click.Command) -> click.Command:
     taken = {spelling for param in command.params for spelling in param.opts}
     command.params += [one for one in shared_options() if not taken & set(one.opts)]
     for param in command.params:
-        if (names := _names(param)) is not None:
-            param.shell_complete = _completed(names)  # type: ignore[method-assign, assignment]
+        if not isinstance(param.type, click.Choice):
+            param.shell_complete = partial(_complete, param)  # type: ignore[method-assign]
     return command
 
 
@@ -111,8 +111,6 @@ Names = Callable[["Session"], Iterator[str]]
 
 def _names(param: click.Parameter) -> Names | None:
     """Return where the values of an option or argument come from, judged by the name it has in the help."""
-    if isinstance(param.type, click.Choice):
-        return None
     named = (param.metavar or "").strip("[].").split(" ")[0].rstrip(".").removesuffix("_A").removesuffix("_B")
     if named == "RUN":
         return lambda session: (str(run.name) for run in session.runs())
@@ -127,17 +125,16 @@ def _names(param: click.Parameter) -> Names | None:
     return None
 
 
-def _completed(names: Names) -> Callable[[click.Context, str], list[CompletionItem]]:
-    def complete(context: click.Context, begun: str) -> list[CompletionItem]:
-        with suppress(Exception):  # a TAB is no place for an error
-            store: Any = context.params.get("store_path")
-            session = shotdex.open(Path(store) if store else None, check=False)
-            *before, last = begun.split(",")
-            head = "".join(f"{one}," for one in before)
-            return [CompletionItem(head + name) for name in names(session) if name.startswith(last)]
-        return []
-
-    return complete
+def _complete(param: click.Parameter, context: click.Context, begun: str) -> list[CompletionItem]:
+    if (names := _names(param)) is None:
+        return type(param).shell_complete(param, context, begun)
+    with suppress(Exception):  # a TAB is no place for an error
+        store: Any = context.params.get("store_path")
+        session = shotdex.open(Path(store) if store else None, check=False)
+        *before, last = begun.split(",")
+        head = "".join(f"{one}," for one in before)
+        return [CompletionItem(head + name) for name in names(session) if name.startswith(last)]
+    return []
 
 
 @click.command("help")

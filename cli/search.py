@@ -14,14 +14,12 @@ import shotdex
 from shotdex.arranged import GROUPS, SORTS
 from shotdex.engines import SEARCHED
 from shotdex.store.errors import OptionError
-from shotdex.store.selections import check_name
 from shotdex.store.types import BYTES_LIMIT, PIXEL_LIMIT
 
 from .options import (
     SectionedCommand,
     UserPath,
     device_option,
-    drawable,
     model_option,
     open_session,
     space_option,
@@ -30,14 +28,6 @@ from .options import (
 )
 from .rows import FORMATS, PATHS
 from .search_output import Output
-
-
-def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None:
-        from shotdex.query.copying import check_folder
-
-        check_folder(path)
-    return path
 
 
 class SearchCommand(SectionedCommand):
@@ -98,12 +88,6 @@ SECTIONS = {
 }
 
 
-def _new_name(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
-    if name is not None:
-        check_name(name)
-    return name
-
-
 @click.command("search", cls=SearchCommand, sections=SECTIONS)
 @click.argument("words", nargs=-1, metavar="[WORDS]...")
 @click.option("--image", "images", multiple=True, metavar="FILE|URL|-", help="An image to search for; repeatable.")
@@ -144,28 +128,24 @@ def _new_name(context: click.Context, option: click.Parameter, name: str | None)
 @click.option(
     "--sheet",
     type=UserPath(path_type=Path),
-    callback=drawable,
     metavar="FILE",
     help="Draw the hits as a contact sheet (.png, .svg).",
 )
 @click.option(
     "--copy-to",
     type=UserPath(path_type=Path),
-    callback=_folder,
     metavar="DIR",
     help="Copy the images found there, as 01_name.jpg, 02_...; nothing is overwritten.",
 )
 @click.option(
     "--link-to",
     type=UserPath(path_type=Path),
-    callback=_folder,
     metavar="DIR",
     help="Create symbolic links to the images found there, named like copies.",
 )
 @click.option(
     "--save",
     metavar="NAME",
-    callback=_new_name,
     help="Save the images found as a selection, @NAME in --where and --like of any command.",
 )
 @click.option(

@@ -14,6 +14,7 @@ from shotdex.formatting import plain, shown_path, z_cell
 from shotdex.hits import OPENED
 from shotdex.store.errors import OptionError
 from shotdex.store.queries import Hit
+from shotdex.store.selections import check_name
 from shotdex.terminal_images import protocol_of
 
 if TYPE_CHECKING:
@@ -57,8 +58,19 @@ class Output:
         """Refuse options that do not go together, before any work is done.
 
         Raises:
-            OptionError: some do not, or there is no such field.
+            OptionError: some do not, or there is no such field; a file, folder or name for the hits cannot be used.
         """
+        if self.sheet is not None:
+            from shotdex.figures import check_target
+
+            check_target(self.sheet)
+        for folder in (self.copy_to, self.link_to):
+            if folder is not None:
+                from shotdex.query.copying import check_folder
+
+                check_folder(folder)
+        if self.save is not None:
+            check_name(self.save)
         if self.nul and self.form not in (None, PATHS):
             raise OptionError(f"--print0 prints paths, and --format {self.form} does not", "leave out one of them")
         if self.fields is not None and (self.nul or self.form == PATHS):
@@ -121,7 +133,9 @@ def render(
         return
     person = form in ("table", "markdown")
     # `score` is the name that the cosine had until version 0.1.
-    rows = [[_cell(hit, name) if person else plain(_value(hit, name)) for name in names] for hit in hits]
+    values = [[hit.cosine if name == "score" else getattr(hit, name) for name in names] for hit in hits]
+    shown = _cell if person else lambda name, value: plain(value)
+    rows = [[shown(name, value) for name, value in zip(names, row, strict=True)] for row in values]
     if more and fields is None:
         names = [*names[:-1], "more", names[-1]]
         behind = [more.get(hit.image_id, 0) for hit in hits]
@@ -130,12 +144,7 @@ def render(
     print_rows(names, rows, form, wide=wide)
 
 
-def _value(hit: Hit, name: str) -> Any:
-    return hit.cosine if name == "score" else getattr(hit, name)
-
-
-def _cell(hit: Hit, name: str) -> Any:
-    value = _value(hit, name)
+def _cell(name: str, value: Any) -> Any:
     if name in ("cosine", "score"):
         return f"{value:.4f}"
     if name == "z":

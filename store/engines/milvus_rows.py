@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+RECORD_KEY = "engine_milvus_{}"
+"""The key in `meta` of the record of an encoder's collection, with the encoder's number."""
+
+
 @dataclass(frozen=True, slots=True)
 class MilvusRecord:
     """Where the collection of an encoder is, and in which state it was left.
@@ -50,7 +54,7 @@ class EngineRows:
 
 def read_record(con: Connection, encoder_id: int) -> MilvusRecord | None:
     """Return the record of an encoder's collection; None if there is none, or if it cannot be read."""
-    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": record_key(encoder_id)})
+    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": RECORD_KEY.format(encoder_id)})
     if value is None:
         return None
     try:
@@ -62,12 +66,13 @@ def read_record(con: Connection, encoder_id: int) -> MilvusRecord | None:
 
 def write_record(con: Connection, encoder_id: int, record: MilvusRecord | None) -> None:
     """Replace the record of an encoder's collection within a transaction; with None forget it and its rows."""
-    con.run("DELETE FROM meta WHERE key = $key", {"key": record_key(encoder_id)})
+    con.run("DELETE FROM meta WHERE key = $key", {"key": RECORD_KEY.format(encoder_id)})
     if record is None:
         forget_rows(con, encoder_id)
     else:
         con.run(
-            "INSERT INTO meta VALUES ($key, $text)", {"key": record_key(encoder_id), "text": json.dumps(asdict(record))}
+            "INSERT INTO meta VALUES ($key, $text)",
+            {"key": RECORD_KEY.format(encoder_id), "text": json.dumps(asdict(record))},
         )
 
 
@@ -184,11 +189,6 @@ def wanted(con: Connection, encoder_id: int) -> pa.Table:
 def _codes(column: str, field: str) -> str:
     codes = f"list_sort(list(DISTINCT {code_sql(column)}) FILTER (present AND {column} IS NOT NULL))"
     return f"coalesce(CASE WHEN len({codes}) > {CAPACITY} THEN [{ANY}::BIGINT] ELSE {codes} END, []) AS {field}"
-
-
-def record_key(encoder_id: int) -> str:
-    """Return the key in `meta` of the record of an encoder's collection."""
-    return f"engine_milvus_{encoder_id}"
 
 
 def labels_of(table: pa.Table) -> list[list[list[int]]]:
