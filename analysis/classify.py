@@ -177,8 +177,9 @@ def _classify(store: Store, options: Classification, load: LoadEncoder, folder: 
             new = answers.new_texts
             remember_texts(con, work.encoder_id, list(new), np.stack(list(new.values())))
         run = _run(con, options, answers, started_at, time.monotonic() - started)
-        for old in [old for old in list_runs(con) if old.name == run.name]:
-            remove_run(con, old)
+        if options.replace:
+            for old in [old for old in list_runs(con) if old.name == run.name]:
+                remove_run(con, old)
         save_run(con, run)
         if folder is not None:
             folder.record(con, run.run_id, run.name)
@@ -191,7 +192,8 @@ def _classify(store: Store, options: Classification, load: LoadEncoder, folder: 
         gone = f"SELECT count(*) FROM truths ANTI JOIN {vectors} USING (image_id) WHERE run_id = $run"
         if con.value(gone, {"run": run.run_id}):
             raise _changed()
-        empty, narrowed = classes_without_images(con, run), narrowing(con, run)
+        empty = classes_without_images(con, run)
+        narrowed = narrowing(con, run, empty) if empty and run.where is not None else ""
     return Classified(run, work.prompts, accuracy, groups, outside, work.unscored, empty, narrowed, answers.notes)
 
 

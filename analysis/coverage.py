@@ -166,18 +166,17 @@ def classes_without_images(con: Connection, run: Run) -> list[str]:
     return [row[0] for row in rows]
 
 
-def narrowing(con: Connection, run: Run) -> str:
+def narrowing(con: Connection, run: Run, empty: Sequence[str]) -> str:
     """Return a sentence on the classes that a run's filter left without images, and how to choose among the others.
 
-    Empty where the run had no filter, and where every class has an image or none has.
+    `empty` are those classes. Nothing is said where no class has an image.
     """
-    empty = classes_without_images(con, run) if run.where is not None else []
     rows = con.rows(
         "SELECT category FROM prompts WHERE prompt_set_id = $set GROUP BY category ORDER BY min(class_position)",
         {"set": run.prompt_set_id},
     )
     kept = [row[0] for row in rows if row[0] not in empty]
-    if not empty or not kept:
+    if not kept:
         return ""
     have = "has" if len(empty) == 1 else "have"
     said = f"{len(empty)} of {len(rows)} classes {have} no image in the filter: {', '.join(empty)}"

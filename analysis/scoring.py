@@ -140,7 +140,7 @@ def best_classes(cosines: Vectors, k: int) -> Indices:
     Ties go to the class that stands first; NaN comes last.
     """
     if k > PASSES:
-        return _sorted(cosines)[:, :k]
+        return np.argsort(-cosines, axis=1, kind="stable")[:, :k]
     left, rows = cosines.copy(), np.arange(len(cosines))
     best = np.empty((len(cosines), k), dtype=np.int64)
     odd = np.zeros(len(cosines), dtype=bool)
@@ -148,12 +148,8 @@ def best_classes(cosines: Vectors, k: int) -> Indices:
         best[:, place] = left.argmax(axis=1)
         odd |= ~np.isfinite(left[rows, best[:, place]])
         left[rows, best[:, place]] = -np.inf
-    best[odd] = _sorted(cosines[odd])[:, :k]
+    best[odd] = np.argsort(-cosines[odd], axis=1, kind="stable")[:, :k]
     return best
-
-
-def _sorted(cosines: Vectors) -> Indices:
-    return np.asarray(np.argsort(-cosines, axis=1, kind="stable"))
 
 
 def true_ranks(cosines: Vectors, truth: Indices) -> Indices:
@@ -166,5 +162,6 @@ def true_ranks(cosines: Vectors, truth: Indices) -> Indices:
     ranks = (cosines > own).sum(axis=1, dtype=np.uint32).astype(np.int64) + 1
     # The class itself is one that is not lower; where there are others, or it is NaN, their order is looked at.
     several = np.flatnonzero((cosines >= own).sum(axis=1, dtype=np.uint32) != ranks)
-    ranks[several] = (_sorted(cosines[several]) == truth[several, None]).argmax(axis=1) + 1
+    in_order = np.argsort(-cosines[several], axis=1, kind="stable")
+    ranks[several] = (in_order == truth[several, None]).argmax(axis=1) + 1
     return np.asarray(np.where(truth >= 0, ranks, 0))
