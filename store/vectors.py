@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _load(con: Connection, encoder_id: int, encoder: EncoderId, space: Space, id
             found[end : end + len(some)], vectors[end : end + len(some)] = some, own
             end += len(some)
         found, vectors = found[:end], vectors[:end]
-    if not _rising(found):  # they were written by rising id, but a catalog need not stay as it was written
+    if (found[1:] <= found[:-1]).any():  # they were written by rising id, but a catalog need not stay as it was written
         order = np.argsort(found, kind="stable")
         found, vectors = found[order], vectors[order]
     return found, vectors
@@ -93,7 +93,7 @@ def stream_vectors(
     They rise but for what was repaired there. Run nothing else on the connection before the last one.
     """
     dim = encoder.dim if space is Space.JOINT else encoder.vision_dim
-    wanted = ids if ids is None or _rising(ids) else np.unique(ids)
+    wanted = ids if ids is None or (ids[1:] > ids[:-1]).all() else np.unique(ids)
     if wanted is not None and len(wanted) == 0:
         return
     with _source(con, encoder_id, wanted) as source:
@@ -114,24 +114,15 @@ def _source(con: Connection, encoder_id: int, ids: Ids | None) -> Iterator[str]:
         return
     # Rows lie by rising id, so DuckDB reads of a range only what is in it.
     low, high = int(ids.min()), int(ids.max())
-    between = f"image_id BETWEEN {low} AND {high}"
-    if high - low < SPARSE * len(ids):
-        yield _rows_with(con, encoder_id, between)
-    else:
-        with con.holding("wanted", {"image_id": ids}):
-            yield _rows_with(con, encoder_id, f"{between} AND image_id IN (SELECT image_id FROM wanted)")
-
-
-def _rows_with(con: Connection, encoder_id: int, condition: str) -> str:
-    # In a condition on the view DuckDB would look at it only after reading every vector from its shard.
-    parts = con.vector_parts.get(encoder_id)
-    if parts is None:
-        return f"{vectors_table(encoder_id)} WHERE {condition}"
-    return f"({' UNION ALL '.join(f'{part} AND {condition}' for part in parts)})"
-
-
-def _rising(ids: Ids) -> bool:
-    return bool((ids[1:] > ids[:-1]).all())
+    condition = f"image_id BETWEEN {low} AND {high}"
+    with ExitStack() as held:
+        if high - low >= SPARSE * len(ids):
+            held.enter_context(con.holding("wanted", {"image_id": ids}))
+            condition += " AND image_id IN (SELECT image_id FROM wanted)"
+        if (parts := con.vector_parts.get(encoder_id)) is None:
+            yield f"{vectors_table(encoder_id)} WHERE {condition}"
+        else:  # in a condition on the view DuckDB would look at it only after reading every vector from its shard
+            yield f"({' UNION ALL '.join(f'{part} AND {condition}' for part in parts)})"
 
 
 def load_in_chunks(

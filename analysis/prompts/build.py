@@ -50,7 +50,8 @@ def make_prompt_set(
         if not texts or not category.strip() or not all(text.strip() for text in texts):
             raise OptionError(f"the class {category!r} has an empty name or prompt", "write a text for each class")
     known_as = {one_form(name): tuple(map(one_form, labels)) for name, labels in (aliases or {}).items() if labels}
-    _check_aliases(spelled, known_as)
+    if known_as:
+        _check_aliases(spelled, known_as)
     prompts = PromptSet(name, spelled, combine, tuple(templates), source, aliases=known_as)
     return replace(prompts, sha256=digest(prompts))
 
