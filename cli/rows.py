@@ -38,6 +38,9 @@ LONG = 6
 PLACES = ("path", "image", "source", "store", "model")
 """Columns whose cells are cut at their beginning: a path ends with what tells it from others."""
 
+DRAWN = ("explain_key", "explain_value")
+"""The columns of what DuckDB draws for EXPLAIN."""
+
 DIM, PLAIN = "\x1b[2m", "\x1b[22m"
 
 Row = Sequence[Any]
@@ -57,7 +60,7 @@ def print_rows(
     """
     headings = columns if headings is None else headings
     if form == "table":
-        if is_drawing(headings):
+        if tuple(headings) == DRAWN:
             out(rows_text(columns, rows, form))
             return
         terminal = sys.stdout.isatty()
@@ -113,11 +116,6 @@ def print_paths(paths: Sequence[str], *, nul: bool) -> None:
     out_bytes(b"".join(local(path).encode("utf-8", "surrogateescape") + end for path in seen))
 
 
-def is_drawing(headings: Sequence[str]) -> bool:
-    """Tell whether rows are what DuckDB draws for EXPLAIN."""
-    return tuple(headings) == ("explain_key", "explain_value")
-
-
 def rows_text(columns: Sequence[str], rows: Sequence[Row], form: str, headings: Sequence[str] | None = None) -> str:
     """Return rows in one of `FORMATS`, without the last line break; a table is not cut to any width."""
     headings = columns if headings is None else headings
@@ -125,7 +123,7 @@ def rows_text(columns: Sequence[str], rows: Sequence[Row], form: str, headings: 
         return delimited(headings, rows, "," if form == "csv" else "\t")
     if form == "markdown":
         return _markdown(headings, rows)
-    if form == "table" and is_drawing(headings):
+    if form == "table" and tuple(headings) == DRAWN:
         return "\n".join(str(row[1]).rstrip("\n") for row in rows)
     if form == "table":
         return terminal_table(headings, rows, None)[0]

@@ -16,7 +16,7 @@ from shotdex.store.errors import OptionError
 
 from .options import UserPath, open_session, store_option
 from .render import as_json, note, out, out_bytes
-from .rows import FORMATS, is_drawing, print_rows, rows_text
+from .rows import DRAWN, FORMATS, print_rows, rows_text
 
 if TYPE_CHECKING:
     from shotdex import SqlResult
@@ -222,7 +222,7 @@ def render(results: Sequence[SqlResult], form: str, wide: bool) -> None:
         if number and form not in ("json", "jsonl"):
             out()
         print_rows(result.columns, list(result), form, headings=result.headings, wide=wide)
-        if form == "table" and not is_drawing(result.columns):
+        if form == "table" and tuple(result.columns) != DRAWN:
             note(f"{len(result):,} rows" if len(result) != 1 else "1 row")
     _hint(results)
 
