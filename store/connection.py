@@ -139,6 +139,20 @@ class Connection:
                 self._raw.unregister(name)
 
     @contextmanager
+    def uncompressed(self) -> Iterator[None]:
+        """Let what is inserted be written as it is, for a while; the end of a transaction writes by its own rules."""
+        self._set("SET force_compression = 'uncompressed'")
+        try:
+            yield
+        finally:
+            self._set("RESET force_compression")
+
+    def _set(self, sql: str) -> None:
+        """Change a setting of the whole database, from outside the transaction, which may have failed."""
+        with ctrl_c(), self._raw.cursor() as other:
+            other.execute(sql)
+
+    @contextmanager
     def function(
         self, name: str, work: Callable[..., Any], takes: Sequence[str], returns: str, *, arrow: bool = False
     ) -> Iterator[None]:

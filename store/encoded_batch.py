@@ -36,7 +36,6 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from .arrow import mask, to_arrow, to_numpy, vectors_from_arrow
@@ -110,7 +109,7 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None, 
         rows = rows.append_column(name, placement.column(name))
     image_id, vectors_of = (to_numpy(placement.column(name).fill_null(-1)) for name in ("image_id", "vectors_of"))
     new, failed = mask(placement.column("is_new")), mask(batch.column("failure").is_valid())
-    own, at = (vectors_of == image_id) & (vectors_of >= 0), {"now": now()}
+    origin, at = _origins(image_id, vectors_of), {"now": now()}
     with con.holding("rows", rows.combine_chunks()):  # without the vectors, which DuckDB would filter less quickly
         if placement.column("replaces").null_count < len(batch):
             con.run(_REPLACED, at)
@@ -120,28 +119,43 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None, 
             counted = runs_of_relabelled(con, "rows")
             con.run(_KNOWN)
             recount(con, counted)
-    if own.any():
-        _add_own(con, number, batch.append_column("image_id", placement.column("image_id")), own, kept)
-    with con.holding("rows", rows):
-        if ((vectors_of >= 0) & ~own).any():
-            con.run(_COPIED.format(vectors=stored_vectors(number)))
-            con.run(_COPIED_PLACES, {"number": number})
         con.run("DELETE FROM failures WHERE path IN (SELECT address FROM rows)")
         if failed.any():
             con.run(_FAILED, at | {"decoder": decoder})
+    _add_vectors(con, number, batch.append_column("image_id", placement.column("image_id")), origin, kept)
+    if ((vectors_of >= 0) & (origin < 0)).any():
+        with con.holding("rows", placement.append_column("in_batch", pa.array(origin >= 0))):
+            con.run(_COPIED.format(vectors=stored_vectors(number)))
+            con.run(_COPIED_PLACES, {"number": number})
     renew_images_generation(con)
 
 
-def _add_own(con: Connection, number: int, batch: pa.Table, own: npt.NDArray[np.bool_], kept: Kept | None) -> None:
-    """Add the vectors of those rows (N,) that bring some, or their places."""
-    vectors = batch.select(["image_id", "sha256"] if kept else ["image_id", "sha256", "joint", "vision"])
+def _origins(image_id: Ids, vectors_of: Ids) -> Ids:
+    """Return the row of the batch whose vectors each row is to have (N,); -1 for none in the batch."""
+    own = np.flatnonzero((vectors_of == image_id) & (vectors_of >= 0))
+    own = own[np.argsort(image_id[own], kind="stable")]
+    place = np.searchsorted(image_id[own], vectors_of)
+    found = np.append(own, -1)[place]
+    return np.where(image_id[found] == vectors_of, found, -1) if len(own) else np.full(len(image_id), -1)
+
+
+def _add_vectors(con: Connection, number: int, batch: pa.Table, origin: Ids, kept: Kept | None) -> None:
+    """Add vectors of the batch, or their places, for the rows (N,) that have an `origin` in it."""
+    to, of = np.flatnonzero(origin >= 0), origin[origin >= 0]
+    if not len(to):
+        return
+    vectors = batch.select(["sha256"] if kept else ["sha256", "joint", "vision"])
+    if len(to) < len(batch) or (to != of).any():
+        vectors = vectors.take(to_arrow(of))
+    vectors = vectors.append_column("image_id", batch.column("image_id").take(to_arrow(to)))
     if kept:
-        vectors = vectors.append_column("shard_row", to_arrow(kept.rows))
-    with con.holding("rows", (vectors if own.all() else vectors.filter(pa.array(own))).combine_chunks()):
+        vectors = vectors.append_column("shard_row", to_arrow(kept.rows[of]))
+    with con.holding("rows", vectors.combine_chunks()):
         if kept:
             con.run(_POINTED, {"number": number, "shard": kept.shard_id})
         else:
-            con.run(_OWN.format(vectors=stored_vectors(number)))
+            with con.uncompressed():
+                con.run(_OWN.format(vectors=stored_vectors(number)))
 
 
 _REPLACED = """
@@ -176,14 +190,14 @@ _POINTED = f"""
 _COPIED = """
     INSERT INTO {vectors} BY NAME
     SELECT b.image_id, v.joint, v.vision, v.content_hash
-    FROM rows b JOIN {vectors} v ON v.image_id = b.vectors_of WHERE b.vectors_of <> b.image_id ORDER BY b.image_id
+    FROM rows b JOIN {vectors} v ON v.image_id = b.vectors_of WHERE NOT b.in_batch ORDER BY b.image_id
 """
 
 _COPIED_PLACES = """
     INSERT INTO vector_places BY NAME
     SELECT v.encoder_id, b.image_id, v.content_hash, v.shard_id, v.shard_row
     FROM rows b JOIN vector_places v ON v.image_id = b.vectors_of AND v.encoder_id = $number
-    WHERE b.vectors_of <> b.image_id ORDER BY b.image_id
+    WHERE NOT b.in_batch ORDER BY b.image_id
 """
 
 _FAILED = """

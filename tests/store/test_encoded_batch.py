@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -127,6 +128,47 @@ def test_a_copy_has_the_vectors_of_what_it_is_a_copy_of(store: Store) -> None:
         commit(con, rows({"address": "/p/9.png", "joint": None, "vision": None}))
         assert con.value("SELECT count(DISTINCT joint::VARCHAR || vision::VARCHAR) FROM vectors_1") == 1
         assert con.rows("SELECT image_id FROM vectors_1 ORDER BY 1") == [(1,), (2,), (3,)]
+
+
+def test_a_copy_before_what_it_is_a_copy_of_and_one_of_an_earlier_batch(store: Store) -> None:
+    none, other = {"joint": None, "vision": None}, {"sha256": "b" * 64, "joint": np.eye(12, dtype=np.float32)[1]}
+    with store.writing() as con:
+        commit(con, rows({}))
+        commit(
+            con,
+            rows(
+                *(
+                    {"address": f"/p/{i + 1}.png"} | more
+                    for i, more in enumerate((none | {"sha256": "b" * 64}, other, none))
+                )
+            ),
+        )
+        assert con.rows("SELECT image_id, list_position(joint::FLOAT[], 1) FROM vectors_1 ORDER BY 1") == [
+            (1, 1), (2, 2), (3, 2), (4, 1)
+        ]  # fmt: skip
+        assert con.value("SELECT count(DISTINCT content_hash) FROM vectors_1") == 2
+
+
+def test_vectors_are_written_as_they_are_and_all_else_compressed(store: Store) -> None:
+    with store.writing() as con:
+        commit(con, rows(*({"sha256": f"{i:064x}"} for i in range(2048))))
+        assert con.value("SELECT current_setting('force_compression')").lower() == "auto"
+    how = (
+        "SELECT DISTINCT compression FROM pragma_storage_info('{}') "
+        "WHERE column_name = '{}' AND segment_type <> 'VALIDITY'"
+    )
+    with store.reading() as con:
+        assert con.rows(how.format("vectors_1", "joint")) == [("Uncompressed",)]
+        assert ("Uncompressed",) not in con.rows(how.format("stored_images", "path"))
+
+
+def test_vectors_that_cannot_be_written_leave_the_compression_as_it_was(store: Store) -> None:
+    with store.writing() as con:
+        con.run("COMMIT")
+        with pytest.raises(duckdb.ConversionException), con.transaction(), con.uncompressed():
+            con.run("SELECT 'a'::INTEGER")
+        assert con.value("SELECT current_setting('force_compression')").lower() == "auto"
+        con.run("BEGIN TRANSACTION")
 
 
 def test_an_address_has_one_failure_its_newest(store: Store) -> None:
