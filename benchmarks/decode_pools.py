@@ -27,7 +27,7 @@ from PIL import Image
 
 from shotdex.indexer import decode_worker
 from shotdex.indexer.decode_worker import answer
-from shotdex.indexer.decoder_processes import Workers
+from shotdex.indexer.decoders import Workers
 from shotdex.models.preprocessing import FixedSize
 from shotdex.store.types import Limits
 
@@ -60,7 +60,7 @@ class Ours:
         return self.threads.submit(self.workers.decode, data)
 
     def pids(self) -> list[int]:
-        return [worker._process.pid for worker in self.workers._all]
+        return [worker.process.pid for worker in self.workers._all]
 
     def close(self) -> None:
         self.workers.close(now=True)

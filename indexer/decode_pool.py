@@ -10,44 +10,19 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 
 from shotdex.media.decoding.exif import read_exif
-from shotdex.media.files.places import EXCHANGE, TooManyBytes
+from shotdex.media.files.places import EXCHANGE, Exchange, TooManyBytes
 from shotdex.models.protocols import Prepared
 from shotdex.store.errors import ContainerFailure, ImageFailure, ShotdexError
 from shotdex.store.types import NOTHING_SAID, Failure, Limits, Photo, Reason
 
 from .decode_worker import WHOLE
-from .decoder_processes import Workers
-
-
-class Turns:
-    """Decoders work while it is their turn, which is always unless the cores are `shared`; what they began they end."""
-
-    def __init__(self, shared: bool) -> None:
-        self.shared = shared
-        self._decoders = threading.Event()
-        self._decoders.set()  # nothing is there yet for the model
-
-    @contextmanager
-    def of_the_decoders(self) -> Iterator[None]:
-        """Let images be decoded inside, and not after it."""
-        self._decoders.set()
-        try:
-            yield
-        finally:
-            if self.shared:
-                self._decoders.clear()
-
-    def await_decoding(self) -> None:
-        """Wait until images may be decoded."""
-        self._decoders.wait()
-
+from .decoders import Workers
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 """Cores that this process may use: of a large machine, Slurm gives a task a few."""
@@ -96,15 +71,15 @@ class FailedItem(Generic[Item]):
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decoder(Generic[Item]):
-    """Turns items into images.
+    """Turns items into images, once: see `decode_ahead`.
 
     `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole images and
     `prepare` runs here. `is_known` tells by content hash which need no pixels. `read` gives an address's bytes, or
     raises `TooManyBytes` where there are more than the limit. `prepare`, `is_known` and `read` are called from several
     threads; with `in_order`, `read` only from the one that takes the results, in the order of the items. Where the
-    taker `shares_cores` with the decoders, these work only while it waits for results.
+    taker `shares_cores` with the decoders, these work only while it waits for results; what they began they end.
     """
 
     prepare: Callable[[Image.Image], Prepared]
@@ -114,10 +89,20 @@ class Decoder(Generic[Item]):
     limits: Limits
     in_order: bool = False
     shares_cores: bool = False
+    _workers: Workers = field(init=False)
+    _threads: ThreadPoolExecutor = field(init=False)
+    _may_decode: threading.Event = field(default_factory=threading.Event)
+    _room: threading.Semaphore = field(init=False)
+    _requests: Exchange = field(init=False)
 
-    def decode(self, item: Item) -> Decoded[Item] | FailedItem[Item]:
-        """Read and decode one item, in a process started for it."""
-        return next(self.decode_ahead([item], 1))
+    def __post_init__(self) -> None:
+        self._workers = Workers(self.limits, self.portable, WORKERS)
+        self._requests = EXCHANGE.get().part()  # of the threads that read
+        # More threads than processes: some read while others wait for their turn to decode.
+        self._threads = ThreadPoolExecutor(2 * WORKERS, "decode", EXCHANGE.set, (self._requests,))
+        # Files read ahead in order are as many as keep the processes busy, however far ahead the results may be.
+        self._room = threading.Semaphore(2 * WORKERS)
+        self._may_decode.set()  # nothing is there yet for the model
 
     def decode_ahead(
         self, items: Iterable[Item], ahead: int
@@ -130,72 +115,62 @@ class Decoder(Generic[Item]):
         Raises:
             ShotdexError: no process for decoding can be started. Nothing that an image's file holds raises.
         """
-        run = _Run(self, Workers(self.limits, self.portable, WORKERS))
         pending: deque[Future[Decoded[Item] | FailedItem[Item]]] = deque()
         finished = False
         try:
             for item in items:
-                pending.append(run.submit(item))
+                pending.append(self._submit(item))
                 if len(pending) >= ahead:
-                    yield run.next_of(pending)
+                    yield self._next_of(pending)
             while pending:
-                yield run.next_of(pending)
+                yield self._next_of(pending)
             finished = True
         finally:
-            run.close(now=not finished)
+            self._workers.close(now=not finished)
+            if not finished:
+                self._requests.end()  # the threads that read wait for no server
+            with self._decoding():  # so that nobody waits for it
+                self._threads.shutdown(wait=True, cancel_futures=True)
 
-
-class _Run(Generic[Item]):
-    """The threads and processes of one `decode_ahead`."""
-
-    def __init__(self, decoder: Decoder[Item], workers: Workers) -> None:
-        self._decoder = decoder
-        self._workers = workers
-        self._turns = Turns(decoder.shares_cores)
-        # More threads than processes: some read while others wait for their turn to decode.
-        self._pool = ThreadPoolExecutor(2 * WORKERS, thread_name_prefix="decode")
-        # Files read ahead here are as many as keep the processes busy, however far ahead the results may be.
-        self._room = threading.Semaphore(2 * WORKERS)
-        self._requests = EXCHANGE.get().part()
-        self._context = copy_context()
-        self._context.run(EXCHANGE.set, self._requests)
-
-    def submit(self, item: Item) -> Future[Decoded[Item] | FailedItem[Item]]:
-        if not self._decoder.in_order:
-            return self._pool.submit(self._context.copy().run, lambda: self._understand(item, self._read(item)))
+    def _submit(self, item: Item) -> Future[Decoded[Item] | FailedItem[Item]]:
+        if not self.in_order:
+            return self._threads.submit(lambda: self._decoded(item, self._read(item)))
         if not self._room.acquire(blocking=False):
-            with self._turns.of_the_decoders():
+            with self._decoding():
                 self._room.acquire()
         data = [self._read(item)]
 
         def work() -> Decoded[Item] | FailedItem[Item]:
             try:
-                return self._understand(item, data.pop())  # popped, so that the result does not keep the file
+                return self._decoded(item, data.pop())  # popped, so that the result does not keep the file
             finally:
                 self._room.release()
 
-        return self._pool.submit(work)
+        return self._threads.submit(work)
 
-    def next_of(self, pending: deque[Future[Result]]) -> Result:
+    def _next_of(self, pending: deque[Future[Result]]) -> Result:
         """Wait for the oldest result; where cores are shared, for all of them, unless these take long."""
         if not pending[0].done():
-            with self._turns.of_the_decoders():
-                if self._turns.shared:
+            with self._decoding():
+                if self.shares_cores:
                     wait(pending, LONG_TURN)
                 wait([pending[0]])
         return pending.popleft().result()
 
-    def close(self, now: bool) -> None:
-        self._workers.close(now)
-        if now:
-            self._requests.end()  # the threads that read wait for no server
-        with self._turns.of_the_decoders():  # so that nobody waits for it
-            self._pool.shutdown(wait=True, cancel_futures=True)
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Let images be decoded inside, and after it where the cores are not shared."""
+        self._may_decode.set()
+        try:
+            yield
+        finally:
+            if self.shares_cores:
+                self._may_decode.clear()
 
     def _read(self, item: Item) -> bytes | FailedItem[Item]:
-        limit = self._decoder.limits.bytes
+        limit = NO_LIMIT if self.limits.bytes is None else self.limits.bytes
         try:
-            return self._decoder.read(item.address, NO_LIMIT if limit is None else limit)
+            return self.read(item.address, limit)
         except TooManyBytes as error:
             return _failed(item, "read", Reason.TOO_LARGE, f"{error}; --max-pixels 0 lifts the limit")
         except ContainerFailure as error:
@@ -203,18 +178,18 @@ class _Run(Generic[Item]):
         except Exception as error:  # decompressors and the file system raise a dozen types
             return _failed(item, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
 
-    def _understand(self, item: Item, data: bytes | FailedItem[Item]) -> Decoded[Item] | FailedItem[Item]:
+    def _decoded(self, item: Item, data: bytes | FailedItem[Item]) -> Decoded[Item] | FailedItem[Item]:
         if isinstance(data, FailedItem):
             return data
-        self._turns.await_decoding()
+        self._may_decode.wait()
         content = hashlib.sha256(data).hexdigest()
-        if self._decoder.is_known(content):
+        if self.is_known(content):
             return Decoded(item, content, 0, 0, None, read_exif(io.BytesIO(data)))
         try:
             reply = self._workers.decode(data)
             prepared = reply.arrays
-            if self._decoder.portable is None:  # the process sent the whole image
-                prepared = self._decoder.prepare(Image.fromarray(prepared[WHOLE]))
+            if self.portable is None:  # the process sent the whole image
+                prepared = self.prepare(Image.fromarray(prepared[WHOLE]))
             return Decoded(item, content, reply.width, reply.height, prepared, reply.photo)
         except ImageFailure as error:
             return _failed(item, "decode", error.reason, error.detail)

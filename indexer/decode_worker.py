@@ -1,6 +1,6 @@
 """The process in which images are decoded, so that a decoder that crashes or hangs costs one image and not the run.
 
-Run by `workers.py` as `python -m shotdex.indexer.decode_worker`; nothing else should import it. It imports no model
+Run by `decoders.py` as `python -m shotdex.indexer.decode_worker`; nothing else should import it. It imports no model
 and no database: it starts in the time that numpy and Pillow take.
 
 On standard input comes a frame of JSON, {"limits": ..., "portable": ...}, and then a frame for each image, its file;
@@ -68,11 +68,11 @@ def main() -> None:
     """Answer requests until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    settings = read_frame(requests)
-    if settings is None:
+    options = read_frame(requests)
+    if options is None:
         return
-    told = json.loads(settings)
-    limits, portable = Limits(**told["limits"]), told["portable"]
+    said = json.loads(options)
+    limits, portable = Limits(**said["limits"]), said["portable"]
     _expect_the_worst(limits)
     _step_back()
     write_frame(replies, b"")
@@ -103,11 +103,6 @@ def answer(data: bytes, limits: Limits, prepare: FixedSize | None) -> tuple[dict
     header = {"width": image.width, "height": image.height, "arrays": arrays, "photo": photo}
     parts = [np.ascontiguousarray(array, dtype=np.uint8).reshape(-1).data for array in prepared.values()]
     return header, parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def settings_frame(limits: Limits, portable: Any) -> bytes:
-    """Return what must be sent to the process first."""
-    return json.dumps({"limits": asdict(limits), "portable": portable}).encode()
 
 
 def _be_silent() -> None:

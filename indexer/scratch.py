@@ -13,7 +13,7 @@ import pyarrow as pa
 from shotdex.media.sources.address import SEPARATOR
 from shotdex.store.types import Reason
 
-from .decoder_processes import KILLED
+from .decoders import KILLED
 
 _TEXTS = ("category", "condition", "split", "metadata")
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ import pytest
 from PIL import Image
 
 from shotdex.indexer import decode_pool as decoding_module
-from shotdex.indexer import decoder_process as worker_module
-from shotdex.indexer import decoder_processes as workers
+from shotdex.indexer import decoders as workers
 from shotdex.indexer.decode_pool import WORKERS, Decoded, Decoder, FailedItem
-from shotdex.indexer.decode_worker import NICE, read_frame, settings_frame, write_frame
-from shotdex.indexer.decoder_processes import Workers
+from shotdex.indexer.decode_worker import NICE, read_frame, write_frame
+from shotdex.indexer.decoders import Workers, end_spare
 from shotdex.media.decoding.decode import decode
 from shotdex.media.files.places import TooManyBytes
 from shotdex.models.preprocessing import FixedSize
@@ -99,20 +98,20 @@ def reason(result: Decoded[Named] | FailedItem[Named]) -> tuple[str, Reason]:
 def nothing_spare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start every process anew here, and leave none to others."""
     monkeypatch.setattr(workers, "SPARE", 0)
-    monkeypatch.setattr(workers, "_SPARE", workers._Spare())
+    monkeypatch.setattr(workers, "_spare", [])
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Every process that was started; none may be left when the test ends."""
     processes: list[subprocess.Popen[bytes]] = []
-    start = worker_module.start_process
+    start = workers.start_process
 
     def recorded() -> subprocess.Popen[bytes]:
         processes.append(start())
         return processes[-1]
 
-    monkeypatch.setattr(worker_module, "start_process", recorded)
+    monkeypatch.setattr(workers, "start_process", recorded)
     yield processes
     assert [process.pid for process in processes if process.returncode is None] == []
     for process in processes:
@@ -217,9 +216,9 @@ class TestImages:
     def test_limits_reach_the_process(self) -> None:
         assert reason(decoded({"a": GOOD}, limits=Limits(pixels=10))["a"]) == ("decode", Reason.TOO_LARGE)
         files = Files({"a": GOOD})
-        assert isinstance(files.decoder(limits=Limits(None, None, None)).decode(Named("a")), Decoded)
+        assert isinstance(next(files.decoder(limits=Limits(None, None, None)).decode_ahead(files.items(), 1)), Decoded)
         assert files.asked[0][1] > 1 << 60
-        files.decoder(limits=Limits(bytes=77)).decode(Named("a"))
+        next(files.decoder(limits=Limits(bytes=77)).decode_ahead(files.items(), 1))
         assert files.asked[1] == ("a", 77)
 
 
@@ -303,6 +302,26 @@ class TestSharedCores:
         found.close()
 
 
+class TestTurns:
+    """Decoders wait until it is their turn, and only where they share the cores."""
+
+    def test_decoders_begin_and_only_shared_cores_are_waited_for(self) -> None:
+        shared, apart = Files({}).decoder(shares_cores=True), Files({}).decoder(shares_cores=False)
+        assert shared._may_decode.is_set()
+        with shared._decoding(), apart._decoding():
+            assert shared._may_decode.is_set()
+        assert not shared._may_decode.is_set()
+        assert apart._may_decode.is_set()
+        with shared._decoding():
+            assert shared._may_decode.is_set()
+
+    def test_a_turn_that_fails_ends(self) -> None:
+        decoder = Files({}).decoder(shares_cores=True)
+        with pytest.raises(MemoryError), decoder._decoding():
+            raise MemoryError
+        assert not decoder._may_decode.is_set()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 class TestProcesses:
     """What may happen to one."""
@@ -381,12 +400,12 @@ class TestProcesses:
             assert pool.decode(encoded(gradient(), "PNG")).width == 40
             pool.close()
         assert len(started) == 2
-        workers._SPARE._kept[0][1].kill()
+        workers._spare[0].process.kill()
         started[0].wait()
         again = Workers(Limits(), None, 1)
         assert again.decode(encoded(gradient(), "PNG")).width == 40, "a dead one is not taken"
         again.close(now=True)
-        workers._SPARE.end()
+        end_spare()
 
     def test_few_images_need_one_process(self, started: list[Any]) -> None:
         decoded({f"{i}": encoded(noise(i), "PNG") for i in range(4)})
@@ -433,12 +452,12 @@ class TestProcesses:
 
     def test_they_end_with_a_parent_that_was_killed(self) -> None:
         script = (
-            "from shotdex.indexer import decoder_processes as workers\n"
+            "from shotdex.indexer import decoders as workers\n"
             "from shotdex.store.types import Limits\n"
             "import sys, time\n"
             "pool = workers.Workers(Limits(), None, 1)\n"
             "pool.decode(sys.stdin.buffer.read())\n"
-            "print(next(iter(pool._all))._process.pid, flush=True)\n"
+            "print(next(iter(pool._all)).process.pid, flush=True)\n"
             "time.sleep(60)\n"
         )
         with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
@@ -476,7 +495,7 @@ class TestWorker:
 
     def test_nothing_but_replies_comes_out(self, worker: subprocess.Popen[bytes]) -> None:
         assert worker.stdin is not None
-        write_frame(worker.stdin, settings_frame(Limits(), None))
+        write_frame(worker.stdin, options_of(Limits()))
         noisy = [hostile.kinds()["tiff whose lzw is none"].data, hostile.kinds()["tiff with 99 samples"].data]
         for data in (*noisy, GOOD):
             write_frame(worker.stdin, data)
@@ -497,7 +516,7 @@ class TestWorker:
     def test_its_memory_is_bounded(self, worker: subprocess.Popen[bytes], pixels: int | None) -> None:
         assert worker.stdin is not None
         assert worker.stdout is not None
-        write_frame(worker.stdin, settings_frame(Limits(pixels=pixels), None))
+        write_frame(worker.stdin, options_of(Limits(pixels=pixels)))
         worker.stdin.flush()
         assert read_frame(worker.stdout) == b""
         lines = Path(f"/proc/{worker.pid}/limits").read_text(encoding="ascii").splitlines()
@@ -512,6 +531,10 @@ class TestWorker:
         imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ran.stderr.decode().splitlines()}
         assert {"numpy", "PIL"} <= imported
         assert not {"torch", "transformers", "duckdb", "faiss", "pyarrow", "fsspec", "zipfile", "tarfile"} & imported
+
+
+def options_of(limits: Limits) -> bytes:
+    return json.dumps({"limits": asdict(limits), "portable": None}).encode()
 
 
 def frames_of(data: bytes) -> Iterator[bytes]:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shotdex.indexer.decoder_process import Reply
-from shotdex.indexer.decoder_processes import Workers
+from shotdex.indexer.decoders import Reply, Workers
 from shotdex.models.protocols import Launching, Prepared, batch_size_for
 from shotdex.store.store import Store
 from shotdex.store.types import ImageVectors

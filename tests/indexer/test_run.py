@@ -18,7 +18,7 @@ import pytest
 
 import shotdex.indexer.run as run_module
 from shotdex.indexer.decode_pool import Decoder
-from shotdex.indexer.decoder_processes import KILLED
+from shotdex.indexer.decoders import KILLED
 from shotdex.indexer.run import IndexOptions, index_source
 from shotdex.media.sources import open_source, read_bytes
 from shotdex.media.sources.folder import FolderSource
