@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -140,7 +141,7 @@ def _encode(job: _Part) -> EncodeReport:
     quiet_pillow()
     place = Place(job.out)
     source = open_known_source(job.source, job.options.columns, job.options.reading, None, False)
-    with Bar("looking") as bar:
+    with closing(Bar("looking")) as bar:
         bar.start(None if progress is True else 0)
         inventory = scan_source(source, bar.advance, exclude=job.options.reading.get("exclude", ()))
     with inventory, shown(progress, "encoding") as bar:

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import html
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shotdex.store.types import EncoderId, LeftOut
 
 from .formatting import shown_path, visible
+from .keywords import Note
 from .tabular import Records
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from shotdex.indexer.layout import Labelling
     from shotdex.indexer.plan import ClassExample, Plan
     from shotdex.indexer.preview import Preview
     from shotdex.store.images import Labels
 
 
-def plan_lines(plan: Plan, layout: str | None) -> Iterator[str]:
-    """Yield what is about to be indexed: how many images are read, how the first are labelled, classes and notes."""
+def announce(note: Note, plan: Plan, labelling: Labelling) -> None:
+    """Say what is about to be indexed: how many images are read, how the first are labelled, classes and notes."""
     if plan.work:
-        read = f", read as {layout}" if layout else ""
-        yield f"{plan.work:,} image{'' if plan.work == 1 else 's'} to read; labels{visible(read)}, the first:"
+        read = f", read as {labelling.record.layout}" if labelling.record.layout else ""
+        note(f"{plan.work:,} image{'' if plan.work == 1 else 's'} to read; labels{visible(read)}, the first:")
         for relative, labels in plan.examples(5):
-            yield f"  {example_line(relative, labels)}"
-    for line in (*class_lines(plan.count_categories(), plan.classes), *plan.notes):
+            note(f"  {example_line(relative, labels)}")
+    for line in (*class_lines(plan.categories, plan.classes), *plan.notes):
         if not line.startswith("taking"):
-            yield visible(line)
+            note(visible(line))
 
 
 def example_line(relative: str, labels: Labels) -> str:

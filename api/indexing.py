@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
@@ -20,7 +20,7 @@ from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
 from .encoding import index_shards, preview_shards, shards_of
-from .index_lines import IndexPreview, plan_lines
+from .index_lines import IndexPreview, announce
 from .keywords import IndexKeywords, Note, PreviewKeywords, SourceKeywords, filled, takes
 from .opened import Opened
 from .progress import Bar, shown
@@ -175,7 +175,7 @@ class Indexing(Opened):
             known = {**before.reading, **job.options.reading}
             job = replace(job, options=replace(job.options, reading=known))
         source = open_known_source(job.source, job.options.columns, job.options.reading, before, job.options.gone)
-        with Bar("looking") as bar:
+        with closing(Bar("looking")) as bar:
             bar.start(None if job.progress is True else 0)
             exclude = job.options.reading.get("exclude", ())
             inventory = scan_source(source, bar.advance, may_be_empty=before is not None, exclude=exclude)
@@ -183,19 +183,16 @@ class Indexing(Opened):
             yield inventory, job.options
 
     def _run(self, job: Job) -> IndexReport:
-        def announce(plan: Plan, labelling: Labelling) -> None:
-            for line in plan_lines(plan, labelling.record.layout):
-                job.note(line)
-
         check_runner(job)
+        say = partial(announce, job.note)
         with job.web.in_effect():
             if (shards := shards_of(self.store, job)) is not None:
-                report = index_shards(self.store, job, shards, announce)
+                report = index_shards(self.store, job, shards, say)
             elif job.runner.name == "ray":
                 with self._scanned(job) as scanned:
-                    report = index_with_ray(self.store, job, scanned, announce)
+                    report = index_with_ray(self.store, job, scanned, say)
             else:
-                report = self._run_source(job, announce)
+                report = self._run_source(job, say)
         remember_place(self.store)
         if report.interrupted or report.encoder is None:
             return report
@@ -215,12 +212,12 @@ class Indexing(Opened):
             raise
         return report
 
-    def _run_source(self, job: Job, announce: Announce) -> IndexReport:
+    def _run_source(self, job: Job, say: Announce) -> IndexReport:
         from shotdex.indexer.run import Indexing
 
         with self._scanned(job) as (inventory, choice, options), shown(job.progress, "indexing") as bar:
             encoder = choice.encoder()  # before there is a store, which a model that is not there must not leave behind
-            return Indexing(Store.create(self.path), encoder, options, bar, announce).run(inventory)
+            return Indexing(Store.create(self.path), encoder, options, bar, say).run(inventory)
 
 
 def index_options(given: SourceKeywords) -> IndexOptions:
@@ -236,11 +233,16 @@ def index_options(given: SourceKeywords) -> IndexOptions:
     categories = None if given["categories"] is None else [name.strip() for name in given["categories"]]
     if categories is not None and not any(categories):
         raise OptionError("--categories is empty", "for example: --categories airplane,car,chair")
+    pixels, seconds, longest = given["max_pixels"], given["max_seconds"], 1e6  # system timers cannot be set to more
+    if math.isnan(seconds):
+        raise OptionError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
+    lasting = seconds if 0 < seconds <= longest else None  # 0 lifts a limit, and that on pixels lifts the one on bytes
+    limits = Limits(pixels or None, lasting, Limits().bytes if pixels else None, given["all_formats"])
     fixed = Labels(given["category"], given["condition"], given["split"])
     return IndexOptions(
         parse_layout(given["layout"], categories or [], fixed),
         given["batch_size"],
-        limits=limits_of(given["max_pixels"], given["max_seconds"], given["all_formats"]),
+        limits=limits,
         columns=given["columns"] or {},
         reading=reading_of(given["labels_as_written"], given["all_folders"], given["zip_names"], given["exclude"]),
     )
@@ -274,16 +276,3 @@ def reading_of(
         "exclude": patterns,
     }
     return {name: value for name, value in given.items() if value is not None}
-
-
-def limits_of(pixels: int, seconds: float, all_formats: bool) -> Limits:
-    """Return the limits of one image; 0 lifts a limit, and with the one on pixels the one on a file's bytes.
-
-    Raises:
-        OptionError: `seconds` is not a number.
-    """
-    if math.isnan(seconds):
-        raise OptionError("--max-seconds is not a number", "for example: --max-seconds 60, or 0 for no limit")
-    longest = 1e6  # above it there is no limit: longer than a system's timers can be set to
-    lasting = seconds if 0 < seconds <= longest else None
-    return Limits(pixels or None, lasting, Limits().bytes if pixels else None, all_formats)

@@ -124,7 +124,7 @@ def by_rows(store: Store, rows: int, size: int) -> Iterator[Point]:
                 row["address"], row["size_bytes"], row["modified_ns"], labels, row["metadata"], None
             )
             prepared = {name: part[place[number]] for name, part in spaces.items()} if number in place else None
-            placer.place(Decoded(item, row["sha256"], row["width"], row["height"], prepared))
+            placer.place(item, Decoded(row["address"], row["sha256"], row["width"], row["height"], prepared))
         finished = placer.launch(Stacked()).finish()  # type: ignore[arg-type]
         between = time.perf_counter()
         with store.writing() as con:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from shotdex.formatting import plain, shown_path, visible
-from shotdex.index_lines import IndexPreview, left_out_lines, unlabelled_lines
+from shotdex.index_lines import left_out_lines, unlabelled_lines
 from shotdex.keywords import PreviewKeywords, chosen
 from shotdex.session import Session
 from shotdex.store.errors import OptionError, ShotdexError
@@ -143,6 +143,12 @@ def command(source: str, device: str, dry_run: bool, store_path: Path | None, as
     shotdex index images.parquet --vectors-from embedding --encoder dinov2-small
     """
     session = Session(Store(store_to_write(store_path, os.environ, Path.cwd())), device)
+    options["exclude"] = options["exclude"] or None
+    if dry_run:
+        _check_dry_run(options)
+        found = session.preview(source, progress=True, note=note, **chosen(options, PreviewKeywords))
+        out(to_json(found.plan) if as_json else repr(found))
+        return
     said: list[str] = []
 
     def say(line: str) -> None:
@@ -152,27 +158,16 @@ def command(source: str, device: str, dry_run: bool, store_path: Path | None, as
     def show(report: IndexReport) -> None:
         out(to_json(as_dict(report)) if as_json else report_text(report, session.path, said if one_stream() else ()))
 
-    options["exclude"] = options["exclude"] or None
-    if dry_run:
-        _check_dry_run(options)
-        options = chosen(options, PreviewKeywords)
-    index = session.preview if dry_run else session.index
     try:
-        done = index(source, progress=True, note=say, **options)
+        report = session.index(source, progress=True, note=say, **options)
+        show(report)
     except KeyboardInterrupt:  # before the first image, or after the last
-        if dry_run:
-            raise
-        complain(GO_ON)
-        sys.exit(INTERRUPTED)
+        report = None
     except ShotdexError as error:
         if error.report is not None:
             show(error.report)
         raise
-    if isinstance(done, IndexPreview):
-        out(to_json(done.plan) if as_json else repr(done))
-        return
-    show(done)
-    if done.interrupted:
+    if report is None or report.interrupted:
         complain(GO_ON)
         sys.exit(INTERRUPTED)
 

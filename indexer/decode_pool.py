@@ -1,4 +1,4 @@
-"""Reading and decoding ahead, with the results in the order of the items: threads read, processes decode."""
+"""Reading and decoding ahead, with the results in the order of the addresses: threads read, processes decode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from PIL import Image
 
@@ -36,26 +36,14 @@ LONG_TURN = 2.0
 NO_LIMIT = 1 << 62
 
 
-class Addressed(Protocol):
-    """Anything that an image can be read for."""
-
-    @property
-    def address(self) -> str:
-        """The image's address."""
-
-
-Item = TypeVar("Item", bound=Addressed)
-Result = TypeVar("Result")
-
-
 @dataclass(frozen=True, slots=True)
-class Decoded(Generic[Item]):
+class Decoded:
     """An image ready for the encoder. `prepared` is None where its content is known and need not be encoded.
 
     `photo` is what a camera wrote into its file.
     """
 
-    item: Item
+    address: str
     content_sha256: str
     width: int
     height: int
@@ -63,22 +51,18 @@ class Decoded(Generic[Item]):
     photo: Photo = NOTHING_SAID
 
 
-@dataclass(frozen=True, slots=True)
-class FailedItem(Generic[Item]):
-    """An image that cannot be used."""
-
-    item: Item
-    failure: Failure
+Result = Decoded | Failure
+"""What comes of an image: one for the encoder, or why it cannot be used."""
 
 
 @dataclass(slots=True)
-class Decoder(Generic[Item]):
-    """Turns items into images, once: see `decode_ahead`.
+class Decoder:
+    """Turns addresses into images, once: see `decode_ahead`.
 
     `portable` is what a decoding process needs to do `prepare` itself, or None where it sends whole images and
     `prepare` runs here. `is_known` tells by content hash which need no pixels. `read` gives an address's bytes, or
     raises `TooManyBytes` where there are more than the limit. `prepare`, `is_known` and `read` are called from several
-    threads; with `in_order`, `read` only from the one that takes the results, in the order of the items. Where the
+    threads; with `in_order`, `read` only from the one that takes the results, in the order of the addresses. Where the
     taker `shares_cores` with the decoders, these work only while it waits for results; what they began they end.
     """
 
@@ -104,10 +88,8 @@ class Decoder(Generic[Item]):
         self._room = threading.Semaphore(2 * WORKERS)
         self._may_decode.set()  # nothing is there yet for the model
 
-    def decode_ahead(
-        self, items: Iterable[Item], ahead: int
-    ) -> Generator[Decoded[Item] | FailedItem[Item], None, None]:
-        """Yield results in the order of the items, with at most `ahead` of them in memory.
+    def decode_ahead(self, addresses: Iterable[str], ahead: int) -> Generator[Result, None, None]:
+        """Yield results in the order of the addresses, with at most `ahead` of them in memory.
 
         Where the iterator is closed early, or an error goes through it, the processes end with it; otherwise a few idle
         ones are left to the next indexing of this process.
@@ -115,11 +97,11 @@ class Decoder(Generic[Item]):
         Raises:
             ShotdexError: no process for decoding can be started. Nothing that an image's file holds raises.
         """
-        pending: deque[Future[Decoded[Item] | FailedItem[Item]]] = deque()
+        pending: deque[Future[Result]] = deque()
         finished = False
         try:
-            for item in items:
-                pending.append(self._submit(item))
+            for address in addresses:
+                pending.append(self._submit(address))
                 if len(pending) >= ahead:
                     yield self._next_of(pending)
             while pending:
@@ -132,17 +114,17 @@ class Decoder(Generic[Item]):
             with self._decoding():  # so that nobody waits for it
                 self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, item: Item) -> Future[Decoded[Item] | FailedItem[Item]]:
+    def _submit(self, address: str) -> Future[Result]:
         if not self.in_order:
-            return self._threads.submit(lambda: self._decoded(item, self._read(item)))
+            return self._threads.submit(lambda: self._decoded(address, self._read(address)))
         if not self._room.acquire(blocking=False):
             with self._decoding():
                 self._room.acquire()
-        data = [self._read(item)]
+        data = [self._read(address)]
 
-        def work() -> Decoded[Item] | FailedItem[Item]:
+        def work() -> Result:
             try:
-                return self._decoded(item, data.pop())  # popped, so that the result does not keep the file
+                return self._decoded(address, data.pop())  # popped, so that the result does not keep the file
             finally:
                 self._room.release()
 
@@ -167,37 +149,33 @@ class Decoder(Generic[Item]):
             if self.shares_cores:
                 self._may_decode.clear()
 
-    def _read(self, item: Item) -> bytes | FailedItem[Item]:
+    def _read(self, address: str) -> bytes | Failure:
         limit = NO_LIMIT if self.limits.bytes is None else self.limits.bytes
         try:
-            return self.read(item.address, limit)
+            return self.read(address, limit)
         except TooManyBytes as error:
-            return _failed(item, "read", Reason.TOO_LARGE, f"{error}; --max-pixels 0 lifts the limit")
+            return Failure(address, "read", Reason.TOO_LARGE, f"{error}; --max-pixels 0 lifts the limit")
         except ContainerFailure as error:
-            return _failed(item, "read", error.reason, error.detail)
+            return Failure(address, "read", error.reason, error.detail)
         except Exception as error:  # decompressors and the file system raise a dozen types
-            return _failed(item, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
+            return Failure(address, "read", Reason.UNREADABLE, f"{type(error).__name__}: {error}")
 
-    def _decoded(self, item: Item, data: bytes | FailedItem[Item]) -> Decoded[Item] | FailedItem[Item]:
-        if isinstance(data, FailedItem):
+    def _decoded(self, address: str, data: bytes | Failure) -> Result:
+        if isinstance(data, Failure):
             return data
         self._may_decode.wait()
         content = hashlib.sha256(data).hexdigest()
         if self.is_known(content):
-            return Decoded(item, content, 0, 0, None, read_exif(io.BytesIO(data)))
+            return Decoded(address, content, 0, 0, None, read_exif(io.BytesIO(data)))
         try:
             reply = self._workers.decode(data)
             prepared = reply.arrays
             if self.portable is None:  # the process sent the whole image
                 prepared = self.prepare(Image.fromarray(prepared[WHOLE]))
-            return Decoded(item, content, reply.width, reply.height, prepared, reply.photo)
+            return Decoded(address, content, reply.width, reply.height, prepared, reply.photo)
         except ImageFailure as error:
-            return _failed(item, "decode", error.reason, error.detail)
+            return Failure(address, "decode", error.reason, error.detail)
         except ShotdexError:
             raise
         except Exception as error:
-            return _failed(item, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")
-
-
-def _failed(item: Item, stage: str, reason: Reason, detail: str) -> FailedItem[Item]:
-    return FailedItem(item, Failure(item.address, stage, reason, detail))
+            return Failure(address, "decode", Reason.CORRUPT, f"{type(error).__name__}: {error}")

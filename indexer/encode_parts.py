@@ -10,26 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
 import pyarrow as pa
 
 from shotdex.media.sources import Source
-from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
+from shotdex.models.protocols import ImageEncoder, batch_size_for
 from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import batch_schema
 from shotdex.store.progress import Progress
 
-from .decode_pool import Decoder
 from .failures import decoder_version
 from .inventory import Inventory
 from .layout import Labelling, choose_labelling
 from .pipeline import RESULTS, Pipeline
 from .place import Place
-from .plan import Planned, label
-from .run import AHEAD, IndexOptions
+from .plan import label
+from .run import IndexOptions
 from .shard_header import FORMAT, Header, Origin
 from .shards import find_shard, write_shard
 
@@ -202,22 +200,7 @@ def encode_items(said: pa.Table, source: Source, recipe: Recipe, progress: Progr
     schema = batch_schema(encoder.id, decoder_version(options.limits))
     size = batch_size_for(encoder, options.batch_size)
     pipeline = Pipeline(encoder, schema, size, options.commit_rows, lambda _: False)
-    decoder: Decoder[Planned] = Decoder(
-        encoder.prepare,
-        encoder.portable,
-        pipeline.is_known,
-        source.read,
-        options.limits,
-        source.in_order,
-        shares_cores(encoder),
-    )
-    items, parts = map(Planned, said.column("address").to_pylist()), list[pa.Table]()
-    with closing(decoder.decode_ahead(items, ahead=2 * size + AHEAD)) as results:
-        for result in results:
-            progress.advance(1)
-            parts += pipeline.add(result)
-    parts += pipeline.push(last=True)
-    found = pa.concat_tables(parts)
+    found = pa.concat_tables(pipeline.encoded(source, said.column("address").to_pylist(), options.limits, progress))
     columns = [(found if name in RESULTS else said).column(name) for name in schema.names]
     return pa.table(columns, schema=schema)
 

@@ -1,4 +1,4 @@
-"""From decoded images to their vectors: batches are filled, in flight through the model, then encoded.
+"""From addresses to vectors: images are decoded ahead, batches filled, in flight through the model, then encoded.
 
 Nothing here knows a catalog, only which contents need no vectors. Results come out whole batches at a time, in the
 order of the images. So an interrupted run, started again, cuts the rest of the source into the same batches, and the
@@ -8,22 +8,28 @@ model, whose last bits depend on what shares a batch, gives the same vectors as 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotdex.models.protocols import ImageEncoder, Launching, Prepared, launch
+from shotdex.media.sources import Source
+from shotdex.models.protocols import ImageEncoder, Launching, Prepared, launch, shares_cores
 from shotdex.store.arrow import to_arrow, vectors_to_arrow
 from shotdex.store.image_columns import PHOTO
-from shotdex.store.types import ImageVectors, Photo, Reason
+from shotdex.store.progress import Progress
+from shotdex.store.types import Failure, ImageVectors, Limits, Photo, Reason
 
-from .decode_pool import Decoded, FailedItem, Item
+from .decode_pool import Decoder, Result
 
 RESULTS = ("sha256", "width", "height", *PHOTO.names, "joint", "vision", "failure")
 """The columns of an encoded batch that come out of a pipeline; the others are those of its source."""
+
+AHEAD = 64
+"""Images that may be decoded beyond the next two batches: small batches, too, have some in hand while one is slow."""
 
 NOT_FINITE = {"reason": Reason.MODEL_OUTPUT.value, "stage": "encode", "detail": "the vector is not finite"}
 """The failure of an image that the model answers with NaN or infinity. Its row keeps its content and size."""
@@ -65,14 +71,36 @@ class Pipeline:
         """Tell whether an image of this content need not be decoded."""
         return content in self._sent or self._known(content)
 
-    def add(self, result: Decoded[Item] | FailedItem[Item]) -> Iterator[pa.Table]:
+    def encoded(
+        self,
+        source: Source,
+        addresses: Iterable[str],
+        limits: Limits,
+        progress: Progress,
+        stop: Callable[[int], bool] = lambda _: False,
+    ) -> Generator[pa.Table, None, None]:
+        """Read, decode and encode images of a source; yield each batch as a table of the columns `RESULTS`.
+
+        `stop` is asked after each failure, with the number of those that have not come out yet, whether that is all.
+        """
+        encoder = self._encoder
+        how = limits, source.in_order, shares_cores(encoder)
+        decoder = Decoder(encoder.prepare, encoder.portable, self.is_known, source.read, *how)
+        # Closed here, by name: what is left to the collector of garbage cannot be interrupted in order.
+        with closing(decoder.decode_ahead(addresses, ahead=2 * self._size + AHEAD)) as results:
+            for result in results:
+                progress.advance(1)
+                yield from self.add(result)
+                if isinstance(result, Failure) and stop(self._waiting()):
+                    break
+        yield from self.push(last=True)
+
+    def add(self, result: Result) -> Iterator[pa.Table]:
         """Take in an image; yield the batches that are due now, as tables of the columns `RESULTS`."""
         batch, row = self._batch, len(self._batch.contents)
         content, size, photo = None, (0, 0), None
-        if isinstance(result, FailedItem):
-            failure = result.failure
-            said = {"reason": failure.reason.value, "stage": failure.stage, "detail": failure.detail}
-            batch.failures[row] = said
+        if isinstance(result, Failure):
+            batch.failures[row] = {"reason": result.reason.value, "stage": result.stage, "detail": result.detail}
         else:
             content, size, photo = result.content_sha256, (result.width, result.height), result.photo
             if result.prepared is not None and not self.is_known(content):
@@ -93,9 +121,7 @@ class Pipeline:
         while self._flying and len(self._flying) >= (1 if last else self._most_flying):
             yield self._finish(*self._flying.popleft())
 
-    @property
-    def waiting(self) -> int:
-        """How many failures are in batches that are not out yet."""
+    def _waiting(self) -> int:
         return len(self._batch.failures) + sum(len(batch.failures) for batch, _ in self._flying)
 
     def forget(self, rows: pa.Table) -> None:

@@ -42,13 +42,6 @@ ROWS = 65_536
 """Rows of a table that are in memory at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An image that has to be read."""
-
-    address: str
-
-
 @dataclass(slots=True)
 class ClassExample:
     """A listed category with paths of which its name is the start: the most doubtful (carrot.png: car), and a sure one.
@@ -69,7 +62,7 @@ class Plan:
     `settled` failed before and would again; `unencoded` are as they were, and have no vectors of this encoder yet.
     `notes` say what was assumed, and which labels change; `classes` has examples where file names begin with listed
     categories.
-    `returned` are among the unchanged: they were gone, and are back as they were.
+    `returned` are among the unchanged: they were gone, and are back as they were. `categories` are counted, too.
     """
 
     inventory: Inventory
@@ -84,17 +77,18 @@ class Plan:
     relabelled: int = 0
     returned: int = 0
     new_failures: int = 0
+    categories: int = 0
     notes: tuple[str, ...] = ()
     classes: list[ClassExample] = field(default_factory=list)
 
-    def items(self) -> Iterator[Planned]:
+    def addresses(self) -> Iterator[str]:
         """Yield what has to be read, in the source's order."""
         for rows in self.inventory.chunks("work", "address"):
             for row in rows:
-                yield Planned(row["address"])
+                yield row["address"]
 
     def columns(self, start: int, end: int) -> pa.Table:
-        """Return what the source says of some of `items`, and what the catalog has at their addresses.
+        """Return what the source says of some of `addresses`, and what the catalog has at their addresses.
 
         These are the columns of an encoded batch that no pixel is needed for, and those of `KNOWN`.
         """
@@ -111,10 +105,6 @@ class Plan:
             f"SELECT relative, category, condition, split FROM candidates ORDER BY step LIMIT {number}"
         )
         return [(row[0], Labels(*row[1:])) for row in rows]
-
-    def count_categories(self) -> int:
-        """Return how many classes the images of the source have."""
-        return int(self.inventory.con.value("SELECT count(DISTINCT category) FROM compared"))
 
     def unlabelled_files(self, limit: int) -> list[str]:
         """Return paths within the source of images without a category."""

@@ -96,7 +96,7 @@ def preview(
         needed_bytes=None if encoder is None else expected_bytes(encoder[1], plan.work, total),
         free_bytes=free_bytes(store.root),
         notes=plan.notes,
-        categories=plan.count_categories(),
+        categories=plan.categories,
         classes=tuple(plan.classes),
         left_out=inventory.all_left_out(),
         unlabelled_files=tuple(plan.unlabelled_files(UNLABELLED)),

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from shotdex.media.decoding.decode import quiet_pillow
 from shotdex.media.sources import Source
-from shotdex.models.protocols import ImageEncoder, batch_size_for, shares_cores
+from shotdex.models.protocols import ImageEncoder, batch_size_for
 from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import batch_schema, commit
 from shotdex.store.encoders import add_encoder, number_of
@@ -31,21 +31,17 @@ from shotdex.store.store import Store
 from shotdex.store.types import IndexReport, Limits
 
 from .contents import owners_of
-from .decode_pool import Decoder, FailedItem
 from .failures import FailureTally, check_usable, decoder_version, scan_failures
 from .inventory import Inventory, scan_source
 from .layout import Labelling, Layout, choose_labelling
 from .pipeline import RESULTS, Pipeline
-from .plan import Plan, Planned, make_plan
+from .plan import Plan, make_plan
 from .preflight import check_losses, check_store
 from .reconcile import KNOWN, Placer, failures_of
 
 UNLABELLED = 100_000  # images without a category that a report names
 
 COMMIT_ROWS, COMMIT_SECONDS = 8192, 20.0
-AHEAD = 64
-"""Images that may be decoded beyond the next two batches: small batches, too, have some in hand while one is slow."""
-
 COMMIT_WAIT = 600.0
 """Seconds to wait, at a commit, for a reader that holds the catalog: a long query must not cost an indexing."""
 
@@ -92,7 +88,7 @@ class Indexing:
         self._options = options
         self._progress = progress
         self._pending: list[pa.Table] = []  # of the columns `RESULTS`
-        self._committed = 0  # of the plan's items
+        self._committed = 0  # of what the plan has to read
         self._counts: Counter[str] = Counter()
         self._tally = FailureTally(options.max_failures)
         self._last_commit = time.monotonic()
@@ -108,91 +104,75 @@ class Indexing:
         started = time.monotonic()
         quiet_pillow()
         with self._store.indexing():
-            plan, placer, labelling = self._open(inventory)
-            self._announce(plan, labelling)
+            plan, placer = self._open(inventory, None, decoder_version(self._options.limits))
             interrupted = False
             try:
-                self._work_through(plan, placer)
+                if plan.work and not self._options.labels_only:
+                    self._work_through(plan, placer)
             except KeyboardInterrupt:
                 interrupted = True
             self._commit(plan, placer)
             if not interrupted and not self._tally.too_many():
                 self._finish(plan)
             write_index(self._store, self._encoder_id, self._encoder.id)
-        self._tally.check(inventory.source)
-        report = self._report(plan, interrupted, started)
-        check_usable(report)
-        return report
+        return self._report(plan, interrupted, started)
 
-    def _open(self, inventory: Inventory) -> tuple[Plan, Placer, Labelling]:
-        """Compare the source with the catalog, check that the work can be done, record what the scan could not use."""
+    def _open(self, inventory: Inventory, labelling: Labelling | None, decoder: str) -> tuple[Plan, Placer]:
+        """Compare the source with the catalog, check that the work can be done, record what the scan could not use.
+
+        Without a `labelling` it is chosen; `decoder` stands for what decodes, or decoded, the images.
+        """
+        options, encoder = self._options, self._encoder.id
         with self._store.reading_updated() as con:
             self._left = catalog_state(con)
-            number = number_of(con, self._encoder.id)
+            number = number_of(con, encoder)
             before = source_record(con, inventory.source.root)
-            options = self._options
-            labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
+            if labelling is None:
+                labelling = choose_labelling(options.layout, options.columns, before, inventory, options.reading)
             left = [*inventory.all_left_out()]
             new_left = left != left_out(con, inventory.source.root)
-            decoder = decoder_version(options.limits)
             plan = make_plan(inventory, con, number, labelling, decoder)
-            if not self._options.gone:
+            if not options.gone:
                 check_losses(plan)
             total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
-            check_store(self._store, self._encoder.id, plan.work, total)
-            self._schema = batch_schema(self._encoder.id, decoder)
+            check_store(self._store, encoder, plan.work, total)
             placer = Placer(owners_of(con, number), plan.vanished_contents(), next_image_id(con))
+        self._schema = batch_schema(encoder, decoder)
         if number is None or labelling.record != before or plan.new_failures or new_left:
             with self._writing() as con:
-                number = add_encoder(con, self._encoder.id) if number is None else number
+                number = add_encoder(con, encoder) if number is None else number
                 if labelling.record != before:
                     record_source(con, labelling.record)
                 if new_left:
                     record_left_out(con, labelling.record.source, left)
-                for batch in scan_failures(plan, batch_schema(self._encoder.id)):
+                for batch in scan_failures(plan, batch_schema(encoder)):
                     commit(con, batch)
         self._encoder_id = number
         self._tally.before(plan)
-        return plan, placer, labelling
+        self._announce(plan, labelling)
+        return plan, placer
 
     def _work_through(self, plan: Plan, placer: Placer) -> None:
-        if not plan.work or self._options.labels_only:
-            return
-        source, encoder = plan.inventory.source, self._encoder
-        portable = encoder.portable  # an encoder that is loaded when it is needed is loaded here
-        size = batch_size_for(encoder, self._options.batch_size)
-        known = placer.owners.__contains__
-        pipeline = Pipeline(encoder, self._schema, size, self._options.commit_rows, known)
-        self._progress.start(plan.work)
-        decoder: Decoder[Planned] = Decoder(
-            encoder.prepare,
-            portable,
-            pipeline.is_known,
-            source.read,
-            self._options.limits,
-            source.in_order,
-            shares_cores(encoder),
-        )
-        # Closed here, by name: what is left to the collector of garbage cannot be interrupted in order.
-        with closing(decoder.decode_ahead(plan.items(), ahead=2 * size + AHEAD)) as results:
-            for result in results:
-                self._progress.advance(1)
-                self._take_in(plan, placer, pipeline, pipeline.add(result))
-                if isinstance(result, FailedItem):
-                    waiting = sum(len(part) - part.column("failure").null_count for part in self._pending)
-                    if self._tally.too_many(pipeline.waiting + waiting):
-                        break
-        self._take_in(plan, placer, pipeline, pipeline.push(last=True))
+        """Encode what has to be read, and commit it in parts; the last of them is left to the caller."""
+        options, encoder = self._options, self._encoder
+        size, known = batch_size_for(encoder, options.batch_size), placer.owners.__contains__
+        pipeline = Pipeline(encoder, self._schema, size, options.commit_rows, known)
 
-    def _take_in(self, plan: Plan, placer: Placer, pipeline: Pipeline, finished: Iterable[pa.Table]) -> None:
-        for done in finished:
-            self._pending.append(done)
-            rows, waited = sum(map(len, self._pending)), time.monotonic() - self._last_commit
-            if rows >= self._options.commit_rows or waited >= self._options.commit_seconds:
-                pending = self._pending
-                self._commit(plan, placer)
-                for part in pending:
-                    pipeline.forget(part)
+        def stop(waiting: int) -> bool:
+            pending = sum(len(part) - part.column("failure").null_count for part in self._pending)
+            return self._tally.too_many(waiting + pending)
+
+        self._progress.start(plan.work)
+        source = plan.inventory.source
+        with closing(pipeline.encoded(source, plan.addresses(), options.limits, self._progress, stop)) as batches:
+            for batch in batches:
+                self._pending.append(batch)
+                rows, waited = sum(map(len, self._pending)), time.monotonic() - self._last_commit
+                if rows >= options.commit_rows or waited >= options.commit_seconds:
+                    pending = self._pending
+                    self._commit(plan, placer)
+                    for part in pending:
+                        pipeline.forget(part)
 
     def _commit(self, plan: Plan, placer: Placer) -> None:
         # Cut between the database's commit and this reset, the same rows would be written twice.
@@ -246,17 +226,20 @@ class Indexing:
                 move_table(con, places)
         self._counts.update(removed=removed, relabelled=plan.relabelled)
 
-    def _not_labelled(self, plan: Plan) -> tuple[str, ...]:
-        if not plan.work or not self._options.labels_only:
-            return ()
-        images = "1 image in it is" if plan.work == 1 else f"{plan.work:,} images in it are"
-        return (f"{images} not indexed yet, or changed since: index them first",)
-
     def _report(self, plan: Plan, interrupted: bool, started: float) -> IndexReport:
-        counts, inventory = self._counts, plan.inventory
+        """Return what was done.
+
+        Raises:
+            SourceError: no image is usable, or too many are not.
+        """
+        counts, inventory, notes = self._counts, plan.inventory, plan.notes
+        self._tally.check(inventory.source)
+        if plan.work and self._options.labels_only:
+            images = "1 image in it is" if plan.work == 1 else f"{plan.work:,} images in it are"
+            notes += (f"{images} not indexed yet, or changed since: index them first",)
         with self._store.reading() as con:
             without = unlabelled(con, UNLABELLED, plan.source)
-        return IndexReport(
+        report = IndexReport(
             added=counts["added"],
             unchanged=plan.unchanged + counts["unchanged"],
             moved=counts["moved"],
@@ -269,7 +252,7 @@ class Indexing:
             ignored=inventory.ignored,
             seconds=time.monotonic() - started,
             failures=tuple(self._tally.first),
-            notes=(*plan.notes, *self._not_labelled(plan)),
+            notes=notes,
             interrupted=interrupted,
             relabelled=counts["relabelled"],
             encoded=counts["encoded"],
@@ -278,6 +261,8 @@ class Indexing:
             kind=inventory.source.kind,
             encoder=self._encoder.id,
         )
+        check_usable(report)
+        return report
 
 
 @contextmanager

@@ -177,7 +177,7 @@ COUNTS = """
         (SELECT count(*) FROM work WHERE present AND same_file), count(*) FILTER (as_recorded),
         count(*) FILTER (category IS NULL), (SELECT count(*) FROM settled), (SELECT count(*) FROM vanished),
         count(*) FILTER (as_recorded AND relabelled), count(*) FILTER (as_recorded AND NOT present),
-        (SELECT count(*) FROM new_failures)
+        (SELECT count(*) FROM new_failures), count(DISTINCT category)
     FROM compared
 """
 """What there is to do, in numbers: the counts of a `Plan`, in their order."""

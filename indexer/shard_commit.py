@@ -17,21 +17,16 @@ from shotdex.models.late_encoder import LateEncoder
 from shotdex.models.protocols import ImageEncoder
 from shotdex.store.arrow import to_arrow, to_numpy
 from shotdex.store.connection import Connection, now
-from shotdex.store.encoded_batch import Kept, batch_schema, commit
-from shotdex.store.encoders import add_encoder, number_of
+from shotdex.store.encoded_batch import Kept, commit
+from shotdex.store.encoders import number_of
 from shotdex.store.engines.milvus_rows import forget_rows
 from shotdex.store.engines.writing import write_index
-from shotdex.store.images import next_image_id
 from shotdex.store.shard_vectors import VectorFile, add_file, find_again, vector_files
-from shotdex.store.source_records import left_out, record_left_out, record_source, source_record
 from shotdex.store.types import EncoderId, IndexReport
 
-from .contents import owners_of
-from .failures import check_usable, scan_failures
 from .inventory import Inventory
 from .layout import Labelling
-from .plan import Plan, make_plan
-from .preflight import check_losses, check_store
+from .plan import Plan
 from .reconcile import KNOWN, Placer, failures_of
 from .run import Indexing, catalog_state, interrupt_held_back
 from .shard_rows import read_batch
@@ -71,8 +66,7 @@ class ShardIndexing(Indexing):
         with self._store.indexing():
             self._store.update_storage()
             self._find_again(inventory.source.root, here)
-            plan, placer = self._prepare(inventory, labelling, decoder)
-            self._announce(plan, labelling)
+            plan, placer = self._open(inventory, labelling, decoder)
             interrupted = False
             try:
                 for shard in shards(plan):
@@ -85,10 +79,7 @@ class ShardIndexing(Indexing):
                 write_index(self._store, self._encoder_id, self._encoder.id)
             if not interrupted and not self._tally.too_many():
                 self._finish(plan)
-        self._tally.check(inventory.source)
-        report = self._report(plan, interrupted, started)
-        check_usable(report)
-        return report
+        return self._report(plan, interrupted, started)
 
     def _find_again(self, source: str, here: Iterable[Shard]) -> None:
         """Follow shards with vectors that moved, and forget those vectors whose shards are lost."""
@@ -102,31 +93,6 @@ class ShardIndexing(Indexing):
             if find_again(con, self._store.root, number, source, there):
                 forget_rows(con, number)
         write_index(self._store, number, self._encoder.id)  # without those, as they may come back with other last bits
-
-    def _prepare(self, inventory: Inventory, labelling: Labelling, decoder: str) -> tuple[Plan, Placer]:
-        """Compare the source with the catalog, and record what only its scan can tell."""
-        with self._store.reading() as con:
-            self._left = catalog_state(con)
-            number = number_of(con, self._encoder.id)
-            before = source_record(con, inventory.source.root)
-            left = [*inventory.all_left_out()]
-            new_left = left != left_out(con, inventory.source.root)
-            plan = make_plan(inventory, con, number, labelling, decoder)
-            if not self._options.gone:
-                check_losses(plan)
-            total = int(con.value("SELECT count(*) FROM stored_images")) + plan.work
-            check_store(self._store, self._encoder.id, plan.work, total)
-            placer = Placer(owners_of(con, number), plan.vanished_contents(), next_image_id(con))
-        if number is None or labelling.record != before or plan.new_failures or new_left:
-            with self._writing() as con:
-                number = add_encoder(con, self._encoder.id) if number is None else number
-                record_source(con, labelling.record)
-                record_left_out(con, labelling.record.source, left)
-                for batch in scan_failures(plan, batch_schema(self._encoder.id)):
-                    commit(con, batch)
-        self._encoder_id = number
-        self._tally.before(plan)
-        return plan, placer
 
     def _commit_shard(self, plan: Plan, placer: Placer, shard: Shard) -> None:
         scratch = plan.inventory.con

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image
 
@@ -19,11 +17,6 @@ SAMPLES = 16
 _WHOLE = "whole"
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    address: str
-
-
 def sample_images(inventory: Inventory, limits: Limits, count: int = SAMPLES) -> list[Image.Image]:
     """Return up to `count` usable images from all over a source, decoded as when it is indexed.
 
@@ -33,8 +26,8 @@ def sample_images(inventory: Inventory, limits: Limits, count: int = SAMPLES) ->
         return []
     step = max(1, inventory.candidates // count)
     rows = inventory.con.rows(f"SELECT address FROM ordered WHERE step % {step} = 0 ORDER BY step LIMIT {count}")
-    decoder: Decoder[_Place] = Decoder(_whole, None, lambda _: False, inventory.source.read, limits)
-    results = decoder.decode_ahead([_Place(row[0]) for row in rows if not places.is_url(row[0])], ahead=count)
+    decoder = Decoder(_whole, None, lambda _: False, inventory.source.read, limits)
+    results = decoder.decode_ahead([row[0] for row in rows if not places.is_url(row[0])], ahead=count)
     return [
         Image.fromarray(result.prepared[_WHOLE])
         for result in results

@@ -15,7 +15,7 @@ from shotdex.store.errors import EncoderMismatch, OptionError, StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Vectors
 
-from .late_encoder import IndexEncoder, LateEncoder
+from .late_encoder import IndexEncoder, LateEncoder, files_of, remember, unchanged
 from .loaders import load_encoder, loader_of
 from .model_files import DEFAULT_MODEL, DEMO_MODEL, local_folder
 from .protocols import EncoderOptions, ImageEncoder, Samples, checked
@@ -30,7 +30,6 @@ MANY = 2000
 """Texts from which on the model itself is loaded: it has all cores or a GPU, and its start no longer counts."""
 
 T = TypeVar("T")
-
 Note = Callable[[str], None]
 """Receives a line about the work."""
 
@@ -178,7 +177,10 @@ class EncoderPool:
         if same is not None and keeps:
             how = replace(how, precision=same.precision.value, pooling=same.pooling)
         stored = only if options.model is None and keeps else None
+        if stored is None and known and self._added_as(name) is None:
+            stored = unchanged(self._store, how, files_of(canonical, loader_of(name).version(name)))
         return IndexEncoder(
+            self._store,
             name,
             how,
             known,
@@ -228,20 +230,20 @@ class EncoderPool:
                 rename_encoder(con, found)
 
     def keep_texts(self, identity: EncoderId) -> None:
-        """Keep the text tower of an encoder whose model was loaded, so that a search need not load it."""
+        """Keep the text tower of an encoder whose model was loaded, and what its files were, to load it less often."""
         with self._lock:
-            ready = [*self._added.values(), *(model.encoder for model in self._models.values())]
-        for encoder in ready:
+            ready = [(model.encoder, files_of(key[0], key[2])) for key, model in self._models.items()]
+            ready += [(encoder, None) for encoder in self._added.values()]
+        for encoder, files in ready:
             if encoder is not None and encoder.id.key() == identity.key():
-                for recorded in self._known().values():
-                    if recorded.key() == identity.key():
-                        self._remember_place(encoder.id, recorded)
+                recorded = next((one for one in self._known().values() if one.key() == identity.key()), identity)
+                self._remember_place(encoder.id, recorded)
                 self._keep(identity, encoder)
+                remember(self._store, identity, files)
                 return
 
     def _for_use(self, identity: EncoderId) -> ImageEncoder:
-        model = self.model(identity)
-        checked(model, identity)
+        checked(model := self.model(identity), identity)
         self._keep(identity, model)
         return model
 

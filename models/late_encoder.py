@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shotdex.store.errors import EncoderMismatch
+from shotdex.store.encoders import files_of_model, list_encoders, number_of, remember_files
+from shotdex.store.errors import EncoderMismatch, StoreError
+from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, ImageVectors, Vectors
 
+from .hub_cache import HubName
 from .protocols import EncoderOptions, ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
 
 if TYPE_CHECKING:
@@ -77,11 +82,13 @@ class LateEncoder:
 class IndexEncoder:
     """The encoder for an `index`: the model `name`, run with `options`.
 
-    `known` are the store's encoders, by number; `stored` is the one of them that is meant where no model was named.
+    `known` are the store's encoders, by number; `stored` is the one of them that is meant where no model was named, or
+    that was made with the named model's files as they are. `store` is where they are.
     `load` returns the model itself, loaded once however often it is called; `is_here` tells whether that needs no
     network.
     """
 
+    store: Store
     name: str
     options: EncoderOptions
     known: Mapping[int, EncoderId]
@@ -96,6 +103,7 @@ class IndexEncoder:
     def _load_stored(self) -> ImageEncoder:
         loaded = self.load()
         if self.stored is not None and loaded.id.key() != self.stored.key():
+            remember(self.store, self.stored, None)
             raise EncoderMismatch(
                 f"the store has vectors of {self.stored}, but the model of that name is now {loaded.id}",
                 f"to add it alongside the other: --model {self.stored.name}",
@@ -112,3 +120,36 @@ class IndexEncoder:
             return named
         found = self.load().id
         return next((number for number, one in self.known.items() if one.key() == found.key()), None), found
+
+
+Files = tuple[str, str]
+"""The name of a model, and what changes with its files."""
+
+
+def files_of(name: str, version: Hashable) -> Files | None:
+    """Return what tells whether a model's files changed: those in a folder, or its commit on the hub.
+
+    `name` and `version` are as its loader has them. None where nothing is known of its files.
+    """
+    known = version or HubName.of(name).commit()
+    return (name, json.dumps(known)) if known else None
+
+
+def unchanged(store: Store, how: EncoderOptions, files: Files | None) -> EncoderId | None:
+    """Return the store's encoder of a model whose files are as they were when it was loaded last; None for no such."""
+    with store.reading() as con:
+        for number, one in list_encoders(con).items() if files is not None else ():
+            same = (one.precision.value, one.pooling) == (how.precision, how.pooling)
+            if same and files_of_model(con, number) == files:
+                return one
+    return None
+
+
+def remember(store: Store, identity: EncoderId, files: Files | None) -> None:
+    """Keep the files that an encoder of the store was loaded from, for `unchanged`; None: they give another encoder."""
+    with store.reading() as con:
+        number = number_of(con, identity)
+        known = None if number is None else files_of_model(con, number)
+    if number is not None and files != known:
+        with suppress(StoreError), store.writing() as con:  # it only saves time
+            remember_files(con, number, files)

@@ -64,6 +64,21 @@ def rename_encoder(con: Connection, encoder: EncoderId) -> None:
     con.run("UPDATE encoders SET name = $name WHERE encoder_id = $number", {"name": encoder.name, "number": number})
 
 
+def files_of_model(con: Connection, number: int) -> tuple[str, str] | None:
+    """Return the model and its files with which `remember_files` was called for an encoder, or None."""
+    found = con.value("SELECT max(value) FROM meta WHERE key = $key", {"key": f"model_files_{number}"})
+    name, _, files = str(found).partition("\n")
+    return None if found is None else (name, files)
+
+
+def remember_files(con: Connection, number: int, files: tuple[str, str] | None) -> None:
+    """Keep what an encoder's model was loaded from: without loading it one sees that the files did not change."""
+    key = f"model_files_{number}"
+    con.run("DELETE FROM meta WHERE key = $key", {"key": key})
+    if files is not None:
+        con.run("INSERT INTO meta VALUES ($key, $value)", {"key": key, "value": "\n".join(files)})
+
+
 def choose_encoder(con: Connection, name: str | None) -> tuple[int, EncoderId]:
     """Return the encoder that the user named, or the only one.
 

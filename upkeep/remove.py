@@ -132,8 +132,7 @@ def _finish(store: Store) -> bool:
     for number, encoder in encoders.items():
         write_index(store, number, encoder)
     sweep(store)
-    compacted = store.compact()
-    if compacted:
+    if compacted := store.compact():
         with store.writing() as con:
             con.run("DELETE FROM meta WHERE key = $key", {"key": UNFINISHED})
     return compacted
@@ -141,11 +140,8 @@ def _finish(store: Store) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Leaving:
-    """What leaves an open catalog.
-
-    Meanwhile it has the tables `leaving` (image_id), `losing` (run_id, and whether the whole run goes) and `outdated`
-    (projection_id).
-    """
+    """What leaves an open catalog, which meanwhile has the tables `leaving` (image_id), `losing` (run_id, and whether
+    the whole run goes) and `outdated` (projection_id)."""
 
     encoders: dict[int, EncoderId]
     staying: dict[int, EncoderId]
@@ -173,7 +169,7 @@ class _Leaving:
     def take_out(self, con: Connection) -> None:
         """Delete the rows and bring the runs that stay in line, within a transaction."""
         shortened = [row[0] for row in con.rows("SELECT run_id FROM losing WHERE NOT whole")]
-        truthful = {number: _has_its_digests(con, number) for number in shortened}
+        truthful = {number: _right_digests(con, number) for number in shortened}
         for number in shortened:
             con.run(_SHORTEN, {"run": number})
         whole = "run_id IN (SELECT run_id FROM losing WHERE whole)"
@@ -182,15 +178,16 @@ class _Leaving:
             con.run(f"DELETE FROM catalog.main.{table} WHERE {which}")
         for table in ("projection_points", "projections"):
             con.run(f"DELETE FROM {table} WHERE projection_id IN (SELECT projection_id FROM outdated)")
-        con.run(f"DELETE FROM failures WHERE {_FAILED}", {"source": self.source})
-        for table in ("sources", "shards"):
-            con.run(f"DELETE FROM {table} WHERE source = $source", {"source": self.source})
+        for table, which in {"failures": _FAILED, "sources": "source = $source", "shards": "source = $source"}.items():
+            con.run(f"DELETE FROM {table} WHERE {which}", {"source": self.source})
         con.run(f"DELETE FROM stored_images WHERE {_LEAVES}")
         for number in self.staying:
             delete_vectors(con, number, _LEAVES)
         recount(con, shortened)
-        for number, held in truthful.items():
-            _renew_digests(con, number, *held)
+        for number, columns in truthful.items():  # what did not hold before is left as it is
+            renewed = _digests(con, number)
+            for column in columns:
+                con.run(f"UPDATE runs SET {column} = $to WHERE run_id = $run", {"to": renewed[column], "run": number})
         for number in self.encoders:
             forget_stamps(con, number)
             write_record(con, number, None)
@@ -238,10 +235,8 @@ def _leaving(con: Connection, options: RemoveOptions) -> Iterator[_Leaving]:
     """Find what the options mean in an open catalog."""
     named = [value for value in (options.source, options.encoder, options.where) if value is not None]
     if len(named) != 1:
-        raise OptionError(
-            "remove takes exactly one of --source, --encoder and --where",
-            "pass one of --source S, --encoder E and --where SQL",
-        )
+        what = "remove takes exactly one of --source, --encoder and --where"
+        raise OptionError(what, "pass one of --source S, --encoder E and --where SQL")
     encoders, source, staying = {}, None, list_encoders(con)
     if options.encoder is not None:
         encoders = dict([choose_encoder(con, options.encoder)])
@@ -254,13 +249,8 @@ def _leaving(con: Connection, options: RemoveOptions) -> Iterator[_Leaving]:
         ids = filtered_ids(con, options.where or "")
     which = {"encoders": list(encoders)}
     with con.holding("leaving", {"image_id": ids}):
-        losing, outdated = con.rows(_LOSING, which), con.rows(_OUTDATED, which)
-        runs = {
-            "run_id": np.array([row[0] for row in losing], np.int64),
-            "whole": np.array([row[1] for row in losing], np.bool_),
-        }
-        maps = {"projection_id": np.array([row[0] for row in outdated], np.int64)}
-        with con.holding("losing", runs), con.holding("outdated", maps):
+        losing, outdated = con.table(_LOSING, which), con.table(_OUTDATED, which)
+        with con.holding("losing", losing), con.holding("outdated", outdated):
             yield _Leaving(encoders, staying, source)
 
 
@@ -279,9 +269,8 @@ def _recorded(con: Connection, source: str) -> str:
     query = " UNION ALL ".join(f"SELECT source FROM {table}" for table in ("stored_images", "sources", "failures"))
     rows = con.rows(f"FROM ({query}) WHERE source IS NOT NULL GROUP BY source ORDER BY count(*) DESC, source")
     known = [row[0] for row in rows]
-    for name in (source, absolute(source)):
-        if name in known:
-            return name
+    if found := next((name for name in (source, absolute(source)) if name in known), None):
+        return str(found)
     listed = ", ".join(known[:5]) + (f" and {len(known) - 5:,} more" if len(known) > 5 else "")
     raise OptionError(
         f"the store has no source {source}" + (f"; it has {listed}" if known else ""),
@@ -297,21 +286,15 @@ def _ids(con: Connection, query: str, parameters: dict[str, Any] | None = None) 
     return np.array(sorted(row[0] for row in con.rows(query, parameters) if row[0] is not None), np.int64)
 
 
-def _digests(con: Connection, run: int) -> tuple[str, str]:
-    return data_digests(con, _ids(con, "SELECT DISTINCT image_id FROM truths WHERE run_id = $run", {"run": run}))
+def _digests(con: Connection, run: int) -> dict[str, str]:
+    """Return the digests of the images of a run, and of their labels, by their columns in `runs`."""
+    data, labels = data_digests(
+        con, _ids(con, "SELECT DISTINCT image_id FROM truths WHERE run_id = $run", {"run": run})
+    )
+    return {"data_sha256": data, "labels_sha256": labels}
 
 
-def _has_its_digests(con: Connection, run: int) -> tuple[bool, bool]:
-    """Tell whether the images of a run, and their labels, are those that were scored."""
+def _right_digests(con: Connection, run: int) -> list[str]:
+    """Return the columns of those digests that are on record as they are: nothing changed since the run was scored."""
     recorded = con.rows("SELECT data_sha256, labels_sha256 FROM runs WHERE run_id = $run", {"run": run})[0]
-    data, labels = _digests(con, run)
-    return data == recorded[0], labels == recorded[1]
-
-
-def _renew_digests(con: Connection, run: int, data_was: bool, labels_were: bool) -> None:
-    """Record the digests of the images that are left to a run; one that did not hold before is left as it is."""
-    for column, held, digest in zip(
-        ("data_sha256", "labels_sha256"), (data_was, labels_were), _digests(con, run), strict=True
-    ):
-        if held:
-            con.run(f"UPDATE runs SET {column} = $digest WHERE run_id = $run", {"digest": digest, "run": run})
+    return [name for (name, found), was in zip(_digests(con, run).items(), recorded, strict=True) if found == was]

@@ -274,24 +274,20 @@ def _raw(entry: zipfile.ZipInfo) -> bytes:
 
 
 def _unicode_field(entry: zipfile.ZipInfo) -> bytes | None:
-    field = _field(entry.extra, 0x7075)
-    is_of_name = len(field) > 5 and int.from_bytes(field[1:5], "little") == zlib.crc32(_raw(entry))
-    return field[5:] if is_of_name else None
+    at = 0
+    while at + 4 <= len(entry.extra):
+        kind, length = struct.unpack_from("<2H", entry.extra, at)
+        field = entry.extra[at + 4 : at + 4 + length]
+        if kind == 0x7075:
+            of_name = len(field) > 5 and int.from_bytes(field[1:5], "little") == zlib.crc32(_raw(entry))
+            return field[5:] if of_name else None
+        at += 4 + length
+    return None
 
 
 def _is_undeclared(entry: zipfile.ZipInfo) -> bool:
     """Tell whether a name is not ASCII and does not say how it is encoded."""
     return not (entry.flag_bits & UTF8 or entry.orig_filename.isascii() or _unicode_field(entry) is not None)
-
-
-def _field(extra: bytes, wanted: int) -> bytes:
-    at = 0
-    while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == wanted:
-            return extra[at + 4 : at + 4 + length]
-        at += 4 + length
-    return b""
 
 
 def _modified_ns(entry: zipfile.ZipInfo) -> int:

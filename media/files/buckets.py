@@ -18,8 +18,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from shotdex.store.types import WEB_SECONDS
 
 from .places import Facts, Listed, NotListed, TooManyBytes, number_of
-from .urls import scheme_of, shown
-from .web_session import missing
+from .urls import missing, scheme_of, shown
 
 BLOCK = 4 << 20
 KEPT = 8

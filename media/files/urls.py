@@ -65,6 +65,12 @@ def checked(url: str) -> str:
     return f"{scheme}://{rest}"
 
 
+def missing(scheme: str, error: ImportError) -> SourceError:
+    """Return the error for a library that opens such URLs and is not installed."""
+    hint = 'pip install "shotdex[remote]"'
+    return SourceError(f"reading {scheme} URLs needs {error.name or 'a library'}, which is not installed", hint)
+
+
 def shown(place: str) -> str:
     """Return a place as messages may show it: `***` for a user's name and password, and for secrets in the query."""
     if not _SCHEME.match(place):

@@ -18,10 +18,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from shotdex.store.errors import SourceError
-
 from .places import EXCHANGE, TooManyBytes
-from .urls import shown
+from .urls import missing, shown
 
 SLOWEST, WHOLE = 10_000, 120
 """A server that drips keeps every single read within the limit: beyond it it must send 10 kB a second, and the whole
@@ -134,12 +132,6 @@ def _unpacked(data: bytes, packing: str, limit: int) -> bytes:
     return unpacked
 
 
-def missing(scheme: str, error: ImportError) -> SourceError:
-    """Return the error for a library that is not installed."""
-    hint = 'pip install "shotdex[remote]"'
-    return SourceError(f"reading {scheme} URLs needs {error.name or 'a library'}, which is not installed", hint)
-
-
 def wait(work: Awaitable[_T]) -> _T:
     """Return what a coroutine gives that ran on fsspec's loop; Ctrl-C cancels it.
 
@@ -187,10 +179,8 @@ def _shared_session() -> Any:
 
     loop = asyncio.get_running_loop()
     if _session is None or _session[0] is not loop or _session[1].closed:
-        _session = (
-            loop,
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=True),
-        )
+        jar = aiohttp.DummyCookieJar()
+        _session = loop, aiohttp.ClientSession(cookie_jar=jar, auto_decompress=False, trust_env=True)
     return _session[1]
 
 

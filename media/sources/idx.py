@@ -101,13 +101,9 @@ def find_idx_files(place: str | Path) -> list[str]:
     """
     text = str(place)
     is_folder = not places.is_url(text) and places.is_folder(text)
-    named = _entries(text) if is_folder else [text]
+    named = sorted(stored(str(path)) for path in Path(local(text)).iterdir()) if is_folder else [text]
     found = _of_images(named)
     return found or (_below_root(named) if is_folder and len(named) <= ROOT_ENTRIES else [])
-
-
-def _entries(folder: str) -> list[str]:
-    return sorted(stored(str(path)) for path in Path(local(folder)).iterdir())
 
 
 def _below_root(named: Sequence[str]) -> list[str]:
@@ -117,7 +113,8 @@ def _below_root(named: Sequence[str]) -> list[str]:
     sets = []
     for path in raw:
         with suppress(OSError):
-            sets += [files] if (files := _of_images(_entries(path))) else []
+            entries = sorted(stored(str(each)) for each in Path(local(path)).iterdir())
+            sets += [files] if (files := _of_images(entries)) else []
     if len(sets) > 1 and len(inner) == len(named):
         folders = ", ".join(str(Path(files[0]).parent) for files in sets)
         raise SourceError(f"there are several sets of IDX files: {folders}", "index them one by one")
@@ -171,7 +168,9 @@ class IdxSource:
 
 def _candidates(path: str) -> Iterator[Candidate]:
     try:
-        file, labels = _checked(path), _labels(path)
+        file = open_idx(path)
+        file.check()
+        labels = _labels(path)
     except (OSError, ContainerFailure) as error:
         raise SourceError(f"{path} cannot be read: {error}", "download the file again") from error
     if len(file.shape) != 3 or not file.item_bytes:
@@ -179,18 +178,13 @@ def _candidates(path: str) -> Iterator[Candidate]:
     count, name = file.shape[0], path.rsplit("/", 1)[-1]
     if labels is not None and len(labels) != count:
         raise SourceError(f"{path} has {count} images but {len(labels)} labels", "check both files")
-    names = _class_names(file)
+    start = hashlib.sha256(file.items(0, min(10, count))).hexdigest()
+    names = FASHION_MNIST if start in FASHION_MNIST_STARTS else ()
     split_name = next((split for word, split in SPLITS.items() if name.startswith(word)), None)
     for i in range(count):
-        category = None if labels is None else _name(names, labels[i])
+        category = None if labels is None else names[labels[i]] if labels[i] < len(names) else str(labels[i])
         known = Labels(category, None, split_name)
         yield Candidate(join(path, str(i)), f"{name}/{i}", file.item_bytes, file.facts.modified_ns, known)
-
-
-def _checked(path: str) -> IdxFile:
-    file = open_idx(path)
-    file.check()
-    return file
 
 
 def _labels(images: str) -> bytes | None:
@@ -203,15 +197,6 @@ def _labels(images: str) -> bytes | None:
                 raise ContainerFailure(Reason.CORRUPT, f"its labels have {labels.ndim} dimensions where they need 1")
             return labels.tobytes()
     return None
-
-
-def _name(names: tuple[str, ...] | None, label: int) -> str:
-    return names[label] if names is not None and label < len(names) else str(label)
-
-
-def _class_names(file: IdxFile) -> tuple[str, ...] | None:
-    start = hashlib.sha256(file.items(0, min(10, file.shape[0]))).hexdigest()
-    return FASHION_MNIST if start in FASHION_MNIST_STARTS else None
 
 
 class IdxFile:

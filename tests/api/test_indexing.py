@@ -54,6 +54,9 @@ def test_a_preview_of_what_is_indexed(photos: Path, tmp_path: Path) -> None:
         *(f"  kind{i % 2}/{i}.png: category kind{i % 2}" for i in (0, 2, 1, 3)),
         "2 classes",
     ]
+    said.clear()
+    assert shotdex.open(tmp_path / "store").index(photos, model="demo", note=said.append).unchanged == 4
+    assert said == ["2 classes"], "no model is loaded where nothing is new"
     (photos / "kind0" / "0.png").unlink()
     save_noise(photos / "kind1" / "9.png", seed=9)
     found = session.preview(photos)

@@ -239,9 +239,9 @@ class Reconciler:
         self.rows.append(row)
         self.failures += 1
 
-    def place(self, decoded: Decoded[Planned]) -> None:
+    def place(self, item: Planned, decoded: Decoded) -> None:
         """Take in a decoded image."""
-        item, known, content = decoded.item, decoded.item.known, decoded.content_sha256
+        known, content = item.known, decoded.content_sha256
         same = known is not None and known.content_sha256 == content
         if content in self.unencodable:
             # Its id is passed over as if the model had yet to say so: ids do not depend on how far ahead it is.

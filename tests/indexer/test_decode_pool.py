@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from PIL import Image
 
 from shotdex.indexer import decode_pool as decoding_module
 from shotdex.indexer import decoders as workers
-from shotdex.indexer.decode_pool import WORKERS, Decoded, Decoder, FailedItem
+from shotdex.indexer.decode_pool import WORKERS, Decoded, Decoder, Result
 from shotdex.indexer.decode_worker import NICE, read_frame, write_frame
 from shotdex.indexer.decoders import Workers, end_spare
 from shotdex.media.decoding.decode import decode
@@ -28,7 +28,7 @@ from shotdex.media.files.places import TooManyBytes
 from shotdex.models.preprocessing import FixedSize
 from shotdex.models.protocols import Prepared
 from shotdex.store.errors import ImageFailure, ShotdexError
-from shotdex.store.types import Limits, Reason
+from shotdex.store.types import Failure, Limits, Reason
 from tests.support import hostile
 from tests.support.images import encoded, gradient, noise
 
@@ -49,11 +49,6 @@ SLOW = slow_image()
 ALL = Limits(all_formats=True)  # the slow one is of no listed format
 
 
-@dataclass(frozen=True)
-class Named:
-    address: str
-
-
 class Files:
     """Files by address, and who asked for them."""
 
@@ -70,7 +65,7 @@ class Files:
             raise found
         return found
 
-    def decoder(self, **changes: Any) -> Decoder[Named]:
+    def decoder(self, **changes: Any) -> Decoder:
         parts: dict[str, Any] = {
             "prepare": FIXED.prepare,
             "portable": FIXED.portable,
@@ -80,18 +75,19 @@ class Files:
         }
         return Decoder(**(parts | changes))
 
-    def items(self) -> list[Named]:
-        return [Named(address) for address in self.files]
 
-
-def decoded(files: Mapping[str, bytes | Exception], **changes: Any) -> dict[str, Decoded[Named] | FailedItem[Named]]:
+def decoded(files: Mapping[str, bytes | Exception], **changes: Any) -> dict[str, Result]:
     decoder = Files(files).decoder(**changes)
-    return {result.item.address: result for result in decoder.decode_ahead([Named(name) for name in files], 8)}
+    return {address_of(result): result for result in decoder.decode_ahead(files, 8)}
 
 
-def reason(result: Decoded[Named] | FailedItem[Named]) -> tuple[str, Reason]:
-    assert isinstance(result, FailedItem)
-    return result.failure.stage, result.failure.reason
+def address_of(result: Result) -> str:
+    return result.path if isinstance(result, Failure) else result.address
+
+
+def reason(result: Result) -> tuple[str, Reason]:
+    assert isinstance(result, Failure)
+    return result.stage, result.reason
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +136,7 @@ class TestImages:
         images = {f"{i}": encoded(noise(i, 20 + 37 * i, 90 - 8 * i), "PNG" if i % 2 else "JPEG") for i in range(10)}
         for result in decoded(images).values():
             assert isinstance(result, Decoded)
-            image = decode(images[result.item.address])
+            image = decode(images[address_of(result)])
             want, got = FIXED.prepare(image), result.prepared
             assert got is not None
             assert (result.width, result.height) == image.size
@@ -216,9 +212,9 @@ class TestImages:
     def test_limits_reach_the_process(self) -> None:
         assert reason(decoded({"a": GOOD}, limits=Limits(pixels=10))["a"]) == ("decode", Reason.TOO_LARGE)
         files = Files({"a": GOOD})
-        assert isinstance(next(files.decoder(limits=Limits(None, None, None)).decode_ahead(files.items(), 1)), Decoded)
+        assert isinstance(next(files.decoder(limits=Limits(None, None, None)).decode_ahead(files.files, 1)), Decoded)
         assert files.asked[0][1] > 1 << 60
-        next(files.decoder(limits=Limits(bytes=77)).decode_ahead(files.items(), 1))
+        next(files.decoder(limits=Limits(bytes=77)).decode_ahead(files.files, 1))
         assert files.asked[1] == ("a", 77)
 
 
@@ -228,7 +224,7 @@ class TestReading:
     def test_in_order_one_thread_reads_and_not_too_far_ahead(self) -> None:
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(60)})
         behind = []
-        for i, _ in enumerate(files.decoder(in_order=True).decode_ahead(files.items(), 50)):
+        for i, _ in enumerate(files.decoder(in_order=True).decode_ahead(files.files, 50)):
             behind.append(len(files.asked) - i)
         assert [address for address, _ in files.asked] == list(files.files)
         assert files.threads == {threading.get_ident()}
@@ -243,14 +239,14 @@ class TestReading:
 
         thread = when_at_work(started, end)
         decoder = files.decoder(in_order=True, limits=Limits(seconds=1.0, all_formats=True))
-        assert len(list(decoder.decode_ahead(files.items(), 50))) == 60
+        assert len(list(decoder.decode_ahead(files.files, 50))) == 60
         thread.join()
         assert read[0] <= 2 * WORKERS + 1
 
     def test_otherwise_others_read(self) -> None:
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(20)})
-        results = list(files.decoder().decode_ahead(files.items(), 5))
-        assert [result.item.address for result in results] == list(files.files)
+        results = list(files.decoder().decode_ahead(files.files, 5))
+        assert [address_of(result) for result in results] == list(files.files)
         assert threading.get_ident() not in files.threads
 
 
@@ -260,15 +256,15 @@ class TestSharedCores:
 
     def test_all_come_in_order(self, in_order: bool) -> None:
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
-        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7)
-        assert [result.item.address for result in found] == list(files.files)
+        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.files, 7)
+        assert [address_of(result) for result in found] == list(files.files)
 
     def test_nothing_is_read_into_pixels_meanwhile(self, in_order: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         begun: list[int] = []
         decode = Workers.decode
         monkeypatch.setattr(Workers, "decode", lambda self, data: (begun.append(1), decode(self, data))[1])
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
-        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7)
+        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.files, 7)
         for number, _ in enumerate(found):
             if number % 8 == 0:
                 time.sleep(0.4)  # what had begun ends
@@ -288,16 +284,16 @@ class TestSharedCores:
             return good
 
         decoder = Files(dict.fromkeys(names, good)).decoder(in_order=in_order, shares_cores=True, read=read)
-        found = decoder.decode_ahead(map(Named, names), 5)
+        found = decoder.decode_ahead(names, 5)
         try:
-            assert [next(found).item.address for _ in range(4)] == names[:4]
+            assert [address_of(next(found)) for _ in range(4)] == names[:4]
         finally:
             held.set()
-        assert [result.item.address for result in found] == names[4:]
+        assert [address_of(result) for result in found] == names[4:]
 
     def test_whoever_stops_early_waits_for_nobody(self, in_order: bool) -> None:
         files = Files({f"{i}": encoded(noise(i), "PNG") for i in range(40)})
-        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.items(), 7)
+        found = files.decoder(in_order=in_order, shares_cores=True).decode_ahead(files.files, 7)
         next(found)
         found.close()
 
@@ -331,7 +327,7 @@ class TestProcesses:
             {"a": GOOD, "slow": SLOW, "b": encoded(noise(3), "PNG")}, limits=Limits(seconds=0.4, all_formats=True)
         )
         assert reason(results["slow"]) == ("decode", Reason.TOO_SLOW)
-        assert "0.4 s" in results["slow"].failure.detail  # type: ignore[union-attr]
+        assert "0.4 s" in results["slow"].detail  # type: ignore[union-attr]
         assert isinstance(results["a"], Decoded)
         assert isinstance(results["b"], Decoded)
 
@@ -345,7 +341,7 @@ class TestProcesses:
         thread.join()
         assert reason(results["bad"]) == ("decode", why)
         if why is Reason.CORRUPT:
-            assert sent.name in results["bad"].failure.detail  # type: ignore[union-attr]
+            assert sent.name in results["bad"].detail  # type: ignore[union-attr]
 
     def test_one_that_dies_between_two_images_costs_none(self, started: list[subprocess.Popen[bytes]]) -> None:
         pool = Workers(Limits(), None, 1)
@@ -414,15 +410,15 @@ class TestProcesses:
     @pytest.mark.parametrize("in_order", [True, False])
     def test_an_iterator_that_is_left_early_leaves_nothing(self, started: list[Any], in_order: bool) -> None:
         files = Files({f"{i}": SLOW if i else GOOD for i in range(20)})
-        results = files.decoder(in_order=in_order).decode_ahead(files.items(), 1 if in_order else 10)
+        results = files.decoder(in_order=in_order).decode_ahead(files.files, 1 if in_order else 10)
         began = time.monotonic()
         next(results)
         results.close()  # type: ignore[attr-defined]
         assert time.monotonic() - began < 2.5
 
     def test_an_error_among_the_items_leaves_nothing(self, started: list[Any]) -> None:
-        def items() -> Iterator[Named]:
-            yield Named("a")
+        def items() -> Iterator[str]:
+            yield "a"
             time.sleep(0.5)
             raise KeyboardInterrupt
 

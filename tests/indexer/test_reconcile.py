@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdex.indexer.contents import ContentTable, Vanished, keys_of
-from shotdex.indexer.decode_pool import Decoded, FailedItem
+from shotdex.indexer.decode_pool import Decoded
 from shotdex.indexer.pipeline import RESULTS, Pipeline
 from shotdex.indexer.reconcile import KNOWN, Placer, failures_of
 from shotdex.models.protocols import Prepared
@@ -131,9 +131,10 @@ def failure(item: Item) -> Failure:
     return Failure(f"/p/{item.address}", item.stage, Reason.CORRUPT, "broken")
 
 
-def decoded(case: Case, item: Item, known: bool) -> Decoded[rows.Planned]:
+def decoded(case: Case, item: Item, known: bool) -> Decoded:
     size = (0, 0) if known else (item.content + 1, item.content + 2)
-    return Decoded(planned(case, item), content(item.content), *size, None if known else prepared(case, item.content))
+    vectors = None if known else prepared(case, item.content)
+    return Decoded(f"/p/{item.address}", content(item.content), *size, vectors)
 
 
 def by_rows(case: Case) -> list[rows.Encoded]:
@@ -148,7 +149,7 @@ def by_rows(case: Case) -> list[rows.Encoded]:
         if item.stage is not None:
             placer.refuse(planned(case, item), failure(item))
         else:
-            placer.place(decoded(case, item, content(item.content) in table))
+            placer.place(planned(case, item), decoded(case, item, content(item.content) in table))
         if number % 3 == 2:
             flights.append(placer.launch(Echo()))  # type: ignore[arg-type]
     flights.append(placer.launch(Echo()))  # type: ignore[arg-type]
@@ -196,7 +197,7 @@ def by_columns(case: Case) -> tuple[pa.Table, pa.Table, list[int], Counter[str]]
         results = []
         for item in items:
             is_known = item.stage is None and pipeline.is_known(content(item.content))
-            result = FailedItem(planned(case, item), failure(item)) if item.stage else decoded(case, item, is_known)
+            result = failure(item) if item.stage else decoded(case, item, is_known)
             results += pipeline.add(result)
         results += pipeline.push(last=True)
         source, known_rows = said(case, items)

@@ -527,10 +527,10 @@ def test_a_image_of_extreme_shape_does_not_take_all_memory(
     """
     from PIL import Image
 
-    from shotdex.indexer.decode_pool import Decoder, FailedItem
-    from shotdex.media.sources import Candidate, read_bytes
+    from shotdex.indexer.decode_pool import Decoder
+    from shotdex.media.sources import read_bytes
     from shotdex.models.preprocessing import FixedSize
-    from shotdex.store.types import PIXEL_LIMIT, Limits
+    from shotdex.store.types import PIXEL_LIMIT, Failure, Limits
 
     Image.new("1", (65_535, 1)).save(tmp_path / "line.png")
     asked: list[int] = []
@@ -543,11 +543,11 @@ def test_a_image_of_extreme_shape_does_not_take_all_memory(
     monkeypatch.setattr(Image.Image, "resize", watched)
     fixed = FixedSize(224, None, (224, 224), 3, 1 / 255, (0.0,) * 3, (1.0,) * 3)
     portable = fixed.portable if elsewhere else None
-    decoder: Decoder[Candidate] = Decoder(fixed.prepare, portable, lambda _: False, read_bytes, Limits())
-    made = decoder.decode(Candidate(str(tmp_path / "line.png"), "line.png", 1, 1))
+    decoder = Decoder(fixed.prepare, portable, lambda _: False, read_bytes, Limits())
+    [made] = decoder.decode_ahead([str(tmp_path / "line.png")], 1)
     assert not [pixels for pixels in asked if pixels > PIXEL_LIMIT]
-    assert isinstance(made, FailedItem)
-    assert (made.failure.stage, made.failure.reason) == ("decode", Reason.TOO_LARGE)
+    assert isinstance(made, Failure)
+    assert (made.stage, made.reason) == ("decode", Reason.TOO_LARGE)
 
 
 def test_a_zip_and_its_layout(store: Store, folder: Path, fake: FakeEncoder, tmp_path: Path) -> None:

@@ -188,6 +188,31 @@ class TestPool:
         with pytest.raises(EncoderMismatch, match="the model of that name is now"):
             chosen.prepare(noise(seed=1))
 
+    def test_named_it_is_loaded_only_when_needed_while_its_files_are_as_they_were(
+        self, store: Store, known: EncoderId, folder: Path, loads: list[str], tmp_path: Path
+    ) -> None:
+        def chosen(**how: Any) -> Any:
+            return EncoderPool(store, "cpu").for_indexing(ModelOptions(str(folder), **how), lambda _: None)
+
+        loads.clear()
+        assert chosen().stored is None, "nothing is known of its files yet"
+        pool = EncoderPool(store, "cpu")
+        pool.for_indexing(ModelOptions(str(folder)), lambda _: None).encoder()
+        pool.keep_texts(known)
+        assert loads == [str(folder)]
+        assert chosen().encoder().id == chosen(precision="auto").encoder().id == known
+        assert chosen(precision="bf16").stored is None
+        assert loads == [str(folder)]
+        assert chosen().encoder().encode_images([noise(seed=1)]).shape == (1, known.dim)
+        with store.writing() as con:
+            con.run("UPDATE encoders SET weights_sha256 = 'other'")  # as where a library reads the same files otherwise
+        with pytest.raises(EncoderMismatch, match="the model of that name is now"):
+            chosen().encoder().prepare(noise(seed=1))
+        assert chosen().encoder().id == known, "named once more it is added alongside"
+        for file in save_random_clip(tmp_path / "other", seed=4).iterdir():
+            shutil.copy(file, folder)
+        assert chosen().stored is None
+
     def test_what_was_measured_is_the_model_of_its_identity(self, store: Store, folder: Path, loads: list[str]) -> None:
         pool, said = EncoderPool(store, "cpu"), []
         found = pool.for_indexing(ModelOptions(str(folder), precision="auto"), said.append, lambda: []).load()
