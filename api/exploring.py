@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from shotdex.models.own_encoder import AnyModel
     from shotdex.query.kept import View
-    from shotdex.query.search import Searcher
     from shotdex.store.engines.flat import Rows
     from shotdex.store.engines.vector_index import VectorIndex
 
@@ -48,12 +47,6 @@ class QueryParts:
 
 class Exploring(Facts):
     """Mixed into `Session`."""
-
-    @cached_property
-    def _searcher(self) -> Searcher:
-        from shotdex.query.search import Searcher
-
-        return Searcher(self.store)
 
     def snapshot(self) -> Snapshot:
         """Return the labels of all images, the outcomes of all runs, the maps and baselines, as they are in memory.

@@ -1,4 +1,4 @@
-"""What all parts of a session share: the store, and the models, which are looked for only once they are needed."""
+"""What all parts of a session share: the store, and the models and searches, each made only once it is needed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from shotdex.store.store import Store
 
 if TYPE_CHECKING:
     from shotdex.models.encoder_pool import EncoderPool
+    from shotdex.query.search import Searcher
 
 
 class Opened:
@@ -24,6 +25,7 @@ class Opened:
         self.path = store.root
         self._device = device
         self._pool: EncoderPool | None = None
+        self._searches: Searcher | None = None
         self._lock = Lock()
 
     @property
@@ -35,3 +37,13 @@ class Opened:
 
                 self._pool = EncoderPool(self.store, self._device)
             return self._pool
+
+    @property
+    def _searcher(self) -> Searcher:
+        """The searches, which keep what they read of the store."""
+        with self._lock:
+            if self._searches is None:
+                from shotdex.query.search import Searcher
+
+                self._searches = Searcher(self.store)
+            return self._searches
