@@ -20,6 +20,9 @@ from .validation import FileRecord, note_file
 ENGINES: dict[str, Callable[[EngineSite], VectorEngine]] = {"flat": FlatEngine, "ivf": open_ivf}
 """How each engine is opened. Of those that cover something a search takes the last, or the first that is exact."""
 
+STAMP_KEY = "engine_{}_{}"
+"""The key in `meta` of an engine's stamp, with the engine's name and the encoder's number."""
+
 OURS = re.compile(r"encoder-[0-9]+-([0-9a-f]{12}|[0-9a-f]{32})(\.[0-9]+)?\.(faiss|cells|validated|part)")
 """What the names of the files of engines look like, of this version and of older ones."""
 
@@ -31,7 +34,7 @@ def open_engines(
 
     `names` are those to be opened, with those that they search; all where there are none.
     """
-    keys = {_key(encoder_id, name): name for name in ENGINES}
+    keys = {STAMP_KEY.format(name, encoder_id): name for name in ENGINES}
     rows = con.rows("SELECT key, value FROM meta WHERE key IN (SELECT unnest($keys))", {"keys": list(keys)})
     stamps = {keys[key]: str(stamp) for key, stamp in rows if stamp is not None}
     site = EngineSite(store.index_folder, store.identity, encoder_id, encoder.dim, stamps)
@@ -43,7 +46,7 @@ def open_engines(
 
 def record_stamp(con: Connection, encoder_id: int, engine: VectorEngine) -> None:
     """Record the state of an engine, in the transaction that makes it the one to be used."""
-    key = _key(encoder_id, engine.stamped_as)
+    key = STAMP_KEY.format(engine.stamped_as, encoder_id)
     con.run("DELETE FROM meta WHERE key IN ($key, $older)", {"key": key, "older": f"index_stamp_{encoder_id}"})
     if engine.stamp is not None:
         con.run("INSERT INTO meta VALUES ($key, $stamp)", {"key": key, "stamp": engine.stamp})
@@ -52,16 +55,12 @@ def record_stamp(con: Connection, encoder_id: int, engine: VectorEngine) -> None
 def forget_stamps(con: Connection, encoder_id: int) -> None:
     """Forget all engines of an encoder, in the transaction that changes vectors under ids that they may cover."""
     for name in ENGINES:
-        con.run("DELETE FROM meta WHERE key = $key", {"key": _key(encoder_id, name)})
-
-
-def _key(encoder_id: int, name: str) -> str:
-    return f"engine_{name}_{encoder_id}"
+        con.run("DELETE FROM meta WHERE key = $key", {"key": STAMP_KEY.format(name, encoder_id)})
 
 
 def faiss_record(con: Connection, encoder_id: int) -> FileRecord | None:
     """Return what the catalog records of an encoder's FAISS file; None where nothing, or nothing that can be read."""
-    key = _key(encoder_id, FlatEngine.stamped_as)
+    key = STAMP_KEY.format(FlatEngine.stamped_as, encoder_id)
     stamp = con.value("SELECT value FROM meta WHERE key = $key", {"key": key})
     with suppress(EngineDamaged):
         return None if stamp is None else FileRecord.of_text(str(stamp))
