@@ -14,9 +14,8 @@ import numpy as np
 
 from shotdex.store.connection import Connection
 from shotdex.store.encoders import choose_encoder
-from shotdex.store.engines.base import Filter
+from shotdex.store.engines.base import STAMP_KEY, Filter
 from shotdex.store.engines.flat import among, nearest
-from shotdex.store.engines.milvus_rows import RECORD_KEY
 from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
 from shotdex.store.ids import GENERATION, encoded_ids, filtered_ids
 from shotdex.store.store import Store
@@ -208,7 +207,7 @@ class View:
 
     def through_milvus(self, place: Place) -> VectorIndex | None:
         """Return the same index as it is searched through Milvus; None where Milvus was not added."""
-        if RECORD_KEY.format(place.encoder_id) not in self.known.meta:
+        if STAMP_KEY.format("milvus", place.encoder_id) not in self.known.meta:
             return None
         if place not in self.known.through_milvus:
             con, index = self.catalog(), self.index(place)

@@ -29,20 +29,6 @@ def one_form(text: str) -> str:
     return text if text.isascii() else normalize("NFC", text)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownImage:
-    """What the catalog remembers of the image at one address, enough to tell what has become of it.
-
-    `same_file`: its size and time are as they were when it was read.
-    """
-
-    image_id: int
-    content_sha256: str
-    encoded: bool
-    present: bool
-    same_file: bool = False
-
-
 def known_query(encoder_id: int | None) -> str:
     """Return the query for every row of `stored_images` with whether `encoder_id` has encoded it (None: never)."""
     encoded = f"image_id IN (SELECT image_id FROM {vectors_table(encoder_id)})" if encoder_id is not None else "false"

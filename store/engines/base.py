@@ -20,6 +20,10 @@ NO_IDS: Ids = np.empty(0, np.int64)
 NO_IDS.flags.writeable = False
 
 
+STAMP_KEY = "engine_{}_{}"
+"""The key in `meta` of what the catalog records of an engine, with the engine's name and the encoder's number."""
+
+
 class EngineDamaged(Exception):
     """What an engine keeps is not what it wrote. Never leaves shotdex: the catalog is read instead."""
 

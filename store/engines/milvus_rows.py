@@ -15,15 +15,11 @@ from shotdex.store.connection import Connection
 from shotdex.store.schema import vectors_table
 from shotdex.store.types import Ids
 
-from .base import NO_IDS
+from .base import NO_IDS, STAMP_KEY
 from .pushed import ANY, CAPACITY, LABELS, code_sql
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-RECORD_KEY = "engine_milvus_{}"
-"""The key in `meta` of the record of an encoder's collection, with the encoder's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ class EngineRows:
 
 def read_record(con: Connection, encoder_id: int) -> MilvusRecord | None:
     """Return the record of an encoder's collection; None if there is none, or if it cannot be read."""
-    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": RECORD_KEY.format(encoder_id)})
+    value = con.value("SELECT value FROM meta WHERE key = $key", {"key": STAMP_KEY.format("milvus", encoder_id)})
     if value is None:
         return None
     try:
@@ -66,13 +62,13 @@ def read_record(con: Connection, encoder_id: int) -> MilvusRecord | None:
 
 def write_record(con: Connection, encoder_id: int, record: MilvusRecord | None) -> None:
     """Replace the record of an encoder's collection within a transaction; with None forget it and its rows."""
-    con.run("DELETE FROM meta WHERE key = $key", {"key": RECORD_KEY.format(encoder_id)})
+    con.run("DELETE FROM meta WHERE key = $key", {"key": STAMP_KEY.format("milvus", encoder_id)})
     if record is None:
         forget_rows(con, encoder_id)
     else:
         con.run(
             "INSERT INTO meta VALUES ($key, $text)",
-            {"key": RECORD_KEY.format(encoder_id), "text": json.dumps(asdict(record))},
+            {"key": STAMP_KEY.format("milvus", encoder_id), "text": json.dumps(asdict(record))},
         )
 
 

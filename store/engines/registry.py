@@ -12,16 +12,13 @@ from shotdex.store.encoders import list_encoders
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
-from .base import EngineDamaged, EngineSite, VectorEngine
+from .base import STAMP_KEY, EngineDamaged, EngineSite, VectorEngine
 from .flat import FlatEngine
 from .ivf import inverted_file_path, open_ivf
 from .validation import FileRecord, note_file
 
 ENGINES: dict[str, Callable[[EngineSite], VectorEngine]] = {"flat": FlatEngine, "ivf": open_ivf}
 """How each engine is opened. Of those that cover something a search takes the last, or the first that is exact."""
-
-STAMP_KEY = "engine_{}_{}"
-"""The key in `meta` of an engine's stamp, with the engine's name and the encoder's number."""
 
 OURS = re.compile(r"encoder-[0-9]+-([0-9a-f]{12}|[0-9a-f]{32})(\.[0-9]+)?\.(faiss|cells|validated|part)")
 """What the names of the files of engines look like, of this version and of older ones."""

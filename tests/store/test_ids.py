@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,6 +17,7 @@ from shotdex.store.image_columns import PLACES, move_table
 from shotdex.store.images import clear_failures, mark_removed
 from shotdex.store.store import Store
 from shotdex.store.text_vectors import remember_texts
+from tests.conftest import ROOT
 from tests.support.fakes import fake_id
 from tests.support.rows import add_images, add_vectors
 
@@ -111,3 +115,18 @@ def test_a_change_that_is_undone_leaves_the_generation(store: Store) -> None:
         raise ZeroDivisionError
     with store.reading() as con:
         assert images_generation(con) == before
+
+
+def test_ids_that_do_not_rise_are_sorted_without_numpy_ma() -> None:
+    """Its import takes longer than a search, and ids of a store with copies do not rise."""
+    code = (
+        "import sys, duckdb\n"
+        "from shotdex.store.connection import Connection\n"
+        "from shotdex.store.ids import _ids\n"
+        "ids = _ids(Connection(duckdb.connect()), 'SELECT unnest([3, 1, 2, 1])::BIGINT AS image_id')\n"
+        "print(ids.tolist(), 'numpy.ma' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    )
+    assert done.stdout == "[1, 2, 3] False\n"
