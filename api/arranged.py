@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,8 @@ def arranged(
     `find` returns the best so many hits; `vectors` the vectors of images, with their ids. Ranks stay those of the
     cosine: what is skipped keeps its ranks, and so do hits in another order.
     """
+    if not isinstance(k, Integral):
+        raise OptionError(f"k is the number of images, not {k!r}", "for example: k=10")
     last, more = how.skip + k, dict[int, int]()
     if not how.collapse or k < 1:
         found = find(last if k >= 1 else k)  # which says what is wrong with a k below 1

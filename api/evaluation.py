@@ -66,7 +66,7 @@ class Evaluation(Opened):
         prompts, templates, model, place = given["prompts"], given["templates"], given["model"], given["predictions"]
         record = {
             "prompts": prompts if isinstance(prompts, str) else None,
-            "templates": list(templates),
+            "templates": [templates] if isinstance(templates, str) else list(templates),
             "classes": classes if isinstance(classes, str) or classes is None else ",".join(classes),
             "model": model if isinstance(model, str) else None,
         }

@@ -33,6 +33,10 @@ class Plots:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def __repr__(self) -> str:
+        """Name the kinds: what a notebook shows for `store.plot` alone."""
+        return f"Plots: {', '.join(KINDS)}; for example: store.plot.{KINDS[0]}()"
+
     def __call__(self, kind: str, **options: Any) -> Figure:
         """Return a figure by the name of its kind.
 

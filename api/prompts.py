@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,11 @@ def choose_prompts(
             if user_path(prompts).is_file():
                 raise
             return partial(_recorded, prompts, error)
+    templates = [templates] if isinstance(templates, str) else templates
+    if isinstance(classes, Mapping):
+        raise OptionError(
+            "classes are names, without texts of their own", "write them to a prompt file: prompts=FILE.toml"
+        )
     spelled = [text for given in templates for text in (published_templates(given) if is_reference(given) else [given])]
     whole = classes if isinstance(classes, str) else ""
     published = [given for given in (whole, *templates) if is_reference(given)]

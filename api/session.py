@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from shotdex.store.errors import EmptyStore, OptionError
 from shotdex.store.location import find_store, store_to_write, user_path
-from shotdex.store.queries import Part, PartKind, Query
+from shotdex.store.queries import Part, PartKind, Query, like_of, part_of
 from shotdex.store.store import Store
 from shotdex.store.types import Space
 
@@ -183,13 +183,10 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
         minus, image, like = given["minus"], given["image"], given["like"]
         images = (image,) if isinstance(image, (str, bytes, os.PathLike)) else tuple(image)
         looked_for = (
-            *(Part(part[0], weight=float(part[1])) if isinstance(part, tuple) else part for part in parts),
+            *map(part_of, parts),
             *(Part(text, weight=-1.0) for text in ((minus,) if isinstance(minus, str) else minus)),
             *(Part(one if isinstance(one, bytes) else os.fspath(one), PartKind.IMAGE) for one in images),
-            *(
-                Part(of, PartKind.LIKE) if isinstance(of, int) else Part(of.removeprefix("@"), PartKind.SELECTION)
-                for of in ((like,) if isinstance(like, (int, str)) else like)
-            ),
+            *map(like_of, like if isinstance(like, Iterable) and not isinstance(like, str) else (like,)),
         )
         where, space = all_of(given["where"], **chosen(given, FilterKeywords)), Space(given["space"])
         query = Query(**{**chosen(given, Query), "parts": looked_for, "where": where, "space": space})

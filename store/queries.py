@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Integral, Real
 
+from .errors import OptionError
 from .file_names import local
 from .types import PIXEL_LIMIT, Space
 
@@ -34,6 +36,38 @@ class Part:
         named = "an image" if isinstance(self.value, bytes) else str(self.value)
         counted = "" if abs(self.weight) == 1 else f"{abs(self.weight):g}:"
         return f"{counted}{ {PartKind.LIKE: '#', PartKind.SELECTION: '@'}.get(self.kind, '') }{named}"
+
+
+def part_of(part: object) -> Part:
+    """Return the part of a query that a text, a pair of a text and its weight, or a part stands for.
+
+    Raises:
+        OptionError: it is none of them.
+    """
+    match part:
+        case Part():
+            return part
+        case str():
+            return Part(part)
+        case (str(text), Real() as weight):
+            return Part(text, weight=float(weight))
+    raise OptionError(
+        f"a query is made of texts, not of {type(part).__name__}",
+        "a text, or a pair such as ('dog', 2); for images: image=FILE, or like=ID for an indexed one",
+    )
+
+
+def like_of(of: object) -> Part:
+    """Return the part of a query that an image's id or the name of a selection stands for.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    if isinstance(of, Integral):  # those of numpy and pandas, too
+        return Part(int(of), PartKind.LIKE)
+    if isinstance(of, str):
+        return Part(of.removeprefix("@"), PartKind.SELECTION)
+    raise OptionError(f"like is an image_id or a selection, not {type(of).__name__}", "for example: like=hit.image_id")
 
 
 @dataclass(frozen=True, slots=True)

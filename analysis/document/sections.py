@@ -126,12 +126,13 @@ def classes(found: Material) -> Section:
             number(row.precision.value),
             interval(row.precision),
             number(row.f1.value),
+            interval(row.f1),
             row.remark,
         )
         for row in kept
     ]
     spread = "95 % interval"
-    columns = ("class", "n", "recall", spread, "0 to 1", "taken for it", "precision", spread, "F1", "remark")
+    columns = ("class", "n", "recall", spread, "0 to 1", "taken for it", "precision", spread, "F1", spread, "remark")
     which = f"The {ROWS} of {len(every):,} classes with the lowest recall." if len(every) > ROWS else "Every class."
     return Section("classes", "By class", (Table(f"{which} {BARS}, of the recall.", columns, tuple(rows)),))
 

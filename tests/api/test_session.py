@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import shotdex
-from shotdex import demo
+from shotdex import demo, errors
 from tests.conftest import ROOT
 
 
@@ -114,6 +114,20 @@ class TestSearch:
             several = list(pool.map(lambda text: [hit.image_id for hit in session.search(text, k=7)], texts))
         assert several == one
 
+    def test_what_is_no_query_is_an_option_error(self, session: shotdex.Session) -> None:
+        for wrong in (None, 5, np.zeros(8), Path("a.png"), ("dog", "2")):
+            with pytest.raises(errors.OptionError, match="a query is made of texts"):
+                session.search(wrong)
+        with pytest.raises(errors.OptionError, match="k is the number of images, not '3'"):
+            session.search("a duck", k="3")
+        with pytest.raises(errors.OptionError, match="an image_id or a selection"):
+            session.search(like=1.5)
+
+    def test_an_id_may_come_from_an_array(self, session: shotdex.Session) -> None:
+        ids, _ = session.vectors()
+        assert list(session.search(like=ids[0], k=2)) == list(session.search(like=int(ids[0]), k=2))
+        assert list(session.search(like=ids[:2], k=2)) == list(session.search(like=ids[:2].tolist(), k=2))
+
     def test_nothing_to_look_for(self, session: shotdex.Session) -> None:
         with pytest.raises(shotdex.errors.EmptyQuery):
             session.search("  ")
@@ -164,6 +178,15 @@ class TestEvaluation:
         assert all(row.low <= row.value <= row.high for row in found)
         with pytest.raises(KeyError, match="blurred"):
             found["nowhere"]
+
+    def test_one_template_may_be_a_text(self, session: shotdex.Session) -> None:
+        run = session.classify(["duck", "hat"], templates="a photo of a {}.", partial=True)
+        try:
+            assert run.prompts.classes["duck"] == ("a photo of a duck.",)
+        finally:
+            run.remove()
+        with pytest.raises(errors.OptionError, match="classes are names"):
+            session.classify({"duck": ["a duck"]})
 
     def test_runs_by_name(self, session: shotdex.Session) -> None:
         runs = session.runs()
