@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -200,7 +201,8 @@ def shards_of(store: Store, job: Job) -> ShardSet | None:
 
     Raises:
         SourceError: they are not the parts of one whole.
-        OptionError: options were given that the shards have decided already, or vectors cannot stay there.
+        OptionError: options were given that the shards have decided already, or vectors are to stay in shards and
+            there are none.
         EncoderMismatch: their vectors are not of the encoder that is meant.
     """
     from shotdex.indexer.layout import Layout
@@ -213,17 +215,12 @@ def shards_of(store: Store, job: Job) -> ShardSet | None:
         if job.options.keep_vectors:
             raise OptionError(
                 f"there are no shards at {job.source}, in which vectors could stay",
-                f"encode it first: shotdex encode {job.source} --part 0/1 --out PLACE   then: shotdex index PLACE "
-                "--vectors shards",
+                f"encode it first: shotdex encode {shlex.quote(job.source)} --part 0/1 --out PLACE   then: shotdex "
+                "index PLACE --vectors shards",
             )
         return None
     check_place(store.root)
     options = job.options
-    if options.keep_vectors and shards.place.in_bucket:
-        raise OptionError(
-            f"vectors cannot stay in shards at {shards.place}: only those in a folder can be read at any time",
-            "copy the shards to a folder that stays, and index that; or leave out --vectors shards",
-        )
     if options.layout != Layout() or options.columns or options.reading or job.model.precision:
         raise OptionError(
             f"{job.source} has shards, whose images have labels and vectors already",

@@ -100,8 +100,8 @@ class IndexKeywords(PreviewKeywords, total=False):
         images, or a .npy file with a row of numbers for each of its rows; no model is loaded. Of the other arguments,
         only `encoder`, `columns` and `progress` have an effect; see docs/exchange.md.
     encoder: the encoder of these vectors: the name of one in the store, of a model, or any new name.
-    vectors: where to keep the vectors of shards: "catalog", or "shards", for which `source` is a folder of shards that
-        stays in place: the catalog then records the file and row of each; see docs/shards.md.
+    vectors: where to keep the vectors of shards: "catalog", or "shards", for which `source` is a folder or bucket with
+        shards that stay in place: the catalog then records the file and row of each; see docs/shards.md.
     runner: who computes: "local" is this process, "ray" the workers of a Ray cluster; see docs/shards.md.
     ray_address: the address of that cluster: "127.0.0.1:6379" or "auto"; None starts one on this machine for this call.
         An address outside this machine needs Ray's token authentication (`RAY_AUTH_MODE=token`).

@@ -37,7 +37,8 @@ from shotdex.store.connection import Connection
 from shotdex.store.encoded_batch import Kept, batch_schema, commit
 from shotdex.store.encoders import add_encoder
 from shotdex.store.images import Labels
-from shotdex.store.shard_vectors import VectorFile, add_file
+from shotdex.store.shard_reader import VectorFile
+from shotdex.store.shard_vectors import add_file
 from shotdex.store.store import Store
 from shotdex.store.types import ImageVectors
 from tests.indexer import row_placer
@@ -90,8 +91,9 @@ def by_columns(store: Store, rows: int, size: int, *, vectors: bool = True) -> I
 
 def in_a_shard(con: Connection, store: Store, start: int, rows: int) -> Kept:
     """Return the places of vectors in a shard, which nobody reads here."""
-    path = store.root / "shards" / f"{start}.parquet"
-    number = add_file(con, store.root, VectorFile(0, add_encoder(con, IDENTITY), "/pictures", f"{start:064x}", path))
+    place, name = str(store.root / "shards"), f"{start}.parquet"
+    file = VectorFile(0, add_encoder(con, IDENTITY), "/pictures", f"{start:064x}", place, name)
+    number = add_file(con, store.root, file)
     return Kept(number, np.arange(rows))
 
 

@@ -59,8 +59,8 @@ SECTIONS = {
     type=click.Choice(["catalog", "shards"]),
     default="catalog",
     show_default=True,
-    help="Where the vectors of shards are kept. shards: they stay in the files of SOURCE, a folder of shards that must "
-    "be kept; the catalog has the file and row of each.",
+    help="Where the vectors of shards are kept. shards: they stay in the files of SOURCE, a folder or bucket with "
+    "shards that must be kept; the catalog has the file and row of each.",
 )
 @click.option(
     "--vectors-from",

@@ -1,8 +1,7 @@
 """Where shards lie: a folder on this machine, or a prefix in S3 or Google Cloud Storage, through `pyarrow.fs`.
 
-Credentials are the user's own, as the AWS and Google tools find them; an S3 server of one's own is named by the
-environment variable `AWS_ENDPOINT_URL`. Nobody ever meets half a file under its name: in a folder it is written aside
-and renamed, in a bucket it appears when the whole of it was sent.
+Nobody ever meets half a file under its name: in a folder it is written aside and renamed, in a bucket it appears when
+the whole of it was sent. `store/object_stores.py` says where credentials come from.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,12 @@ from shotdex.media.files.places import absolute, is_url, shown
 from shotdex.media.files.urls import scheme_of
 from shotdex.media.sources.kinds import PARQUET_ENDINGS
 from shotdex.store.errors import OptionError, StoreError
+from shotdex.store.object_stores import file_system
 
 BUCKETS = ("s3", "gs")
 
 ASIDE = 3600.0
 """Seconds after which a file that was being written passes for left by a process that was killed."""
-
-GOOGLE_SECONDS = 30.0
-"""Seconds for which a request to Google Cloud Storage is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,23 +185,7 @@ class Place:
 
     def _files(self) -> tuple[Any, str]:
         if self._found is None:
-            from pyarrow import fs
-
-            server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-            if server and scheme_of(self.url) == "s3":  # which botocore reads by itself, and pyarrow does not
-                scheme, _, host = server.rpartition("://")
-                region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-                files = fs.S3FileSystem(endpoint_override=host.rstrip("/"), scheme=scheme or "https", region=region)
-                self._found = files, self.url.partition("://")[2]
-            elif scheme_of(self.url) == "gs":
-                # Google's library tries for a quarter of an hour unless told otherwise, without credentials too.
-                files = fs.GcsFileSystem(retry_time_limit=timedelta(seconds=GOOGLE_SECONDS))
-                self._found = files, self.url.partition("://")[2]
-            elif self.in_bucket:
-                files, path = fs.FileSystem.from_uri(self.url)
-                self._found = files, path.rstrip("/")
-            else:
-                self._found = fs.LocalFileSystem(), self.url
+            self._found = file_system(self.url)
         return self._found
 
     @contextmanager

@@ -7,6 +7,8 @@ so a command that was interrupted goes on, and no shard is committed twice.
 
 from __future__ import annotations
 
+import logging
+import shlex
 import time
 from collections.abc import Callable, Iterable
 
@@ -20,17 +22,21 @@ from shotdex.store.connection import Connection, now
 from shotdex.store.encoded_batch import Kept, commit
 from shotdex.store.encoders import number_of
 from shotdex.store.engines.milvus_rows import forget_rows
-from shotdex.store.engines.writing import write_index
-from shotdex.store.shard_vectors import VectorFile, add_file, find_again, vector_files
+from shotdex.store.engines.writing import drop_index, write_index
+from shotdex.store.errors import StoreError
+from shotdex.store.shard_reader import VectorFile
+from shotdex.store.shard_vectors import add_file, find_again, settle, vector_files, waiting_images
 from shotdex.store.types import EncoderId, IndexReport
 
 from .inventory import Inventory
 from .layout import Labelling
 from .plan import Plan
-from .reconcile import KNOWN, Placer, failures_of
+from .reconcile import KNOWN, Placed, Placer, failures_of
 from .run import Indexing, catalog_state, interrupt_held_back
 from .shard_rows import read_batch
 from .shards import Shard
+
+log = logging.getLogger(__name__)
 
 
 def without_model(identity: EncoderId) -> ImageEncoder:
@@ -65,7 +71,7 @@ class ShardIndexing(Indexing):
         started = time.monotonic()
         with self._store.indexing():
             self._store.update_storage()
-            self._find_again(inventory.source.root, here)
+            waiting = self._find_again(inventory.source.root, here)
             plan, placer = self._open(inventory, labelling, decoder)
             interrupted = False
             try:
@@ -76,23 +82,48 @@ class ShardIndexing(Indexing):
             except KeyboardInterrupt:
                 interrupted = True
             finally:
+                if waiting:
+                    self._settle()
                 write_index(self._store, self._encoder_id, self._encoder.id)
             if not interrupted and not self._tally.too_many():
                 self._finish(plan)
+                if waiting:
+                    self._warn_of_waiting()
         return self._report(plan, interrupted, started)
 
-    def _find_again(self, source: str, here: Iterable[Shard]) -> None:
-        """Follow shards with vectors that moved, and forget those vectors whose shards are lost."""
+    def _settle(self) -> None:
+        """Give copies of what was committed its vectors, where theirs are in shards that are lost."""
+        with self._writing() as con:
+            settle(con, self._encoder_id)
+
+    def _warn_of_waiting(self) -> None:
+        with self._store.reading() as con:
+            left = waiting_images(con, self._encoder_id)
+        for source, count in left.items():
+            log.warning(
+                "%s of %s had vectors in shards that are lost, and have none now; index that source again: %s",
+                "1 image" if count == 1 else f"{count:,} images",
+                source,
+                f"shotdex index {shlex.quote(source)}",
+            )
+
+    def _find_again(self, source: str, here: Iterable[Shard]) -> bool:
+        """Follow shards with vectors that moved; return whether vectors wait for shards in the place of lost ones."""
         with self._store.reading() as con:
             self._left, number = catalog_state(con), number_of(con, self._encoder.id)
             files = vector_files(con, self._store.root)
         if number is None or not any(file.encoder_id == number for file in files.values()):
-            return
-        there = {shard.header.sha256: shard.path for shard in here if not shard.place.in_bucket}
+            return False
+        there = {shard.header.sha256: (shard.place.url, shard.name) for shard in here}
         with self._writing() as con:
             if find_again(con, self._store.root, number, source, there):
                 forget_rows(con, number)
-        write_index(self._store, number, self._encoder.id)  # without those, as they may come back with other last bits
+            waiting = con.value("SELECT count(*) FROM vector_places WHERE shard_id < 0")
+        try:  # without those, as they may come back with other last bits
+            write_index(self._store, number, self._encoder.id)
+        except StoreError:  # it lacks vectors whose shard is lost, perhaps until what follows was committed
+            drop_index(self._store, number)
+        return bool(waiting)
 
     def _commit_shard(self, plan: Plan, placer: Placer, shard: Shard) -> None:
         scratch = plan.inventory.con
@@ -107,7 +138,7 @@ class ShardIndexing(Indexing):
                 placed = placer.place(new, todo.select(KNOWN.names).cast(KNOWN)) if len(new) else None
                 with self._writing() as con:
                     if placed is not None:
-                        commit(con, placed.batch, placed.placement, self._kept(con, shard, todo))
+                        commit(con, placed.batch, placed.placement, self._kept(con, shard, todo, placed))
                     self._record(con, shard, batch)
                 if placed is not None:
                     plan.take(placed.found)
@@ -116,11 +147,14 @@ class ShardIndexing(Indexing):
         self._tally.add(failures_of(new))
         self._progress.advance(len(batch))
 
-    def _kept(self, con: Connection, shard: Shard, todo: pa.Table) -> Kept | None:
-        if not self._options.keep_vectors:
+    def _kept(self, con: Connection, shard: Shard, todo: pa.Table, placed: Placed) -> Kept | None:
+        image_id, vectors_of = (
+            to_numpy(placed.placement.column(name).fill_null(-1)) for name in ("image_id", "vectors_of")
+        )
+        if not (self._options.keep_vectors and ((image_id == vectors_of) & (vectors_of >= 0)).any()):
             return None
         header = shard.header
-        file = VectorFile(0, self._encoder_id, header.origin.root, header.sha256, shard.path)
+        file = VectorFile(0, self._encoder_id, header.origin.root, header.sha256, shard.place.url, shard.name)
         return Kept(add_file(con, self._store.root, file), to_numpy(todo.column("row")))
 
     def _is_committed(self, shard: Shard) -> bool:

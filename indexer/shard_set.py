@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -115,7 +116,13 @@ def open_shards(place: str) -> ShardSet | None:
             f"{where} has shards and other Parquet files: {shards[0].name} is a shard, {others[0]} is not",
             "index each separately: move the shards, or the other files, to a separate folder",
         )
-    return _whole(where, shards)
+    try:
+        return _whole(where, shards)
+    except SourceError as error:
+        if name and shards[0].header.parts * shards[0].header.pieces > 1:
+            hint = f"index all of them: shotdex index {shlex.quote(str(where))}"
+            raise SourceError(f"{where.named(name)} is one of several shards", hint) from error
+        raise
 
 
 def _may_have_shards(place: str) -> bool:
@@ -198,7 +205,8 @@ def _check_complete(shards: ShardSet) -> None:
             f"{'part' if one else 'parts'} {_ranges(missing)} of {header.parts} {'is' if one else 'are'} missing at "
             f"{shards.place}, whole or in part (parts count from 0)",
             f"encode {'it' if one else 'each'} with the options of the others, then index again: shotdex encode "
-            f"{header.origin.root} --part {missing[0]}/{header.parts} --out {shards.place}",
+            f"{shlex.quote(header.origin.root)} --part {missing[0]}/{header.parts} "
+            f"--out {shlex.quote(str(shards.place))}",
         )
 
 

@@ -12,13 +12,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from shotdex.store.errors import SourceError
-from shotdex.store.shard_vectors import FOOTER
+from shotdex.store.shard_reader import FOOTER
 
 from .place import Place
 from .shard_header import Header, parse_header
@@ -39,11 +38,6 @@ class Shard:
     name: str
     header: Header
     rows: int
-
-    @property
-    def path(self) -> Path:
-        """Where it is, in a folder."""
-        return Path(self.place.url) / self.name
 
     def __str__(self) -> str:
         return self.place.named(self.name)

@@ -119,6 +119,8 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None, 
             counted = runs_of_relabelled(con, "rows")
             con.run(_KNOWN)
             recount(con, counted)
+        if (vectors_of >= 0).any():
+            con.run(_WAITED, {"number": number})
         con.run("DELETE FROM failures WHERE path IN (SELECT address FROM rows)")
         if failed.any():
             con.run(_FAILED, at | {"decoder": decoder})
@@ -175,6 +177,12 @@ _KNOWN = """
         metadata = b.metadata, removed_at = NULL, {photo}
     FROM rows b WHERE NOT b.is_new AND stored_images.image_id = b.image_id
 """.format(photo=", ".join(f"{name} = coalesce(b.{name}, stored_images.{name})" for name in PHOTO.names))
+
+# Images that get vectors do not wait for those of a lost shard any more.
+_WAITED = """
+    DELETE FROM vector_places WHERE encoder_id = $number AND shard_id < 0
+    AND image_id IN (SELECT image_id FROM rows WHERE vectors_of IS NOT NULL)
+"""
 
 _OWN = f"""
     INSERT INTO {{vectors}} BY NAME

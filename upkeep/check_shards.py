@@ -11,7 +11,8 @@ from shotdex.indexer.shard_rows import read_batch
 from shotdex.indexer.shards import find_shard, read_header
 from shotdex.store.connection import Connection
 from shotdex.store.errors import ShotdexError, SourceError
-from shotdex.store.shard_vectors import LOST_HINT, VectorFile, vector_files
+from shotdex.store.shard_reader import LOST_HINT, VectorFile
+from shotdex.store.shard_vectors import vector_files
 from shotdex.store.store import Store
 
 from .check import REPAIR, Check
@@ -31,7 +32,7 @@ def shards(store: Store, con: Connection) -> list[Check]:
 
 def _vectors(store: Store, con: Connection) -> list[Check]:
     """Read the shards in which vectors of the catalog stay, and compare them with their digests."""
-    files = vector_files(con, store.root)
+    files = vector_files(con, store.root, needed=True)
     of_encoder: dict[int, list[VectorFile]] = {}
     for file in files.values():
         of_encoder.setdefault(file.encoder_id, []).append(file)
@@ -48,9 +49,9 @@ def _vectors(store: Store, con: Connection) -> list[Check]:
 
 
 def _altered(file: VectorFile, scratch: Connection) -> str:
-    place = Place(str(file.path.parent))
+    place = Place(file.place)
     try:
-        shard = read_header(place, file.path.name)
+        shard = read_header(place, file.name)
         if shard is None:
             return "is not a shard"
         read_batch(shard, scratch)
@@ -65,7 +66,7 @@ def check_kept(store: Store, con: Connection) -> None:
     Raises:
         StoreError: a shard is lost.
     """
-    for file in vector_files(con, store.root).values():
+    for file in vector_files(con, store.root, needed=True).values():
         if file.lost:
             raise file.error(file.lost)
 

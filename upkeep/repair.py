@@ -17,7 +17,7 @@ from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
 from shotdex.store.runs import recount
 from shotdex.store.schema import texts_table, vectors_table
-from shotdex.store.shard_vectors import stored_vectors
+from shotdex.store.shard_vectors import drop_unneeded, stored_vectors
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 
@@ -114,6 +114,7 @@ def _repair_vectors(con: Connection, number: int, encoder: EncoderId, doubtful: 
         first = f"SELECT min(rowid) FROM {rows} WHERE {those} GROUP BY image_id"
         twice += con.value(f"DELETE FROM {rows} WHERE {those} AND rowid NOT IN ({first})")
     twice += con.value(f"DELETE FROM {places} WHERE {own} AND image_id IN (SELECT image_id FROM {table})")
+    drop_unneeded(con)
     counted = {
         "vectors of unknown images": unknown,
         f"invalid vectors ({hint})": broken,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from shotdex.store.engines.ivf import inverted_file_path, read_figures
 from shotdex.store.engines.milvus_rows import read_record
 from shotdex.store.engines.registry import faiss_file
 from shotdex.store.images import unlabelled
+from shotdex.store.object_stores import in_bucket
 from shotdex.store.prediction_files import RunFiles
 from shotdex.store.runs import list_runs
 from shotdex.store.schema import vectors_table
+from shotdex.store.shard_reader import VectorFile
 from shotdex.store.shard_vectors import vector_files
 from shotdex.store.source_records import left_out
 from shotdex.store.store import Store
@@ -45,9 +48,12 @@ class EncoderStatus:
 
 @dataclass(frozen=True, slots=True)
 class ShardFolder:
-    """A folder with shards in which vectors of the store stay: how many, and how many of them are not there."""
+    """A folder with shards in which vectors of the store stay: how many, and how many of them are not there.
 
-    folder: Path
+    It may be the URL of a prefix in a bucket, where it is not looked at whether they are there.
+    """
+
+    folder: Path | str
     shards: int
     missing: int
 
@@ -108,7 +114,7 @@ def status(store: Store) -> Status:
             left_out=left_out(con),
             unlabelled=list(unlabelled(con, UNLABELLED)[1]),
             prediction_files=list(con.run_files.values()),
-            vector_shards=_shard_folders([file.path for file in vector_files(con, store.root).values()]),
+            vector_shards=_shard_folders(vector_files(con, store.root, needed=True).values()),
         )
         added = any(read_record(con, entry.number) is not None for entry in found.encoders)
     if not added:
@@ -118,11 +124,14 @@ def status(store: Store) -> Status:
     return replace(found, engines=engine_statuses(store))
 
 
-def _shard_folders(paths: list[Path]) -> list[ShardFolder]:
-    folders: dict[Path, list[bool]] = {}
-    for path in paths:
-        folders.setdefault(path.parent, []).append(path.is_file())
-    return [ShardFolder(folder, len(there), there.count(False)) for folder, there in folders.items()]
+def _shard_folders(files: Iterable[VectorFile]) -> list[ShardFolder]:
+    folders: dict[str, list[bool]] = {}
+    for file in files:
+        folders.setdefault(file.place, []).append(in_bucket(file.place) or Path(file.path).is_file())
+    return [
+        ShardFolder(place if in_bucket(place) else Path(place), len(there), there.count(False))
+        for place, there in folders.items()
+    ]
 
 
 def _size(path: Path | None) -> int:

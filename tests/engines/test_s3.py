@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shotdex import demo
@@ -173,6 +174,23 @@ def store(bucket: Bucket, alone: Path, tmp_path_factory: pytest.TempPathFactory)
 
 def test_parts_make_the_store_of_the_source(alone: Path, store: Path) -> None:
     assert_equal(alone, store)
+
+
+def test_vectors_stay_in_the_bucket(bucket: Bucket, alone: Path, tmp_path: Path) -> None:
+    """`verify` reads all of them there; without the server what needs them says why it cannot have them."""
+    store = ("--store", tmp_path / "store")
+    bucket.ok("index", SHARDS, *store, "--vectors", "shards", python=PLAIN)
+    bucket.ok("verify", *store, python=PLAIN)
+    exported = [tmp_path / "one", tmp_path / "two"]
+    for place, out in zip((tmp_path / "store", alone), exported, strict=True):
+        bucket.ok("export", "numpy", out, "--store", place, python=PLAIN)
+    np.testing.assert_allclose(*(np.load(out / "vectors.npy") for out in exported), rtol=0, atol=1e-6)
+    gone = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+    for arguments in (("export", "numpy", tmp_path / "three"), ("sql", "SELECT sum(joint[1]) FROM vectors")):
+        done = bucket.run(*arguments, *store, python=PLAIN, **gone)
+        assert done.returncode == 1, done.stdout
+        assert "which cannot be read now:" in done.stdout
+        assert "Traceback" not in done.stdout
 
 
 def test_no_secret_is_written(bucket: Bucket, source: str, store: Path) -> None:

@@ -59,8 +59,8 @@ def assert_same(one: Path, other: Path) -> None:
 def pointers(store: Path) -> tuple[int, int]:
     """How many vectors are in shards, and how many in the catalog."""
     with Store.open(store).reading() as con:
-        tables = "SELECT count(*) FROM catalog.main.vectors_1 UNION ALL SELECT count(*) FROM vector_places"
-        inside, outside = (row[0] for row in con.rows(tables))
+        tables = ("catalog.main.vectors_1", "vector_places WHERE shard_id > 0")
+        inside, outside = (con.value(f"SELECT count(*) FROM {table}") for table in tables)
     return outside, inside
 
 
@@ -181,6 +181,45 @@ def test_shards_that_were_encoded_again_take_the_place_of_lost_ones(tmp_path: Pa
     assert verify(store, VerifyOptions()).whole
     index_directly(tmp_path / "other", folder)
     assert len(shotdex.open(store).search(like=2, k=99)) == len(shotdex.open(tmp_path / "other").search(like=2, k=99))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A store of two sources, shards of both, in which all images of the second are copies, but for one."""
+    first, second = make_folder(tmp_path / "first", 6), make_folder(tmp_path / "second", 4)
+    save_noise(second / "cat0" / "own.png", seed=99)
+    encode(first, "0/1", tmp_path / "one")
+    encode(second, "0/1", tmp_path / "two")
+    for place in (tmp_path / "one", tmp_path / "two"):
+        index_shards(tmp_path / "store", place, vectors="shards")
+    assert pointers(tmp_path / "store") == (15, 0)
+    return first, tmp_path / "one", tmp_path / "two"
+
+
+@pytest.mark.parametrize("kept", ["catalog", "shards"])
+def test_copies_in_another_source_get_the_vectors_of_shards_that_were_encoded_again(
+    two: tuple[Path, Path, Path], kept: str
+) -> None:
+    first, one, _ = two
+    save_noise(first / "cat1" / "new.png", seed=98)
+    encode(first, "0/1", one)
+    index_shards(store := one.parent / "store", one, vectors=kept)
+    assert verify(store, VerifyOptions()).whole
+    assert pointers(store) == ((16, 0) if kept == "shards" else (1, 15))
+    assert len(shotdex.open(store).vectors()[0]) == 16
+
+
+def test_shards_of_a_source_that_was_removed_are_not_needed(two: tuple[Path, Path, Path]) -> None:
+    first, one, place = two
+    shotdex.open(store := one.parent / "store").remove(source=first)
+    assert {shown.folder for shown in shotdex.open(store).status().vector_shards} == {one, place}
+    shutil.rmtree(one)
+    assert "is not there" in lost(store)  # copies have their vectors there
+    index_shards(store, place, vectors="shards")
+    assert {shown.folder for shown in shotdex.open(store).status().vector_shards} == {place}
+    assert verify(store, VerifyOptions(repair=True)).whole
+    assert verify(store, VerifyOptions()).whole
+    assert len(vectors(store)[0]) == 7
 
 
 def test_both_kinds_in_one_store(made: Path, folder: Path, place: Path, tmp_path: Path) -> None:
