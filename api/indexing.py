@@ -153,7 +153,7 @@ class Indexing(Opened):
 
         bar = shown(job.progress, "reading headers")
         with job.web.in_effect(), self._listed(job) as (inventory, _), bar as progress:
-            return refresh_metadata(Store.open(self.path), inventory, progress)
+            return refresh_metadata(Store.at(self.path), inventory, progress)
 
     @contextmanager
     def _listed(self, job: Job) -> Iterator[tuple[Inventory, IndexOptions]]:
@@ -217,7 +217,9 @@ class Indexing(Opened):
 
         with self._scanned(job) as (inventory, choice, options), shown(job.progress, "indexing") as bar:
             encoder = choice.encoder()  # before there is a store, which a model that is not there must not leave behind
-            return Indexing(Store.create(self.path), encoder, options, bar, say).run(inventory)
+            # One that is there has been read just before.
+            store = Store(self.path) if self.store.catalog_bytes() else Store.create(self.path)
+            return Indexing(store, encoder, options, bar, say).run(inventory)
 
 
 def index_options(given: SourceKeywords) -> IndexOptions:

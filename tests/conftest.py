@@ -116,8 +116,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFolder(config, log)
 
 
+def pytest_collection() -> None:
+    """Thousands of tests are made and none is dropped: the collector of garbage would look at all of them again."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     _freeze()
+    gc.enable()
 
 
 def _freeze() -> None:

@@ -85,7 +85,7 @@ def answers(filled: Store, tmp_path_factory: pytest.TempPathFactory) -> Callable
     """What runs over all images answer; each choice of templates is classified once."""
     folder = tmp_path_factory.mktemp("answers")
     shutil.copytree(filled.root, folder / "store")
-    store = Store.open(folder / "store")
+    store = Store(folder / "store")
     return cache(lambda templates, combine: classified(store, templates, None, combine))
 
 
@@ -110,7 +110,7 @@ def parted(answered: Answers, first: Sequence[int], second: Sequence[int]) -> tu
 def copied(filled: Store, tmp_path: Path) -> Store:
     """A store of one's own, to be written to."""
     shutil.copytree(filled.root, tmp_path / "store")
-    return Store.open(tmp_path / "store")
+    return Store(tmp_path / "store")
 
 
 def check(found: Sweep, answered: Callable[[list[str]], tuple[Answers, Answers]]) -> None:

@@ -73,7 +73,7 @@ def test_classes_that_differ_in_case_only(
     run = session.classify(names, templates=templates, partial=True)
     if stirred:
         rng = np.random.default_rng(7)
-        with Store.open(copied).writing() as con:
+        with Store(copied).writing() as con:
             for text, vector in con.rows("SELECT text, vector FROM text_vectors_1"):
                 moved = (np.array(vector, np.float32) * (1 + 3e-7 * rng.normal(size=len(vector)))).tolist()
                 con.run("UPDATE text_vectors_1 SET vector = $v WHERE text = $t", {"v": moved, "t": text})

@@ -105,7 +105,7 @@ def test_the_toddlers_from_import_to_removal(shotdex: Run, here: Path) -> None:
 def test_compare_says_what_the_intervals_say(shotdex: Run, here: Path) -> None:
     write("people.csv", "condition,accuracy,n,source", "blurred,0.98,500,a book", "geons,0.02,500,a book", ",0.4,,")
     done(shotdex("baseline", "import", "people.csv"))
-    with Store.open(here / ".shotdex").reading() as con:
+    with Store(here / ".shotdex").reading() as con:
         people, run = find_baseline(con, "people"), find_run(con, "photo")
         mine = accuracy_by(con, run, "condition")
     text = done(shotdex("baseline", "compare", "people"))

@@ -53,7 +53,7 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rows(sql: str) -> list[tuple[Any, ...]]:
-    with Store.open(Path(".shotdex")).reading() as con:
+    with Store(Path(".shotdex")).reading() as con:
         return con.rows(sql)
 
 

@@ -203,7 +203,7 @@ def test_a_former_spelling_answers_with_the_present_one(shotdex: Run, here: Path
 def test_runs(shotdex: Run, here: Path) -> None:
     assert shotdex("duplicates", "--run", "run-1", "--run", "run-1").out.count("run run-1:") == 1
     failed(shotdex("duplicates", "--run", "gone"), 2, "there is no run 'gone'", "run-1")
-    with Store.open(here / ".shotdex").writing() as con:
+    with Store(here / ".shotdex").writing() as con:
         con.run("DELETE FROM runs")
     assert "no runs yet" in shotdex("duplicates").out
 

@@ -187,7 +187,7 @@ def refused(tmp_path: Path) -> None:
         index_shards(tmp_path / "store", tmp_path / "place")
     assert len(str(error.value)) < 2000
     if (tmp_path / "store").exists():
-        with Store.open(tmp_path / "store").reading() as con:
+        with Store(tmp_path / "store").reading() as con:
             assert con.value("SELECT count(*) FROM stored_images") == 0
 
 
@@ -234,7 +234,7 @@ def test_vectors_in_lists_of_any_kind(shard: Path, tmp_path: Path, kind: str) ->
     rewritten(shard, tmp_path / "place" / "x.parquet", change)
     index_shards(tmp_path / "other", tmp_path / "place")
     index_shards(tmp_path / "one", shard)
-    with Store.open(tmp_path / "one").writing() as con:
+    with Store(tmp_path / "one").writing() as con:
         con.run("UPDATE stored_images SET category = NULL")
     assert_equal(tmp_path / "one", tmp_path / "other")
 

@@ -98,13 +98,13 @@ def test_the_order_of_files_and_a_shard_that_is_there_twice_do_not_matter(
 def test_again_nothing_is_committed(place: Path, tmp_path: Path) -> None:
     index_shards(tmp_path / "store", place)
     before = contents(tmp_path / "store")
-    with Store.open(tmp_path / "store").reading() as con:
+    with Store(tmp_path / "store").reading() as con:
         ledger = con.rows("FROM shards ORDER BY shard_id")
     assert [row[4:7] for row in ledger] == [(0, 3, 0), (1, 3, 0), (1, 3, 1), (2, 3, 0)]
     report = index_shards(tmp_path / "store", place)
     assert (report.added, report.unchanged, report.failed) == (0, 42, 2)
     assert contents(tmp_path / "store") == before
-    with Store.open(tmp_path / "store").reading() as con:
+    with Store(tmp_path / "store").reading() as con:
         assert con.rows("FROM shards ORDER BY shard_id") == ledger
 
 
@@ -169,7 +169,7 @@ def test_parts_of_several_states_are_refused_until_all_are_encoded_again(folder:
     report = index_shards(tmp_path / "store", tmp_path / "shards")
     assert (report.added, report.moved, report.changed, report.removed) == (1, 1, 1, 1)
     index_directly(tmp_path / "one", folder)
-    with Store.open(tmp_path / "store").reading() as con:
+    with Store(tmp_path / "store").reading() as con:
         assert con.value("SELECT count(*) FROM images") == 42
 
 
@@ -234,7 +234,7 @@ def test_interrupted_between_two_commits(
 
     monkeypatch.setattr(ShardIndexing, "_record", interrupt)
     assert index_shards(tmp_path / "store", place).interrupted
-    with Store.open(tmp_path / "store").reading() as con:
+    with Store(tmp_path / "store").reading() as con:
         assert con.value("SELECT count(*) FROM shards") == 2
     monkeypatch.setattr(ShardIndexing, "_record", real)
     report = index_shards(tmp_path / "store", place)
@@ -263,7 +263,7 @@ Session(Store(Path(sys.argv[1]))).index(sys.argv[2])
 def test_killed_in_a_commit(place: Path, undisturbed: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "store", place], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    with Store.open(tmp_path / "store").reading() as con:
+    with Store(tmp_path / "store").reading() as con:
         assert con.value("SELECT count(*) FROM shards") == 1
     index_shards(tmp_path / "store", place)
     assert_equal(undisturbed, tmp_path / "store")

@@ -61,7 +61,7 @@ def test_its_model_indexes_and_answers(
     planned = shotdex("index", colours, "--model", "TOY:big", "--dry-run", *at)
     assert "model: toy:big" in planned.out, planned.err
     assert shotdex("index", colours, "--model", "TOY:big", *at).status == 0
-    with Store.open(tmp_path / "store").reading() as con:
+    with Store(tmp_path / "store").reading() as con:
         assert con.rows("SELECT name, precision FROM encoders") == [("toy:big", "float32")]
     found = shotdex("search", "red", "-k", "1", "--json", *at)
     assert Path(json.loads(found.out)[0]["path"]).name.startswith("Red"), found.err

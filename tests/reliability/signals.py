@@ -174,7 +174,7 @@ class Signals:
 
 
 def _contents(store: Path) -> int:
-    with Store.open(store).reading() as con:
+    with Store(store).reading() as con:
         return int(con.value("SELECT count(DISTINCT content_sha256) FROM images"))
 
 

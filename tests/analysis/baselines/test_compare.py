@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(made: Path, tmp_path: Path) -> Store:
     shutil.copytree(made, tmp_path / "store")
-    return Store.open(tmp_path / "store")
+    return Store(tmp_path / "store")
 
 
 @pytest.fixture

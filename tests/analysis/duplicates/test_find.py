@@ -54,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def twins(built: Path, tmp_path: Path) -> Store:
     """A copy of the store; its images stay where they are."""
     shutil.copytree(built / "store", tmp_path / "twins")
-    return Store.open(tmp_path / "twins")
+    return Store(tmp_path / "twins")
 
 
 @pytest.fixture

@@ -40,4 +40,4 @@ def shades_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shades(shades_once: Path, tmp_path: Path) -> Store:
     """A copy that a test may change; its images stay where they were."""
     shutil.copytree(shades_once / "store", tmp_path / "shades")
-    return Store.open(tmp_path / "shades")
+    return Store(tmp_path / "shades")

@@ -32,7 +32,7 @@ FULL = ProbeOptions(shots=(1, 4), draws=3, runs=("bare", "bright"), outside=("CN
 
 @pytest.fixture(scope="module")
 def unchanged(shades_once: Path) -> Store:
-    return Store.open(shades_once / "store")
+    return Store(shades_once / "store")
 
 
 @pytest.fixture(scope="module")
