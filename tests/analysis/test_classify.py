@@ -390,7 +390,10 @@ def evaluated(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_the_notebooks_own_loop(
     evaluated: tuple[Store, Any], demo_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The processor with all labels and one image, argmax of `logits_per_image`: the same prediction for each."""
+    """The processor with all labels and one image, argmax of `logits_per_image`: the same prediction for each.
+
+    Of every third image, whatever its category and condition: to encode all of them one by one takes long.
+    """
     import torch
     from PIL import Image
     from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
@@ -407,7 +410,7 @@ def test_the_notebooks_own_loop(
     # The loop encodes the same texts again with each image, which is most of its time.
     monkeypatch.setattr(model, "get_text_features", lambda **_: texts)
     wrong = []
-    for path, predicted, probability in found:
+    for path, predicted, probability in found[::3]:
         image = Image.open(path).convert("RGBA")
         white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         with torch.no_grad():

@@ -21,6 +21,7 @@ from shotdex.store.types import Combine, EncoderId, Vectors
 from tests.conftest import index
 from tests.support.evaluated import NAMES, WORDS, change, rows, run, save_noisy_colour
 from tests.support.fakes import FakeEncoder, fake_id
+from tests.support.restored import Restored
 
 LAYOUT = "{condition}/{category}/*"
 
@@ -33,33 +34,27 @@ def save_images(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    return save_images(tmp_path / "p")
-
-
-@pytest.fixture
-def live(store: Store, images: Path) -> Store:
-    """A store with the run `first`, of all the `images`."""
-    index(store, images, FakeEncoder(), LAYOUT)
-    run(store, WORDS, name="first")
-    return store
-
-
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template")
-    store = Store.create(folder / "store")
-    index(store, save_images(folder / "p"), FakeEncoder(), LAYOUT)
-    run(store, WORDS, name="first")
-    return store.root
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Restored:
+    def make(folder: Path) -> None:
+        store = Store.create(folder / "store")
+        index(store, save_images(folder / "p"), FakeEncoder(), LAYOUT)
+        run(store, WORDS, name="first")
+
+    return Restored(tmp_path_factory.mktemp("template"), make)
 
 
 @pytest.fixture
-def ran(template: Path, tmp_path: Path) -> Store:
-    """The same, for tests that leave the images alone."""
-    shutil.copytree(template, tmp_path / "ran")
-    return Store(tmp_path / "ran")
+def ran(kept: Restored) -> Store:
+    """A store with the run `first`, of all the `images`."""
+    return Store(kept.restore() / "store")
+
+
+@pytest.fixture
+def images(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if "ran" in request.fixturenames:
+        return Path(request.getfixturevalue("ran").root.parent / "p")
+    return save_images(tmp_path / "p")
 
 
 def again(store: Store, name: str = "first", encoder: FakeEncoder | None = None) -> Rerun:
@@ -89,13 +84,13 @@ class TestNothingChanged:
         assert (found.largest, found.changes, found.identical) == (0, (), True)
         assert (rows(ran, "FROM runs"), rows(ran, "FROM predictions ORDER BY ALL")) == before, "nothing is recorded"
 
-    def test_with_a_filter_images_outside_it_do_not_count(self, live: Store, images: Path) -> None:
-        run(live, NAMES, name="plain", where="condition = 'plain'")
+    def test_with_a_filter_images_outside_it_do_not_count(self, ran: Store, images: Path) -> None:
+        run(ran, NAMES, name="plain", where="condition = 'plain'")
         save_noisy_colour(images / "noisy" / "red" / "new.png", "red", 0.5, 77)
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live, "plain")
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran, "plain")
         assert (counts(found), found.changes) == ((6, 0, 0, 0), ())
-        assert counts(again(live)) == (12, 0, 0, 1)
+        assert counts(again(ran)) == (12, 0, 0, 1)
 
     def test_without_the_model_the_remembered_texts_serve_and_that_is_said(self, ran: Store) -> None:
         with ran.reading() as con:
@@ -126,19 +121,19 @@ class TestNothingChanged:
         found = again(ran, encoder=Other())
         assert len(found.changes) == 1 and found.changes[0].startswith("the text vectors, by up to ")
 
-    def test_a_moved_image_is_the_same_image(self, live: Store, images: Path) -> None:
+    def test_a_moved_image_is_the_same_image(self, ran: Store, images: Path) -> None:
         (images / "plain" / "red" / "0.png").rename(images / "plain" / "red" / "renamed.png")
-        assert index(live, images, FakeEncoder(), LAYOUT).moved == 1
-        found = again(live)
+        assert index(ran, images, FakeEncoder(), LAYOUT).moved == 1
+        found = again(ran)
         assert (counts(found), found.changes) == ((12, 0, 0, 0), ())
 
-    def test_a_image_that_went_and_came_back(self, live: Store, images: Path, tmp_path: Path) -> None:
+    def test_a_image_that_went_and_came_back(self, ran: Store, images: Path, tmp_path: Path) -> None:
         shutil.move(images / "plain" / "red" / "0.png", tmp_path / "kept.png")
-        index(live, images, FakeEncoder(), LAYOUT)
-        assert counts(again(live)) == (11, 0, 1, 0)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        assert counts(again(ran)) == (11, 0, 1, 0)
         shutil.move(tmp_path / "kept.png", images / "plain" / "red" / "0.png")
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert (counts(found), found.changes) == ((12, 0, 0, 0), ())
 
     def test_images_without_labels(self, ran: Store) -> None:
@@ -163,33 +158,33 @@ class TestNothingChanged:
 class TestImagesChanged:
     """What became of the images and their labels."""
 
-    def test_another_content(self, live: Store, images: Path) -> None:
+    def test_another_content(self, ran: Store, images: Path) -> None:
         save_noisy_colour(images / "plain" / "red" / "0.png", "red", 0.3, 99)
-        assert index(live, images, FakeEncoder(), LAYOUT).changed == 1
-        found = again(live)
+        assert index(ran, images, FakeEncoder(), LAYOUT).changed == 1
+        found = again(ran)
         assert counts(found) == (11, 0, 1, 1)
         assert found.changes == ("the images: 12 were scored then, 12 are there now, with differences",)
         assert not found.identical
 
-    def test_added(self, live: Store, images: Path) -> None:
+    def test_added(self, ran: Store, images: Path) -> None:
         save_noisy_colour(images / "plain" / "red" / "new.png", "red", 0.3, 99)
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert counts(found) == (12, 0, 0, 1)
         assert found.changes == ("the images: 12 were scored then, 13 are there now, with differences",)
         assert not found.identical
 
-    def test_a_copy_added(self, live: Store, images: Path) -> None:
+    def test_a_copy_added(self, ran: Store, images: Path) -> None:
         shutil.copy(images / "plain" / "red" / "0.png", images / "plain" / "red" / "copy.png")
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert counts(found) == (12, 0, 0, 1)
         assert found.changes == ("the images: 12 were scored then, 13 are there now, with differences",)
 
-    def test_removed(self, live: Store, images: Path) -> None:
+    def test_removed(self, ran: Store, images: Path) -> None:
         (images / "plain" / "red" / "0.png").unlink()
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert counts(found) == (11, 0, 1, 0)
         assert found.changes == ("the images: 12 were scored then, 11 are there now, with differences",)
 
@@ -198,20 +193,20 @@ class TestImagesChanged:
         with pytest.raises(EmptyStore, match="no images to classify"):
             again(ran)
 
-    def test_relabelled(self, live: Store, images: Path) -> None:
+    def test_relabelled(self, ran: Store, images: Path) -> None:
         """The predictions are the same, but what they are worth is not: it is said."""
         shutil.move(images / "plain" / "red" / "0.png", images / "plain" / "blue" / "0.png")
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert (counts(found), found.identical) == ((12, 0, 0, 0), True)
         assert found.changes == ("the labels of 1 image",)
 
-    def test_relabelled_while_another_was_added(self, live: Store, images: Path) -> None:
+    def test_relabelled_while_another_was_added(self, ran: Store, images: Path) -> None:
         for number in ("0", "6"):
             shutil.move(images / "plain" / "red" / f"{number}.png", images / "plain" / "blue" / f"{number}.png")
         save_noisy_colour(images / "plain" / "red" / "new.png", "red", 0.3, 99)
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert counts(found) == (12, 0, 0, 1)
         assert found.changes == (
             "the images: 12 were scored then, 13 are there now, with differences",
@@ -238,21 +233,21 @@ class TestImagesChanged:
         change(ran, "UPDATE stored_images SET condition = 'other'")
         assert again(ran).changes == ()
 
-    def test_a_image_that_cannot_be_read_any_more(self, live: Store, images: Path) -> None:
+    def test_a_image_that_cannot_be_read_any_more(self, ran: Store, images: Path) -> None:
         (images / "plain" / "red" / "0.png").write_bytes(b"")
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert not found.identical
         assert "images that could not be scored: 0 then, 1 now" in found.changes
 
-    def test_two_that_changed_places(self, live: Store, images: Path) -> None:
+    def test_two_that_changed_places(self, ran: Store, images: Path) -> None:
         """The same images under other labels: their digest is the same, that with the labels is not."""
         first, second = (images / "plain" / "red" / "0.png", images / "plain" / "blue" / "2.png")
         contents = first.read_bytes(), second.read_bytes()
         first.write_bytes(contents[1])
         second.write_bytes(contents[0])
-        index(live, images, FakeEncoder(), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(), LAYOUT)
+        found = again(ran)
         assert found.same + found.gone == 12
         assert found.gone == found.new
         assert len(found.changes) == 1
@@ -309,17 +304,17 @@ class TestEncoder:
         with pytest.raises(ModelUnavailable, match="fake is not there"):
             rerun(ran, recorded, gone)
 
-    def test_the_run_s_own_is_taken_among_several(self, live: Store, images: Path) -> None:
+    def test_the_run_s_own_is_taken_among_several(self, ran: Store, images: Path) -> None:
         other = FakeEncoder(fake_id("other", weights="7" * 64))
-        index(live, images, other, LAYOUT)
-        run(live, WORDS, other, name="second", encoder_name="other")
-        assert again(live).identical
-        assert again(live, "second", other).identical
+        index(ran, images, other, LAYOUT)
+        run(ran, WORDS, other, name="second", encoder_name="other")
+        assert again(ran).identical
+        assert again(ran, "second", other).identical
 
-    def test_a_image_that_it_has_not_encoded(self, live: Store, images: Path) -> None:
+    def test_a_image_that_it_has_not_encoded(self, ran: Store, images: Path) -> None:
         save_noisy_colour(images / "plain" / "red" / "new.png", "red", 0.3, 99)
-        index(live, images, FakeEncoder(fake_id("other", weights="7" * 64)), LAYOUT)
-        found = again(live)
+        index(ran, images, FakeEncoder(fake_id("other", weights="7" * 64)), LAYOUT)
+        found = again(ran)
         assert counts(found) == (12, 0, 0, 0)
         assert found.changes == ("images that could not be scored: 0 then, 1 now",)
 

@@ -19,29 +19,44 @@ import shotdex as package
 from shotdex.store.store import Store
 from tests.conftest import Ran
 from tests.support.images import encoded, noise, save_noise
+from tests.support.restored import Restored
 
 from .checks import failed, strict_json
 
 Run = Callable[..., Ran]
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def save_photos(folder: Path) -> Path:
     for i in range(6):
-        save_noise(tmp_path / "photos" / f"kind{i % 2}" / f"{i}.png", seed=i)
-    return tmp_path / "photos"
+        save_noise(folder / "photos" / f"kind{i % 2}" / f"{i}.png", seed=i)
+    return folder / "photos"
 
 
 @pytest.fixture
-def indexed(photos: Path, shotdex: Run, clip_folder: Path, tmp_path: Path) -> Path:
-    root = tmp_path / "store"
-    ran = shotdex("index", photos, "--model", clip_folder, "--store", root)
-    assert (ran.status, "6 added" in ran.out) == (0, True), ran.err
-    return root
+def photos(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if "indexed" in request.fixturenames:
+        return Path(request.getfixturevalue("indexed").parent / "photos")
+    return save_photos(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def kept(clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Restored:
+    def make(folder: Path) -> None:
+        save_photos(folder)
+        report = package.open(folder / "store", create=True).index(folder / "photos", model=str(clip_folder))
+        assert report.added == 6
+
+    return Restored(tmp_path_factory.mktemp("indexed"), make)
+
+
+@pytest.fixture
+def indexed(kept: Restored) -> Path:
+    """A store of the `photos`."""
+    return kept.restore() / "store"
 
 
 def column(root: Path, sql: str) -> list[object]:
-    with Store.open(root).reading() as con:
+    with Store(root).reading() as con:
         return [row[0] if len(row) == 1 else row for row in con.rows(sql)]
 
 

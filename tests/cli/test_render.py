@@ -145,13 +145,19 @@ def test_one_long_cell_does_not_fill_up_the_others() -> None:
     assert len(table(["a", "b"], rows)) < 100_000 + 1010 * (ALIGNED + 20)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    save_colour(folder / "pictures" / "re\x1b[31md" / "a\u202eb\nc.png", "red")
+    (folder / "pictures" / "re\x1b[31md" / "bad\x9b.png").write_bytes(b"no image\x1b")
+    index(Store.create(folder / "store"), folder / "pictures", FakeEncoder(), "{category}/*")
+    return folder
+
+
 class TestTheCommands:
     @pytest.fixture
-    def hostile(self, store: Store, tmp_path: Path) -> Store:
-        save_colour(tmp_path / "pictures" / "re\x1b[31md" / "a\u202eb\nc.png", "red")
-        (tmp_path / "pictures" / "re\x1b[31md" / "bad\x9b.png").write_bytes(b"no image\x1b")
-        index(store, tmp_path / "pictures", FakeEncoder(), "{category}/*")
-        return store
+    def hostile(self, template: Path, tmp_path: Path) -> Store:
+        return Store(Path(shutil.copytree(template / "store", tmp_path / "store")))
 
     @pytest.mark.parametrize(
         "arguments",
@@ -192,8 +198,8 @@ class TestTheCommands:
         assert harmless((ran.out + ran.err).replace("\n", ""))
         assert "Traceback" not in ran.err
 
-    def test_files_hold_what_the_store_holds(self, hostile: Store, shotdex: Callable[..., Ran], tmp_path: Path) -> None:
-        path = f"{tmp_path}/pictures/re\x1b[31md/a\u202eb\nc.png"
+    def test_files_hold_what_the_store_holds(self, hostile: Store, shotdex: Callable[..., Ran], template: Path) -> None:
+        path = f"{template}/pictures/re\x1b[31md/a\u202eb\nc.png"
         csv_ = shotdex("sql", "SELECT path FROM images", "--format", "csv", "--store", hostile.root).out
         assert csv_ == f'path\n"{path}"\n'
         found = shotdex("sql", "SELECT path FROM images", "--json", "--store", hostile.root).out
@@ -234,7 +240,7 @@ class TestStreamsThatCannotBeWrittenTo:
         command = f"exec '{sys.executable}' -m shotdex.cli index '{known}/photos' {model} --store store {redirection}"
         ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ran.returncode == status, ran.stderr
-        with Store.open(tmp_path / "store").reading() as con:
+        with Store(tmp_path / "store").reading() as con:
             assert con.value("SELECT count(*) FROM images") == 4
         if loads:
             assert list((tmp_path / "store").rglob("text*")), "what comes after the report is done, too"

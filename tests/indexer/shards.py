@@ -79,7 +79,7 @@ def index_directly(store: Path, source: Path) -> IndexReport:
 
 def contents(store: Path) -> dict[str, Any]:
     """Everything in a store but vectors, and the times at which it was written."""
-    with Store.open(store).reading() as con:
+    with Store(store).reading() as con:
         return {
             "images": con.rows(_IMAGES),
             "failures": con.rows("SELECT * EXCLUDE (failed_at) FROM failures ORDER BY path"),
@@ -90,7 +90,7 @@ def contents(store: Path) -> dict[str, Any]:
 
 
 def vectors(store: Path) -> list[np.ndarray]:
-    with Store.open(store).reading() as con:
+    with Store(store).reading() as con:
         encoder = list_encoders(con)[1]
         found = [load_vectors(con, 1, encoder, space) for space in Space]
     return [part for pair in found for part in pair]
@@ -98,8 +98,9 @@ def vectors(store: Path) -> list[np.ndarray]:
 
 def assert_equal(one: Path, other: Path) -> None:
     """Assert that two stores have the same rows, ids and failures, and vectors that differ by at most 1e-6."""
-    left, right = contents(one), contents(other)
-    for table in left:
-        assert left[table] == right[table], table
-    for mine, theirs in zip(vectors(one), vectors(other), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+    with Store(one).reading(), Store(other).reading():  # once for both
+        left, right = contents(one), contents(other)
+        for table in left:
+            assert left[table] == right[table], table
+        for mine, theirs in zip(vectors(one), vectors(other), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)

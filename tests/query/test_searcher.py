@@ -21,10 +21,11 @@ from shotdex.store.queries import Hit, Query
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId
 from shotdex.upkeep.prune import prune
-from tests.conftest import COLOURS, index
+from tests.conftest import COLOURS, index, save_colours
 from tests.support.fakes import FakeEncoder, fake_id
 from tests.support.images import save_noise
 from tests.support.orders import image_part
+from tests.support.restored import Restored
 
 QUERIES = [
     Query(("red",), k=5),
@@ -39,10 +40,24 @@ def load(_: EncoderId) -> Any:
     return FakeEncoder()
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Restored:
+    def make(folder: Path) -> None:
+        store = Store.create(folder / "store")
+        index(store, save_colours(folder / "colours"), FakeEncoder(), "{condition}/{category}*", COLOURS)
+
+    return Restored(tmp_path_factory.mktemp("filled"), make)
+
+
 @pytest.fixture
-def filled(store: Store, fake: FakeEncoder, colours: Path) -> Store:
-    index(store, colours, fake, "{condition}/{category}*", COLOURS)
-    return store
+def filled(template: Restored) -> Store:
+    return Store(template.restore() / "store")
+
+
+@pytest.fixture
+def colours(filled: Store) -> Path:
+    """The images of the store."""
+    return filled.root.parent / "colours"
 
 
 @pytest.fixture

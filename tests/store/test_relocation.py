@@ -11,6 +11,7 @@ import pytest
 import shotdex
 from tests.support.evaluated import save_noisy_colour
 from tests.support.fakes import FakeEncoder
+from tests.support.restored import Restored
 
 
 def opened(root: Path) -> shotdex.Session:
@@ -19,16 +20,23 @@ def opened(root: Path) -> shotdex.Session:
     return session
 
 
-@pytest.fixture(params=[".shotdex", "stores/first"])
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+@pytest.fixture(scope="module", params=[".shotdex", "stores/first"])
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Restored, str]:
+    def make(project: Path) -> None:
+        for number in range(6):
+            colour = ("red", "green", "blue")[number % 3]
+            save_noisy_colour(project / "photos" / colour / f"{number}.png", colour, 0.5, number)
+        session = opened(project / request.param)
+        session.index(project / "photos", model=FakeEncoder(), layout="{category}/*")
+        session.classify(name="first")
+
+    return Restored(tmp_path_factory.mktemp("relocation"), make), request.param
+
+
+@pytest.fixture
+def made(kept: tuple[Restored, str]) -> tuple[Path, str]:
     """Return a project with images and a store, and the store's place in it."""
-    for number in range(6):
-        colour = ("red", "green", "blue")[number % 3]
-        save_noisy_colour(tmp_path / "project" / "photos" / colour / f"{number}.png", colour, 0.5, number)
-    session = opened(tmp_path / "project" / request.param)
-    session.index(tmp_path / "project" / "photos", model=FakeEncoder(), layout="{category}/*")
-    session.classify(name="first")
-    return tmp_path / "project", request.param
+    return kept[0].restore(), kept[1]
 
 
 def copied(folder: Path, target: Path) -> None:

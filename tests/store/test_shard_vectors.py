@@ -51,14 +51,15 @@ def store(place: Path, tmp_path: Path) -> Path:
 
 
 def assert_same(one: Path, other: Path) -> None:
-    assert_equal(one, other)
-    for mine, theirs in zip(vectors(one), vectors(other), strict=True):
-        assert mine.tobytes() == theirs.tobytes()
+    with Store(one).reading(), Store(other).reading():  # once for all
+        assert_equal(one, other)
+        for mine, theirs in zip(vectors(one), vectors(other), strict=True):
+            assert mine.tobytes() == theirs.tobytes()
 
 
 def pointers(store: Path) -> tuple[int, int]:
     """How many vectors are in shards, and how many in the catalog."""
-    with Store.open(store).reading() as con:
+    with Store(store).reading() as con:
         tables = ("catalog.main.vectors_1", "vector_places WHERE shard_id > 0")
         inside, outside = (con.value(f"SELECT count(*) FROM {table}") for table in tables)
     return outside, inside
