@@ -146,7 +146,7 @@ def unchanged(store: Store, how: EncoderOptions, files: Files | None) -> Encoder
 
 
 def remember(store: Store, identity: EncoderId, files: Files | None) -> None:
-    """Keep the files that an encoder of the store was loaded from, for `unchanged`; None: they give another encoder."""
+    """Keep the files that an encoder of the store was loaded from, for `unchanged`; None if they are another one's."""
     with store.reading() as con:
         number = number_of(con, identity)
         known = None if number is None else files_of_model(con, number)
