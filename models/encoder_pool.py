@@ -16,8 +16,6 @@ from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, Vectors
 
 from .late_encoder import IndexEncoder, LateEncoder, files_of, remember, unchanged
-from .loaders import load_encoder, loader_of
-from .model_files import DEFAULT_MODEL, DEMO_MODEL, local_folder
 from .protocols import EncoderOptions, ImageEncoder, Samples, checked
 from .text_tower_file import NOT_USED, TextTower, open_tower, tower_file
 
@@ -110,8 +108,7 @@ class EncoderPool:
 
     def __call__(self, identity: EncoderId) -> ImageEncoder:
         """See `LoadEncoder`."""
-        added = self._added.get(identity.key())
-        if added is not None:
+        if (added := self._added.get(identity.key())) is not None:
             return added
         return LateEncoder(identity, lambda: self._for_use(identity), lambda texts: self.at_hand(identity, texts))
 
@@ -150,8 +147,7 @@ class EncoderPool:
             ModelUnavailable: it cannot be found or loaded.
             OptionError: there is no such device here.
         """
-        added = self._added.get(identity.key())
-        if added is not None:
+        if (added := self._added.get(identity.key())) is not None:
             return added
         return self._load(identity.name, EncoderOptions(self._device, identity.precision.value, identity.pooling))
 
@@ -163,6 +159,9 @@ class EncoderPool:
         Raises:
             OptionError: the store has several encoders, and none is named.
         """
+        from .loaders import loader_of
+        from .model_files import DEFAULT_MODEL
+
         known = self._known()
         if options.model is None and len(known) > 1:
             names = ", ".join(encoder.name for encoder in known.values())
@@ -199,9 +198,9 @@ class EncoderPool:
             ModelUnavailable: the folder has no model that can be loaded.
             EncoderMismatch: the store has no vectors of this object, but it has some of an encoder of its name.
         """
-        if isinstance(name, int):
-            return str(name)
-        if name is not None and not isinstance(name, str):
+        if name is None or isinstance(name, int):
+            return None if name is None else str(name)
+        if not isinstance(name, str):
             used = self.use(name)
             for number, one in self._known().items():
                 if used == one.name != str(number):  # the store's is another encoder of that name
@@ -210,9 +209,11 @@ class EncoderPool:
                         "give the object another id, and index with it: store.index(SOURCE, model=encoder)",
                     )
             return used
-        folder = None if name is None else local_folder(name)
+        from .model_files import DEMO_MODEL, local_folder
+
+        folder = local_folder(name)
         known = self._known() if folder is not None and name != DEMO_MODEL else {}
-        if name is None or any(encoder.name == str(folder) for encoder in known.values()):
+        if any(encoder.name == str(folder) for encoder in known.values()):
             return name
         for number, encoder in known.items():
             if moved(encoder):
@@ -272,9 +273,9 @@ class EncoderPool:
         self, name: str, options: EncoderOptions, samples: Samples | None = None, note: Note | None = None
     ) -> ImageEncoder:
         """Return a model, loading it where no thread has yet; a folder whose files changed is loaded again."""
-        added = self._added_as(name)
-        if added is not None:
+        if (added := self._added_as(name)) is not None:
             return added
+        from .loaders import load_encoder, loader_of
         from .own_encoder import only_in_python
 
         only_in_python(name, self._known().values())
@@ -290,8 +291,7 @@ class EncoderPool:
             if note is not None:
                 note(f"loading {name}")
             loaded = load_encoder(name, options, samples)
-            choice = getattr(loaded, "choice", None)
-            if note is not None and choice is not None:
+            if note is not None and (choice := getattr(loaded, "choice", None)) is not None:
                 note(str(choice))
             model.encoder = loaded
         exact = replace(options, precision=loaded.id.precision.value, compile=False)

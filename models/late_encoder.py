@@ -14,7 +14,6 @@ from shotdex.store.errors import EncoderMismatch, StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import EncoderId, ImageVectors, Vectors
 
-from .hub_cache import HubName
 from .protocols import EncoderOptions, ImageEncoder, Launching, Prepared, batch_size_for, launch, shares_cores
 
 if TYPE_CHECKING:
@@ -131,6 +130,8 @@ def files_of(name: str, version: Hashable) -> Files | None:
 
     `name` and `version` are as its loader has them. None where nothing is known of its files.
     """
+    from .hub_cache import HubName
+
     known = version or HubName.of(name).commit()
     return (name, json.dumps(known)) if known else None
 
