@@ -30,8 +30,8 @@ from shotdex.store.prompt_sets import save_prompt_set
 from shotdex.store.runs import list_runs, next_run, recount, remove_run, save_run
 from shotdex.store.schema import vectors_table
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remember_texts, remembered_texts
 from shotdex.store.types import EncoderId, Estimate, Ids, PromptSet, Run, Vectors
+from shotdex.store.vectors import remember_texts, remembered_texts
 
 from .coverage import Unscored, categories_met, check_categories, classes_without_images, find_unscored, narrowing
 from .prompts.build import class_of_label

@@ -15,8 +15,8 @@ from shotdex.store.encoders import choose_encoder
 from shotdex.store.errors import EmptyStore, OptionError, UnknownClass
 from shotdex.store.ids import encoded_ids, filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Estimate, Ids, PromptSet, Vectors
+from shotdex.store.vectors import remembered_texts
 
 from .classify import alike_notes
 from .coverage import Coverage, find_unscored

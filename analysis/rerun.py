@@ -17,8 +17,8 @@ from shotdex.store.errors import EncoderError, StoreError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.runs import find_run
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import forget_texts, remembered_texts
 from shotdex.store.types import EncoderId, PromptSet, Run, Vectors
+from shotdex.store.vectors import forget_texts, remembered_texts
 
 from .classify import Answers, Classification, answer
 from .coverage import marked_name

@@ -21,9 +21,8 @@ from shotdex.store.engines.registry import open_engines
 from shotdex.store.errors import StoreError
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Ids, PromptSet, Run, Space, Vectors
-from shotdex.store.vectors import check_finite, load_vectors
+from shotdex.store.vectors import check_finite, load_vectors, remembered_texts
 
 from .metrics.metric import Outcomes
 from .prompts.build import class_of_label

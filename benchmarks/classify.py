@@ -28,8 +28,8 @@ from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import make_prompt_set
 from shotdex.analysis.scoring import best_classes
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remember_texts
 from shotdex.store.types import PromptSet
+from shotdex.store.vectors import remember_texts
 
 CHUNK = 16_384
 K = 5

@@ -37,7 +37,7 @@ from shotdex.store.ids import filtered_ids
 from shotdex.store.progress import NoProgress
 from shotdex.store.queries import Query
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remember_texts
+from shotdex.store.vectors import remember_texts
 
 DIM = 512
 TEXTS = 200

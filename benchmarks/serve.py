@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from shotdex.analysis.live import LiveClassifier, LiveImages
 from shotdex.analysis.prompts.build import make_prompt_set
-from shotdex.store.text_vectors import remember_texts
+from shotdex.store.vectors import remember_texts
 
 PORT = 18_400
 TEXTS = [f"text {number}" for number in range(40)]

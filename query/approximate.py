@@ -37,9 +37,8 @@ from shotdex.store.progress import Progress
 from shotdex.store.prompt_sets import load_prompt_set
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import Combine, Ids, PromptSet, Vectors
-from shotdex.store.vectors import check_finite
+from shotdex.store.vectors import check_finite, remembered_texts
 
 _LATEST = "SELECT max(run_id) FROM runs WHERE encoder_id = $encoder GROUP BY prompt_set_id ORDER BY 1"
 _FOUND = """

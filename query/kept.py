@@ -19,9 +19,8 @@ from shotdex.store.engines.flat import among, nearest
 from shotdex.store.engines.vector_index import VectorIndex, open_index, open_milvus_index
 from shotdex.store.ids import GENERATION, encoded_ids, filtered_ids
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Ids, Space, Vectors
-from shotdex.store.vectors import stream_vectors
+from shotdex.store.vectors import remembered_texts, stream_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -29,8 +29,8 @@ from shotdex.store.errors import ShotdexError
 from shotdex.store.schema import vectors_table
 from shotdex.store.sql_guard import check_statements, nodes
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
 from shotdex.store.types import EncoderId, Vectors
+from shotdex.store.vectors import remembered_texts
 
 from .text_lookup import encoded_texts, remember
 

@@ -10,8 +10,8 @@ import numpy as np
 from shotdex.models.protocols import CountsTokens, LoadEncoder, TextsAtHand, checked, finite
 from shotdex.store.errors import StoreError
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remember_texts, remembered_texts
 from shotdex.store.types import EncoderId, Vectors
+from shotdex.store.vectors import remember_texts, remembered_texts
 
 log = logging.getLogger(__name__)
 

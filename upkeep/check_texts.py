@@ -12,8 +12,8 @@ from shotdex.store.engines.faiss_file import remove_file
 from shotdex.store.errors import EncoderError, EncoderMismatch
 from shotdex.store.schema import texts_table
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import forget_texts, remembered_texts
 from shotdex.store.types import EncoderId
+from shotdex.store.vectors import forget_texts, remembered_texts
 
 from .check import REPAIR, Check, Fault, of_each_encoder, verdict
 from .check_images import UNIT, length

@@ -19,7 +19,7 @@ from shotdex.store.engines.vector_index import open_index
 from shotdex.store.errors import OptionError
 from shotdex.store.queries import Query
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remember_texts
+from shotdex.store.vectors import remember_texts
 from shotdex.upkeep.repair import repair_store
 from shotdex.upkeep.status import status
 from shotdex.upkeep.verify import check_store

@@ -14,7 +14,7 @@ from shotdex.store.engines.inverted_file import Changed, train_inverted_file
 from shotdex.store.engines.ivf import IvfEngine
 from shotdex.store.engines.vector_index import VectorIndex, open_index
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remembered_texts
+from shotdex.store.vectors import remembered_texts
 from tests.support.evaluated import rows, run
 
 

@@ -51,7 +51,7 @@ def test_pandas_is_not_imported_for_it(store: Store) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from shotdex.store.store import Store; "
         "from shotdex.store.vectors import *; from shotdex.store.types import *; "
-        "from shotdex.store.text_vectors import *; from shotdex.store.encoders import add_encoder\n"
+        "from shotdex.store.encoders import add_encoder\n"
         "store = Store.open(Path(sys.argv[1]))\n"
         "rows = np.eye(3, 5, dtype='f4')\n"
         "with store.writing() as con:\n"

@@ -16,7 +16,7 @@ from shotdex.store.ids import encoded_ids, filtered_ids, images_generation, pres
 from shotdex.store.image_columns import PLACES, move_table
 from shotdex.store.images import clear_failures, mark_removed
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remember_texts
+from shotdex.store.vectors import remember_texts
 from tests.conftest import ROOT
 from tests.support.fakes import fake_id
 from tests.support.rows import add_images, add_vectors

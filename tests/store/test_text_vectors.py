@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import QueryError, StoreCorrupt
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import AT_ONCE, remember_texts, remembered_texts
+from shotdex.store.vectors import TEXTS_AT_ONCE, remember_texts, remembered_texts
 from tests.support.fakes import fake_id
 
 ID = fake_id(dim=5, vision_dim=3)
@@ -48,7 +48,7 @@ def test_any_text_comes_back_with_its_own_vector(store: Store, texts: list[str])
 
 
 def test_more_texts_than_are_written_at_a_time(store: Store) -> None:
-    texts = [f"text {number}" for number in range(2 * AT_ONCE + 3)]
+    texts = [f"text {number}" for number in range(2 * TEXTS_AT_ONCE + 3)]
     rows = np.random.default_rng(1).standard_normal((len(texts), 5), dtype=np.float32)
     with store.writing() as con:
         number = add_encoder(con, ID)

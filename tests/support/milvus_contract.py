@@ -23,7 +23,7 @@ from shotdex.store.errors import EngineUnavailable, OptionError
 from shotdex.store.ids import renew_images_generation
 from shotdex.store.images import mark_removed
 from shotdex.store.queries import Query
-from shotdex.store.text_vectors import remember_texts
+from shotdex.store.vectors import remember_texts
 from shotdex.upkeep.check import Check
 from shotdex.upkeep.engines import collections, engine_statuses, repair_collections
 

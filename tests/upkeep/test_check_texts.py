@@ -12,8 +12,8 @@ from shotdex.models.transformers_encoder import EncoderOptions, load_encoder
 from shotdex.store.encoders import add_encoder
 from shotdex.store.errors import ModelUnavailable, OptionError
 from shotdex.store.store import Store
-from shotdex.store.text_vectors import remember_texts
 from shotdex.store.types import EncoderId
+from shotdex.store.vectors import remember_texts
 from shotdex.upkeep.check_texts import TEXTS, check_models, forget_wrong_texts
 from shotdex.upkeep.verify import VerifyOptions, verify
 from tests.support.evaluated import change, rows
