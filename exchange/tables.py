@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shotdex.store.arrow import vectors_from_arrow
+from shotdex.store.file_names import ODD, local
 from shotdex.store.types import Ids, Vectors
 
 from .selection import Selected
@@ -62,7 +63,15 @@ def write_jsonl(selected: Selected, target: Path) -> None:
             for row in table.to_pylist():
                 if row.get("metadata") is not None:
                     row["metadata"] = json.loads(row["metadata"])
-                file.write(json.dumps(row, ensure_ascii=False, default=lambda value: value.isoformat()) + "\n")
+                file.write(_json_line(row) + "\n")
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    line = json.dumps(row, ensure_ascii=False, default=lambda value: value.isoformat())
+    if ODD.search(line) is None:
+        return line
+    named = {name: local(value) if isinstance(value, str) else value for name, value in row.items()}
+    return json.dumps(named, default=lambda value: value.isoformat())  # a byte that is not UTF-8 as `\udce9`
 
 
 def write_numpy(selected: Selected, target: Path) -> None:

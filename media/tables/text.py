@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Protocol
 
 from shotdex.store.errors import SourceError
+from shotdex.store.file_names import stored
 
 from .csv_records import Dialect, find_records
 from .lines import LINE_LIMIT, Lines
@@ -187,7 +188,8 @@ def json_object(line: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     if "\\ud" in line or "\\uD" in line:  # half of a pair of surrogates is JSON, but not text that can be stored
-        try:
+        try:  # but for a byte of a file name that is not UTF-8, which Python and our own --format jsonl write so
+            value = {name: stored(text) if isinstance(text, str) else text for name, text in value.items()}
             json.dumps(value, ensure_ascii=False).encode()
         except (UnicodeEncodeError, RecursionError) as error:
             raise ValueError("it has text that is not Unicode") from error

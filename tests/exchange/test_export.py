@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -243,3 +245,19 @@ def test_the_command(store: shotdex.Session, tmp_path: Path, request: pytest.Fix
     failed(run("export", "imagefolder", tmp_path / "f", "--store", store.path), 2, "not empty")
     found = json.loads(run("export", "csv", tmp_path / "a.csv", "--json", "--store", store.path).out)
     assert found["images"] == 7
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_name_that_is_not_utf8_is_found_again(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "photos" / os.fsdecode(b"caf\xe9.png")
+    save_colour(tmp_path / "plain.png", "red").rename(file.parent.mkdir() or file)
+    first = shotdex.open(tmp_path / "first", create=True)
+    first.index(file.parent, model=FakeEncoder())
+    first.export(form, tmp_path / f"rows.{form}")
+    written = (tmp_path / f"rows.{form}").read_text(encoding="utf-8")
+    if form == "jsonl":
+        assert json.loads(written)["path"] == str(file), "as Python opens it"
+    again = shotdex.open(tmp_path / "again", create=True)
+    assert again.index(tmp_path / f"rows.{form}", model=FakeEncoder(), columns={"image": "path"}).added == 1
+    assert again.sql("SELECT path FROM images").to_dicts() == first.sql("SELECT path FROM images").to_dicts()
