@@ -69,7 +69,7 @@ class Inventory:
         self.left_out: dict[str, LeftOut] = {}
         self._notes: dict[Note, None] = {}
         self._extensions: Counter[str] = Counter()
-        self._cells = LabelCells()
+        self._cells: LabelCells | None = None
         self._characters = 0
         arriving = ("found", "scan_failures", "not_entered", "excluded")
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in arriving}
@@ -97,18 +97,16 @@ class Inventory:
         kept = int(self.con.value("SELECT count(*) FROM ordered"))
         self.repeated, self.candidates = self.candidates - kept, kept
 
-    def shapes(self) -> dict[str, int]:
-        """Return a path within the source for each of its folders, with its number of images: see `guess_layout`."""
-        rows = self.con.rows(
+    def shape(self) -> tuple[dict[str, int], list[str]]:
+        """Return what `guess_layout` takes: a path within the source for each folder, with its number of images, and
+        some paths from all over it."""
+        folders = self.con.rows(
             "SELECT min(relative), count(*) FROM ordered WHERE NOT given "
             f"GROUP BY regexp_replace(relative, '[^/]*$', '') ORDER BY 1 LIMIT {FOLDERS}"
         )
-        return dict(rows)
-
-    def some_paths(self) -> list[str]:
-        """Return some paths within the source, from all over it."""
         every = max(1, self.candidates // SOME)
-        return [row[0] for row in self.con.rows(f"SELECT relative FROM ordered WHERE NOT given AND step % {every} = 0")]
+        some = self.con.rows(f"SELECT relative FROM ordered WHERE NOT given AND step % {every} = 0")
+        return dict(folders), [row[0] for row in some]
 
     def tells_labels(self) -> bool:
         """Tell whether the source itself labels its images."""
@@ -143,7 +141,7 @@ class Inventory:
             "further columns of {:,} could not be kept: they cannot be written as JSON": self.without_metadata,
         }
         sentences = [sentence.format(count) for sentence, count in said.items() if count]
-        sentences += [self._cells.note()] if self._cells.note() else []
+        sentences += [self._cells.note()] if self._cells is not None else []
         return (*sentences, *(note.text for note in self._notes if unlabelled or not note.if_unlabelled))
 
     def __enter__(self) -> Inventory:
@@ -161,6 +159,7 @@ class Inventory:
         elif isinstance(found, Note):
             self._notes[found] = None
         elif isinstance(found, LabelCells):
+            self._cells = self._cells or LabelCells()
             self._cells.add(found)
         elif isinstance(found, Candidate):
             self._add_candidate(found)

@@ -50,11 +50,19 @@ class Layout:
 
     def applied(self, relative: str, told: Labels) -> Labels:
         """Return the labels where the source itself has some: what is fixed for all, then those, then the path's."""
-        read = self._from_path(one_form(relative))
+        relative = one_form(relative)
+        if self.pattern is None:
+            read: dict[str, str | None] = {"category": listed_category(relative, self.categories)}
+        else:
+            match = self._match(relative)
+            read = match.groupdict() if match is not None else {}
+            if self.categories and (name := read.get("category")) is not None:
+                choose = longest_category if self.category_is_prefix else same_category
+                read["category"] = choose(name, self.categories)
         return Labels(
-            self.fixed.category or told.category or read.category,
-            self.fixed.condition or told.condition or read.condition,
-            self.fixed.split or told.split or read.split,
+            self.fixed.category or told.category or read.get("category"),
+            self.fixed.condition or told.condition or read.get("condition"),
+            self.fixed.split or told.split or read.get("split"),
         )
 
     def doubt(self, relative: str) -> int:
@@ -69,18 +77,6 @@ class Layout:
         while found and not _ends_at_word(name, end):
             end += 1
         return end - begin
-
-    def _from_path(self, relative: str) -> Labels:
-        if self.pattern is None:
-            return Labels(category=listed_category(relative, self.categories))
-        match = self._match(relative)
-        if match is None:
-            return Labels()
-        values = match.groupdict()
-        if self.categories and values.get("category") is not None:
-            choose = longest_category if self.category_is_prefix else same_category
-            values["category"] = choose(values["category"], self.categories)
-        return Labels(values.get("category"), values.get("condition"), values.get("split"))
 
     def _match(self, relative: str) -> re.Match[str] | None:
         name = relative.rsplit("/", 1)[-1]
@@ -220,21 +216,17 @@ def _part(part: str, last: bool, category: str | None) -> str:
     for i, token in enumerate(tokens):
         follows = tokens[i + 1] if i + 1 < len(tokens) else ""
         if token.startswith("{"):
+            # `{category}*` has no mark where the category ends. With a list the list decides; without one take the
+            # words up to the first digit: `Airplane03-left.png` is an Airplane, `english_setter_1.png` an
+            # english_setter.
+            free = WORDS if follows.startswith("*") else "[^/]+?" if follows.startswith("{") else "[^/]+"
             listed = category if token == "{category}" else None
-            regex += f"(?P<{token[1:-1]}>{listed or _field(follows)})"
+            regex += f"(?P<{token[1:-1]}>{listed or free})"
         elif token.startswith("*"):
             regex += ".*" if token == "**" else "[^/]*"
         else:
             regex += re.escape(token)
     return regex
-
-
-def _field(follows: str) -> str:
-    # `{category}*` has no mark where the category ends. With a list the list decides; without one take the words up to
-    # the first digit: `Airplane03-left.png` is an Airplane, `english_setter_1.png` an english_setter.
-    if follows.startswith("*"):
-        return WORDS
-    return "[^/]+?" if follows.startswith("{") else "[^/]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +262,7 @@ def choose_labelling(
         layout = parse_layout(before.layout, before.categories, before.fixed)
         columns = before.columns
     elif lasting and not layout.described and not layout.categories and not inventory.tells_labels():
-        guess = guess_layout(inventory.shapes(), inventory.some_paths())
+        guess = guess_layout(*inventory.shape())
         layout = replace(parse_layout(guess.pattern), fixed=layout.fixed) if guess.pattern else layout
         taken = (f"taking the folders as {guess.pattern}",) if guess.pattern else ()
         notes = taken + (guess.notes if not layout.fixed.category else ())
