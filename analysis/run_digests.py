@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib import metadata
 from platform import python_version
 
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pyarrow as pa
 from shotdex.store.arrow import joined, to_arrow
 from shotdex.store.connection import Connection
 from shotdex.store.types import Ids
+
+version = cache(metadata.version)
 
 SORTED = 65_536
 """About how many contents are sorted at a time, of up to sixteen times as many."""
@@ -50,6 +53,6 @@ def versions() -> dict[str, str]:
     for package in PACKAGES:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:
+        except metadata.PackageNotFoundError:
             found[package] = "unknown"
     return found

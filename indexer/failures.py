@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 
 import PIL
 import pyarrow as pa
@@ -17,6 +18,9 @@ from shotdex.store.types import Failure, IndexReport, Limits
 
 from .inventory import the_first
 from .plan import ROWS, Plan
+
+version = cache(metadata.version)
+"""The version of a package: it stays as it is while this process runs, and to read it takes milliseconds."""
 
 KEPT = 1000
 """How many are kept whole in memory; the catalog has all of them."""

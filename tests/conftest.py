@@ -81,6 +81,10 @@ FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist"
 LONG = (
     "tests/test_readme.py", "tests/web/page/", "tests/analysis/document/", "tests/cli/test_index.py",
     "tests/reliability/", "tests/analysis/figures/test_every_size.py", "tests/indexer/test_interruption.py",
+    "tests/cli/test_render.py", "tests/store/test_shard_vectors.py", "tests/indexer/test_run.py",
+    "tests/analysis/test_classify.py", "tests/cli/test_commands.py", "tests/api/test_examples.py",
+    "tests/indexer/test_shards.py", "tests/store/engines/", "tests/api/test_reproduction.py",
+    "tests/cli/test_engine.py",
 )  # fmt: skip
 """What takes longest, longest first: begun last, one of them would keep a single core busy at the end."""
 
