@@ -33,6 +33,8 @@ def shards(store: Store, con: Connection) -> list[Check]:
 def _vectors(store: Store, con: Connection) -> list[Check]:
     """Read the shards in which vectors of the catalog stay, and compare them with their digests."""
     files = vector_files(con, store.root, needed=True)
+    if not files:
+        return []
     of_encoder: dict[int, list[VectorFile]] = {}
     for file in files.values():
         of_encoder.setdefault(file.encoder_id, []).append(file)
