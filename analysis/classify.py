@@ -22,8 +22,9 @@ from shotdex.query.text_lookup import encoded_texts, texts_cut
 from shotdex.store.arrow import to_arrow
 from shotdex.store.connection import Connection, now
 from shotdex.store.encoders import choose_encoder, list_encoders
+from shotdex.store.engines.flat import among
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError
-from shotdex.store.ids import encoded_ids, filtered_ids, present_ids
+from shotdex.store.ids import filtered_ids, present_ids, stored_ids
 from shotdex.store.near import near_a_filter
 from shotdex.store.prediction_folder import PredictionFolder, new_folder
 from shotdex.store.prompt_sets import save_prompt_set
@@ -35,7 +36,7 @@ from shotdex.store.vectors import remember_texts, remembered_texts
 
 from .coverage import Unscored, categories_met, check_categories, classes_without_images, find_unscored, narrowing
 from .prompts.build import class_of_label
-from .results import Labels, accuracies, image_labels
+from .results import Codes, Labels, accuracies, image_labels
 from .run_digests import data_digests, versions
 from .scorer import TABLES, ImageParts, Part, Scorer, Spool
 
@@ -98,7 +99,7 @@ class Answers:
 
     work: Work
     spooled: Spool
-    ranks: Ids
+    ranks: Codes
     new_texts: Mapping[str, Vectors]
     notes: tuple[str, ...]
 
@@ -215,7 +216,7 @@ def answer(
     codes, categories = work.labels["category"]
     scorer = Scorer(work.prompts, matrix, work.encoder, min(options.k, len(work.prompts.classes)), categories)
     waiting: deque[Future[Part]] = deque()
-    spooled, ranks = Spool(), np.zeros(len(work.ids), np.int64)
+    spooled, ranks = Spool(), np.zeros(len(work.ids), np.int32)
 
     def take(part: Part) -> None:
         spooled.add(part)
@@ -228,6 +229,7 @@ def answer(
                 take(waiting.popleft().result())
             waiting.append(beside.submit(scorer.score, ids, vectors, codes[np.searchsorted(work.ids, ids)]))
     list(map(take, (part.result() for part in waiting)))
+    work.vectors.close()
     if spooled.images != len(work.ids):
         raise _changed()
     notes = (
@@ -249,15 +251,15 @@ def _gather(store: Store, con: Connection, options: Classification) -> Work:
     prompts = options.prompts if isinstance(options.prompts, PromptSet) else options.prompts(con)
     encoder_id, encoder = choose_encoder(con, options.encoder_name)
     kept = present_ids(con) if options.where is None else filtered_ids(con, options.where)
-    ids = np.intersect1d(kept, encoded_ids(con, encoder_id), assume_unique=True)
+    ids = kept[among(kept, stored_ids(con, encoder_id))]
     if len(ids) == 0:
         hint = f"{near_a_filter(con, options.where)}relax --where, or index images: shotdex index FOLDER"
         raise EmptyStore("there are no images to classify", hint)
+    data, labelled = data_digests(con, ids)  # first, as it takes the most memory and DuckDB keeps what others have read
     labels = image_labels(con, ids)
     codes, categories = labels["category"]
     counts = np.bincount(codes[codes >= 0], minlength=len(categories)).tolist()
     check_categories(con, prompts, dict(zip(categories, counts, strict=True)), partial=options.partial)
-    data, labelled = data_digests(con, ids)
     texts = [text for own in prompts.classes.values() for text in own]
     return Work(
         prompts=prompts,

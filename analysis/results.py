@@ -76,7 +76,8 @@ def accuracy_by(con: Connection, run: Run, group: str) -> dict[str, Estimate]:
     }
 
 
-Labels = Mapping[str, tuple[Ids, tuple[str, ...]]]
+Codes = npt.NDArray[np.int32]
+Labels = Mapping[str, tuple[Codes, tuple[str, ...]]]
 """For category, condition and split the numbers (N,) of images' values among the distinct ones, -1 without one, and
 those.
 """
@@ -84,7 +85,7 @@ those.
 
 def image_labels(con: Connection, ids: Ids) -> Labels:
     """Return the labels of images (N,), rising."""
-    codes = {name: np.full(len(ids), -1, np.int64) for name in GROUPS}
+    codes = {name: np.full(len(ids), -1, np.int32) for name in GROUPS}
     names: dict[str, dict[str, int]] = {name: {} for name in GROUPS}
     for start in range(0, len(ids), LABELLED):
         some = ids[start : start + LABELLED]
@@ -106,7 +107,7 @@ LABELLED = 131_072
 
 
 def accuracies(
-    labels: Labels, of_label: Mapping[str, str], ranks: Ids
+    labels: Labels, of_label: Mapping[str, str], ranks: Codes
 ) -> tuple[Estimate, dict[str, dict[str, Estimate]], list[tuple[str, int]]]:
     """Return what `overall`, `accuracy_by` and `outside_labels` return of a run, for images that have just been scored.
 
@@ -129,7 +130,7 @@ def accuracies(
     return wilson(int(right.sum()), int(known.sum())), groups, sorted(outside, key=lambda one: (-one[1], one[0]))
 
 
-def _counts(codes: Ids, names: Sequence[str]) -> list[int]:
+def _counts(codes: Codes, names: Sequence[str]) -> list[int]:
     """Return how often each number occurs, and last how often -1."""
     found: list[int] = np.bincount(codes % (len(names) + 1), minlength=len(names) + 1).tolist()
     return found

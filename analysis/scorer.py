@@ -26,6 +26,7 @@ from shotdex.store.vectors import check_finite, load_vectors, remembered_texts
 
 from .metrics.metric import Outcomes
 from .prompts.build import class_of_label
+from .results import Codes
 from .scoring import ClassTexts, Floats, Indices, best_classes, probabilities, true_ranks
 
 CELLS = 2**24
@@ -83,7 +84,7 @@ class Scorer:
         self._meant_codes = np.array([*(places[0][name] for name in meant), -1], dtype=np.int64)
         self._class_codes = np.array([*(places[1].get(name, -1) for name in meant), -1], dtype=np.int64)
 
-    def score(self, ids: Ids, vectors: Vectors, labels: Indices) -> Part:
+    def score(self, ids: Ids, vectors: Vectors, labels: Indices | Codes) -> Part:
         """Return the rows for images (N,) with vectors (N, D) and the numbers of their labels (N,), -1 without one."""
         truth = self._class_codes[labels]
         rows = max(1, CELLS // len(self._texts))
@@ -230,6 +231,10 @@ class ImageParts:
                 some = rest[start : start + self._at_once]
                 found = load_vectors(con, self._encoder_id, self._encoder, Space.JOINT, some)
             yield from _chunks(*found)
+
+    def close(self) -> None:
+        """Let go of what is in memory; nothing is read any more."""
+        self._flat, self._rest, self._held = None, self._rest[:0], (self._held[0][:0].copy(), self._held[1][:0].copy())
 
 
 def _chunks(ids: Ids, vectors: Vectors) -> Iterator[tuple[Ids, Vectors]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .arrow import to_numpy
 from .connection import Connection
 from .errors import OptionError, StoreError, StoreLocked
 from .ids import images_generation
@@ -109,24 +110,25 @@ class PredictionFolder:
         Raises:
             StoreError: there is no room, or images were removed from the store meanwhile.
         """
-        import pyarrow as pa
-
-        with writing_errors(self.hidden.parent), self.store.reading() as con:
-            self.generation = images_generation(con)
+        with writing_errors(self.hidden.parent):
             waiting: list[pa.Table] = []
             for predictions, truths in parts:
-                waiting.append(_with_labels(con, _outcomes(predictions, truths)))
+                waiting.append(_outcomes(predictions, truths))
                 if sum(map(len, waiting)) >= GROUP_ROWS:
-                    self._write(pa.concat_tables(waiting), said)
+                    self._write(waiting, said)
                     waiting.clear()
             if waiting:
-                self._write(pa.concat_tables(waiting), said)
+                self._write(waiting, said)
             self._finish()
 
-    def _write(self, rows: pa.Table, said: dict[str, Any]) -> None:
+    def _write(self, waiting: list[pa.Table], said: dict[str, Any]) -> None:
         """Add a row group to the file that is being written, or to a new one if that is full."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        with self.store.reading() as con:  # for each group, as DuckDB keeps in memory whatever it has read until then
+            self.generation = self.generation or images_generation(con)  # labels of two generations are not current
+            rows = _with_labels(con, pa.concat_tables(waiting))
         name = next(reversed(self.written), "")
         if self._writer is None or self.written[name] + len(rows) > PART_ROWS:
             self._finish()
@@ -136,6 +138,7 @@ class PredictionFolder:
             self._writer.add_key_value_metadata({FOOTER: json.dumps({"format": FORMAT, **said})})
         self._writer.write_table(rows, len(rows))
         self.written[name] += len(rows)
+        pa.default_memory_pool().release_unused()  # pyarrow would keep about as much again as a row group takes
 
     def _finish(self) -> None:
         """Close the file that is being written, and wait until it is on the disk."""
@@ -227,10 +230,12 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _with_labels(con: Connection, rows: pa.Table) -> pa.Table:
     """Return rows with the paths and labels of their images, in the order of the view `outcomes`."""
+    ids = to_numpy(rows.column("image_id"))
     with con.holding("arriving_rows", rows):
         found = con.table(
             "SELECT image_id, path, a.category, condition, split, a.* EXCLUDE (image_id, category) "
-            "FROM arriving_rows a JOIN stored_images USING (image_id) ORDER BY image_id"
+            "FROM arriving_rows a JOIN stored_images USING (image_id) "
+            f"WHERE image_id BETWEEN {ids.min()} AND {ids.max()} ORDER BY image_id"
         )
     if len(found) != len(rows):
         raise StoreError("images were removed during classification", "run the command again")
