@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -56,15 +56,6 @@ class VectorFile(NamedTuple):
         """Where the file is, as messages name it."""
         return f"{self.place.rstrip('/')}/{self.name}"
 
-    @property
-    def lost(self) -> str:
-        """Say what is wrong with the file, as far as its footer tells; nothing where it is as it was committed."""
-        try:
-            _open(self)
-        except _Lost as error:
-            return str(error)
-        return ""
-
     def check_there(self) -> bool:
         """Return whether the file is as it was committed, as far as its footer tells.
 
@@ -73,24 +64,47 @@ class VectorFile(NamedTuple):
         """
         try:
             _open(self)
-        except _Away as error:
+        except Away as error:
             raise self.error(error) from error
-        except _Lost:
+        except Lost:
             return False
         return True
 
-    def error(self, why: object) -> StoreError:
+    def error(self, why: Lost) -> StoreError:
         """Return the error for a file that cannot be used."""
-        hint = AWAY_HINT if isinstance(why, _Away) else LOST_HINT
-        return StoreError(f"vectors of the store are in {self.path}, which {why}", hint)
+        return StoreError(f"vectors of the store are in {self.path}, which {why}", why.hint)
 
 
-class _Lost(Exception):
-    """A file that is not the one that was committed; what is wrong with it."""
+class Lost(Exception):
+    """A file that is not the one that was committed; what is wrong with it, and what to do."""
+
+    hint = LOST_HINT
 
 
-class _Away(_Lost):
+class Away(Lost):
     """A file that may be the one that was committed, and cannot be read now."""
+
+    hint = AWAY_HINT
+
+
+def lost_files(files: Iterable[VectorFile]) -> dict[int, Lost]:
+    """Return what is wrong with those files that are not as they were committed, by their numbers.
+
+    Of a bucket that does not answer only one file is requested, as each request takes a second or more.
+    """
+    wrong: dict[int, Lost] = {}
+    away: dict[str, Away] = {}
+    for file in files:
+        if file.place in away:
+            wrong[file.shard_id] = away[file.place]
+            continue
+        try:
+            _open(file)
+        except Lost as error:
+            wrong[file.shard_id] = error
+            if isinstance(error, Away) and in_bucket(file.place):
+                away[file.place] = error
+    return wrong
 
 
 class Reader:
@@ -123,7 +137,7 @@ class Reader:
             if file is None:
                 raise StoreError(f"the catalog has no shard {number}, in which it has vectors", "see: shotdex verify")
             return self._read(file, rows, space, dim)
-        except _Lost as error:
+        except Lost as error:
             assert file is not None
             self.error = file.error(error)
             raise self.error from error
@@ -137,7 +151,7 @@ class Reader:
             self._opened[file.shard_id] = _open(file)
         table, ends = self._opened[file.shard_id]
         if len(rows) and not 0 <= rows.min() <= rows.max() < ends[-1]:
-            raise _Lost("does not have all of them")
+            raise Lost("does not have all of them")
         found, groups = np.empty((len(rows), dim), dtype=np.float32), np.searchsorted(ends, rows, side="right")
         for group in np.unique(groups).tolist():
             key, own = (file.shard_id, group, space), np.flatnonzero(groups == group)
@@ -147,7 +161,7 @@ class Reader:
             vectors, present = self._groups[key]
             inside = rows[own] - (ends[group] - len(vectors))
             if not present[inside].all():
-                raise _Lost("has no vectors in some of their rows")
+                raise Lost("has no vectors in some of their rows")
             found[own] = vectors[inside]
         return found
 
@@ -161,18 +175,18 @@ def _open(file: VectorFile) -> tuple[Any, Ids]:
         files, path = file_system(file.path)
         opened = files.open_input_file(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _Lost("is not there") from error
+        raise Lost("is not there") from error
     except (OSError, pa.ArrowException) as error:
-        raise _Away(f"cannot be read now: {_line(error)}") from error
+        raise Away(f"cannot be read now: {_line(error)}") from error
     try:
         table = pq.ParquetFile(opened, page_checksum_verification=True)
         said = json.loads((table.metadata.metadata or {}).get(FOOTER, b"{}"))
         groups = range(table.metadata.num_row_groups)
         ends = np.cumsum([table.metadata.row_group(number).num_rows for number in groups], dtype=np.int64)
     except Exception as error:  # pyarrow has errors of many types for files that are damaged
-        raise _Lost(f"cannot be read: {_line(error)}") from error
+        raise Lost(f"cannot be read: {_line(error)}") from error
     if not isinstance(said, dict) or said.get("sha256") != file.sha256:
-        raise _Lost("is not the shard that was committed: its digest is another one")
+        raise Lost("is not the shard that was committed: its digest is another one")
     return table, ends
 
 
@@ -185,7 +199,7 @@ def _group(file: VectorFile, table: Any, group: int, space: str, dim: int) -> tu
         lists = fixed_lists(column, space, pa.list_(pa.float32(), dim))
     except Exception as error:
         damaged = "cannot be read, or is damaged" if in_bucket(file.place) else "is damaged"
-        raise _Lost(f"{damaged}: {_line(error)}") from error
+        raise Lost(f"{damaged}: {_line(error)}") from error
     lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
     flat = lists.values.slice(lists.offset * dim, len(lists) * dim)
     numbers = np.frombuffer(flat.buffers()[1], dtype=np.float32, count=len(flat), offset=4 * flat.offset)

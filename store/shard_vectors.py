@@ -17,7 +17,7 @@ from .ids import renew_images_generation
 from .object_stores import in_bucket
 from .prediction_files import recorded
 from .schema import vectors_table
-from .shard_reader import Reader, VectorFile
+from .shard_reader import Reader, VectorFile, lost_files
 
 
 def vector_files(con: Connection, root: Path, *, needed: bool = False) -> dict[int, VectorFile]:
@@ -84,7 +84,7 @@ def find_again(con: Connection, root: Path, encoder_id: int, source: str, here: 
             continue
         which = {"shard": file.shard_id}
         now = here.get(file.sha256)
-        lost = not file.check_there() if file.source == source and now is None else bool(file.lost)
+        lost = not file.check_there() if file.source == source and now is None else bool(lost_files([file]))
         if lost and now is not None:
             place, name = now
             where = {"place": place if in_bucket(place) else recorded(Path(place), root), "name": name}
@@ -165,7 +165,7 @@ def in_shards_shown(con: Connection, root: Path, *, leave_out_lost: bool = False
         yield
         return
     reader = Reader(files)
-    lost = [str(number) for number, file in files.items() if leave_out_lost and file.lost]
+    lost = [str(number) for number in lost_files(files.values())] if leave_out_lost else []
     kept = f" AND shard_id NOT IN ({', '.join(lost)})" if lost else ""
     encoders = con.rows("SELECT encoder_id, dim, vision_dim FROM encoders SEMI JOIN vector_shards USING (encoder_id)")
     with ExitStack() as made:

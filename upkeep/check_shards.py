@@ -11,7 +11,7 @@ from shotdex.indexer.shard_rows import read_batch
 from shotdex.indexer.shards import find_shard, read_header
 from shotdex.store.connection import Connection
 from shotdex.store.errors import ShotdexError, SourceError
-from shotdex.store.shard_reader import LOST_HINT, VectorFile
+from shotdex.store.shard_reader import LOST_HINT, VectorFile, lost_files
 from shotdex.store.shard_vectors import vector_files
 from shotdex.store.store import Store
 
@@ -38,14 +38,15 @@ def _vectors(store: Store, con: Connection) -> list[Check]:
     of_encoder: dict[int, list[VectorFile]] = {}
     for file in files.values():
         of_encoder.setdefault(file.encoder_id, []).append(file)
-    checks = []
+    checks, lost = [], lost_files(files.values())
     with duckdb.connect() as raw:
         for number, some in of_encoder.items():
-            wrong = [f"{file.path} {why}" for file in some if (why := file.lost or _altered(file, Connection(raw)))]
+            found = [(file, lost.get(file.shard_id) or _altered(file, Connection(raw))) for file in some]
+            wrong = [f"{file.path} {why}" for file, why in found if str(why)]
             text = f"{len(some):,} files with vectors that are not in the catalog, each as it was committed"
             if wrong:
                 text = f"vectors are lost with {len(wrong):,} of {len(some):,} files: {_named(wrong)}"
-            hint = LOST_HINT if wrong else ""
+            hint = next((lost[file.shard_id].hint for file in some if file.shard_id in lost), LOST_HINT * bool(wrong))
             checks.append(Check(f"vectors of encoder {number} in shards", not wrong, text, hint))
     return checks
 
@@ -69,8 +70,8 @@ def check_kept(store: Store, con: Connection) -> None:
         StoreError: a shard is lost.
     """
     for file in vector_files(con, store.root, needed=True).values():
-        if file.lost:
-            raise file.error(file.lost)
+        for lost in lost_files([file]).values():
+            raise file.error(lost)
 
 
 def _places(store: Store, con: Connection) -> list[Place]:

@@ -56,7 +56,9 @@ def test_what_is_wrong_in_a_bucket_is_named(bucket: Objects, tmp_path: Path, mon
     vectors(store)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert "which cannot be read now:" in said(store)
-    assert not verify(store, VerifyOptions()).whole
+    [check] = [one for one in verify(store, VerifyOptions()).checks if one.name == "vectors of encoder 1 in shards"]
+    assert "cannot be read now" in check.text
+    assert "check the connection" in check.hint
     save_noise(tmp_path / "images" / "new.png", seed=77)
     encode(tmp_path / "images", "0/1", tmp_path / "again")
     with pytest.raises(StoreError, match="cannot be read now") as raised:  # nothing is given up that may be back
