@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -177,6 +178,8 @@ def _open(file: VectorFile) -> tuple[Any, Ids]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Lost("is not there") from error
     except (OSError, pa.ArrowException) as error:
+        if not in_bucket(file.place) and Path(path).is_dir():
+            raise Lost("is a folder") from error
         raise Away(f"cannot be read now: {_line(error)}") from error
     try:
         table = pq.ParquetFile(opened, page_checksum_verification=True)

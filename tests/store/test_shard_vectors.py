@@ -130,6 +130,9 @@ def test_a_shard_that_is_missing_or_other_is_named(place: Path, store: Path) -> 
     [shown] = shotdex.open(store).status().vector_shards
     assert (shown.folder, shown.missing) == (place, 1)
     assert lost(store).endswith(f"{first}, which is not there")
+    first.mkdir()
+    assert lost(store).endswith(f"{first}, which is a folder")
+    first.rmdir()
     with pytest.raises(StoreError, match="is not there"):
         shotdex.open(store).sql("SELECT sum(joint[1]) FROM vectors")
     assert shotdex.open(store).search(like=30, k=3)  # the index has them
