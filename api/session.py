@@ -280,6 +280,9 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:  # in another process: the same store, and models of its own
+        return Session, (self.store, self._device)
+
     def __len__(self) -> int:
         """Return the number of images."""
         with self.store.reading() as con:
@@ -291,8 +294,8 @@ class Session(Indexing, Prompts, Evaluation, Baselines, Engines, Trying, Interch
             encoders = [row[0] for row in con.rows("SELECT name FROM encoders ORDER BY encoder_id")]
             runs = int(con.value("SELECT count(*) FROM runs"))
         made = f"encoders: {', '.join(encoders)}" if encoders else "no encoder yet"
-        return f"Session({str(self.path)!r}, {images:,} images, {made}, {runs:,} runs)"
+        counted = f"{images:,} image{'s' * (images != 1)}, {made}, {runs:,} run{'s' * (runs != 1)}"
+        return f"Session({str(self.path)!r}, {counted})"
 
     def _repr_html_(self) -> str:
-        """Return the session for a notebook."""
         return f"<p>{html.escape(repr(self))}</p>"

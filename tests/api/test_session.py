@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,10 @@ class TestSearch:
         ids, _ = session.vectors()
         assert list(session.search(like=ids[0], k=2)) == list(session.search(like=int(ids[0]), k=2))
         assert list(session.search(like=ids[:2], k=2)) == list(session.search(like=ids[:2].tolist(), k=2))
+
+    def test_another_process_opens_the_same_store(self, session: shotdex.Session) -> None:
+        again = pickle.loads(pickle.dumps(session))
+        assert list(again.search("a duck", k=3)) == list(session.search("a duck", k=3))
 
     def test_nothing_to_look_for(self, session: shotdex.Session) -> None:
         with pytest.raises(shotdex.errors.EmptyQuery):

@@ -123,7 +123,7 @@ function Trying({ run, readOnly }) {
   const found = useNumbers(run, "explore", cell);
   const { value } = found;
   return html`<div class="trying"><div class="editor-side"><h1>Try prompts</h1>
-      <p class="muted">One prompt a line. The numbers are of the half of the images that is for exploring; nothing is kept until you save.</p>
+      <p class="muted">One prompt per line. The numbers come from the half of the images that is for exploring; nothing is stored until you save.</p>
       <${Editor} /><${Save} readOnly=${readOnly} />
       ${value && html`<p class="glance"><b>${share(value.accuracy.value)}</b><span class="muted">${between(value.accuracy)}</span>${value.against && html`<span>${signed(value.against.difference.value)} to ${run}</span>`}</p>`}</div>
     <div class="numbers" aria-busy=${String(!found.current)}>
