@@ -261,8 +261,8 @@ def _sets(cosines: Vectors, encoder: EncoderId, found: Outcomes, options: Select
     threshold = formula.set_threshold(own[calibrate], options.coverage)
     if isnan(threshold) or not len(report):
         return (
-            f"no prediction sets: {len(calibrate):,} images to calibrate on are too few for a coverage of "
-            f"{options.coverage:g}, which takes {formula.fewest_for_sets(options.coverage):,}"
+            f"no prediction sets: a coverage of {options.coverage:g} takes at least "
+            f"{formula.fewest_for_sets(options.coverage):,} images to calibrate on, not {len(calibrate):,}"
         )
     every = np.arange(cosines.shape[1])
     step = max(1, formula.CELLS // len(every))

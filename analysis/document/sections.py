@@ -181,14 +181,14 @@ def calibration(found: Material) -> Section:
 def selective(found: Material) -> Section:
     """Return the error rate where the model may abstain, a temperature, and prediction sets."""
     own = found.selective
-    rows = tuple(
+    rows = dict.fromkeys(  # of few images, several shares keep the same ones
         (f"{row.coverage:.3f}", number(row.threshold), number(row.risk.value), interval(row.risk), row.risk.n)
         for row in own.risk.rows
     )
     columns = ("share kept", "probability at least", "error rate", "95 % interval", "n")
     area = own.risk.aurc
     blocks: list[Block] = [
-        Table("Error rate of the images that are kept when less probable ones are left out.", columns, rows),
+        Table("Error rate of the images that are kept when less probable ones are left out.", columns, tuple(rows)),
         Paragraph(
             f"The area under the risk-coverage curve is {number(area.value)} (95 % interval {interval(area)}); in a "
             f"random order it would be {number(own.risk.error_rate.value)}, the error rate."

@@ -85,7 +85,7 @@ def test_temperature(found: Selective, evaluated: Store) -> None:
 def test_too_few_images(evaluated: Store) -> None:
     found = selective(evaluated, "words", SelectiveOptions(coverage=0.99, resamples=100))
     assert found.sets is None
-    assert [note for note in found.notes if "too few for a coverage of 0.99, which takes 99" in note]
+    assert [note for note in found.notes if "a coverage of 0.99 takes at least 99 images to calibrate on" in note]
     assert found.temperature is not None
 
 
