@@ -39,7 +39,7 @@ import numpy as np
 import pyarrow as pa
 
 from .arrow import mask, to_arrow, to_numpy, vectors_from_arrow
-from .connection import Connection, now
+from .connection import ROW_GROUP, Connection, now
 from .encoders import add_encoder
 from .errors import StoreError
 from .ids import renew_images_generation
@@ -110,7 +110,9 @@ def commit(con: Connection, batch: pa.Table, placement: pa.Table | None = None, 
     image_id, vectors_of = (to_numpy(placement.column(name).fill_null(-1)) for name in ("image_id", "vectors_of"))
     new, failed = mask(placement.column("is_new")), mask(batch.column("failure").is_valid())
     origin, at = _origins(image_id, vectors_of), {"now": now()}
-    with con.holding("rows", rows.combine_chunks()):  # without the vectors, which DuckDB would filter less quickly
+    pieces = rows.combine_chunks().to_batches(max_chunksize=ROW_GROUP)  # which DuckDB compresses in several threads
+    # Without the vectors, which DuckDB would filter less quickly.
+    with con.holding("rows", pa.Table.from_batches(pieces, rows.schema)):
         if placement.column("replaces").null_count < len(batch):
             con.run(_REPLACED, at)
         if new.any():
