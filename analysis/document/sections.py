@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shotdex.analysis.report import ClassRow
+from shotdex.analysis.results import UNLABELLED
 from shotdex.store.types import Estimate
 
 from .gather import About, Material
@@ -82,17 +83,19 @@ def model(found: Material) -> Section:
 
 def data(found: Material) -> Section:
     """Return how many images there are by category and condition."""
-    columns = sorted({name for row in found.counts.values() for name in row})
+    named = {name for row in found.counts.values() for name in row}
+    columns = sorted(named, key=lambda name: (name == UNLABELLED, name)) if named != {UNLABELLED} else []
     shown = columns if len(columns) <= COLUMNS else []
     rows: list[tuple[Cell, ...]] = [
         (name, *(row.get(column, 0) for column in shown), sum(row.values())) for name, row in found.counts.items()
     ]
+    total = "all" if shown else "images"
     blocks: list[Block] = [
         Bullets(tuple(f"{source}: {count(n, 'image')}" for source, n in list(found.sources.items())[:20])),
-        Table("Images in the store now, by category.", ("category", *shown, "all"), tuple(rows[:ROWS])),
+        Table("Images in the store now, by category.", ("category", *shown, total), tuple(rows[:ROWS])),
         *left_out(len(rows), "categories"),
     ]
-    if not shown:
+    if columns and not shown:
         sums = [(column, sum(row.get(column, 0) for row in found.counts.values())) for column in columns]
         blocks.append(Table("Images by condition.", ("condition", "images"), tuple(sums[:ROWS])))
         blocks += left_out(len(sums), "conditions")

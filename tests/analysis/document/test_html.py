@@ -18,7 +18,8 @@ from shotdex.analysis.document.comparisons import groups
 from shotdex.analysis.document.compose import lead
 from shotdex.analysis.document.gather import DocumentOptions, gather
 from shotdex.analysis.document.html import Markup, escaped, tag
-from shotdex.analysis.document.parts import Paragraph
+from shotdex.analysis.document.parts import Paragraph, Table
+from shotdex.analysis.document.sections import data, selective
 from shotdex.store.errors import EvaluationError, OptionError
 
 Write = Callable[..., Path]
@@ -73,6 +74,12 @@ def test_a_run_without_conditions_shows_its_baselines_with_their_caveats(session
     assert found.baselines[0].baseline.note in [block.text for block in section.blocks if isinstance(block, Paragraph)]
     assert "“toddlers”" in summary(found, lead(found))
     assert max(map(len, summary(found, lead(found)).splitlines())) <= 100
+    plain = data(replace(found, counts={"car": {"unlabelled": 3}, "hat": {"unlabelled": 2}}))
+    (table,) = [block for block in plain.blocks if isinstance(block, Table)]
+    assert (table.columns, table.rows) == (("category", "images"), (("car", 3), ("hat", 2)))
+    risk = replace(found.selective.risk, rows=found.selective.risk.rows[:2] + found.selective.risk.rows[:2])
+    shown = selective(replace(found, selective=replace(found.selective, risk=risk)))
+    assert [len(block.rows) for block in shown.blocks if isinstance(block, Table)] == [2], "no share twice"
 
 
 def test_the_same_store_gives_the_same_bytes(session: shotdex.Session, written: Write, tmp_path: Path) -> None:
