@@ -255,11 +255,11 @@ def _gather(store: Store, con: Connection, options: Classification) -> Work:
     if len(ids) == 0:
         hint = f"{near_a_filter(con, options.where)}relax --where, or index images: shotdex index FOLDER"
         raise EmptyStore("there are no images to classify", hint)
-    data, labelled = data_digests(con, ids)  # first, as it takes the most memory and DuckDB keeps what others have read
     labels = image_labels(con, ids)
     codes, categories = labels["category"]
     counts = np.bincount(codes[codes >= 0], minlength=len(categories)).tolist()
     check_categories(con, prompts, dict(zip(categories, counts, strict=True)), partial=options.partial)
+    data, labelled = data_digests(con, ids)
     texts = [text for own in prompts.classes.values() for text in own]
     return Work(
         prompts=prompts,
