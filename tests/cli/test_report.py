@@ -236,7 +236,7 @@ def test_selective(shotdex: Shotdex, evaluated: Store) -> None:
     selective = found.pop("selective")
     assert found == strict_json(shotdex(*given, "--json").out)
     assert (selective["run"], selective["sets"]) == ("words", None)
-    assert "too few for a coverage of 0.99" in selective["notes"][0]
+    assert "a coverage of 0.99 takes at least 99 images" in selective["notes"][0]
     assert len(selective["risk"]["rows"]) == 7
     failed(shotdex(*given, "--selective", "--coverage", "1"), 2, "--coverage")
 
