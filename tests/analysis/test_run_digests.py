@@ -122,3 +122,24 @@ def test_a_run_records_those_of_what_it_scored(base: tuple[str, str], tmp_path: 
     relabelled = run()
     assert relabelled.data_sha256 == whole.data_sha256
     assert relabelled.labels_sha256 != whole.labels_sha256
+
+
+@pytest.mark.parametrize("most", [1, 50, 65_536])
+def test_many_contents_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(run_digests, "SORTED", most)
+    contents = [hashlib.sha256(bytes([seed % 150])).hexdigest() for seed in range(200)]  # some twice
+    categories = [[None, "", "owl", "Owl", "Eule\u00e4", "\U0001f989", "\uffee"][seed % 7] for seed in range(200)]
+    store = Store.create(tmp_path / "store")
+    with store.writing() as con:
+        for number, (content, category) in enumerate(zip(contents, categories, strict=True)):
+            con.run(
+                "INSERT INTO stored_images (image_id, path, source, content_sha256, category, added_at) "
+                "VALUES ($id, $path, 'x', $content, $category, now())",
+                {"id": 2 * number, "path": f"{number}.png", "content": content, "category": category},
+            )
+    some = np.array([2 * number for number in range(200) if number % 5], np.int64)
+    pairs = sorted((contents[one // 2], (categories[one // 2] or "").encode()) for one in some.tolist())
+    data = "".join(f"{content}\n" for content, _ in pairs).encode()
+    labels = b"".join(content.encode() + b"\t" + category + b"\n" for content, category in pairs)
+    with store.reading() as con:
+        assert data_digests(con, some[::-1]) == (hashlib.sha256(data).hexdigest(), hashlib.sha256(labels).hexdigest())
