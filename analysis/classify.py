@@ -24,7 +24,7 @@ from shotdex.store.connection import Connection, now
 from shotdex.store.encoders import choose_encoder, list_encoders
 from shotdex.store.engines.flat import among
 from shotdex.store.errors import EmptyStore, EncoderMismatch, MissingLabels, OptionError, StoreError
-from shotdex.store.ids import filtered_ids, present_ids, stored_ids
+from shotdex.store.ids import filtered_ids, images_generation, present_ids, stored_ids
 from shotdex.store.near import near_a_filter
 from shotdex.store.prediction_folder import PredictionFolder, new_folder
 from shotdex.store.prompt_sets import save_prompt_set
@@ -42,6 +42,9 @@ from .scorer import TABLES, ImageParts, Part, Scorer, Spool
 
 FromCatalog = Callable[[Connection], PromptSet]
 """Makes a prompt set of what an open catalog says."""
+
+MANY = 200_000
+"""Images of which the catalog is opened once more for the digests of their contents, to take less memory."""
 
 SHOWN = 3
 """Groups of classes that the model does not distinguish which are named one by one."""
@@ -71,7 +74,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What there is to score: images with vectors (N,), rising, their labels, and digests of their contents and labels.
+    """What there is to score: images with vectors (N,), rising, and their labels.
 
     `texts` are the prompts whose vectors the store knows.
     """
@@ -83,8 +86,6 @@ class Work:
     labels: Labels
     images: int
     unscored: Unscored
-    data_sha256: str
-    labels_sha256: str
     texts: Mapping[str, Vectors]
     vectors: ImageParts
 
@@ -93,11 +94,14 @@ class Work:
 class Answers:
     """Rows for the tables `predictions` and `truths`, but for the run's number, `spooled`, and what was scored.
 
-    `ranks` (N,) are those of the true classes, 0 where they are unknown; `new_texts` the vectors of prompts that the
-    store does not know; `notes` say which texts were cut and which classes the model does not distinguish.
+    `data_sha256` and `labels_sha256` are digests of the contents and labels of those images. `ranks` (N,) are those of
+    the true classes, 0 where they are unknown; `new_texts` the vectors of prompts that the store does not know; `notes`
+    say which texts were cut and which classes the model does not distinguish.
     """
 
     work: Work
+    data_sha256: str
+    labels_sha256: str
     spooled: Spool
     ranks: Codes
     new_texts: Mapping[str, Vectors]
@@ -208,7 +212,13 @@ def answer(
     if options.k < 1:
         raise OptionError(f"cannot keep {options.k} predictions per image", "keep at least one: -k 5")
     with store.reading() as con:
-        work = _gather(store, con, options)
+        work, generation = _gather(store, con, options), images_generation(con)
+        digests = data_digests(con, work.ids) if len(work.ids) < MANY else None
+    if digests is None:
+        with store.reading() as con:  # again, as DuckDB keeps in memory what it has read
+            if images_generation(con) != generation:
+                raise _changed()
+            digests = data_digests(con, work.ids)
     texts = [text for prompts in work.prompts.classes.values() for text in prompts]
     encoded = encoded_texts(work.encoder, texts, load, {**work.texts, **(again or {})})
     assert encoded is not None
@@ -236,7 +246,7 @@ def answer(
         *texts_cut(work.encoder, texts, load),
         *alike_notes(scorer.class_texts.alike(), list(work.prompts.classes)),
     )
-    return Answers(work, spooled, ranks, new, notes)
+    return Answers(work, *digests, spooled, ranks, new, notes)
 
 
 def _changed() -> StoreError:
@@ -259,7 +269,6 @@ def _gather(store: Store, con: Connection, options: Classification) -> Work:
     codes, categories = labels["category"]
     counts = np.bincount(codes[codes >= 0], minlength=len(categories)).tolist()
     check_categories(con, prompts, dict(zip(categories, counts, strict=True)), partial=options.partial)
-    data, labelled = data_digests(con, ids)
     texts = [text for own in prompts.classes.values() for text in own]
     return Work(
         prompts=prompts,
@@ -269,8 +278,6 @@ def _gather(store: Store, con: Connection, options: Classification) -> Work:
         labels=labels,
         images=len(kept),
         unscored=find_unscored(con, np.setdiff1d(kept, ids, assume_unique=True), options.where),
-        data_sha256=data,
-        labels_sha256=labelled,
         texts=remembered_texts(con, encoder_id, list(dict.fromkeys(texts))),
         vectors=ImageParts(store, con, encoder_id, encoder, ids),
     )
@@ -314,7 +321,7 @@ def _run(con: Connection, options: Classification, answers: Answers, started_at:
         | categories_met(work.prompts, work.labels["category"][1]),
         versions=versions(),
         command=options.command,
-        data_sha256=work.data_sha256,
-        labels_sha256=work.labels_sha256,
+        data_sha256=answers.data_sha256,
+        labels_sha256=answers.labels_sha256,
         seed=options.seed,
     )

@@ -143,14 +143,14 @@ def _matched(kept: pa.Table, made: pa.Table, k: int) -> tuple[int, int, int, int
 
 def _changes(con: Connection, run: Run, made: Answers) -> list[str]:
     changes = []
-    if run.data_sha256 not in ("", made.work.data_sha256):
+    if run.data_sha256 not in ("", made.data_sha256):
         changes.append(
             f"the images: {run.scored:,} were scored then, {len(made.work.ids):,} are there now, with differences"
         )
     relabelled = _relabelled(con, run, made.spooled.table("truths"))
     if relabelled:
         changes.append(f"the labels of {relabelled:,} image{'s' * (relabelled != 1)}")
-    elif run.labels_sha256 not in ("", made.work.labels_sha256) and run.data_sha256 == made.work.data_sha256:
+    elif run.labels_sha256 not in ("", made.labels_sha256) and run.data_sha256 == made.data_sha256:
         # They mean the same classes, by an alias, or went from one image to another.
         changes.append("the labels of some images")
     failed = made.work.unscored.failed

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from shotdex.analysis import classify as module_of_classify
 from shotdex.analysis import results, run_digests
 from shotdex.analysis.classify import Classification, classify
 from shotdex.analysis.prompts.build import from_names
 from shotdex.analysis.run_digests import data_digests
+from shotdex.store.connection import Connection
+from shotdex.store.errors import StoreError
 from shotdex.store.store import Store
 from shotdex.store.types import Run
 from tests.conftest import index
@@ -124,8 +129,9 @@ def test_a_run_records_those_of_what_it_scored(base: tuple[str, str], tmp_path: 
     assert relabelled.labels_sha256 != whole.labels_sha256
 
 
-@pytest.mark.parametrize("most", [1, 50, 65_536])
-def test_many_contents_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+@pytest.mark.parametrize(("read", "most"), [(7, 1), (1000, 50), (32_768, 16_384)])
+def test_many_contents_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: int, most: int) -> None:
+    monkeypatch.setattr(run_digests, "READ", read)
     monkeypatch.setattr(run_digests, "SORTED", most)
     contents = [hashlib.sha256(bytes([seed % 150])).hexdigest() for seed in range(200)]  # some twice
     categories = [[None, "", "owl", "Owl", "Eule\u00e4", "\U0001f989", "\uffee"][seed % 7] for seed in range(200)]
@@ -143,3 +149,35 @@ def test_many_contents_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     labels = b"".join(content.encode() + b"\t" + category + b"\n" for content, category in pairs)
     with store.reading() as con:
         assert data_digests(con, some[::-1]) == (hashlib.sha256(data).hexdigest(), hashlib.sha256(labels).hexdigest())
+
+
+class TestManyImages:
+    """Of many images the digests are made with the catalog opened once more."""
+
+    @pytest.fixture(autouse=True)
+    def many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module_of_classify, "MANY", 2)
+
+    def test_they_are_the_same(self, base: tuple[str, str], tmp_path: Path) -> None:
+        run = classify(
+            Store.open(tmp_path / "base"), Classification(from_names(["cat", "dog"])), lambda _: FakeEncoder()
+        )
+        assert (run.data_sha256, run.labels_sha256) == base
+
+    def test_images_that_come_in_between(
+        self, base: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, more, real = Store.open(tmp_path / "base"), make(tmp_path / "more", {"cat/6.png": 6}), Store.reading
+        before: list[Callable[[], object]] = [
+            lambda: None,
+            lambda: index(store, more, FakeEncoder(), "{category}/*"),
+        ]
+
+        def reading(self: Store, **given: Any) -> AbstractContextManager[Connection]:
+            if before:
+                before.pop(0)()
+            return real(self, **given)
+
+        monkeypatch.setattr(Store, "reading", reading)
+        with pytest.raises(StoreError, match="were added or removed during classification"):
+            classify(store, Classification(from_names(["cat", "dog"])), lambda _: FakeEncoder())
